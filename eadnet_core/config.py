@@ -1,0 +1,155 @@
+"""Sizes and settings of every network, as frozen dataclasses; `PRESETS` names the ones we know."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from .emotion.taxonomy import EMOTION_CODE_SIZE, MOTION
+
+FPS = 25
+"""Frames per second every network works at."""
+SAMPLE_RATE_HZ = 16_000
+N_MELS = 80
+MEL_RATE_HZ = 100
+"""Mel steps per second; 4 per video frame."""
+
+EYE_LINE_Y = 0.44
+EYE_HALF_DISTANCE = 0.13
+MOUTH_Y = 0.71
+"""Where eyes and mouth lie in the square training frame, in frame widths (centre x = 0.5)."""
+MASK_BOXES = {"full": (0.0, 0.0, 1.0, 1.0), "face": (0.125, 0.1875, 0.875, 1.0), "mouth": (0.1875, 0.5625, 0.8125, 1.0)}
+"""x0, y0, x1, y1 of the region that is generated, in frame widths; whole latent cells at 16 cells."""
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """Image autoencoder whose decoder sees the reference picture."""
+
+    latent_channels: int = 8
+    downscale: int = 8
+    encoder_widths: tuple[int, ...] = (32, 64, 96)
+    decoder_widths: tuple[int, ...] = (128, 64, 32)
+    reference_widths: tuple[int, ...] = (16, 32)
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Log-mel [B, 4 T, 80] -> S tokens per frame."""
+
+    width: int = 128
+    tokens_per_frame: int = 6
+    layers: int = 4
+
+
+@dataclass(frozen=True)
+class EmotionConfig:
+    """Emotion code -> E tokens."""
+
+    code_size: int = EMOTION_CODE_SIZE
+    width: int = 128
+    tokens: int = 4
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """The diffusion U-Net; widths, blocks and attention per level, finest level first."""
+
+    latent_channels: int = 8
+    cells: int = 16
+    widths: tuple[int, ...] = (64, 128, 192)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    cross_attention: tuple[bool, ...] = (False, True, True)
+    stda: tuple[bool, ...] = (False, True, True)
+    stda_block_frames: tuple[int, ...] = (4, 16, 16)
+    """t_loc of each level: frames that a row or column strip spans."""
+    tfrm: tuple[bool, ...] = (False, True, True)
+    tfrm_nodes: int = 4
+    tfrm_width: int = 64
+    heads: int = 8
+    condition_width: int = 256
+    audio_width: int = 128
+    emotion_width: int = 128
+    motion_size: int = len(MOTION)
+    window_frames: int = 16
+    prediction: str = "residual"
+    """What the net is preconditioned to predict: "residual" (to the reference latent, flow time 0 .. 1) or "epsilon"."""
+    residual_std: float = 0.82
+    attention_backend: str = "sdpa"
+
+
+@dataclass(frozen=True)
+class SyncNetConfig:
+    """Two encoders, frames of the mouth region and log-mel, into one space."""
+
+    space: str = "latents"
+    """"latents" (supervises and guides) or "pixels" (the scoring expert)."""
+    in_channels: int = 8
+    frames: int = 5
+    mel_context: int = 4
+    """Mel steps added on both sides of the 4 * frames steps of the window."""
+    widths: tuple[int, ...] = (64, 96, 128)
+    embedding: int = 128
+
+
+@dataclass(frozen=True)
+class VideoFeaturesConfig:
+    """Masked video autoencoder over latents, what TREPA compares."""
+
+    in_channels: int = 8
+    cells: int = 16
+    frames: int = 16
+    patch: tuple[int, int, int] = (2, 4, 4)
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    mask_ratio: float = 0.75
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Convolutional reader of frames or latents: emotion classifier, or mouth and pose regressor."""
+
+    space: str = "latents"
+    in_channels: int = 8
+    widths: tuple[int, ...] = (64, 96, 128)
+    outputs: int = 8
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build one EAD-Net."""
+
+    name: str = "mini"
+    size_px: int = 128
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    emotion: EmotionConfig = field(default_factory=EmotionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    syncnet: SyncNetConfig = field(default_factory=SyncNetConfig)
+    video_features: VideoFeaturesConfig = field(default_factory=VideoFeaturesConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+
+
+PRESETS: dict[str, ModelConfig] = {"mini": ModelConfig()}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values."""
+    return asdict(config)
+
+
+def from_dict(kind: type, values: dict[str, Any]) -> Any:
+    """The config dataclass `kind` from plain JSON values; unknown keys are an error (TypeError names them)."""
+    types = {f.name: f for f in fields(kind)}
+    built = {}
+    for key, value in values.items():
+        default = types[key].default_factory if key in types else None
+        if isinstance(value, dict) and isinstance(default, type) and is_dataclass(default):
+            value = from_dict(default, value)
+        built[key] = _tuples(value)
+    return kind(**built)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
