@@ -1,0 +1,215 @@
+"""Clips of procedural heads that speak: what happens in them (`write_script`) and what they look like (`render`).
+
+Identity, voice, sentence, emotion, pose and blinks are drawn independently of one another; a corpus with one emotion
+per identity teaches a classifier faces instead of feelings. Everything is deterministic from the seed, and the two
+splits share no identity, voice, sentence or wording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..config import FPS
+from ..emotion.code import emotion_code
+from ..emotion.motion import generate_motion
+from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
+from ..media.audio import frame_energy
+from . import rig
+from .captions import write_caption, write_prompts
+from .identity import draw_identity
+from .renderer import render_frames
+from .speech import Phoneme, SpeechBank
+from .visemes import viseme_track
+
+SPLITS = {"train": 0, "heldout": 1, "expert": 2}
+"""Streams of identities; "expert" clips train the scoring nets and share no identity with the others."""
+
+BLEND_SHARE, CHANGE_SHARE = 0.10, 0.12
+"""Share of clips that mix two emotions, and that change from one to another."""
+
+
+@dataclass(frozen=True)
+class ClipScript:
+    """Everything about a clip but its pixels. T frames at 25 per second.
+
+    identity           [P]      columns `identity.IDENTITY`
+    states             [T, R]   columns `rig.STATE`, absolute pose
+    reference_state    [R]      the state of the reference picture: same head, its own emotion and moment
+    visemes            [T, 9]   0 .. 1
+    action_units       [T, 16]  0 .. 1
+    motion             [T, 8]   columns `taxonomy.MOTION`, relative to the reference
+    mouth_opening      [T]      lip gap / `rig.FULL_GAP`
+    mouth_width        [T]      half the lips' width in frame widths
+    codes              [T, 27]  true emotion code of each frame
+    samples            [640 T]  16 kHz speech, clean
+    """
+
+    identity: np.ndarray
+    states: np.ndarray
+    reference_state: np.ndarray
+    visemes: np.ndarray
+    action_units: np.ndarray
+    motion: np.ndarray
+    mouth_opening: np.ndarray
+    mouth_width: np.ndarray
+    codes: np.ndarray
+    emotion: str
+    level: int
+    is_pure: bool
+    caption: str
+    prompts: tuple[str, ...]
+    text: str
+    samples: np.ndarray
+    phonemes: tuple[Phoneme, ...]
+
+    @property
+    def code(self) -> np.ndarray:
+        """The emotion code [27] of the clip's middle."""
+        return self.codes[len(self.codes) // 2]
+
+
+def write_script(
+    seed: int,
+    *,
+    n_frames: int,
+    split: str,
+    speech: SpeechBank,
+    emotion: str | None = None,
+    level: int | None = None,
+    identity_seed: int | None = None,
+    voice_seed: int | None = None,
+    reference_emotion: str | None = None,
+    head: float = 1.0,
+) -> ClipScript:
+    """Draw one clip.
+
+    emotion, level      given: a pure clip of that emotion (level 0 .. 2; ignored for neutral)
+    identity_seed       clips with the same value show the same head and the same reference picture
+    voice_seed          clips with the same value speak the same words, with the same head motion
+    reference_emotion   emotion of the reference picture; drawn (half of them neutral) if not given
+    head                amplitude of the head's motion
+    """
+    stream = SPLITS[split]
+    wording = "train" if split == "expert" else split
+    identity_rng = np.random.default_rng([stream, 1, seed if identity_seed is None else identity_seed])
+    voice_rng = np.random.default_rng([stream, 2, seed if voice_seed is None else voice_seed])
+    rng = np.random.default_rng([stream, 3, seed])
+
+    identity = draw_identity(identity_rng)
+    samples, phonemes, text = speech.window(voice_rng, n_frames)
+    visemes = viseme_track(phonemes, n_frames, FPS)
+    name, level_index, codes, is_pure = _emotion_track(rng, n_frames, emotion, level)
+    action_units = _lively(rng, codes[:, -len(ACTION_UNITS) :])
+    motion = generate_motion(frame_energy(samples, n_frames), codes, voice_rng, head=head)
+    reference = _reference_state(identity_rng if reference_emotion or identity_seed is not None else rng, reference_emotion)
+    states = _states(visemes, action_units, motion, reference, voice_rng)
+    relative = motion.copy()
+    relative[:, :5] = states[:, _POSE] - reference[_POSE]
+    relative[:, 6:] = states[:, _GAZE] - reference[_GAZE]
+    relative[:, 5] = states[:, rig.STATE_INDEX["blink"]]
+    opening, width = _mouth(identity, states)
+    return ClipScript(
+        identity=identity,
+        states=states,
+        reference_state=reference,
+        visemes=visemes,
+        action_units=action_units,
+        motion=relative,
+        mouth_opening=opening,
+        mouth_width=width,
+        codes=codes,
+        emotion=name,
+        level=level_index,
+        is_pure=is_pure,
+        caption=write_caption(rng, name, level_index, action_units, wording),
+        prompts=write_prompts(rng, name, level_index, wording),
+        text=text,
+        samples=samples,
+        phonemes=tuple(phonemes),
+    )
+
+
+def render(
+    scripts: Sequence[ClipScript], size_px: int = 128, device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw clips of equal length.
+
+    returns  frames [B, T, H, W, 3] uint8 and their reference pictures [B, H, W, 3] uint8
+    """
+    identity = torch.from_numpy(np.stack([script.identity for script in scripts])).to(device)
+    states = np.stack([np.concatenate([script.states, script.reference_state[None]]) for script in scripts])
+    images = render_frames(identity, torch.from_numpy(states).to(device), size_px).permute(0, 1, 3, 4, 2)
+    return images[:, :-1].contiguous(), images[:, -1].contiguous()
+
+
+_POSE = [rig.STATE_INDEX[name] for name in rig.POSE]
+_GAZE = [rig.STATE_INDEX["gaze_x"], rig.STATE_INDEX["gaze_y"]]
+_UNITS = [rig.STATE_INDEX[name] for name in ACTION_UNITS]
+
+
+def _emotion_track(
+    rng: np.random.Generator, n_frames: int, emotion: str | None, level: int | None
+) -> tuple[str, int, np.ndarray, bool]:
+    """Label, level (-1 for neutral), codes [T, 27], and whether one emotion fills the clip."""
+    name = emotion or str(rng.choice(EMOTIONS))
+    level_index = int(rng.integers(3)) if level is None else level
+    intensity = LEVEL_INTENSITY[level_index] + (rng.uniform(-0.1, 0.1) if level is None else 0.0)
+    code = emotion_code(name, min(1.0, intensity) if name != "neutral" else 0.0)
+    codes = np.repeat(code[None], n_frames, 0)
+    kind = rng.random()
+    is_pure = emotion is not None or kind >= BLEND_SHARE + CHANGE_SHARE
+    if not is_pure:
+        other_name = str(rng.choice(EMOTIONS))
+        other = emotion_code(other_name, float(rng.uniform(0.4, 1.0)) if other_name != "neutral" else 0.0)
+        if kind < BLEND_SHARE:
+            weight = np.full(n_frames, rng.uniform(0.15, 0.45))
+        else:
+            middle, fade = rng.uniform(0.2, 0.8) * n_frames, rng.uniform(3, 9)
+            weight = 1 / (1 + np.exp(-(np.arange(n_frames) - middle) / (fade / 4)))
+        codes = codes + (other - codes) * weight[:, None].astype(np.float32)
+    return name, -1 if name == "neutral" else level_index, codes.astype(np.float32), is_pure
+
+
+def _lively(rng: np.random.Generator, units: np.ndarray) -> np.ndarray:
+    """Action units [T, 16] with a person's own emphasis, slow drift, and a trace of random activity."""
+    n_frames, n_units = units.shape
+    emphasis = rng.uniform(0.85, 1.12, n_units)
+    trace = np.maximum(0, rng.normal(0, 0.035, n_units))
+    time = np.arange(n_frames)[:, None] / FPS
+    drift = 1 + 0.07 * np.sin(2 * np.pi * rng.uniform(0.2, 0.6, n_units) * time + rng.uniform(0, 2 * np.pi, n_units))
+    return np.clip(units * emphasis * drift + trace, 0, 1.1).astype(np.float32)
+
+
+def _reference_state(rng: np.random.Generator, emotion: str | None) -> np.ndarray:
+    state = np.zeros(len(rig.STATE), dtype=np.float32)
+    state[_POSE] = rng.normal(0, (0.055, 0.035, 0.025, 0.004, 0.004))
+    state[_GAZE] = rng.normal(0, 0.08, 2)
+    name = emotion or ("neutral" if rng.random() < 0.5 else str(rng.choice(EMOTIONS[1:])))
+    intensity = 0.0 if name == "neutral" else float(rng.uniform(0.35, 1.0))
+    state[_UNITS] = _lively(rng, emotion_code(name, intensity)[None, -len(ACTION_UNITS) :])[0]
+    if rng.random() < 0.3:  # caught in the middle of a word
+        for control, top in (("jaw", 0.5), ("open", 0.5), ("wide", 0.5), ("round", 0.6)):
+            state[rig.STATE_INDEX[control]] = rng.uniform(0, top)
+    return state
+
+
+def _states(
+    visemes: np.ndarray, units: np.ndarray, motion: np.ndarray, reference: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    states = np.zeros((len(visemes), len(rig.STATE)), dtype=np.float32)
+    states[:, : visemes.shape[1]] = visemes
+    states[:, _UNITS] = units
+    states[:, _POSE] = reference[_POSE] + motion[:, :5] + rng.normal(0, (0.02, 0.012, 0.01, 0.0015, 0.0015))
+    states[:, rig.STATE_INDEX["blink"]] = motion[:, 5]
+    states[:, _GAZE] = reference[_GAZE] + motion[:, 6:]
+    return states
+
+
+def _mouth(identity: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    tensor = torch.from_numpy(states)
+    heads = torch.from_numpy(identity).expand(len(states), -1)
+    return rig.mouth_opening(tensor).numpy(), rig.mouth_half_width(heads, tensor).numpy()
