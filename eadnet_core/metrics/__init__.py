@@ -1,0 +1,1 @@
+"""Scores of a finished video, read by networks trained apart from all that generates it."""

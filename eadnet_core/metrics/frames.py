@@ -1,0 +1,31 @@
+"""From uint8 pictures to the batches a scoring net reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+BATCH = 64
+"""Pictures a scoring net sees at once: bounds memory, whatever the length of the video."""
+
+
+def to_unit(frames: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 frames [T, H, W, 3] as float32 [T, 3, H, W] in -1 .. 1 on `device`."""
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    return pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """Where the parameters of `net` live."""
+    return next(net.parameters()).device
+
+
+@torch.inference_mode()
+def read_batches(net: nn.Module, frames: np.ndarray, batch: int = BATCH) -> Iterator[Tensor]:
+    """Outputs [b, D] of `net` on the CPU for successive batches of uint8 frames [T, H, W, 3]."""
+    device = device_of(net)
+    for start in range(0, len(frames), batch):
+        yield net(to_unit(frames[start : start + batch], device)).float().cpu()
