@@ -1,8 +1,8 @@
 """Files to nets and back: safetensors only, strict, and an error that says which file was expected.
 
 Every file holds one part and, in its metadata, what is needed to rebuild it:
-{"format": "eadnet", "part": ..., "config": JSON, "scores": JSON, ...}. Weights may be stored in half precision; nets are
-always built in float32 and stay so unless a dtype is asked for.
+{"format": "eadnet", "part": ..., "config": JSON, "scores": JSON, ...}. Weights may be stored in half precision; nets
+are always built in float32 and stay so unless a dtype is asked for.
 """
 
 from __future__ import annotations
@@ -278,9 +278,7 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load_model(
-    name: str = "mini", device: str | torch.device = "auto", dtype: torch.dtype = torch.float32
-) -> Model:
+def load_model(name: str = "mini", device: str | torch.device = "auto", dtype: torch.dtype = torch.float32) -> Model:
     """A shipped model by name, or your own by the path of its folder."""
     folder, place = find_model(name), find_device(device)
     parts = {part: load_part(folder / f"{part}.safetensors", part, place) for part in MODEL_PARTS}
@@ -291,8 +289,8 @@ def load_model(
     config = from_dict(ModelConfig, {**values, "syncnet": parts["syncnet"][1]["config"]})
     if config.vae.latent_channels != config.denoiser.latent_channels:
         raise CheckpointError(
-            f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent channels, "
-            f"the denoiser {config.denoiser.latent_channels}."
+            f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "
+            f"channels, the denoiser {config.denoiser.latent_channels}."
         )
     for net in (vae, nets["denoiser"]):
         net.to(memory_format=torch.channels_last)

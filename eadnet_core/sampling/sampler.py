@@ -38,7 +38,7 @@ class SamplerOptions:
 
 
 def draw_noise(config: DenoiserConfig, seed: int) -> Tensor:
-    """The noise [C, 1, h, w] that all frames of a clip share; drawn on the CPU, so that a seed means the same everywhere.
+    """The noise [C, 1, h, w] that all frames of a clip share; drawn on the CPU, so that a seed is the same everywhere.
 
     Noise of its own for each frame shows up as jitter (1.99 against 0.85 of the true clips' in our measurement).
     """

@@ -3,7 +3,7 @@
 Two kinds of net, named by `DenoiserConfig.prediction`:
 
 - "residual": flow matching, x_t = (1 - t) x0 + t noise with t in 0 .. 1, and EDM-like preconditioning (Karras et al.
-  2022, eq. 7, written for flow times) so that a net at pure noise predicts x0 and not the difference of two large terms;
+  2022, eq. 7, written for flow times) so that a net at pure noise predicts x0, not a difference of large terms;
 - "epsilon": the DDIM table of LatentSync (Song et al. 2021), t in 0 .. 999, the net predicts the noise.
 
 Both are one `TimeGrid` to a sampler: x_t = alpha x0 + sigma noise, stepped from an x0 prediction.
@@ -74,7 +74,7 @@ def noise_levels(t: Tensor, prediction: str) -> tuple[Tensor, Tensor]:
 def draw_times(n: int, generator: torch.Generator | None = None) -> Tensor:
     """Flow times [n] for training: 35 % uniform with shift 4, 35 % logit-normal(0, 1), 30 % exactly 1.
 
-    Sampling starts at t = 1 and decides the emotion there; a logit-normal draw alone hardly trains it (our measurement).
+    Sampling starts at t = 1 and decides the emotion there; a logit-normal draw alone hardly trains it (we measured).
     """
     kind = torch.rand(n, generator=generator)
     u = torch.rand(n, generator=generator)

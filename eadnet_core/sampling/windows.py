@@ -11,6 +11,7 @@ of the window; the nets take any length, so a shorter window is an ordinary inpu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -46,7 +47,7 @@ def plan(n_frames: int, window: int, step_index: int, shift: int = SHIFT_FRAMES)
     cuts[0] = max(cuts[0], least)
     cuts[-1] = min(cuts[-1], n_frames - least)
     edges = [0, *cuts, n_frames]
-    return [Window(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [Window(start, stop) for start, stop in pairwise(edges)]
 
 
 def fuse(pieces: Sequence[Tensor], windows: Sequence[Window], dim: int = 1) -> Tensor:
@@ -66,6 +67,4 @@ def batches(windows: Sequence[Window], batch_windows: int) -> list[list[Window]]
     by_length: dict[int, list[Window]] = {}
     for window in windows:
         by_length.setdefault(window.length, []).append(window)
-    return [
-        group[i : i + batch_windows] for group in by_length.values() for i in range(0, len(group), batch_windows)
-    ]
+    return [group[i : i + batch_windows] for group in by_length.values() for i in range(0, len(group), batch_windows)]

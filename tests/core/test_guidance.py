@@ -1,0 +1,142 @@
+"""Nested guidance against its equation, and SyncNet guidance against what it promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eadnet_core.config import DenoiserConfig
+from eadnet_core.sampling.guidance import (
+    Conditions,
+    SyncGuide,
+    branches,
+    guide_sync,
+    predict_x0,
+    sync_steps,
+)
+
+CONFIG = DenoiserConfig(latent_channels=2, cells=4, residual_std=1.0)
+N_FRAMES = 12
+
+
+class CountingNet:
+    """0 + 1 with audio + 10 with emotion; remembers how many clips each call held."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, sample: Tensor, time: Tensor, audio: Tensor, emotion: Tensor, *_: Tensor) -> Tensor:
+        self.batches.append(len(sample))
+        value = audio[:, 0, 0, 0] + 10 * emotion[:, 0, 0, 0]
+        return value[:, None, None, None, None].expand(-1, 2, *sample.shape[2:])
+
+
+def conditions(n_frames: int = N_FRAMES, width: int = 16) -> Conditions:
+    generator = torch.Generator().manual_seed(0)
+    return Conditions(
+        context=torch.zeros(5, n_frames, 4, 4),
+        audio=torch.ones(n_frames, 3, 4),
+        emotion=torch.ones(n_frames, 2, 4),
+        null_emotion=torch.zeros(2, 4),
+        motion=torch.zeros(n_frames, 8),
+        motion_known=torch.ones(n_frames),
+        sync_audio=F.normalize(torch.randn(n_frames, width, generator=generator), dim=-1),
+        voice=torch.ones(n_frames),
+    )
+
+
+@pytest.mark.parametrize(
+    ("scales", "n_passes"),
+    [((1.0, 1.0), 1), ((1.0, 1.5), 2), ((2.0, 2.0), 2), ((2.0, 1.5), 3), ((1.0, 0.0), 1), ((0.0, 0.0), 1)],
+)
+def test_nested_guidance_is_the_equation_at_the_least_cost(scales: tuple[float, float], n_passes: int) -> None:
+    s_a, s_e = scales
+    v0, v_a, v_ae = 0.0, 1.0, 11.0
+    net = CountingNet()
+    x_t = torch.zeros(2, 2, N_FRAMES, 4, 4)
+    given = [conditions(), conditions()]
+    x0, correction = predict_x0(net, CONFIG, x_t, 1.0, given, branches(s_a, s_e))
+    assert torch.allclose(x0, torch.full_like(x0, v0 + s_a * (v_a - v0) + s_e * (v_ae - v_a)), atol=1e-5)
+    assert net.batches == [2 * n_passes]
+    assert (correction is None) == (n_passes == 1)
+
+
+def test_the_correction_is_the_distance_from_the_conditional() -> None:
+    x_t = torch.zeros(1, 2, N_FRAMES, 4, 4)
+    _, correction = predict_x0(CountingNet(), CONFIG, x_t, 1.0, [conditions()], branches(1.0, 1.5))
+    assert correction is not None
+    assert torch.allclose(correction, torch.full_like(correction, 16.0 - 11.0))
+
+
+def guide(strength: float = 0.2, real_cosine: float = 0.9) -> SyncGuide:
+    projection = torch.randn(5 * 2 * 16, 16, generator=torch.Generator().manual_seed(1))
+    mouth = torch.zeros(4, 4)
+    mouth[2:, 1:3] = 1
+    return SyncGuide(
+        embed_frames=lambda frames: F.normalize(frames.flatten(1) @ projection, dim=-1),
+        to_latents=lambda x0: 2 * x0,
+        mouth=mouth,
+        strength=strength,
+        real_cosine=real_cosine,
+        n_frames=5,
+    )
+
+
+def mean_cosine(x0: Tensor, given: Conditions, guide: SyncGuide) -> float:
+    windows = guide.to_latents(x0).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
+    assert given.sync_audio is not None
+    return float((guide.embed_frames(windows) * given.sync_audio[: len(windows)]).sum(-1).mean())
+
+
+@pytest.fixture
+def x0() -> Tensor:
+    return torch.randn(2, N_FRAMES, 4, 4, generator=torch.Generator().manual_seed(2))
+
+
+def test_sync_guidance_raises_the_cosine_and_moves_only_the_mouth(x0: Tensor) -> None:
+    given, sync = conditions(), guide()
+    with torch.inference_mode():
+        inner = given.frames(0, N_FRAMES)
+        moved = guide_sync(x0 + 0, None, inner, sync)
+    assert mean_cosine(moved, given, sync) > mean_cosine(x0, given, sync) + 0.05
+    assert torch.equal(moved[..., :2, :], x0[..., :2, :])
+    assert torch.equal(moved[..., 2:, 0], x0[..., 2:, 0])
+
+
+def test_the_sync_step_is_strength_times_rms_in_the_mouth(x0: Tensor) -> None:
+    correction = 3 * torch.randn_like(x0)
+    for scale in (None, correction):
+        moved = guide_sync(x0, scale, conditions(), guide(strength=0.3))
+        step = (moved - x0)[..., 2:, 1:3].square().mean().sqrt()
+        size = (x0 if scale is None else scale)[..., 2:, 1:3].square().mean().sqrt()
+        assert step.item() == pytest.approx(0.3 * size.item(), rel=1e-3)
+
+
+def test_sync_guidance_leaves_silence_and_good_windows_alone(x0: Tensor) -> None:
+    given = conditions()
+    silent = Conditions(**{**vars(given), "voice": torch.zeros(N_FRAMES)})
+    assert torch.equal(guide_sync(x0, None, silent, guide()), x0)
+    assert torch.equal(guide_sync(x0, None, given, guide(real_cosine=-1.0)), x0)
+    half = Conditions(**{**vars(given), "voice": (torch.arange(N_FRAMES) < 5).float()})
+    moved = guide_sync(x0, None, half, guide())
+    assert torch.equal(moved[:, 7:], x0[:, 7:])
+    assert not torch.equal(moved[:, :5], x0[:, :5])
+
+
+def test_sync_guidance_needs_a_whole_window(x0: Tensor) -> None:
+    assert torch.equal(guide_sync(x0[:, :4], None, conditions(4), guide()), x0[:, :4])
+
+
+def test_a_negative_cosine_still_pulls(x0: Tensor) -> None:
+    given, sync = conditions(), guide(strength=0.05)
+    windows = sync.to_latents(x0).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
+    opposed = -sync.embed_frames(windows)
+    given = Conditions(**{**vars(given), "sync_audio": F.pad(opposed, (0, 0, 0, 4)) + 0.1 * given.sync_audio})
+    assert mean_cosine(guide_sync(x0, None, given, sync), given, sync) > mean_cosine(x0, given, sync)
+
+
+def test_sync_steps_lie_in_the_middle_of_the_noise_range() -> None:
+    assert sync_steps((1.0, 0.75, 0.5, 0.25)) == {1}
+    assert sync_steps((1.0,)) == frozenset()

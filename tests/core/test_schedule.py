@@ -1,0 +1,124 @@
+"""Noise levels, preconditioning and time grids against their equations and against diffusers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+from eadnet_core.config import DenoiserConfig
+from eadnet_core.sampling import schedule
+
+RESIDUAL = DenoiserConfig(residual_std=0.82)
+EPSILON = DenoiserConfig(prediction="epsilon")
+
+
+def test_residual_preconditioning_is_the_written_formula() -> None:
+    t, s = 0.3, 0.82
+    x_t, net = torch.tensor([[1.5]]), torch.tensor([[-0.4]])
+    r2 = (1 - t) ** 2 * s**2 + t**2
+    expected = (1 - t) * s**2 / r2 * 1.5 + t * s / math.sqrt(r2) * -0.4
+    x0 = schedule.to_x0(net, x_t, torch.tensor([t]), RESIDUAL)
+    assert x0.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_residual_preconditioning_at_the_ends() -> None:
+    x_t, net = torch.randn(3, 4), torch.randn(3, 4)
+    assert torch.allclose(schedule.to_x0(net, x_t, torch.zeros(3), RESIDUAL), x_t)
+    assert torch.allclose(schedule.to_x0(net, x_t, torch.ones(3), RESIDUAL), 0.82 * net)
+
+
+def test_preconditioned_target_has_unit_variance() -> None:
+    """The net is asked for (x0 - c_skip x_t) / c_out; with the right s that is white at every time."""
+    generator = torch.Generator().manual_seed(0)
+    x0 = 0.82 * torch.randn(200_000, generator=generator)[None]
+    noise = torch.randn(200_000, generator=generator)[None]
+    for t in (0.05, 0.4, 0.8, 1.0):
+        time = torch.tensor([t])
+        x_t = schedule.add_noise(x0, noise, time)
+        skip = schedule.to_x0(torch.zeros_like(x_t), x_t, time, RESIDUAL)
+        out = schedule.to_x0(torch.ones_like(x_t), torch.zeros_like(x_t), time, RESIDUAL)
+        assert ((x0 - skip) / out).std().item() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("config", [RESIDUAL, EPSILON])
+def test_to_x0_undoes_add_noise_for_a_perfect_net(config: DenoiserConfig) -> None:
+    x0, noise = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    t = torch.tensor([0.2, 0.9]) if config is RESIDUAL else torch.tensor([50, 600])
+    x_t = schedule.add_noise(x0, noise, t, config.prediction)
+    if config is EPSILON:
+        perfect = noise
+    else:
+        skip = schedule.to_x0(torch.zeros_like(x_t), x_t, t, config)
+        perfect = (x0 - skip) / schedule.to_x0(torch.ones_like(x_t), torch.zeros_like(x_t), t, config)
+    assert torch.allclose(schedule.to_x0(perfect, x_t, t, config), x0, atol=1e-5)
+
+
+def test_velocity_is_noise_minus_x0() -> None:
+    x0, noise, t = torch.randn(2, 5), torch.randn(2, 5), torch.tensor([0.3, 1.0])
+    assert torch.allclose(schedule.velocity(schedule.add_noise(x0, noise, t), x0, t), noise - x0, atol=1e-5)
+
+
+def test_training_times_follow_the_mixture() -> None:
+    times = schedule.draw_times(60_000, torch.Generator().manual_seed(1))
+    assert times.min() > 0
+    assert times.max() == 1
+    assert (times == 1).float().mean().item() == pytest.approx(0.30, abs=0.01)
+    below = (times < 0.5).float().mean().item()  # half of the logit-normal share, and 4u / (1 + 3u) < 1/2 for u < 1/5
+    assert below == pytest.approx(0.35 * 0.5 + 0.35 * 0.2, abs=0.01)
+
+
+def test_training_times_repeat_with_the_generator() -> None:
+    draws = [schedule.draw_times(16, torch.Generator().manual_seed(7)) for _ in range(2)]
+    assert torch.equal(*draws)
+
+
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+def test_flow_step_equals_the_schedulers_euler_step(shift: float) -> None:
+    grid = schedule.time_grid("residual", 5, shift)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=[1.0, 0.8, 0.6, 0.4, 0.2])
+    x = torch.randn(1, 4)
+    theirs = x.clone()
+    for k, timestep in enumerate(scheduler.timesteps):
+        x0 = torch.sin(x)
+        v = schedule.velocity(theirs, torch.sin(theirs), torch.tensor([grid.times[k]]))
+        theirs = scheduler.step(v, timestep, theirs).prev_sample
+        x = grid.step(x, x0, k)
+        assert torch.allclose(x, theirs, atol=1e-5)
+
+
+def test_ddim_step_equals_the_schedulers() -> None:
+    grid = schedule.time_grid("epsilon", 20)
+    scheduler = schedule._ddim_scheduler()
+    scheduler.set_timesteps(20)
+    assert [int(t) for t in scheduler.timesteps] == [int(t) for t in grid.times]
+    x = torch.randn(1, 4)
+    theirs = x.clone()
+    for k, timestep in enumerate(scheduler.timesteps):
+        theirs = scheduler.step(torch.tanh(theirs), timestep, theirs, eta=0.0).prev_sample
+        x = grid.step(x, schedule.to_x0(torch.tanh(x), x, timestep[None], EPSILON), k)
+        assert torch.allclose(x, theirs, atol=1e-4)
+
+
+def test_sampling_a_gaussian_converges_to_its_known_solution() -> None:
+    """For x0 ~ N(0, s^2) the ideal x0 estimate is c_skip x_t, and the flow maps noise to s * noise exactly."""
+    errors = []
+    for n_steps in (8, 64):
+        grid = schedule.time_grid("residual", n_steps)
+        x = noise = torch.linspace(-2, 2, 9)[None]
+        for k, t in enumerate(grid.times):
+            x0 = schedule.to_x0(torch.zeros_like(x), x, torch.tensor([t]), RESIDUAL)
+            x = grid.step(x, x0, k)
+        errors.append((x - 0.82 * noise).abs().max().item())
+    assert errors[1] < 0.05
+    assert errors[1] < errors[0] / 4
+
+
+def test_an_unknown_prediction_is_named() -> None:
+    with pytest.raises(ValueError, match="'x'"):
+        schedule.time_grid("x", 4)
+    with pytest.raises(ValueError, match="'x'"):
+        schedule.noise_levels(torch.ones(1), "x")
