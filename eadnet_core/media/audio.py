@@ -290,8 +290,8 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = -26.0)
 
     A 10 ms step is speech if its level in 100 .. 4000 Hz is high for this clip, a periodic (voiced) step lies within
     0.2 s, and the level swings at 2 .. 10 Hz over the 3 s around it; in a clip almost without voiced steps (a whisper)
-    a strong swing is enough. Gaps under 0.28 s stay open. Limits: singing, babble and rhythmic melodies pass; a vowel held for over 3 s is taken for music;
-    speech less than about 5 dB above the noise is lost.
+    a strong swing is enough. Gaps under 0.28 s stay open. Limits: singing, babble and rhythmic melodies
+    pass; a vowel held for over 3 s is taken for music; speech less than about 5 dB above the noise is lost.
     """
     n_steps = n_frames * MEL_STEPS_PER_FRAME
     level, periodicity = _level_and_periodicity(fit_length(samples, n_frames), n_steps)
