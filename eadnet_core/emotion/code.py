@@ -1,0 +1,67 @@
+"""The emotion code: 27 numbers that say what a face should feel, and what that does to it.
+
+Label probabilities [8], intensity, valence, arousal and action units [16]. Codes add up: a weighted mean of two codes is
+the blend of their emotions, which is what cross-fades and keyframes use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, VALENCE_AROUSAL
+
+INTENSITY, VALENCE, AROUSAL = (len(EMOTIONS) + i for i in range(3))
+"""Columns of the code after the label probabilities."""
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """How a text was read."""
+
+    text: str
+    label: str
+    intensity: float
+    valence: float
+    arousal: float
+    code: np.ndarray
+
+
+def emotion_code(label: str, intensity: float) -> np.ndarray:
+    """The code [27] float32 of a label at an intensity 0 .. 1.
+
+    >>> code = emotion_code("happy", 0.5)
+    >>> code.shape, float(code[1]), float(code[INTENSITY])
+    ((27,), 1.0, 0.5)
+    """
+    valence, arousal = VALENCE_AROUSAL[label]
+    code = np.zeros(EMOTION_CODE_SIZE, dtype=np.float32)
+    code[EMOTIONS.index(label)] = 1.0
+    code[INTENSITY : AROUSAL + 1] = np.array([1.0, valence, arousal]) * intensity
+    for name, amount in EMOTION_ACTION_UNITS[label].items():
+        code[AROUSAL + 1 + ACTION_UNITS.index(name)] = amount * intensity
+    return code
+
+
+def blend(codes: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """The weighted mean of codes [n, 27]; weights need not sum to one.
+
+    >>> float(blend([emotion_code("happy", 1.0), emotion_code("neutral", 0.0)], [1, 3])[INTENSITY])
+    0.25
+    """
+    share = np.asarray(weights, dtype=np.float64)
+    return (np.asarray(codes) * (share / share.sum())[:, None]).sum(0).astype(np.float32)
+
+
+def describe(code: np.ndarray, text: str = "") -> Emotion:
+    """The most probable label of a code, with its intensity, valence and arousal."""
+    return Emotion(
+        text=text,
+        label=EMOTIONS[int(np.argmax(code[: len(EMOTIONS)]))],
+        intensity=float(code[INTENSITY]),
+        valence=float(code[VALENCE]),
+        arousal=float(code[AROUSAL]),
+        code=np.asarray(code, dtype=np.float32),
+    )
