@@ -26,10 +26,12 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class MotionStats:
     """Motion of one clip in one region, in grey levels 0 .. 1.
 
-    jitter      mean over time of the RMS of second differences of the pixels
+    speed       mean over time of the RMS of first differences of the pixels
+    jitter      mean over time of the RMS of second differences
     amplitude   RMS distance of the pixels from their mean over the clip
     """
 
+    speed: float
     jitter: float
     amplitude: float
 
@@ -52,6 +54,7 @@ class MotionMeter:
     def __init__(self) -> None:
         self._tail: np.ndarray | None = None
         self._n_frames = 0
+        self._speed = {region: 0.0 for region in REGIONS}
         self._jitter = {region: 0.0 for region in REGIONS}
         self._sum = {region: np.zeros(0) for region in REGIONS}
         self._square = {region: np.zeros(0) for region in REGIONS}
@@ -66,31 +69,33 @@ class MotionMeter:
             self._square[region] = self._square[region] + np.square(pixels).sum(0)
         joined = frames if self._tail is None else np.concatenate([self._tail, frames])
         for region in REGIONS:
-            self._jitter[region] += float(second_difference(joined, region).sum(dtype=np.float64))
+            self._speed[region] += float(difference(joined[-len(frames) - 1 :], region, 1).sum(dtype=np.float64))
+            self._jitter[region] += float(difference(joined, region, 2).sum(dtype=np.float64))
         self._tail = joined[-2:]
         self._n_frames += len(frames)
 
     def stats(self) -> dict[str, MotionStats]:
-        """Jitter and amplitude of every region; jitter 0 for fewer than three frames."""
+        """Speed, jitter and amplitude of every region; 0 where the clip is too short."""
         n = max(1, self._n_frames)
         stats = {}
         for region in REGIONS:
             variance = self._square[region] / n - np.square(self._sum[region] / n)
             amplitude = float(np.sqrt(np.maximum(variance, 0.0).mean())) if variance.size else 0.0
-            stats[region] = MotionStats(self._jitter[region] / max(1, self._n_frames - 2), amplitude)
+            speed, jitter = self._speed[region] / max(1, n - 1), self._jitter[region] / max(1, n - 2)
+            stats[region] = MotionStats(speed, jitter, amplitude)
         return stats
 
 
 def motion_stats(frames: np.ndarray) -> dict[str, MotionStats]:
-    """Jitter and amplitude of uint8 frames [T, H, W, 3] in every region."""
+    """Speed, jitter and amplitude of uint8 frames [T, H, W, 3] in every region."""
     meter = MotionMeter()
     meter.add(frames)
     return meter.stats()
 
 
-def second_difference(frames: np.ndarray, region: str = "whole") -> np.ndarray:
-    """RMS of the pixels' second difference around every inner frame [T - 2]: shows at which frame a seam lies."""
-    change = np.diff(grey(crop_region(frames, region)), n=2, axis=0)
+def difference(frames: np.ndarray, region: str = "whole", order: int = 2) -> np.ndarray:
+    """RMS over the pixels of the difference of that order [T - order]; order 2 shows at which frame a seam lies."""
+    change = np.diff(grey(crop_region(frames, region)), n=order, axis=0)
     return np.sqrt(np.square(change).mean((1, 2)))
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.metrics import emotion, face, fidelity, motion
+from eadnet_core.metrics.identity import identity
 
 SIZE = 32
 
@@ -83,6 +84,7 @@ class TestMotion:
         stats = motion.motion_stats(ramp(20, 5))
         for region in motion.REGIONS:
             assert stats[region].jitter == pytest.approx(0.0, abs=1e-5)
+            assert stats[region].speed == pytest.approx(5 / 255, rel=1e-3)
             assert stats[region].amplitude > 0.05
 
     def test_alternating_frames_have_known_jitter(self) -> None:
@@ -90,6 +92,7 @@ class TestMotion:
         frames[1::2] = 51  # 0, .2, 0, .2: every second difference is .4
         stats = motion.motion_stats(frames)["whole"]
         assert stats.jitter == pytest.approx(0.4, abs=1e-5)
+        assert stats.speed == pytest.approx(0.2, abs=1e-5)
         assert stats.amplitude == pytest.approx(0.1, abs=1e-5)
 
     def test_regions_are_told_apart(self) -> None:
@@ -102,7 +105,7 @@ class TestMotion:
     def test_a_seam_shows_at_its_frame(self) -> None:
         frames = ramp(30, 2)
         frames[16:] += 20
-        curve = motion.second_difference(frames)
+        curve = motion.difference(frames)
         assert curve.shape == (28,)
         assert set(1 + np.flatnonzero(curve > 0.01)) == {15, 16}
 
@@ -114,6 +117,7 @@ class TestMotion:
         whole = motion.motion_stats(frames)
         for region in motion.REGIONS:
             assert meter.stats()[region].jitter == pytest.approx(whole[region].jitter, rel=1e-5)
+            assert meter.stats()[region].speed == pytest.approx(whole[region].speed, rel=1e-5)
             assert meter.stats()[region].amplitude == pytest.approx(whole[region].amplitude, rel=1e-5)
 
     def test_band_power_of_a_sine_is_its_power(self) -> None:
@@ -127,7 +131,7 @@ class TestMotion:
         one = motion.motion_stats(ramp(1, 1))["whole"]
         assert one.jitter == 0.0 and one.amplitude == 0.0
         assert np.isnan(motion.ratio(1.0, 0.0))
-        assert motion.second_difference(ramp(2, 1)).shape == (0,)
+        assert motion.difference(ramp(2, 1)).shape == (0,)
 
 
 class TestFidelity:
@@ -169,3 +173,21 @@ class TestFidelity:
         true = rng.integers(0, 255, (20, SIZE, SIZE, 3), dtype=np.uint8)
         assert fidelity.ssim(true, true) == pytest.approx(1.0)
         assert fidelity.ssim(rng.permutation(true), true) < 0.2
+
+
+class TestIdentity:
+    def test_a_still_video_is_itself_and_a_mirror_of_colours_is_not(self) -> None:
+        rng = np.random.default_rng(0)
+        cells = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        person = cells.repeat(16, 0).repeat(16, 1)
+        same = np.repeat(person[None], 3, 0)
+        np.testing.assert_allclose(identity(same, person), 1.0, atol=1e-5)
+        assert identity(255 - same, person).max() < 0.3
+
+    def test_fine_detail_counts_less_than_colour(self) -> None:
+        person = np.full((128, 128, 3), (180, 140, 120), np.uint8)
+        smiling, other = person.copy(), person.copy()
+        smiling[88:92, 48:80] = 60
+        other[:] = (90, 60, 50)
+        values = identity(np.stack([smiling, other]), person)
+        assert values[0] > 0.9 and values[1] < 0.5
