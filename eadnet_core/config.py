@@ -58,12 +58,23 @@ class DenoiserConfig:
     latent_channels: int = 8
     cells: int = 16
     widths: tuple[int, ...] = (64, 128, 192)
-    blocks: tuple[int, ...] = (1, 2, 2)
-    cross_attention: tuple[bool, ...] = (False, True, True)
+    blocks: tuple[int, ...] = (1, 1, 1)
+    """Layers of each level on the way down."""
+    up_blocks: tuple[int, ...] = (1, 1, 1)
+    """Layers of each level on the way up, each with one skip: at most one more than on the way down."""
+    norm_groups: int = 8
+    norm_over_frames: bool = False
+    """Whether the residual blocks' group norms pool over the clip's frames (LatentSync's do) or see each frame alone."""
+    feed_forward_multiplier: int = 1
+    self_attention: tuple[bool, ...] = (False, False, False)
+    """Spatial self-attention of each level; the middle always has it."""
+    cross_attention: tuple[bool, ...] = (False, True, False)
+    """Audio and emotion attention of each level; the middle always has it."""
     stda: tuple[bool, ...] = (False, True, True)
     stda_block_frames: tuple[int, ...] = (4, 16, 16)
     """t_loc of each level: frames that a row or column strip spans."""
-    tfrm: tuple[bool, ...] = (False, True, True)
+    tfrm: tuple[bool, ...] = (False, True, False)
+    """Levels that end with a TFRM; the middle always has one."""
     tfrm_nodes: int = 4
     tfrm_width: int = 64
     heads: int = 8
@@ -75,6 +86,8 @@ class DenoiserConfig:
     prediction: str = "residual"
     """What the net is preconditioned to predict: "residual" (to the reference latent, flow time 0 .. 1) or "epsilon"."""
     residual_std: float = 0.82
+    zero_init_adapters: bool = False
+    """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""
     attention_backend: str = "sdpa"
 
 
