@@ -72,18 +72,20 @@ class FaceObjective(nn.Module):
         return {"loss": F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.5)}
 
 
-def disturb(frames: Tensor) -> Tensor:
-    """Blur, noise and recolour pictures [B, 3, H, W]; latents only get noise, of their own size."""
-    n = len(frames)
-    amount = torch.rand(n, 1, 1, 1, device=frames.device)
+def disturb(frames: Tensor, together: int = 1) -> Tensor:
+    """Blur, noise and recolour pictures [B, 3, H, W], `together` in a row alike; latents only get noise of their size."""
+    n = len(frames) // together
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(n, *shape, device=frames.device).repeat_interleave(together, 0)
+
+    amount = draw(1, 1, 1)
     if frames.shape[1] != 3:
         return frames + _LATENT_NOISE * frames.std() * amount * torch.randn_like(frames)
     soft = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, 1)
     blurred = torch.lerp(frames, soft, (1.5 * amount).clamp(max=1.0))
-    gain = 1 + 0.15 * torch.randn(n, 3, 1, 1, device=frames.device)
-    offset = 0.1 * torch.randn(n, 3, 1, 1, device=frames.device)
-    noise = 0.04 * torch.rand(n, 1, 1, 1, device=frames.device) * torch.randn_like(frames)
-    return (blurred * gain + offset + noise).clamp(-1, 1)
+    gain, offset = 0.75 + 0.5 * draw(3, 1, 1), 0.3 * (draw(3, 1, 1) - 0.5)
+    return (blurred * gain + offset + 0.04 * draw(1, 1, 1) * torch.randn_like(frames)).clamp(-1, 1)
 
 
 def draw_frames(cache: Cache, rng: np.random.Generator, n: int, array: str) -> Batch:
@@ -169,8 +171,8 @@ def _score_emotion(outputs: Tensor, sample: Batch) -> dict[str, float]:
     """Accuracy per frame, and how well intensity is read among emotional frames."""
     right = outputs[:, : len(EMOTIONS)].argmax(1) == sample["emotion"]
     scores = {"accuracy": float(right.float().mean())}
-    for i, name in enumerate(EMOTIONS):
-        scores[f"accuracy_{name}"] = float(right[sample["emotion"] == i].float().mean())
+    for i in sample["emotion"].unique().tolist():
+        scores[f"accuracy_{EMOTIONS[i]}"] = float(right[sample["emotion"] == i].float().mean())
     if outputs.shape[1] > len(EMOTIONS):
         scores["intensity_correlation"] = _correlation(split_outputs(outputs)[1], sample["intensity"])
     return scores

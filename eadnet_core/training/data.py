@@ -103,7 +103,7 @@ class Cache:
         """Indices [n] of random training clips among those that are finished."""
         ready = self.n_encoded if encoded else self.n_ready
         if ready <= self.n_monitor:
-            raise BadInput(f"The clip cache in {self.folder} has {ready} finished clips; needed: over {self.n_monitor}.")
+            raise BadInput(f"The clip cache in {self.folder} has {ready} finished clips; more are needed.")
         return rng.integers(self.n_monitor, ready, n)
 
     def monitor_clips(self, n: int | None = None) -> np.ndarray:
@@ -116,12 +116,12 @@ class Cache:
 
     def tensor(self, name: str, index: Any) -> Tensor:
         """array[index] as float32."""
-        return torch.from_numpy(np.asarray(self.array(name)[index], dtype=np.float32))
+        return torch.from_numpy(np.array(self.array(name)[index], dtype=np.float32))
 
 
 def to_images(pixels: np.ndarray) -> Tensor:
     """uint8 [..., H, W, 3] -> float32 [..., 3, H, W] in -1 .. 1, channels-last in memory."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(127.5).sub_(1.0).movedim(-1, -3)
+    return torch.from_numpy(np.array(pixels)).float().div_(127.5).sub_(1.0).movedim(-1, -3)
 
 
 def build_cache(

@@ -81,7 +81,7 @@ def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures [B, 3, H, W] in -1 .. 1, where `mask` [H, W] is 1; mean over pictures.
+    """Peak signal-to-noise ratio in dB of pictures [B, 3, H, W] in -1 .. 1 where `mask` [H, W] is 1, averaged over B.
 
     >>> round(float(psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.2))), 4)
     20.0

@@ -1,0 +1,173 @@
+"""Training of the lip-sync judges: on latents the one that supervises and guides, on pixels the one that scores.
+
+Contrastive (InfoNCE): every window of frames must find its own sound among those of the batch. Each clip gives several
+windows, so most of the learning comes from the same voice and face a few frames away, not from who is speaking.
+Silent windows cannot be decided and take no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..checkpoints import save_part
+from ..config import ModelConfig, SyncNetConfig
+from ..nets.syncnet import SyncNet
+from .classifier import disturb
+from .data import MEL_STEPS, Cache
+from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+
+BATCH = 32
+"""Clips per step; each gives `WINDOWS` windows."""
+WINDOWS = 4
+LEARNING_RATE = 1e-3
+MAX_LOG_SCALE = 4.0
+SILENCE = 0.12
+"""Mean frame energy of a window under which it counts as silent."""
+EXPERT_CONFIG = SyncNetConfig(space="pixels", in_channels=3)
+_MAX_OFFSET = 5
+_FAR = 3
+"""Frames apart from which two windows of a clip are compared in the pairwise score."""
+
+
+class SyncObjective(nn.Module):
+    """Symmetric InfoNCE between windows of frames and of sound."""
+
+    def __init__(self, syncnet: SyncNet) -> None:
+        super().__init__()
+        self.syncnet = syncnet
+
+    def forward(self, batch: Batch) -> Losses:
+        """batch: frames [B, 5, C, h, w], mel [B, steps, 80], audible [B] bool."""
+        frames = batch["frames"]
+        flat = disturb(frames.flatten(0, 1), together=frames.shape[1])
+        seen = self.syncnet.embed_frames(flat.unflatten(0, frames.shape[:2])).float()
+        heard = self.syncnet.embed_audio(batch["mel"]).float()
+        return info_nce(seen, heard, self.syncnet.log_scale, batch["audible"])
+
+
+def info_nce(seen: Tensor, heard: Tensor, log_scale: Tensor, audible: Tensor) -> Losses:
+    """Each row of `seen` [B, D] must find its row of `heard` [B, D], and the other way; inaudible rows are left out."""
+    logits = log_scale.clamp(max=MAX_LOG_SCALE).exp() * seen @ heard.T
+    out = ~audible
+    logits = logits.masked_fill(out[None, :], -1e4).masked_fill(out[:, None], -1e4)
+    target = torch.arange(len(seen), device=seen.device)
+    target = target.masked_fill(out, -100)
+    if bool(out.all()):
+        return {"loss": 0.0 * logits.sum(), "accuracy": logits.new_zeros(())}
+    loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    accuracy = (logits.argmax(1) == target)[audible].float().mean()
+    return {"loss": loss, "accuracy": accuracy}
+
+
+def window_starts(config: SyncNetConfig, n_frames: int) -> np.ndarray:
+    """First frames of the windows whose sound, with its context, lies inside a clip of `n_frames`."""
+    context = -(-config.mel_context // MEL_STEPS)
+    return np.arange(context, n_frames - config.frames - context + 1)
+
+
+def draw_windows(cache: Cache, config: SyncNetConfig, rng: np.random.Generator, n_clips: int) -> Batch:
+    """`WINDOWS` random windows of each of `n_clips` clips."""
+    clips = cache.draw_clips(rng, n_clips, encoded=config.space == "latents")
+    starts = window_starts(config, cache.info.n_frames)
+    n = min(WINDOWS, len(starts))
+    picked = np.stack([rng.choice(starts, n, replace=False) for _ in clips])
+    return windows_batch(cache, config, np.repeat(clips, n), picked.reshape(-1))
+
+
+def windows_batch(cache: Cache, config: SyncNetConfig, clips: np.ndarray, starts: np.ndarray) -> Batch:
+    """Windows of the clips [B] that begin at frames `starts` [B]."""
+    frames = (clips[:, None], starts[:, None] + np.arange(config.frames))
+    first = starts * MEL_STEPS - config.mel_context
+    steps = first[:, None] + np.arange(MEL_STEPS * config.frames + 2 * config.mel_context)
+    is_latents = config.space == "latents"
+    return {
+        "frames": cache.tensor("latents", frames) if is_latents else cache.images("frames", frames),
+        "mel": cache.tensor("mel", (clips[:, None], steps)),
+        "audible": cache.tensor("energy", frames).mean(1) > SILENCE,
+    }
+
+
+@torch.no_grad()
+def score_syncnet(syncnet: SyncNet, cache: Cache, device: torch.device) -> dict[str, float]:
+    """Scores on the clips kept out of training.
+
+    offset_exact  share of clips whose best offset, of +-5 frames, is 0
+    pairwise      share of window pairs, three frames apart or more, where the true sound wins
+    real_cosine   median cosine of windows that are in sync
+    """
+    config = syncnet.config
+    starts = window_starts(config, cache.info.n_frames)
+    exact, wins, cosines = [], [], []
+    apart = np.abs(starts[:, None] - starts) >= _FAR
+    for clip in cache.monitor_clips():
+        batch = windows_batch(cache, config, np.full(len(starts), clip), starts)
+        audible = batch["audible"].numpy()
+        if audible.sum() < 3:
+            continue
+        seen = syncnet.embed_frames(batch["frames"].to(device))
+        similarity = (seen @ syncnet.embed_audio(batch["mel"].to(device)).T).float().cpu().numpy()
+        exact.append(best_offset(similarity, audible) == 0)
+        own = np.diag(similarity)
+        pairs = apart & audible[:, None] & audible
+        wins.append((own[:, None] > similarity)[pairs])
+        cosines.append(own[audible])
+    if not exact:
+        return {}
+    return {
+        "offset_exact": float(np.mean(exact)),
+        "pairwise": float(np.concatenate(wins).mean()),
+        "real_cosine": float(np.median(np.concatenate(cosines))),
+    }
+
+
+def best_offset(similarity: np.ndarray, audible: np.ndarray) -> int:
+    """The shift d, within +-5, at which windows i of frames and i + d of sound agree best.
+
+    >>> best_offset(np.roll(np.eye(9), 2, axis=1), np.ones(9, dtype=bool))
+    2
+    """
+    n = len(similarity)
+    offsets = range(-min(_MAX_OFFSET, n - 1), min(_MAX_OFFSET, n - 1) + 1)
+    means = {}
+    for d in offsets:
+        both = np.diag(audible[:, None] & audible, d)
+        if both.any():
+            means[d] = float(np.diag(similarity, d)[both].mean())
+    return max(means, key=lambda d: means[d])
+
+
+def train_syncnet(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train the latent SyncNet, which supervises and guides, on a cache with latents; returns its scores."""
+    return _train("syncnet", replace(config.syncnet, in_channels=config.vae.latent_channels), cache, output, options)
+
+
+def train_sync_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train the pixel SyncNet, which scores, on a cache of the split "expert"; returns its scores."""
+    return _train("sync_expert", EXPERT_CONFIG, cache, output, options)
+
+
+def _train(
+    part: str, sizes: SyncNetConfig, cache: Path, output: Path, options: TrainOptions
+) -> dict[str, float]:
+    clips = Cache(cache)
+    torch.manual_seed(options.seed)
+    syncnet = SyncNet(sizes)
+    recipe = Recipe(
+        part=part,
+        trained=syncnet,
+        objective=SyncObjective(syncnet),
+        draw=lambda rng, n: draw_windows(clips, sizes, rng, n),
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+        evaluate=lambda net, device: score_syncnet(net, clips, device),  # type: ignore[arg-type]
+    )
+    averaged, at = fit(recipe, options)
+    metadata = metadata_of(clips.info.seed, at)
+    save_part(output, part, averaged, sizes, {**metadata, "real_cosine": at.scores.get("real_cosine", 1.0)})
+    return at.scores
