@@ -26,7 +26,8 @@ MEL_STEPS_PER_FRAME = MEL_RATE_HZ // FPS
 _STFT_BLOCK_STEPS = 6000
 """Mel steps computed at once, so that an hour of sound needs the memory of one minute."""
 _READ_BLOCK_SAMPLES = 1 << 20
-_MAX_CHANNELS = 64
+_MAX_CHANNELS = 8
+"""What AAC can carry: 7.1."""
 _MAX_PEAK = 64.0
 """Floats may overshoot full scale; beyond this they are integers that were never scaled."""
 _WANTED = "Give a sound file (wav, flac, mp3, ogg, m4a) or a video with sound."
@@ -100,7 +101,7 @@ def _from_array(array: np.ndarray, sample_rate: int | None) -> Audio:
     channels = array[0] if array.ndim == 3 and len(array) == 1 else array
     channels = channels[None] if channels.ndim == 1 else channels
     if channels.ndim != 2 or len(channels) > _MAX_CHANNELS:
-        raise BadInput(f"The audio array has shape {tuple(array.shape)}; give [N], [C, N] or [1, C, N].")
+        raise BadInput(f"The audio array has shape {tuple(array.shape)}; give [N], or [C, N] with at most 8 channels.")
     if channels.size == 0:
         raise BadInput(f"The audio array has shape {tuple(array.shape)}: no samples. Give at least one sample.")
     original = _to_float(channels)
@@ -169,6 +170,10 @@ def _from_soundfile(path: Path) -> Audio:
         raise _Unreadable from error
     with file:
         rate, n_original, announced = file.samplerate, 0, file.frames
+        if file.channels > _MAX_CHANNELS:
+            raise BadInput(
+                f"Audio '{path}' has {file.channels} channels; at most {_MAX_CHANNELS} are read. Mix it down."
+            )
         resampler, parts = _Resampler(rate), []
         for block in file.blocks(_READ_BLOCK_SAMPLES, dtype="float32", always_2d=True):
             _check_samples(block, f"Audio '{path}'")

@@ -1,0 +1,340 @@
+"""Video files: frames streamed in, frames and the original sound streamed out, always marked as synthetic."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+
+from ..config import FPS
+from ..errors import BadInput, MediaError
+from .audio import Audio, read_audio
+
+logger = logging.getLogger(__name__)
+
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's code for media made by a trained model; stands in the tags and in the XMP packet of every file written."""
+SUFFIXES = (".mp4", ".m4v", ".mov")
+_CRF = "15"
+_TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,format=yuv420p"
+_TO_RGB = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+"""Without these flags ffmpeg's fast conversion darkens every picture by one level."""
+_XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""The uuid box in which MP4 files carry XMP (XMP specification part 3, 1.1.6)."""
+_XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="EAD-Net"
+ Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>
+</rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Make sure that a video can be written to `path`, before any work is done for it.
+
+    Raises BadInput for a wrong suffix, an existing file (unless `overwrite`), a folder that is missing or read-only.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(
+            f"Output '{path}' ends in '{path.suffix}'. Give a name that ends in one of {', '.join(SUFFIXES)}."
+        )
+    if path.is_dir():
+        raise BadInput(f"Output '{path}' is a folder. Give a file name such as '{path / 'out.mp4'}'.")
+    if path.exists() and not overwrite:
+        raise BadInput(f"Output '{path}' exists already. Give another name, or allow it to be overwritten.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise BadInput(f"Output folder '{folder}' does not exist. Create it first, or give another output.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"Output folder '{folder}' cannot be written to ({error.strerror}). "
+            "Check its permissions, or give another output."
+        ) from error
+    return path
+
+
+class VideoWriter:
+    """Streams frames into one H.264 file with the original sound; the file takes its name only when it is whole.
+
+    Use it as a context manager: leaving by an exception (Ctrl-C too) ends ffmpeg and removes everything written.
+    Memory does not grow with the length of the clip. Raises BadInput as `check_writable`, MediaError if ffmpeg ends.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        size: tuple[int, int],
+        fps: int | Fraction = FPS,
+        audio: Audio | None = None,
+        settings: dict[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Start ffmpeg. `size` is (width, height) of the frames; `settings` are JSON values kept in the file's tags."""
+        self.path = check_writable(path, overwrite)
+        self.size, self.n_frames = size, 0
+        self._overwrite = overwrite
+        self._padding = (size[1] % 2, size[0] % 2)
+        if any(self._padding):
+            even = (size[0] + self._padding[1], size[1] + self._padding[0])
+            logger.warning("H.264 needs even sizes: %d x %d is padded to %d x %d", *size, *even)
+        folder = self.path.absolute().parent
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem[:40]}-", dir=folder))
+        self._unfinished = self._folder / f"video{self.path.suffix.lower()}"
+        try:
+            with (self._folder / "ffmpeg.log").open("wb") as log:
+                command = self._command(fps, audio, settings or {})
+                # Its own session: Ctrl-C is ours to handle, ffmpeg must not finish a half-written file on its own.
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+                )
+        except BaseException as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise MediaError(f"ffmpeg cannot be started ({error}). Install imageio-ffmpeg again.") from error
+            raise
+
+    def _command(self, fps: int | Fraction, audio: Audio | None, settings: dict[str, Any]) -> list[str]:
+        width, height = self.size[0] + self._padding[1], self.size[1] + self._padding[0]
+        tags = self._folder / "tags.txt"
+        tags.write_text(_ffmetadata(settings), encoding="utf-8")
+        command = [_ffmpeg(), "-v", "error", "-nostdin", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+        command += ["-video_size", f"{width}x{height}", "-framerate", str(Fraction(fps)), "-i", "pipe:0"]
+        command += ["-f", "ffmetadata", "-i", str(tags)]
+        if audio is not None:
+            command += ["-i", str(self._sound(audio)), "-map", "2:a:0", "-c:a", "aac", "-b:a", "192k"]
+        command += ["-map", "0:v:0", "-map_metadata", "1", "-map_chapters", "-1", "-c:v", "libx264", "-crf", _CRF]
+        command += ["-preset", "veryfast", "-vf", _TO_YUV]
+        command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+        return [*command, "-movflags", "use_metadata_tags+faststart", str(self._unfinished)]
+
+    def _sound(self, audio: Audio) -> Path:
+        """The file that holds the original sound."""
+        if audio.original is None:
+            if audio.path is None:
+                raise BadInput("The audio has neither a file nor its original samples. Make it with read_audio.")
+            return audio.path.resolve()
+        import soundfile
+
+        path = self._folder / "sound.wav"
+        soundfile.write(path, audio.original.T, audio.rate_hz, subtype="FLOAT")
+        return path
+
+    def write(self, frames: np.ndarray) -> None:
+        """Append frames, uint8 [T, H, W, 3] or [H, W, 3]."""
+        frames = frames if frames.ndim == 4 else frames[None]
+        if frames.shape[1:] != (self.size[1], self.size[0], 3) or frames.dtype != np.uint8:
+            expected = f"uint8 [T, {self.size[1]}, {self.size[0]}, 3]"
+            raise MediaError(
+                f"Frames are {frames.dtype} {list(frames.shape)}, but the video was opened for {expected}."
+            )
+        if any(self._padding):
+            frames = np.pad(frames, ((0, 0), (0, self._padding[0]), (0, self._padding[1]), (0, 0)), mode="edge")
+        assert self._process.stdin is not None
+        try:
+            for frame in frames:
+                self._process.stdin.write(np.ascontiguousarray(frame).data)
+                self.n_frames += 1
+        except OSError as error:
+            self._process.kill()
+            self._process.wait()
+            raise self._failure() from error
+
+    def _failure(self) -> MediaError:
+        with contextlib.suppress(OSError):
+            lines = (self._folder / "ffmpeg.log").read_text(errors="replace").strip().splitlines()[-3:]
+            said = " | ".join(lines) or "it said nothing"
+            return MediaError(
+                f"ffmpeg ended while writing '{self.path}' after {self.n_frames} frames (exit status "
+                f"{self._process.returncode}: {said}). Nothing was kept; check disk space and memory, then run again."
+            )
+        return MediaError(f"ffmpeg ended while writing '{self.path}'. Nothing was kept; run again.")
+
+    def finish(self) -> Path:
+        """Close the file, mark it and give it its name; returns the path."""
+        if self.n_frames == 0:
+            raise MediaError(f"No frame was given for '{self.path}'; a video needs at least one.")
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        if self._process.wait() != 0:
+            raise self._failure()
+        with self._unfinished.open("ab") as file:
+            packet = _XMP.encode()
+            file.write((24 + len(packet)).to_bytes(4, "big") + b"uuid" + _XMP_BOX + packet)
+        if self.path.exists() and not self._overwrite:
+            raise BadInput(f"Output '{self.path}' appeared while the video was made. Give another name.")
+        try:
+            os.replace(self._unfinished, self.path)
+        except OSError as error:
+            raise MediaError(
+                f"'{self.path}' cannot be replaced ({error.strerror}). Close whatever has it open."
+            ) from error
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self.path
+
+    def abort(self) -> None:
+        """End ffmpeg and remove what was written; harmless after `finish`."""
+        if self._process.poll() is None:
+            self._process.kill()
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.abort()
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    fps: int | Fraction = FPS,
+    audio: Audio | None = None,
+    settings: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write frames, uint8 [H, W, 3] or chunks [T, H, W, 3], one at a time; returns their number. See VideoWriter."""
+    check_writable(path, overwrite)
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise MediaError(f"No frame was given for '{path}'; a video needs at least one.")
+    with VideoWriter(path, (first.shape[-2], first.shape[-3]), fps, audio, settings, overwrite) as writer:
+        writer.write(first)
+        for frame in frames:
+            writer.write(frame)
+    return writer.n_frames
+
+
+def _ffmpeg() -> str:
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise MediaError("No ffmpeg was found. Install imageio-ffmpeg again, or set IMAGEIO_FFMPEG_EXE.") from error
+
+
+def _ffmetadata(settings: dict[str, Any]) -> str:
+    """Tags in ffmpeg's own text format: a file, since a command line is too short for a long prompt on some systems."""
+    tags = {
+        "comment": json.dumps(settings, ensure_ascii=False),
+        "description": f"Synthetic media, made by EAD-Net. Digital source type: {DIGITAL_SOURCE_TYPE}",
+        "digital_source_type": DIGITAL_SOURCE_TYPE,
+    }
+    lines = [";FFMETADATA1"]
+    for key, value in tags.items():
+        lines.append(f"{key}=" + "".join("\\" + c if c in "=;#\\\n" else c for c in value))
+    return "\n".join(lines) + "\n"
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tags of a video or sound file; what VideoWriter wrote stands under "settings" and "digital_source_type"."""
+    path = _existing(path)
+    command = [_ffmpeg(), "-v", "error", "-nostdin", "-i", str(path.resolve()), "-f", "ffmetadata", "pipe:1"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["unknown format"]
+        raise BadInput(f"'{path}' cannot be read as a video ({lines[-1]}). Give an mp4 file.")
+    tags: dict[str, Any] = {}
+    key, value, escaped, in_value = "", "", False, False
+    for c in done.stdout.decode(errors="replace") + "\n":
+        if escaped or (c not in "=\\\n"):
+            key, value = (key, value + c) if in_value else (key + c, value)
+            escaped = False
+        elif c == "\\":
+            escaped = True
+        elif c == "=" and not in_value:
+            in_value = True
+        elif c == "\n":
+            if in_value:
+                tags[key] = value
+            key, value, in_value = "", "", False
+        else:
+            value += c
+    with contextlib.suppress(ValueError):
+        tags["settings"] = json.loads(tags.get("comment", ""))
+    return tags
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"Video '{path}' does not exist. Give a video file such as an mp4.")
+    if path.is_dir():
+        raise BadInput(f"Video '{path}' is a folder. Give a video file such as an mp4.")
+    if path.stat().st_size == 0:
+        raise BadInput(f"Video '{path}' is empty (0 bytes). Give a video file such as an mp4.")
+    return path
+
+
+class VideoReader:
+    """Frames of a video, uint8 [H, W, 3], decoded one at a time and upright; iterate as often as needed."""
+
+    def __init__(self, path: str | os.PathLike[str], fps: int | None = None) -> None:
+        """Read the header. `fps` resamples the frames (drops or repeats) to another rate. Raises BadInput."""
+        self.path = _existing(path)
+        self._filter = _TO_RGB if fps is None else f"fps={fps},{_TO_RGB}"
+        frames = self._open()
+        try:
+            header = next(frames)
+        except (OSError, RuntimeError, StopIteration, KeyError, ValueError, IndexError) as error:
+            raise BadInput(
+                f"'{self.path}' holds no video that can be read. Give a video file such as an mp4."
+            ) from error
+        finally:
+            frames.close()
+        self.size: tuple[int, int] = header["size"]
+        """(width, height) in pixels."""
+        self.fps: float = float(fps or header["fps"])
+
+    def _open(self) -> Generator[Any, None, None]:
+        options = ["-vf", self._filter]
+        return imageio_ffmpeg.read_frames(str(self.path.resolve()), pix_fmt="rgb24", output_params=options)
+
+    @cached_property
+    def n_frames(self) -> int:
+        """Number of frames, found by decoding them all once."""
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        frames = self._open()
+        try:
+            next(frames)
+            for data in frames:
+                yield np.frombuffer(data, np.uint8).reshape(self.size[1], self.size[0], 3).copy()
+        finally:
+            frames.close()
+
+    def audio(self) -> Audio:
+        """The sound track. Raises BadInput where there is none."""
+        return read_audio(self.path)
+
+
+def read_video(path: str | os.PathLike[str], fps: int | None = None) -> VideoReader:
+    """Open a video for streaming; see VideoReader."""
+    return VideoReader(path, fps)
