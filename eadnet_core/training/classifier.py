@@ -73,7 +73,7 @@ class FaceObjective(nn.Module):
 
 
 def disturb(frames: Tensor, together: int = 1) -> Tensor:
-    """Blur, noise and recolour pictures [B, 3, H, W], `together` in a row alike; latents only get noise of their size."""
+    """Blur, noise and recolour pictures [B, 3, H, W], `together` in a row alike; latents only get noise."""
     n = len(frames) // together
 
     def draw(*shape: int) -> Tensor:

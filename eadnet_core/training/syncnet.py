@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import save_part
 from ..config import ModelConfig, SyncNetConfig
-from ..nets.syncnet import SyncNet
+from ..nets.syncnet import PIXEL_CROP, SyncNet
 from .classifier import disturb
 from .data import MEL_STEPS, Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
@@ -30,6 +30,7 @@ MAX_LOG_SCALE = 4.0
 SILENCE = 0.12
 """Mean frame energy of a window under which it counts as silent."""
 EXPERT_CONFIG = SyncNetConfig(space="pixels", in_channels=3)
+TRAINING_SIZE_PX = 128
 _MAX_OFFSET = 5
 _FAR = 3
 """Frames apart from which two windows of a clip are compared in the pairwise score."""
@@ -46,7 +47,7 @@ class SyncObjective(nn.Module):
         """batch: frames [B, 5, C, h, w], mel [B, steps, 80], audible [B] bool."""
         frames = batch["frames"]
         flat = disturb(frames.flatten(0, 1), together=frames.shape[1])
-        seen = self.syncnet.embed_frames(flat.unflatten(0, frames.shape[:2])).float()
+        seen = self.syncnet.embed_frames(whole(flat.unflatten(0, frames.shape[:2]), self.syncnet.config)).float()
         heard = self.syncnet.embed_audio(batch["mel"]).float()
         return info_nce(seen, heard, self.syncnet.log_scale, batch["audible"])
 
@@ -81,16 +82,26 @@ def draw_windows(cache: Cache, config: SyncNetConfig, rng: np.random.Generator, 
 
 
 def windows_batch(cache: Cache, config: SyncNetConfig, clips: np.ndarray, starts: np.ndarray) -> Batch:
-    """Windows of the clips [B] that begin at frames `starts` [B]."""
+    """Windows of the clips [B] that begin at frames `starts` [B]; of pictures only the part that the net looks at."""
     frames = (clips[:, None], starts[:, None] + np.arange(config.frames))
     first = starts * MEL_STEPS - config.mel_context
     steps = first[:, None] + np.arange(MEL_STEPS * config.frames + 2 * config.mel_context)
-    is_latents = config.space == "latents"
+    top, bottom, left, right = PIXEL_CROP
     return {
-        "frames": cache.tensor("latents", frames) if is_latents else cache.images("frames", frames),
+        "frames": cache.tensor("latents", frames)
+        if config.space == "latents"
+        else cache.images("frames", (*frames, slice(top, bottom), slice(left, right))),
         "mel": cache.tensor("mel", (clips[:, None], steps)),
         "audible": cache.tensor("energy", frames).mean(1) > SILENCE,
     }
+
+
+def whole(frames: Tensor, config: SyncNetConfig) -> Tensor:
+    """Frames of `windows_batch` as the whole frames that the net expects; what was never read stays grey."""
+    if config.space == "latents":
+        return frames
+    top, bottom, left, right = PIXEL_CROP
+    return F.pad(frames, (left, TRAINING_SIZE_PX - right, top, TRAINING_SIZE_PX - bottom))
 
 
 @torch.no_grad()
@@ -110,7 +121,7 @@ def score_syncnet(syncnet: SyncNet, cache: Cache, device: torch.device) -> dict[
         audible = batch["audible"].numpy()
         if audible.sum() < 3:
             continue
-        seen = syncnet.embed_frames(batch["frames"].to(device))
+        seen = syncnet.embed_frames(whole(batch["frames"], config).to(device))
         similarity = (seen @ syncnet.embed_audio(batch["mel"].to(device)).T).float().cpu().numpy()
         exact.append(best_offset(similarity, audible) == 0)
         own = np.diag(similarity)
@@ -152,9 +163,7 @@ def train_sync_expert(config: ModelConfig, cache: Path, output: Path, options: T
     return _train("sync_expert", EXPERT_CONFIG, cache, output, options)
 
 
-def _train(
-    part: str, sizes: SyncNetConfig, cache: Path, output: Path, options: TrainOptions
-) -> dict[str, float]:
+def _train(part: str, sizes: SyncNetConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     clips = Cache(cache)
     torch.manual_seed(options.seed)
     syncnet = SyncNet(sizes)
