@@ -63,7 +63,7 @@ class Scores:
     mouth_amplitude              standard deviation of the opening, 1 = a gap of .11 frame widths
     emotion, emotion_intensity   what the clip shows as a whole
     asked_emotion                the label the video was meant to show, if given
-    jitter_ratio                 by region: second over first differences of the pixels, divided by the same of true clips
+    jitter_ratio                 by region: second over first differences of the pixels, against the same of true clips
     motion_amplitude             by region: RMS distance of the pixels from their mean over the clip, 0 .. 1
     identity, identity_least     see metrics.identity, against the first frame: mean and least
     """
@@ -236,7 +236,8 @@ def _second_summary(scores: Scores) -> str:
     jitter = scores.jitter_ratio
     return (
         f"Mouth and loudness: correlation {_number(scores.mouth_energy_correlation)}.   "
-        f"Jitter ratio {_number(jitter['whole'])} (mouth {_number(jitter['mouth'])}, eyes {_number(jitter['eyes'])}).   "
+        f"Jitter ratio {_number(jitter['whole'])} "
+        f"(mouth {_number(jitter['mouth'])}, eyes {_number(jitter['eyes'])}).   "
         f"Identity {_number(scores.identity)} (least {_number(scores.identity_least)})."
     )
 

@@ -1,0 +1,87 @@
+"""What a command costs: wall time and peak memory of a fresh process with everything it starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import MediaError
+
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`peak_memory_gb` (10^9 bytes) is the sum over all processes of each one's own peak, so an upper bound; nan where
+    the system does not tell (Windows)."""
+
+    seconds: float
+    peak_memory_gb: float
+
+
+def measure_command(command: Sequence[str], n_threads: int | None = None) -> Cost:
+    """Run a command to its end. Raises MediaError with its last words if it fails."""
+    environment = dict(os.environ)
+    if n_threads is not None:
+        environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(n_threads)
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        list(command), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True, errors="replace"
+    )
+    peaks: dict[int, float] = {}
+    try:
+        said = _watch(process, peaks)
+    finally:
+        process.kill()
+    seconds = time.perf_counter() - began
+    if process.returncode != 0:
+        last = said.strip().splitlines()[-1:] or ["it said nothing"]
+        raise MediaError(f"'{' '.join(command)}' ended with status {process.returncode}: {last[0]}")
+    return Cost(seconds, sum(peaks.values()) if any(peaks.values()) else _children_peak_gb())
+
+
+def _watch(process: subprocess.Popen[str], peaks: dict[int, float]) -> str:
+    """Wait for the end and return the error output; meanwhile note the peak memory of every process, in GB."""
+    while True:
+        try:
+            return process.communicate(timeout=_POLL_S)[1]
+        except subprocess.TimeoutExpired:
+            for pid in _tree(process.pid):
+                peaks[pid] = max(peaks.get(pid, 0.0), _peak_gb(pid))
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and everything below it, where /proc tells."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def _peak_gb(pid: int) -> float:
+    """Greatest resident memory of a process so far; 0 where /proc does not tell or it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    return int(line.split()[1]) * 1024 / 1e9 if line else 0.0
+
+
+def _children_peak_gb() -> float:
+    """Greatest resident memory of any ended child of this process: what systems without /proc can say."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
