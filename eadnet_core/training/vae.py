@@ -17,7 +17,9 @@ from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, psnr, reconstruction_loss, region
 from .sheets import save_sheet
 
-BATCH = 16
+BATCH = 24
+FRAMES_PER_REFERENCE = 3
+"""Frames of a clip that share a reference in a batch: references are encoded once."""
 LEARNING_RATE = 2e-3
 OTHER_CLIP_SHARE = 0.3
 """Share of samples whose reference is a frame of another clip of the same head instead of the clip's own reference."""
@@ -33,7 +35,7 @@ class VAEObjective(nn.Module):
         self.vae, self.weights = vae, weights
 
     def forward(self, batch: Batch) -> Losses:
-        """batch: picture, reference [B, 3, H, W] in -1 .. 1."""
+        """batch: picture [B, 3, H, W] and reference [B', 3, H, W] in -1 .. 1; B / B' pictures in a row share one."""
         pictures, references = batch["picture"], batch["reference"]
         mean, log_variance = self.vae.encode(torch.cat([pictures, references]))
         n = len(pictures)
@@ -46,16 +48,18 @@ class VAEObjective(nn.Module):
 
 
 def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
-    """Random frames, each with a reference: its clip's own, or a frame of another clip of the same head."""
+    """Random frames, a few of each clip, with a reference: the clip's own, or a frame of another clip of the same head."""
+    n = max(1, n // FRAMES_PER_REFERENCE)
     clips = cache.draw_clips(rng, n)
-    frames = rng.integers(0, cache.info.n_frames, n)
+    each = np.repeat(clips, FRAMES_PER_REFERENCE)
+    pictures = cache.images("frames", (each, rng.integers(0, cache.info.n_frames, len(each))))
     others = clips // CLIPS_PER_IDENTITY * CLIPS_PER_IDENTITY + rng.integers(0, CLIPS_PER_IDENTITY, n)
     others = np.minimum(others, cache.n_ready - 1)
     from_other = rng.random(n) < OTHER_CLIP_SHARE
     references = cache.array("references")[clips]
     other_frames = rng.integers(0, cache.info.n_frames, n)
     references[from_other] = cache.array("frames")[others[from_other], other_frames[from_other]]
-    return {"picture": cache.images("frames", (clips, frames)), "reference": to_images(references)}
+    return {"picture": pictures, "reference": to_images(references)}
 
 
 def monitor_pictures(cache: Cache, n: int) -> Batch:
