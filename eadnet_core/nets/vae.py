@@ -18,6 +18,8 @@ from ..config import VAEConfig
 
 MAX_FLOW = 0.5
 """Furthest the decoder reaches into the reference, in half frame widths."""
+FLOW_GAIN = 0.05
+"""Keeps one optimiser step from moving the flow by more than a pixel: at gain 1 training diverges within 60 steps."""
 
 
 class ResBlock(nn.Module):
@@ -107,7 +109,7 @@ class Decoder(nn.Module):
     def forward(self, latents: Tensor, reference: Reference) -> Tensor:
         x = self.conv_in(torch.cat([latents, reference.latents], 1))
         x = self.middle1(self.up1(F.silu(self.coarse(x))))
-        flow = MAX_FLOW * torch.tanh(self.flow(F.silu(x)))
+        flow = MAX_FLOW * torch.tanh(FLOW_GAIN * self.flow(F.silu(x)))
         x = self.merge_quarter(torch.cat([x, fetch(reference.quarter, flow)], 1))
         x = self.up2(F.silu(self.middle2(x)))
         fetched = fetch(reference.image, flow)
