@@ -13,7 +13,7 @@ from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS
 from ..errors import BadInput
 from . import rig
 from .clips import SPLITS, render, write_script
-from .identity import draw_identity
+from .identity import INDEX, draw_identity
 from .renderer import render_frames
 from .speech import SpeechBank, synthesize
 
@@ -63,6 +63,7 @@ def write_sample(folder: Path | str, size_px: int = 512) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     identity = draw_identity(np.random.default_rng(SAMPLE_IDENTITY))
+    identity[INDEX["blur"]] = 0.0
     Image.fromarray(_draw(identity, [_state("neutral")], size_px)[0]).save(folder / "portrait.png", optimize=True)
     speech = synthesize(SAMPLE_TEXT, SAMPLE_VOICE, rate=150, pitch=52)
     soundfile.write(folder / "speech.wav", speech.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
