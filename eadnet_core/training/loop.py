@@ -27,6 +27,7 @@ from ..errors import BadInput, EADNetError
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
+Evaluation = Callable[[nn.Module, torch.device], dict[str, float]]
 Losses = dict[str, Tensor]
 """Named scalar losses; the one called "loss" is minimised, the others are logged."""
 
@@ -56,6 +57,7 @@ class TrainOptions:
     """Checkpoints, logs and sample sheets go to run_folder/<part>."""
     log_every: int = 20
     evaluate_every: int = 200
+    alarm_every: int = 100
     sheet_every: int = 500
     save_every_minutes: float = 3.0
     resume: bool = True
@@ -101,10 +103,10 @@ class Recipe:
     """(generator, number of samples) -> one batch of CPU tensors."""
     batch: int
     learning_rate: float
-    evaluate: Callable[[nn.Module, torch.device], dict[str, float]] | None = None
+    evaluate: Evaluation | None = None
     """(averaged weights, device) -> scores on clips that are not trained on."""
-    evaluate_raw: Callable[[nn.Module, torch.device], dict[str, float]] | None = None
-    """The same on the weights of the moment: alarms that must not lag behind."""
+    alarm: Evaluation | None = None
+    """The same on the weights of the moment, and more often: what must not lag behind."""
     sheet: Callable[[nn.Module, torch.device, Path], None] | None = None
     """Draws a picture of what the averaged weights can do."""
 
@@ -240,8 +242,10 @@ class _Run:
             if self.at.step % options.log_every == 0:
                 values = self._log_losses(sums, share)
                 bar.set_postfix({"loss": f"{values['loss']:.4f}", "used": f"{share:.0%}"}, refresh=False)
+            if self.at.step % options.alarm_every == 0:
+                self._evaluate(self.recipe.alarm, self.recipe.trained)
             if self.at.step % options.evaluate_every == 0:
-                self._evaluate()
+                self._evaluate(self.recipe.evaluate, self.averaged.module)
             if self.at.step % options.sheet_every == 0:
                 self._sheet()
             if time.monotonic() - last_save > 60 * options.save_every_minutes:
@@ -252,7 +256,7 @@ class _Run:
     def finish(self) -> None:
         """Last scores, sheet and checkpoint."""
         if self.at.step % self.options.evaluate_every:
-            self._evaluate()
+            self._evaluate(self.recipe.evaluate, self.averaged.module)
         if self.at.step % self.options.sheet_every:
             self._sheet()
         self.save()
@@ -298,23 +302,17 @@ class _Run:
             self.log.write(self.at, values)
         return values
 
-    def _evaluate(self) -> None:
-        if not self.log:
+    def _evaluate(self, function: Evaluation | None, module: nn.Module) -> None:
+        if not self.log or function is None:
             return
-        for function, module in (
-            (self.recipe.evaluate, self.averaged.module),
-            (self.recipe.evaluate_raw, self.recipe.trained),
-        ):
-            if function is None:
-                continue
-            was_training = module.training
-            with torch.no_grad():
-                scores = function(module.eval(), self.device)
-            module.train(was_training)
-            self.at.scores.update(scores)
-            self.log.write(self.at, scores)
-            text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-            log.info("%s step %d (%.0f s): %s", self.recipe.part, self.at.step, self.at.seconds, text)
+        was_training = module.training
+        with torch.no_grad():
+            scores = function(module.eval(), self.device)
+        module.train(was_training)
+        self.at.scores.update(scores)
+        self.log.write(self.at, scores)
+        text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        log.info("%s step %d (%.0f s): %s", self.recipe.part, self.at.step, self.at.seconds, text)
 
     def _sheet(self) -> None:
         if self.log and self.recipe.sheet is not None:

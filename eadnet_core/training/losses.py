@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
+from ..sampling.schedule import noise_levels
 
 MOUTH_BOX = (0.5 - 0.22, MOUTH_Y - 0.14, 0.5 + 0.22, MOUTH_Y + 0.16)
 EYES_BOX = (0.5 - EYE_HALF_DISTANCE - 0.13, EYE_LINE_Y - 0.17, 0.5 + EYE_HALF_DISTANCE + 0.13, EYE_LINE_Y + 0.09)
@@ -33,15 +35,25 @@ class VAELossWeights:
 
 @dataclass(frozen=True)
 class DenoiserLossWeights:
-    """Terms of the denoiser; `diffusion` is the x0 error weighted by 1 / max(t, .4)^2."""
+    """Terms of the denoiser, each on its one-step estimate of the clean latents."""
 
     diffusion: float = 1.0
+    """Squared error of x0, times 1 / max(t, .4)^2."""
     temporal_difference: float = 0.5
-    sync: float = 0.05
-    trepa: float = 0.5
+    """The same of the differences between neighbouring frames."""
+    sync: float = 0.03
+    """-log cosine of the latent SyncNet."""
+    trepa: float = 0.2
+    """Distance of video features, generated and real."""
     graph: float = 0.01
-    emotion: float = 0.02
+    """TFRM's regulariser."""
+    emotion: float = 0.03
+    """Divergence of the latent emotion classifier's reading, generated from real."""
     emotion_bottleneck: float = 0.0
+    """Cross-entropy of a linear emotion classifier on the middle of the net."""
+    mouth: float = 2.0
+    eyes: float = 1.5
+    """Weight of the latent cells in the mouth's and the eyes' boxes against 1 elsewhere, in the first two terms."""
 
 
 @lru_cache(maxsize=8)
@@ -53,11 +65,11 @@ def region(box: tuple[float, float, float, float], size: int) -> Tensor:
     return mask
 
 
-def region_weights(size: int, weights: VAELossWeights) -> Tensor:
-    """Weight of every pixel [size, size], with mean 1."""
-    ones = torch.ones(size, size)
-    values = torch.maximum(ones, weights.mouth * region(MOUTH_BOX, size))
-    values = torch.maximum(values, weights.eyes * region(EYES_BOX, size))
+@lru_cache(maxsize=8)
+def region_weights(size: int, mouth: float, eyes: float) -> Tensor:
+    """Weight of every pixel or cell [size, size], with mean 1."""
+    values = torch.maximum(torch.ones(size, size), mouth * region(MOUTH_BOX, size))
+    values = torch.maximum(values, eyes * region(EYES_BOX, size))
     return values / values.mean()
 
 
@@ -67,7 +79,7 @@ def reconstruction_loss(images: Tensor, target: Tensor, weights: VAELossWeights)
     images, target  [B, 3, H, W]  -1 .. 1
     """
     error = images - target
-    area = region_weights(images.shape[-1], weights).to(error)
+    area = region_weights(images.shape[-1], weights.mouth, weights.eyes).to(error)
     total = weights.l1 * (area * error.abs()).mean() + weights.mse * (area * error.square()).mean()
     if weights.gradient:
         across, down = error.diff(dim=-1).abs(), error.diff(dim=-2).abs()
@@ -90,3 +102,55 @@ def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         squares = squares[:, mask.to(squares.device) > 0]
     return (-10 * squares.flatten(1).mean(1).clamp_min(1e-10).log10()).mean()
+
+
+def error_weight(t: Tensor, prediction: str) -> Tensor:
+    """Weight of the squared x0 error at times [B]: 1 / max(t, .4)^2, or what makes it the error of epsilon.
+
+    >>> error_weight(torch.tensor([1.0, 0.5, 0.1]), "residual").tolist()
+    [1.0, 4.0, 6.25]
+    """
+    if prediction == "residual":
+        return t.clamp(min=0.4) ** -2
+    alpha, sigma = noise_levels(t, prediction)
+    return (alpha / sigma) ** 2
+
+
+def diffusion_loss(x0: Tensor, target: Tensor, weight: Tensor, area: Tensor) -> Tensor:
+    """Weighted squared error.
+
+    x0, target  [B, C, T, h, w]
+    weight      [B]              by noise level
+    area        [h, w]           by cell, mean 1
+    """
+    return (weight * (area * (x0 - target).square()).mean((1, 2, 3, 4))).mean()
+
+
+def temporal_difference_loss(x0: Tensor, target: Tensor, weight: Tensor, area: Tensor) -> Tensor:
+    """`diffusion_loss` of the differences between neighbouring frames; 0 for one frame."""
+    if x0.shape[2] < 2:
+        return x0.new_zeros(())
+    return diffusion_loss(x0.diff(dim=2), target.diff(dim=2), weight, area)
+
+
+def sync_loss(cosine: Tensor) -> Tensor:
+    """-log cosine [B], continued as a straight line under .05 so that windows far out of sync have a gradient too.
+
+    >>> sync_loss(torch.tensor([1.0])).item(), sync_loss(torch.tensor([-1.0])).item() > 20
+    (-0.0, True)
+    """
+    least = 0.05
+    return (-cosine.clamp(min=least).log() + (least - cosine).clamp(min=0) / least).mean()
+
+
+def trepa_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared distance of unit vectors [B, D] (LatentSync, arXiv 2412.09262), summed over D."""
+    return (F.normalize(features, dim=-1) - F.normalize(target, dim=-1)).square().sum(-1).mean()
+
+
+def emotion_loss(logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Divergence of the emotions read in generated frames from those read in the real ones, [B, 8] each.
+
+    The reading of the real frame, not its label, is the target: a faint emotion must not become a loud one.
+    """
+    return F.kl_div(logits.log_softmax(-1), target_logits.log_softmax(-1), log_target=True, reduction="batchmean")

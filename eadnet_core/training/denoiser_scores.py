@@ -1,0 +1,150 @@
+"""What a denoiser in training can do: does it listen (alarms), is it right (scores), how does it look (sheet)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import DenoiserConfig
+from ..emotion.taxonomy import EMOTIONS
+from ..sampling.schedule import add_noise, time_grid
+from .data import MEL_STEPS, Cache
+from .denoiser import absolute, clips_batch, draw_noise, predict, residual
+from .loop import Batch
+from .sheets import save_sheet
+from .syncnet import SILENCE, best_offset, window_starts
+
+ALARM_TIMES = (1.0, 0.7, 0.4)
+"""Noise levels, 0 clean .. 1 pure noise, at which a wrong condition must hurt."""
+ALARM_CLIPS = 6
+SCORE_CLIPS = 16
+SCORE_STEPS = 8
+_SHEET_FRAMES = 8
+_SHEET_TRUE_FRAMES = 2
+
+
+def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device) -> dict[str, float]:
+    """Error with the right condition minus error with another clip's, by noise level, relative to the right one.
+
+    Below 0 is good: the net listens. Around 0 while the loss falls means that the condition is ignored.
+    """
+    batch = _to(clips_batch(cache, config, _varied(cache, ALARM_CLIPS)), device)
+    target = residual(batch["latents"], batch["reference"], nets["denoiser"])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        noise = draw_noise(target, 0.5)
+    wrong = {name: {**batch, name: batch[name].roll(1, 0)} for name in ("code", "mel", "motion")}
+    found = {}
+    for fraction in ALARM_TIMES:
+        t = torch.full((len(target),), fraction, device=device)
+        if config.prediction == "epsilon":
+            t = (t * 999).round()
+        x_t = add_noise(target, noise, t, config.prediction)
+
+        def error(conditions: Batch, x_t: Tensor = x_t, t: Tensor = t) -> float:
+            return float((predict(nets, conditions, x_t, t, config)[0] - target).square().mean())
+
+        right = error(batch)
+        found[f"error_t{fraction:g}"] = right
+        for name, label in (("code", "emotion"), ("mel", "audio"), ("motion", "motion")):
+            found[f"right_minus_wrong_{label}_t{fraction:g}"] = (right - error(wrong[name])) / right
+    return found
+
+
+@torch.no_grad()
+def generate(nets: Any, batch: Batch, config: DenoiserConfig, n_steps: int = SCORE_STEPS, seed: int = 0) -> Tensor:
+    """Latents [B, T, C, h, w] sampled in `n_steps` steps without guidance, the noise shared by all frames."""
+    reference = batch["reference"]
+    n, n_frames = len(reference), batch["motion"].shape[1]
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed)).to(reference.device)
+    grid = time_grid(config.prediction, n_steps)
+    x_t = grid.start(noise[:, :, None].expand(-1, -1, n_frames, -1, -1))
+    for i, time in enumerate(grid.times):
+        t = torch.full((n,), time, device=reference.device)
+        x_t = grid.step(x_t, predict(nets, batch, x_t, t, config)[0], i)
+    return absolute(x_t, reference, nets["denoiser"])
+
+
+def score_generation(
+    nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device
+) -> dict[str, float]:
+    """Scores of clips generated for unseen heads, as the training's own judges see them.
+
+    generated_error   error of the latents relative to that of a still reference picture
+    motion_ratio      size of the latents' frame-to-frame differences, generated over true
+    emotion_accuracy  share of frames in which the latent classifier reads the asked emotion, and on real latents
+    sync_cosine       mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
+    """
+    clips = _varied(cache, SCORE_CLIPS)
+    batch = _to(clips_batch(cache, config, clips), device)
+    real, made = batch["latents"], generate(nets, batch, config)
+    still = (real - batch["reference"][:, None]).square().mean()
+    scores = {
+        "generated_error": float((made - real).square().mean() / still),
+        "motion_ratio": float(made.diff(dim=1).square().mean().sqrt() / real.diff(dim=1).square().mean().sqrt()),
+    }
+    if "emotion" in judges.nets:
+        for name, latents in (("emotion_accuracy", made), ("emotion_accuracy_real", real)):
+            read = judges["emotion"](latents.flatten(0, 1)).unflatten(0, latents.shape[:2])[..., : len(EMOTIONS)]
+            scores[name] = float((read.argmax(-1) == batch["emotion"][:, None]).float().mean())
+    if "syncnet" in judges.nets:
+        scores |= _sync_scores(judges["syncnet"], batch, made, "")
+        scores |= {"sync_cosine_real": _sync_scores(judges["syncnet"], batch, real, "").get("sync_cosine", 0.0)}
+    return scores
+
+
+def _sync_scores(syncnet: Any, batch: Batch, latents: Tensor, suffix: str) -> dict[str, float]:
+    config = syncnet.config
+    starts = window_starts(config, latents.shape[1])
+    n_steps = MEL_STEPS * config.frames + 2 * config.mel_context
+    cosines, exact = [], []
+    for clip in range(len(latents)):
+        loud = np.array([float(batch["energy"][clip, s : s + config.frames].mean()) > SILENCE for s in starts])
+        if loud.sum() < 3:
+            continue
+        frames = torch.stack([latents[clip, s : s + config.frames] for s in starts])
+        first = [s * MEL_STEPS - config.mel_context for s in starts]
+        mel = torch.stack([batch["mel"][clip, f : f + n_steps] for f in first])
+        similarity = (syncnet.embed_frames(frames) @ syncnet.embed_audio(mel).T).float().cpu().numpy()
+        cosines.append(np.diag(similarity)[loud])
+        exact.append(best_offset(similarity, loud) == 0)
+    if not cosines:
+        return {}
+    return {
+        f"sync_cosine{suffix}": float(np.concatenate(cosines).mean()),
+        f"offset_exact{suffix}": float(np.mean(exact)),
+    }
+
+
+def draw_sheet(
+    nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device, path: Path
+) -> None:
+    """One row per emotion: reference, eight generated frames, two true ones, of clips of unseen heads."""
+    clips = _varied(cache, len(EMOTIONS))
+    batch = _to(clips_batch(cache, config, clips), device)
+    latents = generate(nets, batch, config)
+    n_frames = latents.shape[1]
+    shown = np.linspace(0, n_frames - 1, _SHEET_FRAMES).astype(np.int64)
+    references = cache.images("references", (clips,)).to(device)
+    picked = latents[:, torch.from_numpy(shown).to(device)].flatten(0, 1)
+    images = judges["vae"].decode(picked, references, batch["reference"]).unflatten(0, (len(clips), -1))
+    true_frames = np.linspace(0, n_frames - 1, _SHEET_TRUE_FRAMES + 2).astype(np.int64)[1:-1]
+    true = cache.images("frames", (clips[:, None], true_frames[None]))
+    save_sheet(torch.cat([references[:, None].cpu(), images.float().cpu(), true], 1), path)
+
+
+def _varied(cache: Cache, n: int) -> np.ndarray:
+    """Indices of up to `n` clips kept out of training, neighbours differing in emotion, sorted by emotion in turn."""
+    clips = cache.monitor_clips()
+    clips = clips[clips < cache.n_encoded]
+    emotions = cache.array("emotion")[clips]
+    turn = np.array([int((emotions[:i] == emotions[i]).sum()) for i in range(len(clips))])
+    return clips[np.lexsort((emotions, turn))][:n]
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return {name: value.to(device) for name, value in batch.items()}
