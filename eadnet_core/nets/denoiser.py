@@ -28,7 +28,6 @@ MOTION_SIZE = (0.3, 0.25, 0.2, 0.06, 0.06, 0.5, 0.5, 0.5)
 """Usual size of each motion channel (taxonomy.MOTION: radians, frame widths, closure, gaze); divided by it, all are
 about 1."""
 MOTION_FREQUENCIES = (math.pi / 4, math.pi / 2, math.pi)
-OUTPUT_STD = 0.02
 
 
 class Context(NamedTuple):
@@ -76,9 +75,8 @@ class Denoiser(nn.Module):
         )
         self.conv_norm_out = FrameNorm(config, widths[0])
         self.conv_out = nn.Conv2d(widths[0], c, 3, padding=1)
-        nn.init.normal_(self.conv_out.weight, std=OUTPUT_STD)
-        nn.init.zeros_(self.conv_out.bias)
-        self.to(memory_format=torch.channels_last)
+        scale_init(self.conv_out, SMALL_INIT)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,
@@ -219,7 +217,8 @@ class MidBlock(nn.Module):
 class UpBlock(nn.Module):
     """One resolution on the way up: double (but at the coarsest), merge a skip before each layer, TFRM.
 
-    Doubling is nearest-neighbour and a skip is merged by a 1x1 convolution, which leaves the layers at their own width.
+    Skips are merged as by a 1x1 convolution of the concatenation, written as a sum of two, so that the coarse half is
+    computed before the nearest-neighbour doubling.
     """
 
     def __init__(self, config: DenoiserConfig, level: int, in_width: int) -> None:
@@ -227,16 +226,18 @@ class UpBlock(nn.Module):
         width = config.widths[level]
         self.doubles = level + 1 < len(config.widths)
         counts = range(config.up_blocks[level])
-        self.merges = nn.ModuleList(nn.Conv2d((width if i else in_width) + width, width, 1) for i in counts)
+        self.inputs = nn.ModuleList(nn.Conv2d(width if i else in_width, width, 1) for i in counts)
+        self.skips = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in counts)
         self.layers = nn.ModuleList(Layer(config, level, width, shifted=not i % 2) for i in counts)
         self.tfrm = build_tfrm(config, width) if config.tfrm[level] else None
 
     def forward(self, x: Tensor, skips: list[Tensor], context: Context) -> tuple[Tensor, Tensor]:
         """Takes the outputs of the same resolution, last first; returns the output and the graph regulariser."""
-        if self.doubles:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        for i, (merge, layer) in enumerate(zip(self.merges, self.layers, strict=True)):
-            x = layer(merge(torch.cat((x, skips[-1 - i]), 1)), context)
+        for i, layer in enumerate(self.layers):
+            x = self.inputs[i](x)
+            if self.doubles and i == 0:
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = layer(x + self.skips[i](skips[-1 - i]), context)
         return apply_tfrm(self.tfrm, x, context)
 
 

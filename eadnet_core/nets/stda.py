@@ -44,12 +44,14 @@ class STDA(nn.Module):
     ) -> None:
         super().__init__()
         self.heads = heads
-        self.strip_heads = max(1, heads * 3 // 8)
+        strip = max(1, heads * 3 // 8)
+        self.split = (strip, strip, heads - 2 * strip)
         self.block_frames = block_frames
         self.shifted = shifted
         self.backend = backend
         self.norm = nn.GroupNorm(norm_groups, width, eps=NORM_EPS)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.to_qk = nn.Linear(width, 2 * width, bias=False)
+        self.to_v = nn.Linear(width, width, bias=False)
         self.gate = nn.Linear(width, 3)
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
@@ -69,28 +71,27 @@ class STDA(nn.Module):
             return x
         h, w = x.shape[-2:]
         y = rearrange(self.norm(x), "n c h w -> n (h w) c")
-        qkv = rearrange(
-            self.qkv(y), "(b t) (h w) (p heads d) -> b t h w p heads d", t=n_frames, h=h, p=3, heads=self.heads
-        )
-        strips = self._strips(qkv) * self._gates(y, n_frames)
-        local = self._local(rearrange(qkv[..., 2, :, :], "b t h w heads d -> (b t) (heads d) h w"), n_frames)
-        out = rearrange(strips, "b t h w heads d -> (b t) (h w) (heads d)") + rearrange(local, "n c h w -> n (h w) c")
-        out = rearrange(self.out(out), "n (h w) c -> n c h w", h=h)
+        sizes = {"t": n_frames, "h": h, "heads": self.heads}
+        qk = rearrange(self.to_qk(y), "(b t) (h w) (p heads d) -> b t h w p heads d", p=2, **sizes)
+        v = self.to_v(y)
+        local = rearrange(self._local(rearrange(v, "n (h w) c -> n c h w", h=h), n_frames), "n c h w -> n (h w) c")
+        strips = self._strips(qk, rearrange(v, "(b t) (h w) (heads d) -> b t h w heads d", **sizes))
+        strips = strips * self._gates(y, n_frames)
+        out = self.out(rearrange(strips, "b t h w heads d -> (b t) (h w) (heads d)") + local)
+        out = rearrange(out, "n (h w) c -> n c h w", h=h)
         return x + (out if strength == 1 else strength * out)
 
-    def _strips(self, qkv: Tensor) -> Tensor:
-        """[B, T, h, w, 3, heads, d] -> attended values [B, T, h, w, heads, d]."""
-        qk = self._rotate(qkv[..., :2, :, :])
-        q, k, v = qk[..., 0, :, :], qk[..., 1, :, :], qkv[..., 2, :, :]
-        s = self.strip_heads
-        row = self._blocks(q[..., :s, :], k[..., :s, :], v[..., :s, :], ROW)
-        column = self._blocks(q[..., s : 2 * s, :], k[..., s : 2 * s, :], v[..., s : 2 * s, :], COLUMN)
-        time = (rearrange(part[..., 2 * s :, :], TIME) for part in (q, k, v))
-        h, w = qkv.shape[2:4]
-        over_time = rearrange(
-            attention(*time, backend=self.backend), f"{TIME.split(' -> ')[1]} -> {TIME.split(' -> ')[0]}", h=h, w=w
-        )
-        return torch.cat((row, column, over_time), dim=-2)
+    def _strips(self, qk: Tensor, v: Tensor) -> Tensor:
+        """qk [B, T, h, w, 2, heads, d] and v [B, T, h, w, heads, d] -> attended values [B, T, h, w, heads, d]."""
+        q, k = (x.split(self.split, dim=-2) for x in rotate(qk, self.split).unbind(4))
+        values = v.split(self.split, dim=-2)
+        over_rows = self._blocks(q[0], k[0], values[0], ROW)
+        over_columns = self._blocks(q[1], k[1], values[1], COLUMN)
+        time = (rearrange(q[2], TIME), rearrange(k[2], TIME), rearrange(values[2], TIME))
+        over_time = attention(time[0], time[1], time[2], self.backend)
+        h, w = v.shape[2:4]
+        over_time = rearrange(over_time, inverse(TIME), h=h, w=w)
+        return torch.cat((over_rows, over_columns, over_time), dim=-2)
 
     def _blocks(self, q: Tensor, k: Tensor, v: Tensor, pattern: str) -> Tensor:
         """Attention inside blocks of frames; frames that pad the first and last block are masked."""
@@ -103,28 +104,17 @@ class STDA(nn.Module):
             q, k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, 0, before, after)) for x in (q, k, v))
             real = F.pad(torch.ones(n_frames, dtype=torch.bool, device=q.device), (before, after))
             real = real.view(1, -1, 1, 1, 1, 1).expand(q.shape[0], -1, h, w, 1, 1)
-            mask = rearrange(real, f"{pattern}", t=block).transpose(-1, -2)
+            mask = rearrange(real, pattern, t=block).transpose(-1, -2)
         q, k, v = (rearrange(x, pattern, t=block) for x in (q, k, v))
         out = attention(q, k, v, self.backend, mask)
-        source, target = pattern.split(" -> ")
         n_blocks = (before + n_frames + after) // block
-        out = rearrange(out, f"{target} -> {source}", n=n_blocks, t=block, h=h, w=w)
+        out = rearrange(out, inverse(pattern), n=n_blocks, t=block, h=h, w=w)
         return out[:, before : before + n_frames]
-
-    def _rotate(self, qk: Tensor) -> Tensor:
-        """Rotate pairs of q and k [B, T, h, w, 2, heads, d] by their place along each head's own axes."""
-        _, n_frames, h, w, _, heads, d = qk.shape
-        angles = strip_angles(n_frames, h, w, heads, self.strip_heads, d, qk.device).unsqueeze(3)
-        cos, sin = angles.cos().to(qk.dtype), angles.sin().to(qk.dtype)
-        pairs = rearrange(qk, "... (two d) -> ... two d", two=2)
-        signed = torch.stack((-sin, sin), dim=-2)
-        return torch.addcmul(pairs * cos.unsqueeze(-2), pairs.flip(-2), signed).flatten(-2)
 
     def _gates(self, y: Tensor, n_frames: int) -> Tensor:
         """Weights of the three directions per frame and head, [B, T, 1, 1, heads, 1]; they start at 1, 1, 1."""
         gates = 3 * self.gate(y.mean(1)).softmax(-1)
-        s = self.strip_heads
-        sizes = torch.tensor((s, s, self.heads - 2 * s), device=y.device)
+        sizes = torch.tensor(self.split, device=y.device)
         per_head = gates.repeat_interleave(sizes, dim=-1, output_size=self.heads)
         return rearrange(per_head, "(b t) heads -> b t 1 1 heads 1", t=n_frames)
 
@@ -137,26 +127,43 @@ class STDA(nn.Module):
         return same + rearrange(moved, "b t h w c -> (b t) c h w")
 
 
+def inverse(pattern: str) -> str:
+    """The einops pattern that undoes `pattern`.
+
+    >>> inverse("a b -> (a b)")
+    '(a b) -> a b'
+    """
+    source, target = pattern.split(" -> ")
+    return f"{target} -> {source}"
+
+
+def rotate(qk: Tensor, split: tuple[int, int, int]) -> Tensor:
+    """Rotary positions: turn the pairs of channels of qk [B, T, h, w, 2, heads, d] by `strip_angles`, as complex numbers
+    (one pass over the memory instead of six)."""
+    _, n_frames, h, w, _, _, d = qk.shape
+    angles = strip_angles(n_frames, h, w, split, d, qk.device).unsqueeze(3)
+    pairs = torch.view_as_complex(qk.float().unflatten(-1, (d // 2, 2)))
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2).to(qk.dtype)
+
+
 def strip_angles(
-    n_frames: int, h: int, w: int, heads: int, strip_heads: int, d: int, device: torch.device | str = "cpu"
+    n_frames: int, h: int, w: int, split: tuple[int, int, int], d: int, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Rotary angles [T, h, w, heads, d / 2]: frames and columns for row heads, frames and rows for column heads,
     frames alone for time heads.
 
-    >>> strip_angles(2, 3, 4, heads=8, strip_heads=3, d=4).shape
+    >>> strip_angles(2, 3, 4, (3, 3, 2), d=4).shape
     torch.Size([2, 3, 4, 8, 2])
     """
     pairs = d // 2
     t, y, x = (torch.arange(n, device=device, dtype=torch.float32) for n in (n_frames, h, w))
-    half = ROTARY_BASE ** -torch.linspace(0, 1, pairs // 2, device=device)
-    other = ROTARY_BASE ** -torch.linspace(0, 1, pairs - pairs // 2, device=device)
-    whole = ROTARY_BASE ** -torch.linspace(0, 1, pairs, device=device)
+    half, other, whole = (
+        ROTARY_BASE ** -torch.linspace(0, 1, n, device=device) for n in (pairs // 2, pairs - pairs // 2, pairs)
+    )
     shape = (n_frames, h, w, -1)
     along_t = torch.outer(t, half).view(n_frames, 1, 1, -1).expand(shape)
     row = torch.cat((along_t, torch.outer(x, other).view(1, 1, w, -1).expand(shape)), -1)
     column = torch.cat((along_t, torch.outer(y, other).view(1, h, 1, -1).expand(shape)), -1)
     time = torch.outer(t, whole).view(n_frames, 1, 1, -1).expand(shape)
-    n_each = (strip_heads, strip_heads, heads - 2 * strip_heads)
-    return torch.cat(
-        [a.unsqueeze(3).expand(-1, -1, -1, n, -1) for a, n in zip((row, column, time), n_each, strict=True)], 3
-    )
+    per_head = (a.unsqueeze(3).expand(-1, -1, -1, n, -1) for a, n in zip((row, column, time), split, strict=True))
+    return torch.cat(tuple(per_head), 3)
