@@ -70,7 +70,7 @@ class Page:
 
     def finish(self) -> Image.Image:
         """The page at its final size."""
-        return self._image.resize(self.size, Image.Resampling.LANCZOS)
+        return self._image.reduce(SUPERSAMPLING)
 
 
 class Chart:

@@ -27,7 +27,7 @@ from .plot import ACCENT, INK, LINE, PALETTE, SOFT_INK, Chart, Page
 if TYPE_CHECKING:
     from ..checkpoints import Experts
 
-TRUE_JITTER = {"whole": 1.0, "mouth": 1.0, "eyes": 1.0}
+TRUE_JITTER = {"whole": 1.21, "mouth": 1.33, "eyes": 1.0}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""
 BLINK_CLOSURE = 0.5
 
