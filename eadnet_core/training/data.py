@@ -96,7 +96,7 @@ class Cache:
     @property
     def n_monitor(self) -> int:
         """Clips kept out of training to watch it by: the first few identities."""
-        wanted = min(64, self.info.n_clips // 8)
+        wanted = min(64, max(CLIPS_PER_IDENTITY, self.info.n_clips // 8))
         return wanted // CLIPS_PER_IDENTITY * CLIPS_PER_IDENTITY
 
     def draw_clips(self, rng: np.random.Generator, n: int, *, encoded: bool = False) -> np.ndarray:
@@ -144,7 +144,7 @@ def build_cache(
     """
     n_clips -= n_clips % CLIPS_PER_IDENTITY
     info = CacheInfo(n_clips, n_frames, size_px, seed, split, speech_utterances)
-    cache = _open_or_create(Path(folder), info)
+    cache = open_or_create(Path(folder), info)
     rendered = np.asarray(cache.array("rendered"))
     per_job = _GROUPS_PER_JOB * CLIPS_PER_IDENTITY
     starts = [start for start in range(0, info.n_clips, per_job) if not rendered[start : start + per_job].all()]
@@ -168,7 +168,8 @@ def _run_jobs(folder: Path, starts: list[int], workers: int, threads: int, devic
             yield job.result()
 
 
-def _open_or_create(folder: Path, info: CacheInfo) -> Cache:
+def open_or_create(folder: Path, info: CacheInfo) -> Cache:
+    """The cache in `folder`, with empty arrays where it is new; raises BadInput where another one lies there."""
     path = folder / "cache.json"
     if path.exists():
         cache = Cache(folder)

@@ -132,7 +132,7 @@ class DenoiserObjective(nn.Module):
             if self.weights.sync and len(clear):
                 losses |= self._sync(x0, batch, clear.to(x0.device))
             if self.weights.trepa and len(clear):
-                losses["trepa"] = self._trepa(x0[clear], target[clear], batch["reference"][clear])
+                losses["trepa"] = self._trepa(x0[clear], target[clear])
             if self.weights.emotion:
                 losses |= self._emotion(x0, target, batch)
         return losses
@@ -153,12 +153,12 @@ class DenoiserObjective(nn.Module):
             return {}
         return {"sync": L.sync_loss(syncnet.similarity(frames[valid], mel[valid]))}
 
-    def _trepa(self, x0: Tensor, target: Tensor, reference: Tensor) -> Tensor:
+    def _trepa(self, x0: Tensor, target: Tensor) -> Tensor:
         features = self.judges["video_features"]
-        denoiser = self.nets["denoiser"]
+        scale = self.nets["denoiser"].residual_scale[:, None, None, None]
         with torch.no_grad():
-            real = features.features(absolute(target, reference, denoiser))
-        return L.trepa_loss(features.features(absolute(x0, reference, denoiser)), real)
+            real = features.features(target * scale)
+        return L.trepa_loss(features.features(x0 * scale), real)
 
     def _emotion(self, x0: Tensor, target: Tensor, batch: Batch) -> Losses:
         classifier = self.judges["emotion"]

@@ -17,10 +17,10 @@ from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, psnr, reconstruction_loss, region
 from .sheets import save_sheet
 
-BATCH = 24
+BATCH = 12
 FRAMES_PER_REFERENCE = 3
 """Frames of a clip that share a reference in a batch: references are encoded once."""
-LEARNING_RATE = 1.2e-3
+LEARNING_RATE = 1.6e-3
 OTHER_CLIP_SHARE = 0.3
 """Share of samples whose reference is a frame of another clip of the same head instead of the clip's own reference."""
 _MONITOR_PICTURES = 96

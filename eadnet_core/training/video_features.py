@@ -1,0 +1,68 @@
+"""Training of the masked video autoencoder whose features TREPA compares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints import save_part
+from ..config import ModelConfig
+from ..nets.video_features import VideoFeatures
+from .data import Cache
+from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+
+BATCH = 24
+LEARNING_RATE = 1e-3
+
+
+class MaskedObjective(nn.Module):
+    """Fill in the tubes of a clip that were hidden."""
+
+    def __init__(self, features: VideoFeatures) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, batch: Batch) -> Losses:
+        """batch: clips [B, C, T, h, w], see `expressions`."""
+        return {"loss": self.features(batch["clips"])}
+
+
+def expressions(cache: Cache, clips: np.ndarray, n_frames: int, start: int = 0) -> Tensor:
+    """Latents minus those of the reference picture, [B, C, T, h, w]: what moves, without who it is."""
+    latents = cache.tensor("latents", (clips, slice(start, start + n_frames)))
+    return (latents - cache.tensor("reference_latents", clips)[:, None]).movedim(2, 1)
+
+
+def train_video_features(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train the video autoencoder on a cache with latents; returns its error on unseen heads (1: knows nothing)."""
+    clips = Cache(cache)
+    sizes = replace(config.video_features, in_channels=config.vae.latent_channels)
+    torch.manual_seed(options.seed)
+    features = VideoFeatures(sizes)
+
+    def draw(rng: np.random.Generator, n: int) -> Batch:
+        start = int(rng.integers(0, clips.info.n_frames - sizes.frames + 1))
+        return {"clips": expressions(clips, clips.draw_clips(rng, n, encoded=True), sizes.frames, start)}
+
+    def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
+        seen = expressions(clips, clips.monitor_clips(), sizes.frames).to(device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            return {"masked_error": float(net(seen))}
+
+    recipe = Recipe(
+        part="video_features",
+        trained=features,
+        objective=MaskedObjective(features),
+        draw=draw,
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+        evaluate=evaluate,
+    )
+    averaged, at = fit(recipe, options)
+    save_part(output, "video_features", averaged, sizes, metadata_of(clips.info.seed, at))
+    return at.scores

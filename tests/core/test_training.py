@@ -1,0 +1,344 @@
+"""Every trainer on a tiny cache: it learns, stops and goes on, and writes a file that `checkpoints` reads."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eadnet_core.checkpoints import load_part, read_metadata
+from eadnet_core.emotion.taxonomy import EMOTIONS
+from eadnet_core.errors import BadInput, CheckpointError, EADNetError
+from eadnet_core.training.classifier import train_emotion_expert, train_face_expert, train_latent_classifier
+from eadnet_core.training.data import Cache, CacheInfo, box_mask, encode_latents, open_or_create, read_texts
+from eadnet_core.training.denoiser import (
+    DenoiserObjective,
+    Frozen,
+    Mix,
+    absolute,
+    clips_batch,
+    draw_clips,
+    draw_noise,
+    measure_scales,
+    residual,
+    train_denoiser,
+)
+from eadnet_core.training.loop import Recipe, TrainOptions, fit
+from eadnet_core.training.losses import DenoiserLossWeights
+from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
+from eadnet_core.training.vae import train_vae
+from eadnet_core.training.video_features import train_video_features
+
+from ..conftest import TINY, tiny_net, write_part
+
+N_CLIPS, N_FRAMES, SIZE = 8, 16, 128
+CONFIG = replace(TINY, denoiser=replace(TINY.denoiser, window_frames=N_FRAMES))
+
+
+def fill(cache: Cache) -> Cache:
+    """Random but sensible clips: smooth pictures, sound with energy, codes of one emotion."""
+    rng = np.random.default_rng(0)
+    n = cache.info.n_clips
+    coarse = rng.integers(0, 256, (n, N_FRAMES, 8, 8, 3), dtype=np.uint8)
+    cache.array("frames", "r+")[:] = coarse.repeat(SIZE // 8, 2).repeat(SIZE // 8, 3)
+    cache.array("references", "r+")[:] = cache.array("frames")[:, 0]
+    for name in ("mel", "motion", "pose", "mouth_opening", "mouth_width"):
+        cache.array(name, "r+")[:] = rng.normal(0, 0.3, cache.array(name).shape)
+    for name in ("energy", "blink"):
+        cache.array(name, "r+")[:] = rng.uniform(0.2, 1, cache.array(name).shape)
+    emotion = np.arange(n) % len(EMOTIONS)
+    cache.array("emotion", "r+")[:] = emotion
+    codes = np.zeros((n, 27), np.float32)
+    codes[np.arange(n), emotion], codes[:, 8] = 1, 0.7
+    cache.array("codes", "r+")[:] = codes[:, None]
+    cache.array("text_codes", "r+")[:] = codes[:, None]
+    cache.array("is_pure", "r+")[:] = 1
+    cache.array("rendered", "r+")[:] = 1
+    cache.flush()
+    return cache
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    folder = tmp_path_factory.mktemp("cache")
+    made = fill(open_or_create(folder, CacheInfo(N_CLIPS, N_FRAMES, SIZE, 0, "train", 4)))
+    encode_latents(made, tiny_net("vae"), progress=False)
+    return made
+
+
+def options(folder: Path, steps: int = 2, **changes: object) -> TrainOptions:
+    values = {"warmup_steps": 1, "batch": 3, "log_every": 1, "device": "cpu", "progress": False, **changes}
+    return TrainOptions(max_steps=steps, run_folder=folder / "runs", **values)  # type: ignore[arg-type]
+
+
+def logged(folder: Path, part: str, name: str) -> list[float]:
+    with (folder / "runs" / part / "log.csv").open() as file:
+        return [float(row["value"]) for row in csv.DictReader(file) if row["name"] == name]
+
+
+# The loop
+
+
+class Line(nn.Module):
+    """Fit y = w x to y = 3 x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.line.weight)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"loss": (self.line(batch["x"]) - 3 * batch["x"]).square().mean()}
+
+
+def line_recipe(draw: object = None) -> Recipe:
+    objective = Line()
+
+    def drawn(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.from_numpy(rng.normal(size=(n, 1)).astype(np.float32))}
+
+    return Recipe("line", objective.line, objective, draw or drawn, 8, 0.1)  # type: ignore[arg-type]
+
+
+def test_the_loop_learns_and_averages(tmp_path: Path) -> None:
+    averaged, at = fit(line_recipe(), options(tmp_path, 200, ema=0.9, betas=(0.9, 0.99), weight_decay=0.0))
+    assert at.step == 200
+    assert averaged.weight.item() == pytest.approx(3, abs=0.05)  # type: ignore[operator, union-attr]
+    assert not any(p.requires_grad for p in averaged.parameters())
+
+
+def test_a_stopped_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    whole, _ = fit(line_recipe(), options(tmp_path / "whole", 30))
+
+    def stop_at_ten(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
+        stop_at_ten.calls += 1  # type: ignore[attr-defined]
+        if stop_at_ten.calls > 10:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+        return line_recipe().draw(rng, n)
+
+    stop_at_ten.calls = 0  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        fit(line_recipe(stop_at_ten), options(tmp_path / "broken", 30))
+    resumed, at = fit(line_recipe(), options(tmp_path / "broken", 30))
+    assert at.step == 30
+    assert torch.equal(whole.weight, resumed.weight)  # type: ignore[arg-type]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first, _ = fit(line_recipe(), options(tmp_path, 5))
+    again, at = fit(line_recipe(), options(tmp_path, 5))
+    assert at.step == 5
+    assert torch.equal(first.weight, again.weight)  # type: ignore[arg-type]
+
+
+def test_minutes_bound_a_run_and_the_rate_decays_to_zero(tmp_path: Path) -> None:
+    limits = TrainOptions(
+        max_minutes=0.02, warmup_steps=1, log_every=1, device="cpu", progress=False, run_folder=tmp_path / "runs"
+    )
+    _, at = fit(line_recipe(), limits)
+    assert 1.2 <= at.seconds < 8
+    rates = logged(tmp_path, "line", "learning_rate")
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] < 0.02
+
+
+def test_divergence_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
+    def broken(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.full((n, 1), float("nan"))}
+
+    with pytest.raises(EADNetError, match=r"'line' diverged.*line"):
+        fit(line_recipe(broken), options(tmp_path, 3))
+
+
+def test_options_without_a_budget_are_refused() -> None:
+    with pytest.raises(BadInput, match="max_steps, max_minutes"):
+        TrainOptions()
+
+
+# Caches
+
+
+def test_latents_of_frames_references_and_greyed_frames(cache: Cache) -> None:
+    assert cache.n_ready == cache.n_encoded == N_CLIPS
+    vae = tiny_net("vae")
+    latents, reference = cache.tensor("latents", 5), cache.tensor("reference_latents", 5)
+    assert torch.equal(latents[0], reference)
+    expected = vae.encode(cache.images("frames", (np.array([5]), np.array([7]))))[0][0]
+    assert torch.allclose(latents[7], expected, atol=2e-3)
+    greyed = cache.array("frames")[3, 2].copy()
+    greyed[box_mask("mouth", SIZE)] = 127
+    pictures = torch.from_numpy(greyed).float().div(127.5).sub(1).movedim(-1, 0)[None]
+    assert torch.allclose(cache.tensor("masked_latents", (1, 2)), vae.encode(pictures)[0][0], atol=5e-3)
+
+
+def test_training_never_draws_the_clips_that_watch_it(cache: Cache) -> None:
+    drawn = cache.draw_clips(np.random.default_rng(0), 500)
+    assert set(drawn) == {4, 5, 6, 7}
+    assert list(cache.monitor_clips()) == [0, 1, 2, 3]
+
+
+def test_text_codes_are_filled_by_clip(tmp_path: Path) -> None:
+    made = open_or_create(tmp_path, CacheInfo(4, 2, 16, 0, "train", 4, n_texts=2))
+    (tmp_path / "texts" / "000000.json").write_text('{"2": ["a", "bb"], "3": ["ccc", "dddd"]}')
+    read_texts(made, lambda texts: np.array([[len(text)] * 27 for text in texts]))
+    assert made.array("text_codes")[2:, :, 0].tolist() == [[1, 2], [3, 4]]
+    assert not made.array("text_codes")[:2].any()
+
+
+def test_a_folder_keeps_its_cache(tmp_path: Path) -> None:
+    info = CacheInfo(4, 2, 16, 0, "train", 4)
+    open_or_create(tmp_path, info)
+    with pytest.raises(BadInput, match="already holds another cache"):
+        open_or_create(tmp_path, replace(info, seed=1))
+    with pytest.raises(BadInput, match="No clip cache"):
+        Cache(tmp_path / "nothing")
+
+
+def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    from eadnet_core.training.data import build_cache
+
+    made = build_cache(tmp_path, n_clips=4, n_frames=4, size_px=32, speech_utterances=2, progress=False)
+    assert made.n_ready == 4
+    frames = made.array("frames").copy()
+    assert frames.std() > 20
+    assert np.allclose(made.array("action_units"), made.array("action_units").clip(0, 1.2))
+    assert (made.array("codes")[:, :, :8].sum(-1) > 0.99).all()
+    made.array("rendered", "r+")[:] = 0
+    made.array("frames", "r+")[:] = 0
+    again = build_cache(tmp_path, n_clips=4, n_frames=4, size_px=32, speech_utterances=2, progress=False)
+    assert np.array_equal(again.array("frames"), frames)
+
+
+# The nets
+
+
+def test_the_autoencoder_trains(cache: Cache, tmp_path: Path) -> None:
+    scores = train_vae(CONFIG, cache.folder, tmp_path / "vae.safetensors", options(tmp_path))
+    assert scores["psnr"] > 3
+    assert load_part(tmp_path / "vae.safetensors", "vae")[1]["scores"]["psnr_mouth"] > 0
+    assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
+
+
+@pytest.mark.parametrize(
+    ("train", "part", "score"),
+    [
+        (train_latent_classifier, "emotion", "accuracy"),
+        (train_emotion_expert, "emotion_expert", "intensity_correlation"),
+        (train_face_expert, "face_expert", "yaw_correlation"),
+        (train_syncnet, "syncnet", "offset_exact"),
+        (train_sync_expert, "sync_expert", "pairwise"),
+        (train_video_features, "video_features", "masked_error"),
+    ],
+)
+def test_each_judge_trains(cache: Cache, tmp_path: Path, train: object, part: str, score: str) -> None:
+    scores = train(CONFIG, cache.folder, tmp_path / f"{part}.safetensors", options(tmp_path))  # type: ignore[operator]
+    assert score in scores
+    module, metadata = load_part(tmp_path / f"{part}.safetensors", part)
+    assert metadata["scores"][score] == pytest.approx(scores[score], abs=1e-3)
+    assert np.isfinite(logged(tmp_path, part, "loss")).all()
+    if "sync" in part:
+        assert metadata["real_cosine"] == pytest.approx(scores["real_cosine"])
+
+
+def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path) -> None:
+    for part in ("vae", "syncnet", "video_features", "emotion"):
+        write_part(tmp_path, part)
+    weights = DenoiserLossWeights(emotion_bottleneck=0.1)
+    mix = Mix(supervise_every=1, supervise_below=1.1)
+    output = tmp_path / "denoiser.safetensors"
+    scores = train_denoiser(
+        CONFIG, cache.folder, output, options(tmp_path, alarm_every=2), weights=weights, mix=mix
+    )
+    for name in ("diffusion", "temporal_difference", "sync", "trepa", "graph", "emotion", "emotion_bottleneck"):
+        values = logged(tmp_path, "denoiser", name)
+        assert values and np.isfinite(values).all(), name
+    assert {"generated_error", "emotion_accuracy", "right_minus_wrong_audio_t1"} <= scores.keys()
+    nets, metadata = load_part(output, "denoiser")
+    assert set(nets) == {"denoiser", "audio", "emotion"}  # type: ignore[call-overload]
+    assert nets["denoiser"].residual_scale.std() > 0  # type: ignore[index]
+    assert read_metadata(output)["corpus_seed"] == metadata["corpus_seed"] == 0
+    assert list((tmp_path / "runs" / "denoiser").glob("sheet_*.png"))
+
+
+def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(cache: Cache, tmp_path: Path) -> None:
+    write_part(tmp_path, "vae")
+    off = DenoiserLossWeights(sync=0, trepa=0, emotion=0, graph=0, temporal_difference=0)
+    train_denoiser(CONFIG, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
+    assert logged(tmp_path, "denoiser", "loss") == pytest.approx(logged(tmp_path, "denoiser", "diffusion"))
+    for name in ("sync", "trepa", "emotion", "graph", "temporal_difference"):
+        assert logged(tmp_path, "denoiser", name) == []
+    with pytest.raises(CheckpointError, match=r"syncnet\.safetensors"):
+        train_denoiser(CONFIG, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
+
+
+def test_residuals_have_the_promised_spread_and_invert(cache: Cache) -> None:
+    denoiser = tiny_net("denoiser")["denoiser"]  # type: ignore[index]
+    measure_scales(cache, CONFIG.denoiser, denoiser)
+    batch = clips_batch(cache, CONFIG.denoiser, np.arange(4, 8))
+    x0 = residual(batch["latents"], batch["reference"], denoiser)
+    assert x0.square().mean().sqrt().item() == pytest.approx(CONFIG.denoiser.residual_std, rel=0.1)
+    assert torch.allclose(absolute(x0, batch["reference"], denoiser), batch["latents"], atol=1e-4)
+
+
+def test_batches_follow_their_mix(cache: Cache) -> None:
+    rng = np.random.default_rng(0)
+    batch = draw_clips(cache, CONFIG.denoiser, Mix(), rng, 600)
+    for name, share in (("keep_audio", 0.85), ("keep_emotion", 0.85), ("keep_motion", 0.7)):
+        assert batch[name].mean().item() == pytest.approx(share, abs=0.05)
+    both = (1 - batch["keep_audio"]) * (1 - batch["keep_emotion"])
+    assert both.mean().item() == pytest.approx(0.05, abs=0.03)
+    masked = batch["has_masked"] > 0
+    assert batch["mask"][~masked].min() == 1 and batch["mask"][masked].mean() < 1
+    assert batch["masked"][~masked].abs().max() == 0
+    every = draw_clips(cache, CONFIG.denoiser, Mix(drop_audio=0, drop_emotion=0, drop_both=0, drop_motion=0), rng, 50)
+    assert all(every[name].min() == 1 for name in ("keep_audio", "keep_emotion", "keep_motion"))
+
+
+def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
+    noise = draw_noise(torch.zeros(64, 4, 8, 8, 8), shared=0.5)
+    assert noise.var().item() == pytest.approx(1, abs=0.05)
+    assert (noise[:, :, 0] * noise[:, :, 5]).mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_dropped_conditions_do_not_reach_the_net(cache: Cache) -> None:
+    nets = tiny_net("denoiser")
+    objective = DenoiserObjective(nets, CONFIG, Frozen(), DenoiserLossWeights(sync=0, trepa=0, emotion=0), Mix())  # type: ignore[arg-type]
+    batch = clips_batch(cache, CONFIG.denoiser, np.arange(4, 6))
+    for name in ("keep_audio", "keep_emotion", "keep_motion"):
+        batch[name] = torch.zeros(2)
+
+    def loss(changed: dict[str, torch.Tensor]) -> float:
+        torch.manual_seed(0)
+        return float(objective({**batch, **changed})["loss"])
+
+    other = {"mel": batch["mel"] + 1, "code": batch["code"].flip(-1), "motion": batch["motion"] + 1}
+    assert loss({}) == loss(other)
+    assert loss({}) != loss({**other, "keep_audio": torch.ones(2)})
+
+
+def test_frozen_judges_stay_in_eval_mode_without_gradients() -> None:
+    judges = Frozen(emotion=tiny_net("emotion"))
+    judges.train()
+    assert not judges["emotion"].training
+    assert not any(p.requires_grad for p in judges.parameters())
+
+
+def test_windows_keep_their_sound_inside_the_clip() -> None:
+    config = CONFIG.syncnet
+    starts = window_starts(config, N_FRAMES)
+    assert starts.min() * 4 - config.mel_context >= 0
+    assert (starts.max() + config.frames) * 4 + config.mel_context <= 4 * N_FRAMES
+
+
+def test_best_offset_ignores_silence() -> None:
+    similarity = np.eye(10)
+    similarity[:, 3] = 5
+    audible = np.ones(10, dtype=bool)
+    audible[3] = False
+    assert best_offset(similarity, audible) == 0
