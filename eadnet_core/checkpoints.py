@@ -269,8 +269,8 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
             found = torch.device(device)
         except RuntimeError as error:
             raise BadInput(f"Unknown device '{device}': expected auto, cpu, cuda or mps.") from error
-        is_there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(found.type)
-        if is_there is not None and not is_there():
+        is_absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+        if is_absent.get(found.type, False):
             raise BadInput(f"Device '{device}' is not available to this torch; use --device cpu.")
         return found
     if torch.cuda.is_available():

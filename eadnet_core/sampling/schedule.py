@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..config import DenoiserConfig
 
+DDIM_TIMES = 1000
 TRAINING_SHIFT = 4.0
 """Time shift of the share of training times that leans towards pure noise, where a condition decides the result."""
 
@@ -128,7 +129,7 @@ def _ddim_grid(n_steps: int) -> TimeGrid:
     scheduler = _ddim_scheduler()
     scheduler.set_timesteps(n_steps)
     steps = [int(t) for t in scheduler.timesteps]
-    stride = scheduler.config.num_train_timesteps // n_steps
+    stride = DDIM_TIMES // n_steps
     after = [*steps, steps[-1] - stride]
     table = scheduler.alphas_cumprod
     alpha_bar = [float(table[t]) if t >= 0 else float(scheduler.final_alpha_cumprod) for t in after]
@@ -136,13 +137,13 @@ def _ddim_grid(n_steps: int) -> TimeGrid:
         times=tuple(float(t) for t in steps),
         alphas=tuple(a**0.5 for a in alpha_bar),
         sigmas=tuple((1 - a) ** 0.5 for a in alpha_bar),
-        noise_fraction=tuple((t + 1) / scheduler.config.num_train_timesteps for t in steps),
+        noise_fraction=tuple((t + 1) / DDIM_TIMES for t in steps),
     )
 
 
 def _ddim_scheduler() -> DDIMScheduler:
     return DDIMScheduler(
-        num_train_timesteps=1000,
+        num_train_timesteps=DDIM_TIMES,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",

@@ -1,0 +1,131 @@
+"""What a user asks for and what comes back, as plain values: options, progress, segments, the report.
+
+Light on purpose: the command line reads its defaults here without loading torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """Every setting of a generation, with its default. Raises BadInput for a value out of its range."""
+
+    steps: int = 4
+    """Denoising steps, 1 .. 100; time grows with them."""
+    guidance_audio: float = 1.0
+    """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step."""
+    guidance_emotion: float = 1.0
+    """Weight of the emotion, 0 .. 10; costs as guidance_audio."""
+    sync_guidance: float = 0.0
+    """Pull of the SyncNet on the mouth, 0 .. 1; 0.1 - 0.3 is useful."""
+    head: float = 1.0
+    """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
+    blink: float = 1.0
+    """Rate of blinks, 0 none .. 1 natural .. 3."""
+    lips: float = 1.0
+    """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
+    emotion_scale: float = 1.0
+    """Amplitude of the emotion, 0 neutral .. 1 as the words say; guidance_emotion goes beyond."""
+    has_speech_gate: bool = True
+    """Keep the mouth at rest where nobody speaks."""
+    seed: int = 0
+    face_box: Box | None = None
+    """The face by hand; it always wins over the detector."""
+    shift: float = 1.0
+    """Above 1 spends more of the steps near pure noise."""
+    segment_frames: int = 250
+    """Frames that are finished and handed out together; memory grows with them."""
+    batch_windows: int = 4
+    """Windows in one forward pass; more is faster on a GPU and takes more memory."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high, is_whole) in _RANGES.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if not is_number or not low <= value <= high or (is_whole and int(value) != value):
+                kind = "a whole number" if is_whole else "a number"
+                raise BadInput(f"{name} is {value!r}; give {kind} in {low} .. {high}.")
+
+
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "steps": (1, 100, True),
+    "guidance_audio": (0, 10, False),
+    "guidance_emotion": (0, 10, False),
+    "sync_guidance": (0, 1, False),
+    "head": (0, 2, False),
+    "blink": (0, 3, False),
+    "lips": (0, 2, False),
+    "emotion_scale": (0, 1, False),
+    "seed": (0, 2**63 - 1, True),
+    "shift": (0.1, 20, False),
+    "segment_frames": (1, 10_000, True),
+    "batch_windows": (1, 256, True),
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; done and total count frames times (steps + 1), the decoding being one step."""
+
+    stage: str
+    done: int
+    total: int
+    preview: Callable[[], np.ndarray]
+    """Draws the latest estimate of the newest frame, uint8 [H, W, 3] in the training frame; costs nothing uncalled."""
+
+
+OnProgress = Callable[[Progress], None]
+Cancel = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Finished frames of the full picture."""
+
+    frames: np.ndarray
+    """uint8 [T, H, W, 3]"""
+    start_frame: int
+    face_frames: np.ndarray
+    """uint8 [T, size, size, 3]: the same in the training frame, what the scores are computed from."""
+
+
+@dataclass
+class GenerationReport:
+    """What was made and how; filled while it runs."""
+
+    model: str
+    device: str
+    n_frames: int
+    fps: int
+    width_px: int
+    height_px: int
+    face_box: Box
+    options: GenerateOptions
+    emotions: list[dict[str, Any]] = field(default_factory=list)
+    """How each prompt was read: start_s, text, label, intensity, valence, arousal."""
+    notes: list[str] = field(default_factory=list)
+    """Every value that had to change, and every input that was repaired."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time by stage."""
+
+    @property
+    def seconds_per_second(self) -> float:
+        """Wall time of all stages per second of video."""
+        return sum(self.seconds.values()) * self.fps / self.n_frames
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {**asdict(self), "seconds_per_second": self.seconds_per_second}

@@ -1,0 +1,103 @@
+"""Factories: the real classes at tiny size, and a synthetic model folder written through `checkpoints.save_part`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eadnet_core.checkpoints import MODEL_PARTS, PARTS, Model, load_model, save_part
+from eadnet_core.config import (
+    AudioConfig,
+    ClassifierConfig,
+    DenoiserConfig,
+    EmotionConfig,
+    ModelConfig,
+    SyncNetConfig,
+    VAEConfig,
+    VideoFeaturesConfig,
+)
+
+TINY = ModelConfig(
+    name="tiny",
+    size_px=128,
+    vae=VAEConfig(latent_channels=4, encoder_widths=(16, 16, 16), decoder_widths=(16, 16, 16), reference_widths=(8, 8)),
+    audio=AudioConfig(width=16, tokens_per_frame=4, layers=2),
+    emotion=EmotionConfig(width=16, tokens=2),
+    denoiser=DenoiserConfig(
+        latent_channels=4,
+        widths=(16, 32, 32),
+        blocks=(1, 1, 1),
+        tfrm_nodes=2,
+        tfrm_width=16,
+        condition_width=32,
+        audio_width=16,
+        emotion_width=16,
+        window_frames=8,
+    ),
+    syncnet=SyncNetConfig(in_channels=4, widths=(16, 16, 16), embedding=16),
+    video_features=VideoFeaturesConfig(in_channels=4, width=32, layers=1, heads=2),
+    classifier=ClassifierConfig(in_channels=4, widths=(16, 16, 16)),
+)
+"""Every net of the mini at a few thousand weights; the same training frame and cells."""
+
+
+class Tiny:
+    """Untrained nets at tiny size, their configs, and weight files of them."""
+
+    config = TINY
+
+    def part_config(self, part: str) -> object:
+        """What TINY holds for one part."""
+        pixels = SyncNetConfig(space="pixels", in_channels=3, widths=(32, 32, 32), embedding=16)
+        expert = ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16))
+        configs = {"vae": TINY.vae, "denoiser": TINY, "syncnet": TINY.syncnet, "video_features": TINY.video_features}
+        return {**configs, "emotion": TINY.classifier, "sync_expert": pixels}.get(part, expert)
+
+    def net(self, part: str, seed: int = 0) -> nn.Module:
+        """One part with random weights."""
+        torch.manual_seed(seed)
+        return PARTS[part].build(self.part_config(part)).eval()
+
+    def write(self, folder: Path, part: str, **metadata: object) -> Path:
+        """One weight file; returns its path."""
+        path = folder / f"{part}.safetensors"
+        save_part(path, part, self.net(part), self.part_config(part), metadata)
+        return path
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    return Tiny()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every part that `load_model` reads, at tiny size and with random weights."""
+    folder = tmp_path_factory.mktemp("tiny-model")
+    for part in MODEL_PARTS:
+        tiny.write(folder, part, scores={}, real_cosine=0.6)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_folder: Path) -> Model:
+    return load_model(str(tiny_folder), "cpu")
+
+
+@pytest.fixture
+def portrait() -> np.ndarray:
+    """A smooth random picture, uint8 [128, 128, 3]."""
+    coarse = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    picture = nn.functional.interpolate(coarse, size=(128, 128), mode="bicubic")[0].clamp(0, 1)
+    return (picture.permute(1, 2, 0) * 255).byte().numpy()
+
+
+@pytest.fixture
+def voice_samples() -> np.ndarray:
+    """1.2 s of a sound that swings like syllables, float32 mono 16 kHz."""
+    t = np.arange(19_200) / 16_000
+    return (0.4 * np.sin(2 * np.pi * 180 * t) * np.sin(2 * np.pi * 2 * t) ** 2).astype(np.float32)

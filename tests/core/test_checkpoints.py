@@ -1,0 +1,149 @@
+"""Weight files: what is saved comes back, and whatever does not fit is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from eadnet_core import checkpoints
+from eadnet_core.checkpoints import PARTS, load_part, read_metadata, save_part
+from eadnet_core.config import SyncNetConfig
+from eadnet_core.errors import BadInput, CheckpointError
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_a_part_comes_back_with_its_config_and_scores(tmp_path: Path, part: str, tiny: Any) -> None:
+    net = tiny.net(part)
+    path = tmp_path / f"{part}.safetensors"
+    save_part(path, part, net, tiny.part_config(part), {"scores": {"accuracy": 0.5}}, half=False)
+    loaded, metadata = load_part(path, part)
+    assert metadata["scores"] == {"accuracy": 0.5}
+    for key, value in net.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value), key
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_half_precision_is_read_as_float32(tmp_path: Path, tiny: Any) -> None:
+    path = tiny.write(tmp_path, "syncnet")
+    assert all(v.dtype == torch.float16 for v in load_file(path).values())
+    loaded, _ = load_part(path, "syncnet")
+    net = tiny.net("syncnet")
+    for key, value in loaded.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.allclose(value, net.state_dict()[key], rtol=1e-3, atol=1e-6)
+
+
+def test_values_that_half_precision_cannot_hold_stay_exact(tmp_path: Path, tiny: Any) -> None:
+    net = tiny.net("vae")
+    next(net.parameters()).data.fill_(1e6)
+    save_part(tmp_path / "vae.safetensors", "vae", net, tiny.config.vae)
+    loaded, _ = load_part(tmp_path / "vae.safetensors", "vae")
+    assert next(loaded.parameters()).flatten()[0].item() == 1e6
+
+
+def test_missing_and_unexpected_keys_are_listed_up_to_five(tmp_path: Path, tiny: Any) -> None:
+    path = tiny.write(tmp_path, "vae")
+    state = load_file(path)
+    with checkpoints._opened(path) as file:
+        metadata = file.metadata()
+    removed = sorted(state)[:7]
+    broken = {k: v for k, v in state.items() if k not in removed} | {"extra.weight": torch.zeros(1)}
+    save_file(broken, path, metadata)
+    with pytest.raises(CheckpointError) as error:
+        load_part(path, "vae")
+    text = str(error.value)
+    assert str(path) in text
+    assert "'vae'" in text
+    assert "extra.weight" in text
+    assert all(key in text for key in removed[:5])
+    assert removed[5] not in text
+    assert "and 2 more" in text
+
+
+def test_a_wrong_shape_is_named(tmp_path: Path, tiny: Any) -> None:
+    path = tmp_path / "syncnet.safetensors"
+    save_part(path, "syncnet", tiny.net("syncnet"), dataclasses.replace(tiny.config.syncnet, embedding=32))
+    with pytest.raises(CheckpointError, match=r"frame_out.weight \(16, \d+\) instead of \(32, \d+\)"):
+        load_part(path, "syncnet")
+
+
+def test_another_part_is_refused(tmp_path: Path, tiny: Any) -> None:
+    path = tiny.write(tmp_path, "vae")
+    with pytest.raises(CheckpointError, match=r"holds the part 'vae'.*'syncnet'"):
+        load_part(path, "syncnet")
+
+
+def test_a_config_of_another_version_is_refused(tmp_path: Path, tiny: Any) -> None:
+    path = tmp_path / "syncnet.safetensors"
+    values = {**dataclasses.asdict(SyncNetConfig()), "wings": 2}
+    save_part(path, "syncnet", tiny.net("syncnet"), values)
+    with pytest.raises(CheckpointError, match="wings"):
+        load_part(path, "syncnet")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x02}q\x00.", b"not a weight file at all" * 10])
+def test_files_that_are_not_safetensors_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "vae.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_part(path, "vae")
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path, tiny: Any) -> None:
+    path = tiny.write(tmp_path, "vae")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_part(path, "vae")
+
+
+def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vae.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="does not say that it is an EAD-Net weight file"):
+        read_metadata(path)
+
+
+def test_a_missing_model_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"vae\.safetensors"):
+        checkpoints.load_model("no-such-model", "cpu")
+    with pytest.raises(CheckpointError, match=r"No weight file '.*\.safetensors'"):
+        checkpoints.load_model(str(tmp_path), "cpu")
+
+
+def test_no_half_written_file_is_left(tmp_path: Path, tiny: Any) -> None:
+    tiny.write(tmp_path, "vae")
+    assert [p.name for p in tmp_path.iterdir()] == ["vae.safetensors"]
+
+
+def test_unknown_and_absent_devices_are_named() -> None:
+    with pytest.raises(BadInput, match="'toaster'"):
+        checkpoints.find_device("toaster")
+    if not torch.cuda.is_available():
+        with pytest.raises(BadInput, match="--device cpu"):
+            checkpoints.find_device("cuda")
+
+
+def test_a_model_folder_loads_and_is_described(tiny_folder: Path, tiny: Any) -> None:
+    model = checkpoints.load_model(str(tiny_folder), "cpu")
+    assert model.config.vae == tiny.config.vae
+    assert model.config.denoiser == tiny.config.denoiser
+    assert model.real_cosine == 0.6
+    parts = {p.part: p for p in checkpoints.info(str(tiny_folder))}
+    assert set(parts) == set(checkpoints.MODEL_PARTS)
+    assert parts["vae"].n_weights == sum(p.numel() for p in model.vae.parameters())
+    assert parts["vae"].size_bytes == parts["vae"].path.stat().st_size
+
+
+def test_parts_of_different_models_are_refused(tiny_folder: Path, tmp_path: Path, tiny: Any) -> None:
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    other = dataclasses.replace(tiny.config.vae, latent_channels=8)
+    save_part(tmp_path / "vae.safetensors", "vae", PARTS["vae"].build(other), other)
+    with pytest.raises(CheckpointError, match="do not belong together"):
+        checkpoints.load_model(str(tmp_path), "cpu")
