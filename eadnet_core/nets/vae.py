@@ -20,18 +20,22 @@ MAX_FLOW = 0.5
 """Furthest the decoder reaches into the reference, in half frame widths."""
 FLOW_GAIN = 0.05
 """Keeps one optimiser step from moving the flow by more than a pixel: at gain 1 training diverges within 60 steps."""
+INITIAL_LOG_VARIANCE = -5.0
+"""Nearly noiseless latents at first, or the decoder learns to do without them."""
+
+
+BRANCH_INIT = 0.3
+"""Scale of the last weights of a branch beside a skip, so that depth does not disturb early training."""
 
 
 class ResBlock(nn.Module):
-    """Two 3 x 3 convolutions and a skip; the last starts small, so that depth does not disturb early training."""
+    """Two 3 x 3 convolutions and a skip."""
 
     def __init__(self, width: int, groups: int = 8) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, width) if groups else nn.Identity()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():
-            self.conv2.weight.mul_(0.2)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
@@ -98,8 +102,6 @@ class Decoder(nn.Module):
         self.merge_half = nn.Conv2d(fine + half + 12, fine, 3, padding=1)
         self.fine = nn.Conv2d(fine, fine, 3, padding=1)
         self.conv_out = nn.Sequential(nn.Conv2d(fine, 16, 3, padding=1), nn.PixelShuffle(2))
-        nn.init.zeros_(self.flow.weight)
-        nn.init.zeros_(self.flow.bias)  # type: ignore[arg-type]
 
     def read(self, image: Tensor, latents: Tensor) -> Reference:
         """Features of reference pictures [B, 3, H, W] with latents [B, C, h, w]."""
@@ -117,8 +119,7 @@ class Decoder(nn.Module):
         x = self.merge_half(F.silu(x))
         x = x + self.fine(F.silu(x))
         painted = self.conv_out(F.silu(x))
-        keep = torch.sigmoid(painted[:, 3:] + 1)
-        return keep * fetched + (1 - keep) * painted[:, :3]
+        return torch.sigmoid(painted[:, 3:] + 3) * fetched + painted[:, :3]
 
 
 def fetch(source: Tensor, flow: Tensor) -> Tensor:
@@ -142,6 +143,25 @@ class VAE(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """He initialisation, since the fine levels have no norms; branches beside a skip start small, the flow at zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        for module in self.modules():
+            if isinstance(module, ResBlock):
+                module.conv2.weight.mul_(BRANCH_INIT)
+        self.encoder.fine.weight.mul_(BRANCH_INIT)
+        self.decoder.fine.weight.mul_(BRANCH_INIT)
+        self.decoder.conv_out[0].weight.mul_(0.1)
+        self.decoder.flow.weight.zero_()
+        channels = self.config.latent_channels
+        self.encoder.conv_out.weight[channels:].mul_(0.1)
+        self.encoder.conv_out.bias[channels:] = INITIAL_LOG_VARIANCE  # type: ignore[index]
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents.

@@ -23,6 +23,9 @@ FRAMES_PER_REFERENCE = 3
 LEARNING_RATE = 1.6e-3
 OTHER_CLIP_SHARE = 0.3
 """Share of samples whose reference is a frame of another clip of the same head instead of the clip's own reference."""
+REFERENCE_DROP = 0.3
+"""Share of references blanked out. Without it the decoder copies the reference, the latents stay empty, and training
+rests at the quality of a blurred copy (27.1 dB, measured)."""
 _MONITOR_PICTURES = 96
 _SHEET_ROWS = 12
 
@@ -41,7 +44,8 @@ class VAEObjective(nn.Module):
         n = len(pictures)
         log_variance = log_variance.clamp(-30, 20)
         latents = mean[:n] + torch.randn_like(mean[:n]) * (0.5 * log_variance[:n]).exp()
-        images = self.vae.decode(latents, references, mean[n:])
+        kept = (torch.rand(len(references), 1, 1, 1, device=references.device) >= REFERENCE_DROP).to(references.dtype)
+        images = self.vae.decode(latents, references * kept, mean[n:] * kept)
         reconstruction = reconstruction_loss(images.float(), pictures, self.weights)
         kl = kl_loss(mean[:n].float(), log_variance[:n].float())
         return {"loss": reconstruction + self.weights.kl * kl, "reconstruction": reconstruction, "kl": kl}
