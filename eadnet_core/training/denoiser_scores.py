@@ -120,9 +120,7 @@ def _sync_scores(syncnet: Any, batch: Batch, latents: Tensor, suffix: str) -> di
     }
 
 
-def draw_sheet(
-    nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device, path: Path
-) -> None:
+def draw_sheet(nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device, path: Path) -> None:
     """One row per emotion: reference, eight generated frames, two true ones, of clips of unseen heads."""
     clips = _varied(cache, len(EMOTIONS))
     batch = _to(clips_batch(cache, config, clips), device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..checkpoints import load_part, read_metadata
-from ..config import ModelConfig, PRESETS
+from ..config import PRESETS, ModelConfig
 from .classifier import train_emotion_expert, train_face_expert, train_latent_classifier
 from .data import Cache, build_cache, encode_latents, read_texts
 from .denoiser import train_denoiser

@@ -52,7 +52,7 @@ class VAEObjective(nn.Module):
 
 
 def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
-    """Random frames, a few of each clip, with a reference: the clip's own, or a frame of another clip of the same head."""
+    """Random frames, a few of each clip, with a reference: the clip's own, or a frame of another clip of that head."""
     n = max(1, n // FRAMES_PER_REFERENCE)
     clips = cache.draw_clips(rng, n)
     each = np.repeat(clips, FRAMES_PER_REFERENCE)

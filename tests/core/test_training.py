@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from eadnet_core.checkpoints import load_part, read_metadata
+from eadnet_core.config import ModelConfig
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.training.classifier import train_emotion_expert, train_face_expert, train_latent_classifier
@@ -34,10 +36,11 @@ from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_s
 from eadnet_core.training.vae import train_vae
 from eadnet_core.training.video_features import train_video_features
 
-from ..conftest import TINY, tiny_net, write_part
+if TYPE_CHECKING:
+    from tests.conftest import Tiny
+
 
 N_CLIPS, N_FRAMES, SIZE = 8, 16, 128
-CONFIG = replace(TINY, denoiser=replace(TINY.denoiser, window_frames=N_FRAMES))
 
 
 def fill(cache: Cache) -> Cache:
@@ -64,10 +67,15 @@ def fill(cache: Cache) -> Cache:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+def config(tiny: Tiny) -> ModelConfig:
+    return replace(tiny.config, denoiser=replace(tiny.config.denoiser, window_frames=N_FRAMES))
+
+
+@pytest.fixture(scope="module")
+def cache(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     folder = tmp_path_factory.mktemp("cache")
     made = fill(open_or_create(folder, CacheInfo(N_CLIPS, N_FRAMES, SIZE, 0, "train", 4)))
-    encode_latents(made, tiny_net("vae"), progress=False)
+    encode_latents(made, tiny.net("vae"), progress=False)
     return made
 
 
@@ -163,9 +171,9 @@ def test_options_without_a_budget_are_refused() -> None:
 # Caches
 
 
-def test_latents_of_frames_references_and_greyed_frames(cache: Cache) -> None:
+def test_latents_of_frames_references_and_greyed_frames(cache: Cache, tiny: Tiny) -> None:
     assert cache.n_ready == cache.n_encoded == N_CLIPS
-    vae = tiny_net("vae")
+    vae = tiny.net("vae")
     latents, reference = cache.tensor("latents", 5), cache.tensor("reference_latents", 5)
     assert torch.equal(latents[0], reference)
     expected = vae.encode(cache.images("frames", (np.array([5]), np.array([7]))))[0][0]
@@ -218,8 +226,8 @@ def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
 # The nets
 
 
-def test_the_autoencoder_trains(cache: Cache, tmp_path: Path) -> None:
-    scores = train_vae(CONFIG, cache.folder, tmp_path / "vae.safetensors", options(tmp_path))
+def test_the_autoencoder_trains(cache: Cache, tmp_path: Path, config: ModelConfig) -> None:
+    scores = train_vae(config, cache.folder, tmp_path / "vae.safetensors", options(tmp_path))
     assert scores["psnr"] > 3
     assert load_part(tmp_path / "vae.safetensors", "vae")[1]["scores"]["psnr_mouth"] > 0
     assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
@@ -236,25 +244,25 @@ def test_the_autoencoder_trains(cache: Cache, tmp_path: Path) -> None:
         (train_video_features, "video_features", "masked_error"),
     ],
 )
-def test_each_judge_trains(cache: Cache, tmp_path: Path, train: object, part: str, score: str) -> None:
-    scores = train(CONFIG, cache.folder, tmp_path / f"{part}.safetensors", options(tmp_path))  # type: ignore[operator]
+def test_each_judge_trains(
+    cache: Cache, tmp_path: Path, config: ModelConfig, train: object, part: str, score: str
+) -> None:
+    scores = train(config, cache.folder, tmp_path / f"{part}.safetensors", options(tmp_path))  # type: ignore[operator]
     assert score in scores
-    module, metadata = load_part(tmp_path / f"{part}.safetensors", part)
+    _, metadata = load_part(tmp_path / f"{part}.safetensors", part)
     assert metadata["scores"][score] == pytest.approx(scores[score], abs=1e-3)
     assert np.isfinite(logged(tmp_path, part, "loss")).all()
     if "sync" in part:
         assert metadata["real_cosine"] == pytest.approx(scores["real_cosine"])
 
 
-def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path) -> None:
+def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
     for part in ("vae", "syncnet", "video_features", "emotion"):
-        write_part(tmp_path, part)
+        tiny.write(tmp_path, part)
     weights = DenoiserLossWeights(emotion_bottleneck=0.1)
     mix = Mix(supervise_every=1, supervise_below=1.1)
     output = tmp_path / "denoiser.safetensors"
-    scores = train_denoiser(
-        CONFIG, cache.folder, output, options(tmp_path, alarm_every=2), weights=weights, mix=mix
-    )
+    scores = train_denoiser(config, cache.folder, output, options(tmp_path, alarm_every=2), weights=weights, mix=mix)
     for name in ("diffusion", "temporal_difference", "sync", "trepa", "graph", "emotion", "emotion_bottleneck"):
         values = logged(tmp_path, "denoiser", name)
         assert values and np.isfinite(values).all(), name
@@ -266,29 +274,31 @@ def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path) -> No
     assert list((tmp_path / "runs" / "denoiser").glob("sheet_*.png"))
 
 
-def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(cache: Cache, tmp_path: Path) -> None:
-    write_part(tmp_path, "vae")
+def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
+    cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
+) -> None:
+    tiny.write(tmp_path, "vae")
     off = DenoiserLossWeights(sync=0, trepa=0, emotion=0, graph=0, temporal_difference=0)
-    train_denoiser(CONFIG, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
+    train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
     assert logged(tmp_path, "denoiser", "loss") == pytest.approx(logged(tmp_path, "denoiser", "diffusion"))
     for name in ("sync", "trepa", "emotion", "graph", "temporal_difference"):
         assert logged(tmp_path, "denoiser", name) == []
     with pytest.raises(CheckpointError, match=r"syncnet\.safetensors"):
-        train_denoiser(CONFIG, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
+        train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
 
 
-def test_residuals_have_the_promised_spread_and_invert(cache: Cache) -> None:
-    denoiser = tiny_net("denoiser")["denoiser"]  # type: ignore[index]
-    measure_scales(cache, CONFIG.denoiser, denoiser)
-    batch = clips_batch(cache, CONFIG.denoiser, np.arange(4, 8))
+def test_residuals_have_the_promised_spread_and_invert(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
+    denoiser = tiny.net("denoiser")["denoiser"]  # type: ignore[index]
+    measure_scales(cache, config.denoiser, denoiser)
+    batch = clips_batch(cache, config.denoiser, np.arange(4, 8))
     x0 = residual(batch["latents"], batch["reference"], denoiser)
-    assert x0.square().mean().sqrt().item() == pytest.approx(CONFIG.denoiser.residual_std, rel=0.1)
+    assert x0.square().mean().sqrt().item() == pytest.approx(config.denoiser.residual_std, rel=0.1)
     assert torch.allclose(absolute(x0, batch["reference"], denoiser), batch["latents"], atol=1e-4)
 
 
-def test_batches_follow_their_mix(cache: Cache) -> None:
+def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     rng = np.random.default_rng(0)
-    batch = draw_clips(cache, CONFIG.denoiser, Mix(), rng, 600)
+    batch = draw_clips(cache, config.denoiser, Mix(), rng, 600)
     for name, share in (("keep_audio", 0.85), ("keep_emotion", 0.85), ("keep_motion", 0.7)):
         assert batch[name].mean().item() == pytest.approx(share, abs=0.05)
     both = (1 - batch["keep_audio"]) * (1 - batch["keep_emotion"])
@@ -296,7 +306,7 @@ def test_batches_follow_their_mix(cache: Cache) -> None:
     masked = batch["has_masked"] > 0
     assert batch["mask"][~masked].min() == 1 and batch["mask"][masked].mean() < 1
     assert batch["masked"][~masked].abs().max() == 0
-    every = draw_clips(cache, CONFIG.denoiser, Mix(drop_audio=0, drop_emotion=0, drop_both=0, drop_motion=0), rng, 50)
+    every = draw_clips(cache, config.denoiser, Mix(drop_audio=0, drop_emotion=0, drop_both=0, drop_motion=0), rng, 50)
     assert all(every[name].min() == 1 for name in ("keep_audio", "keep_emotion", "keep_motion"))
 
 
@@ -306,10 +316,10 @@ def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
     assert (noise[:, :, 0] * noise[:, :, 5]).mean().item() == pytest.approx(0.5, abs=0.05)
 
 
-def test_dropped_conditions_do_not_reach_the_net(cache: Cache) -> None:
-    nets = tiny_net("denoiser")
-    objective = DenoiserObjective(nets, CONFIG, Frozen(), DenoiserLossWeights(sync=0, trepa=0, emotion=0), Mix())  # type: ignore[arg-type]
-    batch = clips_batch(cache, CONFIG.denoiser, np.arange(4, 6))
+def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
+    nets = tiny.net("denoiser")
+    objective = DenoiserObjective(nets, config, Frozen(), DenoiserLossWeights(sync=0, trepa=0, emotion=0), Mix())  # type: ignore[arg-type]
+    batch = clips_batch(cache, config.denoiser, np.arange(4, 6))
     for name in ("keep_audio", "keep_emotion", "keep_motion"):
         batch[name] = torch.zeros(2)
 
@@ -322,18 +332,18 @@ def test_dropped_conditions_do_not_reach_the_net(cache: Cache) -> None:
     assert loss({}) != loss({**other, "keep_audio": torch.ones(2)})
 
 
-def test_frozen_judges_stay_in_eval_mode_without_gradients() -> None:
-    judges = Frozen(emotion=tiny_net("emotion"))
+def test_frozen_judges_stay_in_eval_mode_without_gradients(tiny: Tiny) -> None:
+    judges = Frozen(emotion=tiny.net("emotion"))
     judges.train()
     assert not judges["emotion"].training
     assert not any(p.requires_grad for p in judges.parameters())
 
 
-def test_windows_keep_their_sound_inside_the_clip() -> None:
-    config = CONFIG.syncnet
-    starts = window_starts(config, N_FRAMES)
-    assert starts.min() * 4 - config.mel_context >= 0
-    assert (starts.max() + config.frames) * 4 + config.mel_context <= 4 * N_FRAMES
+def test_windows_keep_their_sound_inside_the_clip(config: ModelConfig) -> None:
+    sizes = config.syncnet
+    starts = window_starts(sizes, N_FRAMES)
+    assert starts.min() * 4 - sizes.mel_context >= 0
+    assert (starts.max() + sizes.frames) * 4 + sizes.mel_context <= 4 * N_FRAMES
 
 
 def test_best_offset_ignores_silence() -> None:
