@@ -336,3 +336,12 @@ def test_only_the_library_is_importable(tmp_path: Path) -> None:
     tests, bench, *path = done.stdout.splitlines()
     assert (tests, bench) == ("None", "None")
     assert str(ROOT) not in path
+
+
+def test_one_version() -> None:
+    init = parse(CORE / "__init__.py").body
+    version = next(
+        ast.literal_eval(n.value) for n in init if isinstance(n, ast.Assign) and "__version__" in ast.unparse(n)
+    )
+    assert version == project()["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
