@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -333,13 +334,17 @@ def masked_box_of(clip: np.ndarray) -> np.ndarray:
 def encode_latents(cache: Cache, vae: nn.Module, *, device: str = "cpu", progress: bool = True) -> None:
     """Add the latents of frames, references and (one clip in three) masked frames; resumable.
 
-    Writes latents [n, T, C, h, w], reference_latents [n, C, h, w] and masked_latents [ceil(n / 3), T, C, h, w] in
+    Latents of another VAE, or of one trained further, are replaced. Writes latents [n, T, C, h, w], reference_latents [n, C, h, w] and masked_latents [ceil(n / 3), T, C, h, w] in
     float16.
     """
     from tqdm import tqdm
 
     vae = vae.to(device).eval()
     latents, references, masked, encoded = _latent_arrays(cache, vae, device)
+    maker, made_by = cache.folder / "latents_made_by", fingerprint(vae)
+    if not maker.exists() or maker.read_text() != made_by:
+        encoded[:] = 0
+        maker.write_text(made_by)
     first = cache.n_encoded
     per_batch = max(1, _ENCODE_FRAMES // cache.info.n_frames)
     bar = tqdm(total=cache.info.n_clips, initial=first, desc="encode", unit="clip", disable=not progress)
@@ -356,6 +361,14 @@ def encode_latents(cache: Cache, vae: nn.Module, *, device: str = "cpu", progres
         encoded[start:stop] = 1
         bar.update(stop - start)
     bar.close()
+
+
+def fingerprint(module: nn.Module) -> str:
+    """Eight hex digits that differ for other weights."""
+    total = 0
+    for value in module.state_dict().values():
+        total = zlib.crc32(value.detach().cpu().contiguous().numpy().tobytes(), total)
+    return f"{total:08x}"
 
 
 def _encode(vae: nn.Module, pixels: np.ndarray, device: str) -> np.ndarray:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints import load_part, read_metadata
 from ..config import PRESETS, ModelConfig
+from ..errors import BadInput
 from .classifier import train_emotion_expert, train_face_expert, train_latent_classifier
 from .data import Cache, build_cache, encode_latents, read_texts
 from .denoiser import train_denoiser
@@ -62,7 +64,13 @@ PLANS: dict[str, Plan] = {
     "face_expert": Plan(train_face_expert, 12, "expert"),
 }
 """Every net that learns from clips, in the order of training."""
-MIN_WARMUP_SHARE = 20
+NEEDS = {
+    "emotion": ("vae",),
+    "syncnet": ("vae",),
+    "video_features": ("vae",),
+    "denoiser": ("text_reader", "vae", "emotion", "syncnet", "video_features"),
+}
+"""What must be trained before a part."""
 
 
 def train_mini(
@@ -71,12 +79,13 @@ def train_mini(
     *,
     options: TrainOptions | None = None,
     workers: int = 2,
-    render_device: str = "cpu",
+    parts: Sequence[str] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Train everything into `folder`/mini and return the scores of every part.
+    """Train everything, or `parts` and what they need, into `folder`/mini; returns the scores of every part.
 
-    Stopped at any point, the next call with the same folder goes on from there. Clip caches and checkpoints lie in
-    folder/caches and folder/runs (about 10 GB); folder/mini holds the weight files that `load_model` reads.
+    Stopped at any point, the next call with the same folder goes on from there; a part whose weight file exists is not
+    trained again. Clip caches and checkpoints lie in folder/caches and folder/runs (about 10 GB); folder/mini holds the
+    weight files that `load_model` reads.
 
     minutes_scale  1: the minutes of `PLANS`, made for two CPU cores; smaller on a faster machine
     options        device, threads and the like for every training; its budget is not used
@@ -85,27 +94,43 @@ def train_mini(
     folder = Path(folder)
     model = folder / "mini"
     model.mkdir(parents=True, exist_ok=True)
-    base = options or TrainOptions(max_minutes=1)
-    base = replace(base, run_folder=folder / "runs", max_steps=None)
+    base = replace(options or TrainOptions(max_minutes=1), run_folder=folder / "runs", max_steps=None)
     config = PRESETS["mini"]
-    reader_path = model / "text_reader.safetensors"
-    if not reader_path.exists():
-        train_text_reader(reader_path, seed=base.seed)
-    for name, plan in CACHES.items():
-        render_cache(folder / "caches" / name, plan, config, workers, render_device)
-    for part, plan in PLANS.items():
+    for part in _in_order(parts):
         output = model / f"{part}.safetensors"
         if output.exists():
-            log.info("%s: done before", part)
+            log.info("%s is there: delete %s to train it again", part, output)
             continue
-        _prepare(folder, part)
-        minutes = plan.minutes * minutes_scale
-        log.info("%s: %.1f minutes", part, minutes)
-        plan.train(config, folder / "caches" / plan.cache, output, replace(base, max_minutes=minutes))
+        if part == "text_reader":
+            train_text_reader(output, seed=base.seed)
+            continue
+        plan = PLANS[part]
+        cache = render_cache(folder / "caches" / plan.cache, CACHES[plan.cache], config, workers)
+        if "vae" in NEEDS.get(part, ()):
+            _prepare(cache, model, with_texts=part == "denoiser")
+        log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)
+        plan.train(config, cache.folder, output, replace(base, max_minutes=plan.minutes * minutes_scale))
     return {path.stem: read_metadata(path).get("scores", {}) for path in sorted(model.glob("*.safetensors"))}
 
 
-def render_cache(folder: Path, plan: CachePlan, config: ModelConfig, workers: int, device: str) -> Cache:
+def _in_order(parts: Sequence[str] | None) -> list[str]:
+    """The parts to train, what they need included, in the order of training.
+
+    >>> _in_order(["syncnet"])
+    ['vae', 'syncnet']
+    """
+    every = ["text_reader", *PLANS]
+    wanted = set(every if parts is None else parts)
+    unknown = sorted(wanted - set(every))
+    if unknown:
+        raise BadInput(f"Unknown part '{unknown[0]}'; choose among {', '.join(every)}.")
+    for part in reversed(every):
+        if part in wanted:
+            wanted |= set(NEEDS.get(part, ()))
+    return [part for part in every if part in wanted]
+
+
+def render_cache(folder: Path, plan: CachePlan, config: ModelConfig, workers: int) -> Cache:
     """Render one cache of the mini, or go on with it."""
     return build_cache(
         folder,
@@ -116,19 +141,12 @@ def render_cache(folder: Path, plan: CachePlan, config: ModelConfig, workers: in
         split=plan.split,
         speech_utterances=plan.speech_utterances,
         workers=workers,
-        device=device,
     )
 
 
-def _prepare(folder: Path, part: str) -> None:
-    """Latents and text codes, once, as soon as the nets that make them exist."""
-    if part not in ("emotion", "syncnet", "video_features", "denoiser"):
-        return
-    cache = Cache(folder / "caches" / PLANS[part].cache)
-    if cache.n_encoded < cache.n_ready:
-        encode_latents(cache, load_part(folder / "mini" / "vae.safetensors", "vae")[0])
-    marker = cache.folder / "texts_read"
-    if part == "denoiser" and not marker.exists():
-        reader, _ = load_part(folder / "mini" / "text_reader.safetensors", "text_reader")
-        read_texts(cache, lambda texts: reader.read(texts))
-        marker.touch()
+def _prepare(cache: Cache, model: Path, *, with_texts: bool) -> None:
+    """Latents and, where wanted, text codes of a cache, made once."""
+    encode_latents(cache, load_part(model / "vae.safetensors", "vae")[0])
+    if with_texts:
+        reader: Any = load_part(model / "text_reader.safetensors", "text_reader")[0]
+        read_texts(cache, reader.read)
