@@ -334,8 +334,8 @@ def masked_box_of(clip: np.ndarray) -> np.ndarray:
 def encode_latents(cache: Cache, vae: nn.Module, *, device: str = "cpu", progress: bool = True) -> None:
     """Add the latents of frames, references and (one clip in three) masked frames; resumable.
 
-    Latents of another VAE, or of one trained further, are replaced. Writes latents [n, T, C, h, w], reference_latents [n, C, h, w] and masked_latents [ceil(n / 3), T, C, h, w] in
-    float16.
+    Latents of another VAE, or of one trained further, are replaced. Writes float16 latents [n, T, C, h, w],
+    reference_latents [n, C, h, w] and masked_latents [ceil(n / 3), T, C, h, w].
     """
     from tqdm import tqdm
 
