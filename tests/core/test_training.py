@@ -325,7 +325,7 @@ def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, confi
 
     def loss(changed: dict[str, torch.Tensor]) -> float:
         torch.manual_seed(0)
-        return float(objective({**batch, **changed})["loss"])
+        return float(objective({**batch, **changed})["loss"].detach())
 
     other = {"mel": batch["mel"] + 1, "code": batch["code"].flip(-1), "motion": batch["motion"] + 1}
     assert loss({}) == loss(other)
