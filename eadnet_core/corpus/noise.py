@@ -26,7 +26,7 @@ FIRST_REFLECTION_S = 0.004
 def augment(samples: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
     """Speech [N] at 16 kHz as some microphone would record it, [N] within -1 .. 1."""
     level = max(SPEECH_LEVEL, float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
-    result = samples.astype(np.float64)
+    result: Floats = samples.astype(np.float64)
     if rng.random() < ROOM_SHARE:
         result = _room(result, rng)
     if rng.random() < NOISE_SHARE:

@@ -14,7 +14,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,8 @@ HELDOUT_VOICE_SHARE = 5
 """One voice in so many, by the hash of its name, belongs to the held-out split."""
 UTTERANCES_PER_SPEAKER = 6
 SILENT_WINDOW_SHARE = 0.05
+AUDIBLE_SHARE = 0.1
+"""A stretch this loud, relative to its utterance, is not a pause."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class _Espeak:
         data = text.encode()
         self.library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 1, 0, _CHARS_UTF8, None, None)
         self.library.espeak_Synchronize()
-        if not self.chunks:
+        if not self.chunks or not any(ipa for _, ipa in self.events):
             raise BadInput(f"espeak-ng made no sound from the text {text!r} with voice '{voice}'.")
         return np.concatenate(self.chunks)
 
@@ -197,7 +199,7 @@ def synthesize(
         wave = espeak.speak(text, voice, parameters)
         rate_hz, events = espeak.rate_hz, espeak.events
     language = VOICE_LANGUAGES.get(voice.partition("+")[0], voice.partition("-")[0])
-    return Utterance(_to_16_khz(wave, rate_hz), _phonemes(events, len(wave), rate_hz), text, voice, language)
+    return Utterance(_to_16_khz(wave, rate_hz), _phonemes(events, wave, rate_hz), text, voice, language)
 
 
 def _to_16_khz(wave: NDArray[np.int16], rate_hz: int) -> NDArray[np.float32]:
@@ -207,14 +209,27 @@ def _to_16_khz(wave: NDArray[np.int16], rate_hz: int) -> NDArray[np.float32]:
     return np.clip(samples, -1.0, 1.0).astype(np.float32)
 
 
-def _phonemes(events: list[tuple[int, str]], n_samples: int, rate_hz: int) -> tuple[Phoneme, ...]:
-    """Events to phonemes: each lasts until the next one starts; those without length are dropped."""
-    starts = np.maximum.accumulate([min(sample, n_samples) for sample, _ in events] + [n_samples])
-    return tuple(
-        Phoneme(ipa, float(start / rate_hz), float(end / rate_hz))
-        for (_, ipa), start, end in zip(events, starts[:-1], starts[1:], strict=True)
-        if end > start
-    )
+def _phonemes(events: list[tuple[int, str]], wave: NDArray[np.int16], rate_hz: int) -> tuple[Phoneme, ...]:
+    """Events to phonemes: each lasts until the next one starts; those without length are dropped.
+
+    espeak also leaves the IPA of the glides and taps that link two sounds empty. These are heard, so they are no
+    pauses: the sound before them lasts on.
+    """
+    bounds = np.maximum.accumulate([min(sample, len(wave)) for sample, _ in events] + [len(wave)])
+    audible = AUDIBLE_SHARE * _loudness(wave)
+    phonemes: list[Phoneme] = []
+    for (_, ipa), start, end in zip(events, bounds[:-1], bounds[1:], strict=True):
+        if end > start:
+            start_s, end_s = float(start / rate_hz), float(end / rate_hz)
+            if phonemes and not ipa and _loudness(wave[start:end]) > audible:
+                phonemes[-1] = replace(phonemes[-1], end_s=end_s)
+            else:
+                phonemes.append(Phoneme(ipa, start_s, end_s))
+    return tuple(phonemes)
+
+
+def _loudness(wave: NDArray[np.int16]) -> float:
+    return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
 
 
 def voice_split(voice: str) -> str:
