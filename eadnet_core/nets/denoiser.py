@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
@@ -133,7 +133,7 @@ class Denoiser(nn.Module):
 
 
 class Conditions(nn.Module):
-    """All per-frame conditions in one vector, each brought to unit variance first: else the net ignores the faint ones."""
+    """All conditions of a frame in one vector, each brought to unit variance: else the net ignores the faint ones."""
 
     motion_size: Tensor
     motion_frequencies: Tensor
@@ -227,7 +227,9 @@ class UpBlock(nn.Module):
         self.doubles = level + 1 < len(config.widths)
         counts = range(config.up_blocks[level])
         self.inputs = nn.ModuleList(nn.Conv2d(width if i else in_width, width, 1) for i in counts)
-        self.skips = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in counts)
+        entry_width = config.widths[max(level - 1, 0)]
+        skip_widths = [entry_width if i == config.blocks[level] else width for i in counts]
+        self.skips = nn.ModuleList(nn.Conv2d(skip_width, width, 1, bias=False) for skip_width in skip_widths)
         self.layers = nn.ModuleList(Layer(config, level, width, shifted=not i % 2) for i in counts)
         self.tfrm = build_tfrm(config, width) if config.tfrm[level] else None
 

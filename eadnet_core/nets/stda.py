@@ -1,8 +1,8 @@
 """STDA, Spatio-Temporal Directional Attention: strips along rows, columns and time instead of the whole volume.
 
 The EAD-Net paper (arXiv 2604.23325) is known to us by its abstract, which names strip attention that captures global
-motion patterns in long clips at low cost. What follows is our reading of it, after axial attention, CSWin and dual-domain
-strip attention: for N = T h w tokens the cost is N (t_loc w + t_loc h + T) instead of N^2.
+motion patterns in long clips at low cost. What follows is our reading of it, after axial attention, CSWin and
+dual-domain strip attention: for N = T h w tokens the cost is N (t_loc w + t_loc h + T) instead of N^2.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class STDA(nn.Module):
         """
         if strength == 0:
             return x
-        h, w = x.shape[-2:]
+        h = x.shape[-2]
         y = rearrange(self.norm(x), "n c h w -> n (h w) c")
         sizes = {"t": n_frames, "h": h, "heads": self.heads}
         qk = rearrange(self.to_qk(y), "(b t) (h w) (p heads d) -> b t h w p heads d", p=2, **sizes)
@@ -119,7 +119,7 @@ class STDA(nn.Module):
         return rearrange(per_head, "(b t) heads -> b t 1 1 heads 1", t=n_frames)
 
     def _local(self, v: Tensor, n_frames: int) -> Tensor:
-        """Depthwise 3x3x3 convolution [B T, C, h, w], as one 2-D convolution per frame offset: PyTorch's own is slow."""
+        """Depthwise 3x3x3 convolution [B T, C, h, w]: one 2-D convolution per frame offset, since PyTorch's is slow."""
         past, same, future = (F.conv2d(v, kernel, padding=1, groups=v.shape[1]) for kernel in self.local.chunk(3))
         past = rearrange(past, "(b t) c h w -> b t h w c", t=n_frames)
         future = rearrange(future, "(b t) c h w -> b t h w c", t=n_frames)
@@ -138,8 +138,10 @@ def inverse(pattern: str) -> str:
 
 
 def rotate(qk: Tensor, split: tuple[int, int, int]) -> Tensor:
-    """Rotary positions: turn the pairs of channels of qk [B, T, h, w, 2, heads, d] by `strip_angles`, as complex numbers
-    (one pass over the memory instead of six)."""
+    """Rotary positions: turn pairs of channels of qk [B, T, h, w, 2, heads, d] by `strip_angles`.
+
+    Written with complex numbers: one pass over the memory instead of six.
+    """
     _, n_frames, h, w, _, _, d = qk.shape
     angles = strip_angles(n_frames, h, w, split, d, qk.device).unsqueeze(3)
     pairs = torch.view_as_complex(qk.float().unflatten(-1, (d // 2, 2)))

@@ -1,8 +1,8 @@
 """TFRM, Temporal Frame graph Reasoning Module: frames become nodes of a graph that is learned, and reason over it.
 
-The EAD-Net paper (arXiv 2604.23325) is known to us by its abstract, which names a module that learns a graph over frames
-to model temporal coherence explicitly. What follows is our reading of it: region nodes as in graph-based global reasoning,
-the metric and the graph regulariser after IDGL (Chen, Wu and Zaki 2020), a temporal prior, and nodes of the
+The EAD-Net paper (arXiv 2604.23325) is known to us by its abstract, which names a module that learns a graph over
+frames to model temporal coherence explicitly. What follows is our reading of it: region nodes as in graph-based global
+reasoning, the metric and the graph regulariser after IDGL (Chen, Wu and Zaki 2020), a temporal prior, and nodes of the
 reference picture as a fixed anchor.
 """
 
@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import MASK_BOXES
-from .layers import SMALL_INIT, scale_init
+from .layers import scale_init
 
 NORM_EPS = 1e-6
 N_PERSPECTIVES = 4

@@ -44,7 +44,7 @@ class VideoFeatures(nn.Module):
         latents  [B, C, T, h, w]  T and the cells are multiples of the patch
         """
         values = self._patches(latents)
-        b, n_times, n_places, _ = values.shape
+        b, _, n_places, _ = values.shape
         n_kept = max(1, round(n_places * (1 - self.config.mask_ratio)))
         order = torch.rand(b, n_places, device=latents.device).argsort(1)
         kept, hidden = order[:, :n_kept], order[:, n_kept:]
