@@ -331,7 +331,7 @@ def masked_box_of(clip: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def encode_latents(cache: Cache, vae: nn.Module, *, device: str = "cpu", progress: bool = True) -> None:
+def encode_latents(cache: Cache, vae: Any, *, device: str = "cpu", progress: bool = True) -> None:
     """Add the latents of frames, references and (one clip in three) masked frames; resumable.
 
     Latents of another VAE, or of one trained further, are replaced. Writes float16 latents [n, T, C, h, w],
@@ -371,12 +371,12 @@ def fingerprint(module: nn.Module) -> str:
     return f"{total:08x}"
 
 
-def _encode(vae: nn.Module, pixels: np.ndarray, device: str) -> np.ndarray:
+def _encode(vae: Any, pixels: np.ndarray, device: str) -> np.ndarray:
     mean, _ = vae.encode(to_images(pixels).to(device))
     return mean.float().cpu().numpy().astype(np.float16)
 
 
-def _latent_arrays(cache: Cache, vae: nn.Module, device: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _latent_arrays(cache: Cache, vae: Any, device: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The four writable arrays of `encode_latents`, created where missing."""
     n, frames = cache.info.n_clips, cache.info.n_frames
     cell = _encode(vae, np.asarray(cache.array("references")[:1]), device).shape[1:]

@@ -80,7 +80,8 @@ class DenoiserObjective(nn.Module):
         self, nets: nn.ModuleDict, config: ModelConfig, judges: Frozen, weights: DenoiserLossWeights, mix: Mix
     ) -> None:
         super().__init__()
-        self.nets, self.judges = nets, judges
+        self.nets: Any = nets
+        self.judges = judges
         self.config, self.weights, self.mix = config, weights, mix
 
     def forward(self, batch: Batch) -> Losses:
@@ -109,7 +110,7 @@ class DenoiserObjective(nn.Module):
     def _denoising(self, x0: Tensor, target: Tensor, t: Tensor) -> Losses:
         weight = L.error_weight(t, self.config.denoiser.prediction)
         area = L.region_weights(x0.shape[-1], self.weights.mouth, self.weights.eyes).to(x0)
-        losses = {}
+        losses: Losses = {}
         if self.weights.diffusion:
             losses["diffusion"] = L.diffusion_loss(x0, target, weight, area)
         if self.weights.temporal_difference:
@@ -126,7 +127,7 @@ class DenoiserObjective(nn.Module):
 
     def _supervision(self, x0: Tensor, target: Tensor, t: Tensor, batch: Batch) -> Losses:
         """Losses of the judges, in float32 and on absolute latents."""
-        losses = {}
+        losses: Losses = {}
         with torch.autocast(x0.device.type, enabled=False):
             clear = torch.nonzero(noise_fraction(t, self.config.denoiser.prediction) < self.mix.supervise_below)[:, 0]
             if self.weights.sync and len(clear):
@@ -178,7 +179,7 @@ class DenoiserObjective(nn.Module):
         return F.cross_entropy(logits, target, reduction="sum") / (target >= 0).sum().clamp(min=1)
 
 
-def residual(latents: Tensor, reference: Tensor, denoiser: nn.Module) -> Tensor:
+def residual(latents: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
     """What the denoiser works on.
 
     latents    [B, T, C, h, w]
@@ -189,7 +190,7 @@ def residual(latents: Tensor, reference: Tensor, denoiser: nn.Module) -> Tensor:
     return rearrange(scaled, "b t c h w -> b c t h w")
 
 
-def absolute(x0: Tensor, reference: Tensor, denoiser: nn.Module) -> Tensor:
+def absolute(x0: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
     """The inverse of `residual`: x0 [B, C, T, h, w] -> latents [B, T, C, h, w]."""
     return rearrange(x0, "b c t h w -> b t c h w") * denoiser.residual_scale[:, None, None] + reference[:, None]
 
@@ -287,7 +288,7 @@ def clips_batch(
     }
 
 
-def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Denoiser, n_clips: int = 256) -> None:
+def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Any, n_clips: int = 256) -> None:
     """Set the denoiser's latent_scale and residual_scale [C] from the corpus; residuals get the std `residual_std`."""
     clips = np.linspace(cache.n_monitor, cache.n_encoded - 1, min(n_clips, cache.n_encoded)).astype(np.int64)
     latents, reference = cache.tensor("latents", clips), cache.tensor("reference_latents", clips)
@@ -340,7 +341,7 @@ def train_denoiser(
             "emotion": EmotionEncoder(config.emotion),
         }
     )
-    measure_scales(clips, config.denoiser, nets["denoiser"])  # type: ignore[arg-type]
+    measure_scales(clips, config.denoiser, nets["denoiser"])
     if weights.emotion_bottleneck:
         nets["emotion_head"] = nn.Linear(config.denoiser.widths[-1], len(EMOTIONS))
     judges = load_judges(parts or Path(output).parent, weights)

@@ -235,7 +235,7 @@ class _Run:
         )  # fmt: skip
         while (share := self._share(started)) < 1.0:
             for name, value in self._step(share).items():
-                total, count = sums.get(name, (0.0, 0))
+                total, count = sums.get(name, (torch.zeros(()), 0))
                 sums[name] = (total + value.detach().float(), count + 1)
             self.at.step += 1
             bar.update()

@@ -33,7 +33,7 @@ _SHEET_ROWS = 12
 class VAEObjective(nn.Module):
     """Reconstruct a picture from its latents and a reference picture of the same head."""
 
-    def __init__(self, vae: nn.Module, weights: VAELossWeights) -> None:
+    def __init__(self, vae: VAE, weights: VAELossWeights) -> None:
         super().__init__()
         self.vae, self.weights = vae, weights
 
@@ -75,7 +75,7 @@ def monitor_pictures(cache: Cache, n: int) -> Batch:
 
 
 @torch.no_grad()
-def reconstruct(vae: nn.Module, pictures: Tensor, references: Tensor, device: torch.device, step: int = 32) -> Tensor:
+def reconstruct(vae: Any, pictures: Tensor, references: Tensor, device: torch.device, step: int = 32) -> Tensor:
     """Decode(encode(pictures)) [B, 3, H, W] on the CPU, a few at a time."""
     results = []
     for start in range(0, len(pictures), step):
@@ -88,7 +88,7 @@ def score_vae(cache: Cache) -> Any:
     """An evaluation for the loop: PSNR of whole frame, mouth and eyes, and latent statistics, on unseen heads."""
     sample = monitor_pictures(cache, _MONITOR_PICTURES)
 
-    def evaluate(vae: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(vae: Any, device: torch.device) -> dict[str, float]:
         images = reconstruct(vae, sample["picture"], sample["reference"], device)
         size = images.shape[-1]
         return {
