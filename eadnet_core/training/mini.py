@@ -6,9 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ..checkpoints import load_part, read_metadata
+from ..checkpoints import load_part, load_reader, read_metadata
 from ..config import PRESETS, ModelConfig
 from ..errors import BadInput
 from .classifier import train_emotion_expert, train_face_expert, train_latent_classifier
@@ -148,5 +147,4 @@ def _prepare(cache: Cache, model: Path, *, with_texts: bool) -> None:
     """Latents and, where wanted, text codes of a cache, made once."""
     encode_latents(cache, load_part(model / "vae.safetensors", "vae")[0])
     if with_texts:
-        reader: Any = load_part(model / "text_reader.safetensors", "text_reader")[0]
-        read_texts(cache, reader.read)
+        read_texts(cache, load_reader(str(model)).codes)
