@@ -6,6 +6,8 @@ The video is read once, block by block, so that an hour needs the memory of a fe
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -14,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..config import FPS, SAMPLE_RATE_HZ
+from ..config import FPS, SAMPLE_RATE_HZ, ModelConfig
 from ..emotion.taxonomy import EMOTIONS
-from ..media.audio import frame_energy
+from ..errors import BadInput, FaceNotFound
+from ..media.audio import frame_energy, read_audio
+from ..media.crop import FaceCrop, crop
+from ..media.face import locate
+from ..media.video import VideoReader, read_video
 from .emotion import EmotionReading, read_emotion
 from .face import FaceTrack, correlation, read_faces
 from .identity import identity
@@ -30,6 +36,9 @@ if TYPE_CHECKING:
 TRUE_JITTER = {"whole": 1.21, "mouth": 1.33, "eyes": 1.0}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""
 BLINK_CLOSURE = 0.5
+SIZE_PX = ModelConfig().size_px
+"""Side of the training frame that the experts read."""
+BLOCK_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,59 @@ class Scorer:
             blinks_per_minute=count_blinks(blink) * 60 * FPS / self.n_frames,
             tracks=Tracks(sync, samples, opening, energy, np.exp(emotion.log_probabilities), emotion.intensities, kept),
         )
+
+
+def score_video(
+    video: str | os.PathLike[str],
+    experts: Experts,
+    audio: str | os.PathLike[str] | None = None,
+    emotion: str | None = None,
+    face_box: Sequence[float] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Scores:
+    """Score a video file; frames are resampled to 25 per second.
+
+    audio      the speech; the video's own sound if not given
+    emotion    the label it should show, one of taxonomy.EMOTIONS
+    face_box   x0, y0, x1, y1 in pixels; else the face is looked for once a second until found, and then stays there: a
+               crop that follows the head would add its own jitter
+    on_frame   called with the number of frames read so far
+    Raises BadInput for files that cannot be read, an unknown label, or less than 5 frames; FaceNotFound.
+    """
+    if emotion is not None and emotion not in EMOTIONS:
+        raise BadInput(f"Unknown emotion '{emotion}'; give one of {', '.join(EMOTIONS)}.")
+    reader = read_video(video, FPS)
+    sound = reader.audio() if audio is None else read_audio(audio)
+    geometry = _locate_face(reader, face_box)
+    scorer = Scorer(experts)
+    for frames in _blocks(reader, geometry):
+        scorer.add(frames)
+        if on_frame is not None:
+            on_frame(scorer.n_frames)
+    return scorer.finish(sound.samples, Path(video).name, emotion)
+
+
+def _locate_face(reader: VideoReader, face_box: Sequence[float] | None) -> FaceCrop:
+    missed: FaceNotFound | None = None
+    for index, frame in enumerate(reader):
+        if index % FPS == 0:
+            try:
+                return locate(frame, face_box, what=f"{reader.path.name} at {index // FPS} s")
+            except FaceNotFound as error:
+                missed = missed or error
+    raise missed or BadInput(f"'{reader.path}' holds no frame. Give a video file such as an mp4.")
+
+
+def _blocks(reader: VideoReader, geometry: FaceCrop) -> Iterator[np.ndarray]:
+    """Training frames, uint8 [b, SIZE_PX, SIZE_PX, 3]."""
+    block: list[np.ndarray] = []
+    for frame in reader:
+        block.append(crop(frame, geometry, SIZE_PX))
+        if len(block) == BLOCK_FRAMES:
+            yield np.stack(block)
+            block = []
+    if block:
+        yield np.stack(block)
 
 
 def count_blinks(closure: np.ndarray) -> int:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from numpy.testing import assert_allclose
 
 from eadnet_core.checkpoints import Experts
 from eadnet_core.config import ClassifierConfig, SyncNetConfig
 from eadnet_core.emotion.taxonomy import EMOTIONS
-from eadnet_core.errors import BadInput
+from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.media.audio import read_audio
+from eadnet_core.media.video import write_video
 from eadnet_core.metrics.cost import measure_command
 from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.metrics.motion import motion_stats
 from eadnet_core.metrics.plot import ACCENT, PALETTE, Chart, Page, ticks
-from eadnet_core.metrics.report import Scorer, Scores, count_blinks, draw_report, envelope, save_json
+from eadnet_core.metrics.report import Scorer, Scores, count_blinks, draw_report, envelope, save_json, score_video
 from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.syncnet import SyncNet
 
@@ -84,11 +89,10 @@ def test_scores_are_those_of_the_parts(
     assert scores.emotion_is_right == (scores.emotion == "happy")
 
 
-def test_json_holds_plain_values_and_no_tracks(scores: Scores, tmp_path: object) -> None:
-    path = f"{tmp_path}/scores.json"
+def test_json_holds_plain_values_and_no_tracks(scores: Scores, tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
     save_json(replace(scores, lse_c=float("nan")), path)
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    text = path.read_text(encoding="utf-8")
     values = json.loads(text)
     assert "NaN" not in text and values["lse_c"] is None
     assert (
@@ -171,11 +175,44 @@ def test_count_blinks() -> None:
 
 
 def test_cost_of_a_command() -> None:
-    import sys
-
     script = "import time; held = bytearray(b'x') * 200_000_000; time.sleep(0.2)"
     cost = measure_command([sys.executable, "-c", script], n_threads=1)
     assert 0.2 <= cost.seconds < 30
     assert 0.2 < cost.peak_memory_gb < 0.4
     with pytest.raises(Exception, match=r"status 3: it broke"):
         measure_command([sys.executable, "-c", "import sys; print('it broke', file=sys.stderr); sys.exit(3)"])
+
+
+FACE_BOX = (16 + 0.2 * 128, 0.19 * 128, 16 + 0.8 * 128, 0.84 * 128)
+"""Of frames that lie 16 pixels from the left in a wider video."""
+
+
+@pytest.fixture(scope="module")
+def video(frames: np.ndarray, samples: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    wide = np.pad(frames, ((0, 0), (0, 0), (16, 16), (0, 0)), mode="edge")
+    write_video(path, wide, audio=read_audio(samples, 16_000))
+    return path
+
+
+def test_a_video_is_scored_as_its_frames(video: Path, experts: Experts, scores: Scores) -> None:
+    seen: list[int] = []
+    again = score_video(video, experts, emotion="happy", face_box=FACE_BOX, on_frame=seen.append)
+    assert seen[-1] == again.n_frames == N_FRAMES and again.video == "clip.mp4"
+    assert again.motion_amplitude["whole"] == pytest.approx(scores.motion_amplitude["whole"], rel=0.05)
+    assert_allclose(again.tracks.energy, scores.tracks.energy, atol=0.05)
+    assert_allclose(again.tracks.opening, scores.tracks.opening, atol=0.1)
+
+
+def test_other_sound_wins_over_the_videos_own(video: Path, experts: Experts, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    assert score_video(video, experts, audio=tmp_path / "silence.wav", face_box=FACE_BOX).speech_windows == 0
+
+
+def test_bad_videos_and_labels_are_refused(video: Path, experts: Experts, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"Unknown emotion 'joy'; give one of neutral, happy"):
+        score_video(video, experts, emotion="joy")
+    with pytest.raises(FaceNotFound, match=r"clip\.mp4 at 0 s"):
+        score_video(video, experts)
+    with pytest.raises(BadInput, match="does not exist"):
+        score_video(tmp_path / "none.mp4", experts)
