@@ -130,6 +130,22 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True)
+class TextReaderConfig:
+    """The small BERT that reads emotion words, in the shape of MiniLM with a shorter vocabulary."""
+
+    n_pieces: int = 15_000
+    vocabulary_bytes: int = 0
+    """Length of the vocabulary as text, one word piece a line."""
+    width: int = 384
+    layers: int = 6
+    heads: int = 12
+    hidden: int = 1536
+    max_tokens: int = 128
+    pooled_layers: tuple[int, ...] = (0, 2, 4, 6)
+    """After how many layers the mean over the tokens is taken; the head sees them side by side."""
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Everything needed to build one EAD-Net."""
 

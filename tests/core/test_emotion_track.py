@@ -1,0 +1,85 @@
+"""Keyframed emotion: parsing, cross-fades, JSON, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eadnet_core.emotion.code import emotion_code
+from eadnet_core.emotion.track import EmotionTrack, Keyframe, with_intensity
+from eadnet_core.errors import BadInput
+
+CODES = {"calm": emotion_code("neutral", 0.0), "furious": emotion_code("angry", 1.0), "glad": emotion_code("happy", 0.7)}
+
+
+def codes(texts: list[str]) -> np.ndarray:
+    return np.stack([CODES[text] for text in texts])
+
+
+def test_one_prompt_is_constant() -> None:
+    track = EmotionTrack.parse("glad").read(codes).at([0.0, 3.0, 100.0])
+    assert track.dtype == np.float32
+    np.testing.assert_array_equal(track, np.tile(CODES["glad"], (3, 1)))
+
+
+def test_cross_fade_is_linear_and_holds_outside() -> None:
+    track = EmotionTrack.parse([(3.0, "furious"), (1.0, "calm")]).read(codes).at([0.0, 1.0, 1.5, 2.0, 3.0, 9.0])
+    expected = [0, 0, 0.25, 0.5, 1, 1]
+    for row, share in zip(track, expected, strict=True):
+        np.testing.assert_allclose(row, (1 - share) * CODES["calm"] + share * CODES["furious"], atol=1e-6)
+
+
+def test_given_intensity_replaces_the_words_intensity() -> None:
+    row = EmotionTrack.parse([(0, "furious", 0.4)]).read(codes).at([0.0])[0]
+    np.testing.assert_allclose(row, emotion_code("angry", 0.4), atol=1e-6)
+    np.testing.assert_array_equal(with_intensity(CODES["calm"], 0.8), CODES["calm"])
+
+
+def test_a_given_code_is_kept_and_words_are_read_once() -> None:
+    seen: list[str] = []
+
+    def reader(texts: list[str]) -> np.ndarray:
+        seen.extend(texts)
+        return codes(texts)
+
+    given = tuple(map(float, emotion_code("sad", 0.5)))
+    track = EmotionTrack.parse([Keyframe(0, "glad"), {"time_s": 1, "code": given}, (2, "glad")]).read(reader)
+    assert seen == ["glad"]
+    np.testing.assert_allclose(track.at([1.0])[0], given, atol=1e-6)
+
+
+def test_json_round_trip() -> None:
+    track = EmotionTrack.parse([(0, "calm"), (1.25, "furious", 0.5)])
+    assert EmotionTrack.from_json(track.to_json()) == track
+    assert EmotionTrack.from_json(track.read(codes).to_json()) == track.read(codes)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "at least one"),
+        ([(0, "a"), (0, "b")], "at 0 s"),
+        ([(-1, "a")], "0 or more"),
+        ([(float("nan"), "a")], "0 or more"),
+        ([(0, "a", 1.5)], r"0 \.\. 1"),
+        ([(0, 3)], "expected words"),
+        ([{"text": "a"}], "no 'time_s'"),
+        ([{"time_s": 0, "words": "a"}], "'words'"),
+        ([{"time_s": 0, "code": [1.0]}], "27"),
+        (["furious"], "expected \\(time_s, text\\)"),
+    ],
+)
+def test_bad_keyframes_say_what_is_wrong(words: list, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        EmotionTrack.parse(words)
+
+
+@pytest.mark.parametrize("text", ["{", "3", '{"time_s": 0}'])
+def test_bad_json_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        EmotionTrack.from_json(text)
+
+
+def test_unread_words_have_no_codes() -> None:
+    with pytest.raises(ValueError, match="read"):
+        EmotionTrack.parse("glad").at([0.0])
