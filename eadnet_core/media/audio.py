@@ -63,7 +63,7 @@ def read_audio(source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampl
     source       path of a sound or video file; or samples [N], [C, N] or [1, C, N]: float -1 .. 1, int16, int32, uint8
     sample_rate  of an array, Hz; ignored for files
     returns      mono is the mean of the channels (ffmpeg's downmix in formats that libsndfile does not read)
-    Raises BadInput for a missing, empty or silent-format file, NaN or infinity, no samples, or something without sound.
+    Raises BadInput for a missing or empty file, NaN or infinity, no samples, and whatever holds no sound.
     """
     if isinstance(source, torch.Tensor):
         source = source.detach().cpu().numpy()
@@ -155,7 +155,7 @@ class _Resampler:
     def finish(self) -> np.ndarray:
         """What is left; the total is ceil(n_in * 16000 / rate), at least one sample."""
         missing = -int(-self._n_in * self._ratio // 1) - self._n_out
-        rest = np.zeros(0, np.float32)
+        rest: np.ndarray = np.zeros(0, np.float32)
         if self._stream is not None:
             rest = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
         return np.pad(rest[: max(missing, 0)], (0, max(missing - len(rest), 0)))
@@ -248,9 +248,9 @@ def log_mel(samples: np.ndarray, n_frames: int | None = None) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _mel_filters() -> torch.Tensor:
     """librosa's Slaney filters [201, 80]."""
-    import librosa
+    from librosa.filters import mel
 
-    return torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=N_FFT, n_mels=N_MELS)).T.contiguous()
+    return torch.from_numpy(mel(sr=SAMPLE_RATE_HZ, n_fft=N_FFT, n_mels=N_MELS)).T.contiguous()
 
 
 _QUIET_RMS = 10 ** (-45 / 20)

@@ -1,0 +1,160 @@
+"""Cut the training frame out of a picture, and put a generated one back without a seam."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..config import MASK_BOXES
+
+FEATHER = 0.09
+"""Width of the blend at the edge of the pasted box, in frame widths."""
+_MATCH_DEPTH = 0.3
+_MATCH_CELLS = 16
+_MAX_MATCH = 24.0
+"""Colour matching reaches this far inwards (frame widths), on so many cells, and moves no colour by more levels."""
+
+
+@dataclass(frozen=True)
+class FaceCrop:
+    """Where the square training frame lies on a picture: its middle and side in pixels, and its clockwise turn.
+
+    It may reach beyond the picture; the picture's edge is repeated there.
+    """
+
+    center_x: float
+    center_y: float
+    side_px: float
+    angle: float = 0.0
+    """Radians."""
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Pixel position of a point of the frame, given in frame widths (0 .. 1).
+
+        >>> FaceCrop(100.0, 100.0, 50.0).point(0.5, 1.0)
+        (100.0, 125.0)
+        """
+        cos, sin = math.cos(self.angle) * self.side_px, math.sin(self.angle) * self.side_px
+        return self.center_x + (x - 0.5) * cos - (y - 0.5) * sin, self.center_y + (x - 0.5) * sin + (y - 0.5) * cos
+
+    def bounds(self, image_size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """The part of a picture (width, height) that the frame touches: x0, y0, x1, y1, whole pixels, end exclusive."""
+        corners = np.array([self.point(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)])
+        x0, y0 = np.floor(corners.min(0)).astype(int)
+        x1, y1 = np.ceil(corners.max(0)).astype(int)
+        return max(0, int(x0)), max(0, int(y0)), min(image_size[0], int(x1)), min(image_size[1], int(y1))
+
+    def grid(self, xs: Tensor, ys: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """Sampling grid [len(ys), len(xs), 2] for grid_sample of a picture (width, height) at frame positions."""
+        cos, sin = math.cos(self.angle) * self.side_px, math.sin(self.angle) * self.side_px
+        x = self.center_x + (xs[None] - 0.5) * cos - (ys[:, None] - 0.5) * sin
+        y = self.center_y + (xs[None] - 0.5) * sin + (ys[:, None] - 0.5) * cos
+        return torch.stack([x / image_size[0] * 2 - 1, y / image_size[1] * 2 - 1], dim=-1)
+
+
+def crop(image: np.ndarray, geometry: FaceCrop, size_px: int) -> np.ndarray:
+    """The training frame of a picture, anti-aliased.
+
+    image    uint8 [H, W, 3]
+    returns  uint8 [size_px, size_px, 3]
+    """
+    fine = max(1, math.ceil(geometry.side_px / size_px))
+    x0, y0, x1, y1 = _surroundings(geometry, (image.shape[1], image.shape[0]))
+    part = torch.from_numpy(np.ascontiguousarray(image[y0:y1, x0:x1])).permute(2, 0, 1)[None].float()
+    local = FaceCrop(geometry.center_x - x0, geometry.center_y - y0, geometry.side_px, geometry.angle)
+    axis = (torch.arange(size_px * fine) + 0.5) / (size_px * fine)
+    grid = local.grid(axis, axis, (x1 - x0, y1 - y0))[None]
+    samples = F.grid_sample(part, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    pixels = F.avg_pool2d(samples, fine)[0].permute(1, 2, 0)
+    return pixels.clamp(0, 255).round().to(torch.uint8).numpy()
+
+
+def _surroundings(geometry: FaceCrop, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """`bounds` with 3 pixels around for the interpolation, never empty."""
+    x0, y0, x1, y1 = geometry.bounds(size)
+    x0, y0 = min(max(0, x0 - 3), size[0] - 1), min(max(0, y0 - 3), size[1] - 1)
+    return x0, y0, max(x0 + 1, min(size[0], x1 + 3)), max(y0 + 1, min(size[1], y1 + 3))
+
+
+class Paster:
+    """Pastes generated frames into one picture; what does not change from frame to frame is computed once.
+
+    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Pixels
+    outside the box are those of the picture, to the bit. Our design.
+    """
+
+    def __init__(self, image: np.ndarray, geometry: FaceCrop, size_px: int, mask: str = "full") -> None:
+        """`image` is uint8 [H, W, 3], `mask` a key of MASK_BOXES: the part of the frame that is pasted."""
+        self._image = image
+        self._size = size_px
+        x0, y0, x1, y1 = geometry.bounds((image.shape[1], image.shape[0]))
+        self._rows, self._columns = slice(y0, max(y0, y1)), slice(x0, max(x0, x1))
+        ys, xs = torch.meshgrid(torch.arange(y0, y1) + 0.5, torch.arange(x0, x1) + 0.5, indexing="ij")
+        cos, sin = math.cos(geometry.angle) / geometry.side_px, math.sin(geometry.angle) / geometry.side_px
+        u = (xs - geometry.center_x) * cos + (ys - geometry.center_y) * sin
+        v = (ys - geometry.center_y) * cos - (xs - geometry.center_x) * sin
+        self._grid = torch.stack([2 * u, 2 * v], dim=-1)[None]
+        self._alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])[..., None]
+        self._original = torch.from_numpy(image[self._rows, self._columns].astype(np.float32))
+        self._work_px = _work_size(geometry.side_px, size_px)
+        self._set_up_matching(torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float(), mask)
+
+    def _set_up_matching(self, reference: Tensor, mask: str) -> None:
+        """Weights of the edge, where frame and picture must agree, and how far its colour shift reaches inwards."""
+        box = MASK_BOXES[mask]
+        axis = (torch.arange(_MATCH_CELLS) + 0.5) / _MATCH_CELLS
+        depth = _depth(axis[None].expand(_MATCH_CELLS, -1), axis[:, None].expand(-1, _MATCH_CELLS), box)
+        weight = torch.where(depth > 0, torch.exp(-((depth / FEATHER) ** 2)), torch.zeros(()))
+        distance = (axis[:, None] - axis[None]).square()
+        spread = torch.exp(-0.5 * distance / 0.12**2)
+        self._edge = weight
+        self._spread = spread
+        self._spread_weight = spread @ weight @ spread + 1e-6
+        self._reach = (1 - depth.clamp(min=0) / _MATCH_DEPTH).clamp(0, 1).square()
+        self._reference = F.adaptive_avg_pool2d(reference, _MATCH_CELLS)
+
+    def paste(self, frame: np.ndarray) -> np.ndarray:
+        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3]."""
+        out = self._image.copy()
+        if self._original.numel() == 0:
+            return out
+        pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
+        shift = (self._reference - F.adaptive_avg_pool2d(pixels, _MATCH_CELLS)) * self._edge
+        shift = (self._spread @ shift @ self._spread / self._spread_weight).clamp(-_MAX_MATCH, _MAX_MATCH) * self._reach
+        pixels = pixels + F.interpolate(shift, size=(self._size, self._size), mode="bilinear", align_corners=False)
+        if self._work_px != self._size:
+            mode, smaller = "bicubic", self._work_px < self._size
+            pixels = F.interpolate(pixels, size=(self._work_px,) * 2, mode=mode, align_corners=False, antialias=smaller)
+        placed = F.grid_sample(pixels, self._grid, mode="bilinear", padding_mode="border", align_corners=False)
+        blended = torch.lerp(self._original, placed[0].permute(1, 2, 0), self._alpha)
+        out[self._rows, self._columns] = blended.clamp_(0, 255).round_().to(torch.uint8).numpy()
+        return out
+
+
+def paste(image: np.ndarray, geometry: FaceCrop, frame: np.ndarray, mask: str = "full") -> np.ndarray:
+    """Put one generated frame back into the picture; see Paster, which is faster for many."""
+    return Paster(image, geometry, frame.shape[0], mask).paste(frame)
+
+
+def _work_size(side_px: float, size_px: int) -> int:
+    """Resolution at which a frame is sampled: smoothly doubled where it is enlarged, filtered where it is reduced."""
+    if side_px > 1.5 * size_px:
+        return 2 * size_px
+    return max(1, round(side_px)) if side_px < size_px else size_px
+
+
+def _depth(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """Distance inwards from the nearest edge of a box, negative outside; all in frame widths."""
+    x0, y0, x1, y1 = box
+    return torch.minimum(torch.minimum(x - x0, x1 - x), torch.minimum(y - y0, y1 - y))
+
+
+def _coverage(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """Smooth weight of the frame: 0 on and outside the box's edge, 1 from FEATHER inwards."""
+    t = (_depth(x, y, box) / FEATHER).clamp(0, 1)
+    return t * t * (3 - 2 * t)
