@@ -111,7 +111,7 @@ class Cache:
         """Indices of the first `n` (default: all) clips kept out of training."""
         return np.arange(min(n or self.n_monitor, self.n_monitor))
 
-    def images(self, name: str, index: tuple[np.ndarray, ...]) -> Tensor:
+    def images(self, name: str, index: Any) -> Tensor:
         """uint8 pictures array[index] as float32 [..., 3, H, W] in -1 .. 1."""
         return to_images(self.array(name)[index])
 
