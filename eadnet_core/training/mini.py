@@ -41,26 +41,30 @@ class CachePlan:
     """One clip cache of the mini."""
 
     n_clips: int
+    n_frames: int
     seed: int
     split: str
     speech_utterances: int
 
 
 CACHES = {
-    "main": CachePlan(n_clips=4000, seed=1, split="train", speech_utterances=1200),
-    "expert": CachePlan(n_clips=1600, seed=2, split="expert", speech_utterances=600),
+    "main": CachePlan(n_clips=4000, n_frames=16, seed=1, split="train", speech_utterances=1200),
+    "faces": CachePlan(n_clips=10_000, n_frames=1, seed=4, split="train", speech_utterances=300),
+    "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
+    "expert_faces": CachePlan(n_clips=10_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
-"""What the model learns from, and what the scoring experts learn from: other heads, other sentences, other seeds."""
+"""What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are learned
+from many faces of one frame each, since the frames of a clip teach no more than one of them."""
 
 PLANS: dict[str, Plan] = {
     "vae": Plan(train_vae, 45, "main"),
-    "emotion": Plan(train_latent_classifier, 4, "main"),
+    "emotion": Plan(train_latent_classifier, 8, "faces"),
     "syncnet": Plan(train_syncnet, 8, "main"),
     "video_features": Plan(train_video_features, 6, "main"),
     "denoiser": Plan(train_denoiser, 90, "main"),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
-    "emotion_expert": Plan(train_emotion_expert, 12, "expert"),
-    "face_expert": Plan(train_face_expert, 12, "expert"),
+    "emotion_expert": Plan(train_emotion_expert, 12, "expert_faces"),
+    "face_expert": Plan(train_face_expert, 12, "expert_faces"),
 }
 """Every net that learns from clips, in the order of training."""
 NEEDS = {
@@ -134,7 +138,7 @@ def render_cache(folder: Path, plan: CachePlan, config: ModelConfig, workers: in
     return build_cache(
         folder,
         n_clips=plan.n_clips,
-        n_frames=config.denoiser.window_frames,
+        n_frames=plan.n_frames,
         size_px=config.size_px,
         seed=plan.seed,
         split=plan.split,
