@@ -53,8 +53,8 @@ CACHES = {
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
     "expert_faces": CachePlan(n_clips=10_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
-"""What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are learned
-from many faces of one frame each, since the frames of a clip teach no more than one of them."""
+"""What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are
+learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
 
 PLANS: dict[str, Plan] = {
     "vae": Plan(train_vae, 45, "main"),
