@@ -23,7 +23,8 @@ class Classifier(nn.Module):
         self.config = config
         pixels = config.space == "pixels"
         if pixels:
-            layers: list[nn.Module] = [nn.Conv2d(config.in_channels, STEM_WIDTH, 7, 4, 3), nn.SiLU()]
+            half = STEM_WIDTH // 2
+            layers: list[nn.Module] = [ConvNorm(config.in_channels, half, stride=2), ConvNorm(half, STEM_WIDTH, stride=2)]
         else:
             layers = [ConvNorm(config.in_channels, STEM_WIDTH)]
         channels = STEM_WIDTH
