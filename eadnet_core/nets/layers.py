@@ -52,8 +52,10 @@ def _xformers_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) ->
         ) from error
     bias = None
     if mask is not None:
-        shape = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
-        bias = torch.zeros((), dtype=q.dtype, device=q.device).masked_fill(~mask, float("-inf")).expand(shape)
+        n_keys = k.shape[2]
+        # xformers reads rows of 8 numbers: the memory must reach to the next multiple, the view need not.
+        padded = q.new_zeros(*q.shape[:3], -(-n_keys // 8) * 8)
+        bias = padded[..., :n_keys].masked_fill_(~mask, float("-inf"))
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     return memory_efficient_attention(q, k, v, attn_bias=bias).transpose(1, 2)
 

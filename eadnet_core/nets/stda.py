@@ -31,6 +31,8 @@ class STDA(nn.Module):
     (`shifted`) the blocks of frames begin half a block earlier, else seams would show at block edges.
     """
 
+    directions: Tensor
+
     def __init__(
         self,
         width: int,
@@ -46,6 +48,8 @@ class STDA(nn.Module):
         self.heads = heads
         strip = max(1, heads * 3 // 8)
         self.split = (strip, strip, heads - 2 * strip)
+        directions = torch.arange(3).repeat_interleave(torch.tensor(self.split))
+        self.register_buffer("directions", directions, persistent=False)
         self.block_frames = block_frames
         self.shifted = shifted
         self.backend = backend
@@ -114,9 +118,7 @@ class STDA(nn.Module):
     def _gates(self, y: Tensor, n_frames: int) -> Tensor:
         """Weights of the three directions per frame and head, [B, T, 1, 1, heads, 1]; they start at 1, 1, 1."""
         gates = 3 * self.gate(y.mean(1)).softmax(-1)
-        sizes = torch.tensor(self.split, device=y.device)
-        per_head = gates.repeat_interleave(sizes, dim=-1, output_size=self.heads)
-        return rearrange(per_head, "(b t) heads -> b t 1 1 heads 1", t=n_frames)
+        return rearrange(gates[:, self.directions], "(b t) heads -> b t 1 1 heads 1", t=n_frames)
 
     def _local(self, v: Tensor, n_frames: int) -> Tensor:
         """Depthwise 3x3x3 convolution [B T, C, h, w]: one 2-D convolution per frame offset, since PyTorch's is slow."""
