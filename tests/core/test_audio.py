@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
 from eadnet_core.errors import BadInput
 from eadnet_core.media.audio import (
     SAMPLES_PER_FRAME,
