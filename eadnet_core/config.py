@@ -64,7 +64,7 @@ class DenoiserConfig:
     """Layers of each level on the way up, each with one skip: at most one more than on the way down."""
     norm_groups: int = 8
     norm_over_frames: bool = False
-    """Whether the residual blocks' group norms pool over the clip's frames (LatentSync's do) or see each frame alone."""
+    """Whether the residual blocks' group norms pool over the clip's frames (as LatentSync's) or see each frame alone."""
     feed_forward_multiplier: int = 1
     self_attention: tuple[bool, ...] = (False, False, False)
     """Spatial self-attention of each level; the middle always has it."""
@@ -84,7 +84,7 @@ class DenoiserConfig:
     motion_size: int = len(MOTION)
     window_frames: int = 16
     prediction: str = "residual"
-    """What the net is preconditioned to predict: "residual" (to the reference latent, flow time 0 .. 1) or "epsilon"."""
+    """"residual" (x0, to the reference latent; flow time 0 .. 1) or "epsilon": what the output is preconditioned to."""
     residual_std: float = 0.82
     zero_init_adapters: bool = False
     """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""

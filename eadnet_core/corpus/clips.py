@@ -105,7 +105,9 @@ def write_script(
     name, level_index, codes, is_pure = _emotion_track(rng, n_frames, emotion, level)
     action_units = _lively(rng, codes[:, -len(ACTION_UNITS) :])
     motion = generate_motion(frame_energy(samples, n_frames), codes, voice_rng, head=head)
-    reference = _reference_state(identity_rng if reference_emotion or identity_seed is not None else rng, reference_emotion)
+    reference = _reference_state(
+        identity_rng if reference_emotion or identity_seed is not None else rng, reference_emotion
+    )
     states = _states(visemes, action_units, motion, reference, voice_rng)
     relative = motion.copy()
     relative[:, :5] = states[:, _POSE] - reference[_POSE]

@@ -30,7 +30,9 @@ def draw_eye(canvas: Canvas, i: Columns, e: Eye) -> None:
     upper_lid = open_lid + (closed_lid - open_lid) * e.blink
     hole = canvas.inside(torch.maximum(torch.maximum(upper_lid - dy, dy - lower_lid), (s.abs() - 1) * e.half_width))
     shadow = 0.80 + 0.20 * ((dy - upper_lid) / 0.016).clamp(0, 1)
-    white = i.rgb("skin").mean(1, keepdim=True) * 0.18 + torch.tensor([0.80, 0.80, 0.79], device=dx.device).view(1, 3, 1, 1)
+    white = i.rgb("skin").mean(1, keepdim=True) * 0.18 + torch.tensor([0.80, 0.80, 0.79], device=dx.device).view(
+        1, 3, 1, 1
+    )
     canvas.paint(white.clamp(max=0.96) * shadow.unsqueeze(1), hole)
     ix, iy = dx - e.gaze_x, dy - e.gaze_y + 0.003
     radius = (ix * ix + iy * iy + 1e-9).sqrt()
@@ -168,8 +170,14 @@ def _side_folds(u: Tensor, v: Tensor, i: Columns, s: Columns, m: Mouth, side: fl
     start_y = 0.075 - 0.012 * s.AU9 + up
     t = ((v - start_y) / 0.125).clamp(0, 1)
     x = m.x + side * (0.058 + (m.half_width + 0.020 - 0.058 + 0.25 * lift.abs()) * t * (1.2 - 0.2 * t))
-    fold = torch.exp(-(((u - x) / 0.0095) ** 2)) * torch.sigmoid((v - start_y) * 160) * torch.sigmoid((start_y + 0.125 - v) * 90)
-    depth = (0.07 * i.age + 0.15 * s.AU12 + 0.17 * s.AU10 + 0.12 * s.AU9 + 0.08 * s.AU6 + 1.2 * lift.clamp(min=0)).clamp(0, 0.34)
+    fold = (
+        torch.exp(-(((u - x) / 0.0095) ** 2))
+        * torch.sigmoid((v - start_y) * 160)
+        * torch.sigmoid((start_y + 0.125 - v) * 90)
+    )
+    depth = (
+        0.07 * i.age + 0.15 * s.AU12 + 0.17 * s.AU10 + 0.12 * s.AU9 + 0.08 * s.AU6 + 1.2 * lift.clamp(min=0)
+    ).clamp(0, 0.34)
     dark = depth * fold
     # corner of the mouth: dimple when pulled up or in, line when pulled down
     cx, cy = m.x + side * (m.half_width + 0.014), m.y - lift * 0.8

@@ -43,7 +43,14 @@ _HAIR_COLOURS = np.array(
     ]
 )  # fmt: skip
 _IRIS_COLOURS = np.array(
-    [(0.20, 0.11, 0.06), (0.32, 0.19, 0.09), (0.42, 0.33, 0.16), (0.25, 0.42, 0.26), (0.27, 0.47, 0.66), (0.45, 0.52, 0.56)]
+    [
+        (0.20, 0.11, 0.06),
+        (0.32, 0.19, 0.09),
+        (0.42, 0.33, 0.16),
+        (0.25, 0.42, 0.26),
+        (0.27, 0.47, 0.66),
+        (0.45, 0.52, 0.56),
+    ]
 )
 
 
@@ -103,7 +110,7 @@ def _surface(v: dict[str, float], rng: np.random.Generator) -> None:
     v["brow_darkness"] = rng.uniform(0.55, 1.0)
     bearded = rng.random() < 0.22
     v["beard"] = rng.uniform(0.25, 0.95) if bearded else 0.0
-    v["moustache"] = rng.uniform(0.3, 0.9) if bearded and rng.random() < 0.8 or rng.random() < 0.05 else 0.0
+    v["moustache"] = rng.uniform(0.3, 0.9) if (bearded and rng.random() < 0.8) or rng.random() < 0.05 else 0.0
     v["lashes"] = rng.uniform(0.2, 1.0)
 
 
@@ -113,7 +120,9 @@ def _hair_and_dress(v: dict[str, float], rng: np.random.Generator) -> None:
         hair = np.array(colorsys.hsv_to_rgb(rng.random(), 0.55, 0.6))
     _colour(v, "hair", hair)
     v["hair_volume"] = rng.uniform(0.018, 0.075)
-    v["hair_length"] = float(rng.choice([0.02, 0.14, 0.3, 0.42, 0.7], p=[0.38, 0.14, 0.16, 0.16, 0.16])) + rng.normal(0, 0.03)
+    v["hair_length"] = float(rng.choice([0.02, 0.14, 0.3, 0.42, 0.7], p=[0.38, 0.14, 0.16, 0.16, 0.16])) + rng.normal(
+        0, 0.03
+    )
     v["hair_line"] = rng.uniform(0.2, 0.31)
     v["hair_part"] = rng.uniform(-0.9, 0.9)
     v["hair_wave"] = rng.uniform(0, 1) ** 2 * 0.024

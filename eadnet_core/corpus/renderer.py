@@ -138,7 +138,9 @@ def _background(i: Columns, size_px: int) -> Tensor:
     elif kind == 3:  # brush strokes
         across = y * torch.cos(i.bg_angle) - x * torch.sin(i.bg_angle)
         for n in range(1, 5):
-            weight = weight + 0.16 * torch.sin(along * 9 * n + i.phase5 * n + 2.2 * torch.sin(across * 7 * n + i.phase6 * n))
+            weight = weight + 0.16 * torch.sin(
+                along * 9 * n + i.phase5 * n + 2.2 * torch.sin(across * 7 * n + i.phase6 * n)
+            )
     weight = weight.clamp(0, 1).unsqueeze(1)
     return i.rgb("bg") + (i.rgb("bg2") - i.rgb("bg")) * weight
 
@@ -171,7 +173,9 @@ def _body(canvas: Canvas, i: Columns, s: Columns, size_px: int) -> None:
     neck_x = x - 0.4 * (1 - y / 0.5).clamp(0, 1) * 0.25 * torch.sin(s.roll)
     neck = neck_x.abs() - i.neck_width * (1 + 0.35 * ((y - 0.36) / 0.14).clamp(0, 1.5).square())
     under_chin = 0.62 + 0.3 * ((y - 0.36) / 0.16).clamp(0, 1)
-    skin = i.rgb("skin") * under_chin.unsqueeze(1) * (1 - 0.22 * (neck_x / i.neck_width).square().clamp(0, 1)).unsqueeze(1)
+    skin = (
+        i.rgb("skin") * under_chin.unsqueeze(1) * (1 - 0.22 * (neck_x / i.neck_width).square().clamp(0, 1)).unsqueeze(1)
+    )
     canvas.paint(skin, canvas.inside(torch.maximum(neck, 0.1 - y)))
     shoulder = y - 0.40 - 0.16 * (x / 0.5) ** 2 - 0.05 * i.collar * torch.exp(-((x / 0.16) ** 2))
     collar_line = y - 0.40 - 0.09 * torch.exp(-((x / (0.13 + 0.05 * i.collar)) ** 2)) - 0.16 * (x / 0.5) ** 2
@@ -226,7 +230,9 @@ def _blush(canvas: Canvas, i: Columns, s: Columns, outline: Tensor) -> None:
         part.paint(red, spot * (i.blush + 0.28 * s.AU6).clamp(0, 0.6))
     if float(i.freckles.max()) == 0.0:
         return
-    dots = torch.sin(part.u * 260 + 5 * torch.sin(part.v * 90 + i.phase4)) * torch.sin(part.v * 240 + 4 * torch.sin(part.u * 80))
+    dots = torch.sin(part.u * 260 + 5 * torch.sin(part.v * 90 + i.phase4)) * torch.sin(
+        part.v * 240 + 4 * torch.sin(part.u * 80)
+    )
     region = torch.exp(-(((part.v - 0.05) / 0.07) ** 2 + (part.u / 0.2).square().square()))
     part.shade(1 - 0.22 * i.freckles * region * torch.sigmoid((dots - 0.72) * 22))
 
@@ -237,7 +243,9 @@ def _beard(canvas: Canvas, i: Columns, outline: Tensor, mouth: rig.Mouth) -> Non
     u, v = canvas.u - mouth.x, canvas.v
     jaw_line = v - 0.11 - 0.12 * torch.exp(-((u / 0.13) ** 2)) + 0.35 * (u.abs() - 0.14).clamp(0)
     around_lips = ((u / (mouth.half_width + 0.012)) ** 2 + ((v - mouth.y) / (0.035 + mouth.gap * 0.6)) ** 2).sqrt() - 1
-    grain = 0.8 + 0.2 * torch.sin(u * 240 + 3 * torch.sin(v * 60 + i.phase5)) * torch.sin(v * 210 + 2 * torch.sin(u * 70))
+    grain = 0.8 + 0.2 * torch.sin(u * 240 + 3 * torch.sin(v * 60 + i.phase5)) * torch.sin(
+        v * 210 + 2 * torch.sin(u * 70)
+    )
     beard = torch.sigmoid(jaw_line * 55) * canvas.inside(outline, 2.0) * torch.sigmoid(around_lips * 14)
     above = v - mouth.y + 0.032 + mouth.gap * 0.35 + mouth.raise_upper
     moustache = torch.exp(-((above / 0.013) ** 2)) * torch.sigmoid((mouth.half_width * 1.05 - u.abs()) * 60)
@@ -248,14 +256,18 @@ def _beard(canvas: Canvas, i: Columns, outline: Tensor, mouth: rig.Mouth) -> Non
 def _front_hair(canvas: Canvas, i: Columns, s: Columns, x: Tensor, hair: Tensor) -> None:
     u, v = canvas.u - rig.turned_x(torch.zeros_like(x), 0.1, s), canvas.v
     width = i.face_width + i.hair_volume
-    cap = (((canvas.u - x) / width) ** 2 + ((v + 0.06) / (i.face_height + i.hair_volume)) ** 2).clamp(min=1e-6).sqrt() - 1
+    cap = (((canvas.u - x) / width) ** 2 + ((v + 0.06) / (i.face_height + i.hair_volume)) ** 2).clamp(
+        min=1e-6
+    ).sqrt() - 1
     temple = ((u.abs() - 0.12) / 0.16).clamp(0, 1.2)
     part = torch.exp(-(((u - 0.12 * i.hair_part) / 0.085) ** 2))
     wave = i.hair_wave * torch.sin(u * 41 + i.phase6)
     line = -i.hair_line + 0.24 * temple * temple * (1 + 0.6 * (i.hair_length > 0.1)) - 0.035 * part + wave
     line = line + 0.1 * torch.sin(s.pitch)
     shape = torch.maximum(cap * 0.3, v - line) + i.hair_bald
-    canvas.shade(1 - 0.25 * torch.exp(-(((v - line - 0.012) / 0.018) ** 2)) * torch.sigmoid(-cap * 30) * (1 - i.hair_bald))
+    canvas.shade(
+        1 - 0.25 * torch.exp(-(((v - line - 0.012) / 0.018) ** 2)) * torch.sigmoid(-cap * 30) * (1 - i.hair_bald)
+    )
     canvas.paint(hair, canvas.inside(shape, 1.3))
 
 

@@ -91,8 +91,8 @@ def mouth(i: Columns, s: Columns) -> Mouth:
     smirk = s.AU14 * 0.036
     right = (i.smirk_side > 0).float()
     half_width = i.mouth_width * (
-        1 + 0.16 * s.wide - 0.34 * s.round + 0.24 * s.AU12 + 0.22 * s.AU20 - 0.12 * s.AU23 - 0.1 * s.AU17 - 0.06 * s.AU26
-        + 0.06 * s.AU14
+        1 + 0.16 * s.wide - 0.34 * s.round + 0.24 * s.AU12 + 0.22 * s.AU20 - 0.12 * s.AU23 - 0.1 * s.AU17
+        - 0.06 * s.AU26 + 0.06 * s.AU14
     )  # fmt: skip
     thin = 1 - 0.5 * s.press - 0.55 * s.AU23 - 0.12 * s.wide - 0.18 * s.AU12 - 0.2 * s.AU20
     thin = thin.clamp(min=0.22)
@@ -115,7 +115,15 @@ def mouth(i: Columns, s: Columns) -> Mouth:
 
 def lip_gap(s: Columns) -> Tensor:
     """Distance between the inner edges of the lips at their middle, [B, 1, 1] in frame widths."""
-    gap = 0.072 * s.jaw + 0.026 * s.open + 0.006 * s.upper + 0.008 * s.teeth + 0.022 * s.AU25 + 0.036 * s.AU26 + 0.016 * s.AU10
+    gap = (
+        0.072 * s.jaw
+        + 0.026 * s.open
+        + 0.006 * s.upper
+        + 0.008 * s.teeth
+        + 0.022 * s.AU25
+        + 0.036 * s.AU26
+        + 0.016 * s.AU10
+    )
     gap = gap - 0.012 * s.AU23 - 0.008 * s.AU17 - 0.004 * s.AU15
     return (gap.clamp(min=0.0)) * (1 - s.press) * (1 - 0.75 * s.tuck)
 
@@ -143,7 +151,8 @@ def eye(i: Columns, s: Columns, side: float) -> Eye:
         x=x,
         y=y,
         half_width=half_width,
-        upper=open_height * (1 + 0.62 * s.AU5 - 0.30 * s.AU7 - 0.18 * s.AU6 - 0.14 * s.AU4 - 0.1 * s.AU9).clamp(min=0.3),
+        upper=open_height
+        * (1 + 0.62 * s.AU5 - 0.30 * s.AU7 - 0.18 * s.AU6 - 0.14 * s.AU4 - 0.1 * s.AU9).clamp(min=0.3),
         lower=0.018 * i.eye_size * (1 - 0.45 * s.AU6 - 0.40 * s.AU7 - 0.2 * s.AU9 + 0.15 * s.AU5).clamp(min=0.2),
         blink=s.blink.clamp(0, 1),
         gaze_x=s.gaze_x * 0.016,

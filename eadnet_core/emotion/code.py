@@ -1,7 +1,7 @@
 """The emotion code: 27 numbers that say what a face should feel, and what that does to it.
 
-Label probabilities [8], intensity, valence, arousal and action units [16]. Codes add up: a weighted mean of two codes is
-the blend of their emotions, which is what cross-fades and keyframes use.
+Label probabilities [8], intensity, valence, arousal and action units [16]. Codes add up: a weighted mean of two codes
+is the blend of their emotions, which is what cross-fades and keyframes use.
 """
 
 from __future__ import annotations

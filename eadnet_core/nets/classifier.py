@@ -24,7 +24,10 @@ class Classifier(nn.Module):
         pixels = config.space == "pixels"
         if pixels:
             half = STEM_WIDTH // 2
-            layers: list[nn.Module] = [ConvNorm(config.in_channels, half, stride=2), ConvNorm(half, STEM_WIDTH, stride=2)]
+            layers: list[nn.Module] = [
+                ConvNorm(config.in_channels, half, stride=2),
+                ConvNorm(half, STEM_WIDTH, stride=2),
+            ]
         else:
             layers = [ConvNorm(config.in_channels, STEM_WIDTH)]
         channels = STEM_WIDTH

@@ -147,7 +147,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def _initialise(self) -> None:
-        """He initialisation, since the fine levels have no norms; branches beside a skip start small, the flow at zero."""
+        """He initialisation, as the fine levels have no norms; branches beside a skip start small, the flow at zero."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
