@@ -23,11 +23,13 @@ from .config import (
     ClassifierConfig,
     ModelConfig,
     SyncNetConfig,
+    TextReaderConfig,
     VAEConfig,
     VideoFeaturesConfig,
     from_dict,
     to_dict,
 )
+from .emotion.reader import TextReader
 from .errors import BadInput, CheckpointError
 
 if TYPE_CHECKING:
@@ -75,6 +77,12 @@ def _build_video_features(config: VideoFeaturesConfig) -> nn.Module:
     return VideoFeatures(config)
 
 
+def _build_text_encoder(config: TextReaderConfig) -> nn.Module:
+    from .nets.text_encoder import TextEncoder
+
+    return TextEncoder(config)
+
+
 def _build_classifier(config: ClassifierConfig) -> nn.Module:
     from .nets.classifier import Classifier
 
@@ -93,6 +101,7 @@ PARTS: dict[str, Part] = {
     "vae": Part(VAEConfig, _build_vae),
     "denoiser": Part(ModelConfig, _build_denoiser),
     "syncnet": Part(SyncNetConfig, _build_syncnet),
+    "text_reader": Part(TextReaderConfig, _build_text_encoder),
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
     "emotion": Part(ClassifierConfig, _build_classifier),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
@@ -225,13 +234,14 @@ class Model:
     """Everything that generates: the nets of one model, ready on one device."""
 
     name: str
+    folder: Path
     config: ModelConfig
     vae: VAE
     denoiser: Denoiser
     audio_encoder: AudioEncoder
     emotion_encoder: EmotionEncoder
     syncnet: SyncNet
-    reader: Any
+    reader: TextReader
     real_cosine: float
     """Mean cosine of the SyncNet on real clips: where SyncNet guidance stops pulling."""
     device: torch.device
@@ -296,26 +306,36 @@ def load_model(name: str = "mini", device: str | torch.device = "auto", dtype: t
         net.to(memory_format=torch.channels_last)
     for net in (vae, nets):
         net.to(dtype)
+    encoder: Any = parts["text_reader"][0]
     return Model(
         name=config.name,
+        folder=folder,
         config=config,
         vae=vae,
         denoiser=nets["denoiser"],
         audio_encoder=nets["audio"],
         emotion_encoder=nets["emotion"],
         syncnet=syncnet,
-        reader=parts["text_reader"][0],
+        reader=TextReader(encoder),
         real_cosine=float(parts["syncnet"][1].get("real_cosine", 1.0)),
         device=place,
         dtype=dtype,
     )
 
 
-def load_experts(device: str | torch.device = "auto", name: str = "mini") -> Experts:
-    """The scoring nets that are shipped beside the model."""
-    folder, place = find_model(name), find_device(device)
-    sync, emotion, face = (load_part(folder / f"{part}.safetensors", part, place)[0] for part in EXPERT_PARTS)
-    return Experts(sync=sync, emotion=emotion, face=face, device=place)  # type: ignore[arg-type]
+def load_reader(name: str = "mini") -> TextReader:
+    """Only the reader of emotion words of a model, on the CPU."""
+    encoder: Any = load_part(find_model(name) / "text_reader.safetensors", "text_reader")[0]
+    return TextReader(encoder)
+
+
+def load_experts(device: str | torch.device = "auto", name: str | Path = "mini") -> Experts:
+    """The scoring nets beside a model; a model without its own is scored by those that are shipped."""
+    folder, place = find_model(str(name)), find_device(device)
+    if not any((folder / f"{part}.safetensors").exists() for part in EXPERT_PARTS):
+        folder = find_model("mini")
+    nets: Any = [load_part(folder / f"{part}.safetensors", part, place)[0] for part in EXPERT_PARTS]
+    return Experts(sync=nets[0], emotion=nets[1], face=nets[2], device=place)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ class GenerationReport:
     fps: int
     width_px: int
     height_px: int
-    face_box: Box
+    face_crop: dict[str, float]
+    """Where the training frame lies on the picture: middle and side in pixels, turn in radians."""
     options: GenerateOptions
     emotions: list[dict[str, Any]] = field(default_factory=list)
     """How each prompt was read: start_s, text, label, intensity, valence, arousal."""
@@ -123,8 +124,12 @@ class GenerationReport:
 
     @property
     def seconds_per_second(self) -> float:
-        """Wall time of all stages per second of video."""
-        return sum(self.seconds.values()) * self.fps / self.n_frames
+        """Wall time of all stages but the loading of the model, per second of video."""
+        return sum(s for stage, s in self.seconds.items() if stage != "load") * self.fps / self.n_frames
+
+    def settings(self) -> dict[str, Any]:
+        """What made the clip, as plain JSON values: the report without its timings."""
+        return {name: value for name, value in asdict(self).items() if name != "seconds"}
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from eadnet_core.checkpoints import MODEL_PARTS, PARTS, Model, load_model, save_part
+from eadnet_core.checkpoints import EXPERT_PARTS, MODEL_PARTS, PARTS, Model, load_model, save_part
 from eadnet_core.config import (
     AudioConfig,
     ClassifierConfig,
@@ -17,9 +17,11 @@ from eadnet_core.config import (
     EmotionConfig,
     ModelConfig,
     SyncNetConfig,
+    TextReaderConfig,
     VAEConfig,
     VideoFeaturesConfig,
 )
+from eadnet_core.emotion.taxonomy import EMOTIONS
 
 TINY = ModelConfig(
     name="tiny",
@@ -44,6 +46,18 @@ TINY = ModelConfig(
 )
 """Every net of the mini at a few thousand weights; the same training frame and cells."""
 
+PIECES = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nso\nhappy\n##ly\nsad\nsun\n##shine"
+READER = TextReaderConfig(
+    n_pieces=10,
+    vocabulary_bytes=len(PIECES),
+    width=16,
+    layers=1,
+    heads=2,
+    hidden=32,
+    max_tokens=16,
+    pooled_layers=(0, 1),
+)
+
 
 class Tiny:
     """Untrained nets at tiny size, their configs, and weight files of them."""
@@ -53,14 +67,25 @@ class Tiny:
     def part_config(self, part: str) -> object:
         """What TINY holds for one part."""
         pixels = SyncNetConfig(space="pixels", in_channels=3, widths=(32, 32, 32), embedding=16)
-        expert = ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16))
-        configs = {"vae": TINY.vae, "denoiser": TINY, "syncnet": TINY.syncnet, "video_features": TINY.video_features}
-        return {**configs, "emotion": TINY.classifier, "sync_expert": pixels}.get(part, expert)
+        configs: dict[str, object] = {
+            "vae": TINY.vae,
+            "denoiser": TINY,
+            "syncnet": TINY.syncnet,
+            "video_features": TINY.video_features,
+        }
+        configs |= {"emotion": TINY.classifier, "sync_expert": pixels, "text_reader": READER}
+        experts = {"emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
+        if part in experts:
+            return ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16), outputs=experts[part])
+        return configs[part]
 
     def net(self, part: str, seed: int = 0) -> nn.Module:
         """One part with random weights."""
         torch.manual_seed(seed)
-        return PARTS[part].build(self.part_config(part)).eval()
+        net = PARTS[part].build(self.part_config(part)).eval()
+        if part == "text_reader":
+            net.vocabulary.copy_(torch.tensor(list(PIECES.encode())))
+        return net
 
     def write(self, folder: Path, part: str, **metadata: object) -> Path:
         """One weight file; returns its path."""
@@ -78,7 +103,7 @@ def tiny() -> Tiny:
 def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every part that `load_model` reads, at tiny size and with random weights."""
     folder = tmp_path_factory.mktemp("tiny-model")
-    for part in MODEL_PARTS:
+    for part in (*MODEL_PARTS, *EXPERT_PARTS):
         tiny.write(folder, part, scores={}, real_cosine=0.6)
     return folder
 

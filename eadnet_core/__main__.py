@@ -1,0 +1,7 @@
+"""`python -m eadnet_core ...` is `eadnet ...`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,139 @@
+"""A reference picture and a performance through the real nets at tiny size: lengths, seeds, amplitudes, gates."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from eadnet_core.animate import Head, Performance, animate, box_cells, low_pass, sampler_options
+from eadnet_core.checkpoints import Model
+from eadnet_core.emotion.code import emotion_code
+from eadnet_core.errors import BadInput, Cancelled
+from eadnet_core.request import GenerateOptions, Progress
+
+
+def performance(n_frames: int, **changes: Any) -> Performance:
+    rng = np.random.default_rng(0)
+    made = Performance(
+        samples=rng.normal(0, 0.1, n_frames * 640).astype(np.float32),
+        voice=np.ones(n_frames, np.float32),
+        code=np.repeat(emotion_code("happy", 0.7)[None], n_frames, 0),
+        motion=rng.normal(0, 0.1, (n_frames, 8)).astype(np.float32),
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def run(model: Model, picture: np.ndarray, asked: Performance, **options: Any) -> np.ndarray:
+    return np.concatenate([f for _, f in animate(model, picture, asked, GenerateOptions(steps=2, **options))])
+
+
+@pytest.mark.parametrize("n_frames", [1, 7, 8, 21])
+def test_every_length_gives_exactly_its_frames(tiny_model: Model, portrait: np.ndarray, n_frames: int) -> None:
+    frames = run(tiny_model, portrait, performance(n_frames))
+    assert frames.shape == (n_frames, 128, 128, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_segments_join_without_a_trace(tiny_model: Model, portrait: np.ndarray) -> None:
+    whole = run(tiny_model, portrait, performance(30), segment_frames=30)
+    cut = run(tiny_model, portrait, performance(30), segment_frames=7)
+    assert np.abs(whole.astype(int) - cut).max() <= 1
+
+
+def test_a_seed_repeats_and_another_differs(tiny_model: Model, portrait: np.ndarray) -> None:
+    first, again, other = (run(tiny_model, portrait, performance(9), seed=s) for s in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_where_nobody_speaks_the_sound_changes_nothing(tiny_model: Model, portrait: np.ndarray) -> None:
+    gate = np.zeros(12, np.float32)
+    loud = performance(12, voice=gate)
+    silent = dataclasses.replace(loud, samples=np.zeros_like(loud.samples))
+    assert np.array_equal(run(tiny_model, portrait, loud), run(tiny_model, portrait, silent))
+    assert not np.array_equal(run(tiny_model, portrait, performance(12)), run(tiny_model, portrait, silent))
+
+
+def test_lips_at_zero_are_silence_and_above_one_are_guidance(tiny_model: Model, portrait: np.ndarray) -> None:
+    speaking = performance(8)
+    other = dataclasses.replace(speaking, samples=0.5 * speaking.samples[::-1])
+    unheard = run(tiny_model, portrait, speaking, lips=0.0)
+    assert np.array_equal(unheard, run(tiny_model, portrait, other, lips=0.0))
+    assert not np.array_equal(unheard, run(tiny_model, portrait, speaking, lips=0.5))
+    assert sampler_options(tiny_model, GenerateOptions(lips=1.5)).guidance_audio == 1.5
+    assert sampler_options(tiny_model, GenerateOptions(lips=0.5)).guidance_audio == 1.0
+
+
+def test_the_emotion_reaches_the_picture(tiny_model: Model, portrait: np.ndarray) -> None:
+    angry = np.repeat(emotion_code("angry", 1.0)[None], 8, 0)
+    happy = run(tiny_model, portrait, performance(8))
+    assert not np.array_equal(happy, run(tiny_model, portrait, performance(8, code=angry)))
+
+
+def test_sync_guidance_runs_through_the_real_syncnet(tiny_model: Model, portrait: np.ndarray) -> None:
+    model = dataclasses.replace(tiny_model, real_cosine=1.0)
+    plain = np.concatenate([f for _, f in animate(model, portrait, performance(12), GenerateOptions(steps=8))])
+    options = GenerateOptions(steps=8, sync_guidance=1.0)
+    guided = np.concatenate([f for _, f in animate(model, portrait, performance(12), options)])
+    assert not np.array_equal(plain, guided)
+
+
+def test_a_residual_of_zero_is_the_reference(tiny_model: Model, portrait: np.ndarray) -> None:
+    """The low-pass correction takes out what the autoencoder does to the colours of a still picture."""
+    with torch.inference_mode():
+        head = Head(tiny_model, portrait)
+        frame = head.decode(torch.zeros(4, 1, 16, 16))[0].astype(float)
+    error = frame - portrait
+    assert np.abs(error.mean((0, 1))).max() < 12
+
+
+def test_progress_ends_at_its_total_with_a_preview(tiny_model: Model, portrait: np.ndarray) -> None:
+    ticks: list[Progress] = []
+    for _ in animate(tiny_model, portrait, performance(20), GenerateOptions(steps=2, segment_frames=8), ticks.append):
+        pass
+    done = [t.done for t in ticks]
+    assert done == sorted(done)
+    assert done[-1] == ticks[-1].total == 60
+    assert ticks[0].preview().shape == (128, 128, 3)
+
+
+def test_cancel_keeps_what_is_finished(tiny_model: Model, portrait: np.ndarray) -> None:
+    finished: list[int] = []
+    options = GenerateOptions(steps=2, segment_frames=8)
+    with pytest.raises(Cancelled):
+        for start, _ in animate(tiny_model, portrait, performance(40), options, cancel=lambda: len(finished) > 0):
+            finished.append(start)
+    assert finished == [0]
+
+
+def test_time_is_measured_by_stage(tiny_model: Model, portrait: np.ndarray) -> None:
+    seconds: dict[str, float] = {}
+    list(animate(tiny_model, portrait, performance(4), GenerateOptions(steps=1), seconds=seconds))
+    assert set(seconds) == {"encode", "sample", "decode"}
+    assert min(seconds.values()) > 0
+
+
+def test_low_pass_keeps_what_is_flat_and_drops_what_is_fine() -> None:
+    flat = torch.full((1, 3, 32, 32), 0.7)
+    assert torch.allclose(low_pass(flat, 2.0), flat, atol=1e-5)
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
+    assert low_pass(checks.expand(1, 3, 32, 32), 2.0)[..., 8:-8, 8:-8].abs().max() < 0.01
+
+
+def test_box_cells() -> None:
+    mask = box_cells((0.25, 0.5, 0.75, 1.0), 8)
+    assert mask.sum() == 4 * 4
+    assert mask[4:, 2:6].all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("steps", 0), ("steps", 2.5), ("head", -1), ("lips", float("nan")), ("seed", -1), ("blink", True)],
+)
+def test_options_out_of_range_are_named(name: str, value: Any) -> None:
+    with pytest.raises(BadInput, match=f"{name} is .*; give a "):
+        GenerateOptions(**{name: value})

@@ -1,0 +1,158 @@
+"""The command line: flags that follow the options, one-line errors, exit status, files that appear whole or not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from eadnet_core import cli
+from eadnet_core.errors import EADNetError
+from eadnet_core.media.video import read_metadata, read_video
+from eadnet_core.request import GenerateOptions
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, portrait: np.ndarray, voice_samples: np.ndarray) -> list[str]:
+    """Arguments of a generation without --output and --model."""
+    Image.fromarray(portrait).save(tmp_path / "portrait.png")
+    soundfile.write(tmp_path / "speech.wav", voice_samples, 16_000)
+    given = ["--portrait", str(tmp_path / "portrait.png"), "--audio", str(tmp_path / "speech.wav")]
+    return [*given, "--face-box", "20,20,108,108", "--device", "cpu", "--steps", "1"]
+
+
+def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def test_every_command_of_the_help_exists() -> None:
+    commands = subcommands(cli.build_parser())
+    assert list(commands) == ["generate", "score", "emotion", "evaluate", "corpus", "train", "info"]
+    assert list(subcommands(commands["corpus"])) == ["sheet", "render"]
+    parts = {"vae", "syncnet", "video-features", "denoiser", "emotion", "experts"}
+    assert parts <= set(subcommands(commands["train"]))
+
+
+def test_flags_have_the_defaults_of_the_options() -> None:
+    given = ["generate", "--portrait", "p", "--audio", "a", "--output", "o.mp4"]
+    args = vars(cli.build_parser().parse_args(given))
+    shared = {f.name: f.default for f in fields(GenerateOptions) if f.name in args}
+    assert {"seed", "steps", "head", "blink", "lips", "face_box"} <= set(shared)
+    assert {name: args[name] for name in shared} == shared
+
+
+def test_a_video_is_made_with_its_settings_inside(
+    inputs: list[str], tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.mp4"
+    given = ["--emotion", "quietly proud", "--seed", "7", "--json", str(tmp_path / "run.json")]
+    status = cli.main(["generate", *inputs, *given, "--model", str(tiny_folder), "--output", str(output)])
+    assert status == 0, capsys.readouterr().err
+    assert read_video(output).n_frames == 30
+    tags = read_metadata(output)
+    assert "trainedAlgorithmicMedia" in tags["digital_source_type"]
+    assert tags["settings"]["options"]["seed"] == 7
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["n_frames"] == 30
+    assert report["emotions"][0]["text"] == "quietly proud"
+    assert "forecast: 30 frames" in capsys.readouterr().out
+
+
+def test_an_error_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [
+        "generate",
+        "--portrait",
+        str(tmp_path / "no.png"),
+        "--audio",
+        "a.wav",
+        "--output",
+        str(tmp_path / "o.mp4"),
+    ]
+    assert cli.main(given) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    assert "no.png" in error
+
+
+def test_debug_shows_where_it_failed(tmp_path: Path) -> None:
+    given = ["--portrait", str(tmp_path / "no.png"), "--audio", "a.wav", "--output", str(tmp_path / "o.mp4")]
+    for arguments in (["--debug", "generate", *given], ["generate", "--debug", *given]):
+        with pytest.raises(EADNetError):
+            cli.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["emotion"], "either one text or --file"),
+        (["emotion", "--file", "missing.txt"], "missing.txt"),
+        (["emotion", "sad", "--json", "nowhere/x.json"], "nowhere"),
+        (["info", "no-such-model"], "no-such-model"),
+        (["train", "vae", "--preset", "giant"], "giant"),
+        (["corpus", "sheet", "sheet.txt"], ".png"),
+    ],
+)
+def test_bad_arguments_say_what_to_do(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_values_out_of_range_and_bad_boxes(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = ["--output", str(tmp_path / "out.mp4")]
+    assert cli.main(["generate", *inputs, *output, "--head", "9"]) == 2
+    assert "head is 9.0" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["generate", *inputs, *output, "--face-box", "1,2,3"])
+    assert stopped.value.code == 2
+    assert "four numbers" in capsys.readouterr().err
+
+
+def test_an_existing_output_is_kept(inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"precious")
+    assert cli.main(["generate", *inputs, "--output", str(output)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert output.read_bytes() == b"precious"
+
+
+def test_ctrl_c_is_status_130_and_leaves_nothing(
+    inputs: list[str], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt arrives at the first tick of the progress bar, when ffmpeg is already running."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli._Bar, "__call__", interrupt)
+    output = tmp_path / "out.mp4"
+    before = set(tmp_path.iterdir())
+    assert cli.main(["generate", *inputs, "--model", str(tiny_folder), "--output", str(output)]) == 130
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_info_lists_the_files(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", str(tiny_folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "denoiser" in printed
+    assert "in all" in printed
+
+
+def test_emotion_reads_a_file_in_order(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("furious\n\nwalking on sunshine\n", encoding="utf-8")
+    given = ["emotion", "--file", str(lines), "--json", str(tmp_path / "read.json"), "--model", str(tiny_folder)]
+    assert cli.main(given) == 0, capsys.readouterr().err
+    readings = json.loads((tmp_path / "read.json").read_text())
+    assert [r["text"] for r in readings] == ["furious", "", "walking on sunshine"]
+    assert all({"label", "intensity", "valence", "arousal"} <= set(r) for r in readings)
+    assert readings[1]["label"] == "neutral"
+    assert readings[1]["intensity"] == 0
