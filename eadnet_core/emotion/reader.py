@@ -1,8 +1,8 @@
 """Free text -> emotion code: what an artist's words ask of a face.
 
-A network reads the words (handed in as a callable, see nets.text_encoder); this file holds what must not depend on a
-network's mood: an empty prompt is neutral, a plain label is honoured, "not happy" is not happy, "slightly" is weaker than
-"very", and a face that is described in words gets the action units of that description.
+A network reads the words (handed in as a callable, see nets.text_encoder); this file holds what must not depend on
+a network's mood: an empty prompt is neutral, a plain label is honoured, "not happy" is not happy, "slightly" is weaker
+than "very", and a face that is described in words gets the action units of that description.
 """
 
 from __future__ import annotations
@@ -55,8 +55,12 @@ DEGREES: dict[str, float] = {
 _DEGREE = re.compile(r"\b(" + "|".join(sorted(DEGREES, key=len, reverse=True)) + r")\b(?! (?:much|many|few|time)\b)")
 
 _NEGATION = r"(?:not|never|no|without|hardly|neither|nor|isn't|aren't|wasn't|doesn't|don't|far from|anything but)"
-_FILLER = r"(?:(?:a|an|the|any|at all|in the least|very|really|so|too|look|looks|looking|feel|feeling|seem|seeming|be)\s+)*"
-_NEGATED = re.compile(rf"\b{_NEGATION}\s+{_FILLER}({'|'.join(_LABEL_OF)})\b(?:\s+(?:at all|in the least|any more|anymore))?")
+_FILLER = (
+    r"(?:(?:a|an|the|any|at all|in the least|very|really|so|too|look|looks|looking|feel|feeling|seem|seeming|be)\s+)*"
+)
+_NEGATED = re.compile(
+    rf"\b{_NEGATION}\s+{_FILLER}({'|'.join(_LABEL_OF)})\b(?:\s+(?:at all|in the least|any more|anymore))?"
+)
 _ONLY_LABELS = re.compile(
     r"^(?:(?:is|are|look|looks|looking|feel|feels|feeling|seem|seems|very|really|and|with|an?|the|face|expression|emotion|"
     r"look|mood|person|man|woman|boy|girl|he|she|they|it|of|in|full|at all|just|but|also|both|all|"

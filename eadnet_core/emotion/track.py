@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class EmotionTrack:
         keyframes = sorted((_keyframe(item, i) for i, item in enumerate(words)), key=lambda k: k.time_s)
         if not keyframes:
             raise BadInput("An emotion track needs at least one keyframe; for a neutral clip give an empty prompt.")
-        for before, after in zip(keyframes, keyframes[1:], strict=False):
+        for before, after in pairwise(keyframes):
             if before.time_s == after.time_s:
                 raise BadInput(f"Two emotion keyframes at {after.time_s:g} s: give each its own time.")
         return cls(tuple(keyframes))
@@ -88,7 +89,9 @@ class EmotionTrack:
         """The same track with its words read by `codes` (texts -> [n, 27]); codes that are given stay."""
         texts = list(dict.fromkeys(k.text for k in self.keyframes if k.code is None))
         known = dict(zip(texts, np.asarray(codes(texts)), strict=True)) if texts else {}
-        filled = (k if k.code is not None else replace(k, code=tuple(map(float, known[k.text]))) for k in self.keyframes)
+        filled = (
+            k if k.code is not None else replace(k, code=tuple(map(float, known[k.text]))) for k in self.keyframes
+        )
         return EmotionTrack(tuple(filled))
 
     def at(self, times_s: ArrayLike) -> np.ndarray:

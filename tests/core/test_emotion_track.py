@@ -9,7 +9,11 @@ from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.track import EmotionTrack, Keyframe, with_intensity
 from eadnet_core.errors import BadInput
 
-CODES = {"calm": emotion_code("neutral", 0.0), "furious": emotion_code("angry", 1.0), "glad": emotion_code("happy", 0.7)}
+CODES = {
+    "calm": emotion_code("neutral", 0.0),
+    "furious": emotion_code("angry", 1.0),
+    "glad": emotion_code("happy", 0.7),
+}
 
 
 def codes(texts: list[str]) -> np.ndarray:
