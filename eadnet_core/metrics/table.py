@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 HEADLINES: dict[str, tuple[str, float]] = {
@@ -51,12 +50,12 @@ _COLUMNS = {
 
 
 def format_table(results: Mapping[str, Any]) -> str:
-    """An evaluation's results (see `evaluate.evaluate`) as lines of text."""
+    """An evaluation's results, the JSON values of `evaluate.evaluate`, as lines of text."""
     lines = [
         f"{results['model']}: {results['clips']} held-out clips of 3 s, seed {results['seed']}. Given: portrait, "
         "sound, prompt, and the true head pose, blinks and gaze.",
         "",
-        *_versions_table(results["versions"], {key: results.get(key) for key in HEADLINES}),
+        *_versions_table(results["versions"], HEADLINES),
         "",
         *_single_figures(results),
     ]
@@ -81,18 +80,20 @@ def missed(results: Mapping[str, Any]) -> list[str]:
 
 
 def _versions_table(versions: Mapping[str, Mapping[str, Any]], headlines: Mapping[str, Any]) -> list[str]:
-    head = f"{'':52s}" + "".join(f"{title:>11s}" for title in _COLUMNS.values()) + "   asked for"
-    lines = [head]
+    """A line for every figure that has a meaning here; the truth against itself has no PSNR."""
+    lines = [f"{'':52s}" + "".join(f"{title:>11s}" for title in _COLUMNS.values()) + "   asked for" * bool(headlines)]
     for key, title in _ROWS.items():
-        figures = "".join(f"{_figure(key, versions[column].get(key)):>11s}" for column in _COLUMNS)
+        values = {c: None if "psnr" in key and c == "ground_truth" else versions[c].get(key) for c in _COLUMNS}
+        if all(value is None for value in values.values()):
+            continue
+        figures = "".join(f"{_figure(key, value):>11s}" for value in values.values())
         kind, bound = HEADLINES.get(key, ("", 0.0))
-        lines.append(f"{title:52s}{figures}" + (f"   {kind} {bound:g}" if key in headlines and kind else ""))
+        lines.append(f"{title:52s}{figures}" + (f"   {kind} {bound:g}" if headlines and kind else ""))
     return lines
 
 
 def _figure(key: str, value: float | None) -> str:
-    """Two or three digits; a PSNR of identical pictures is not a figure."""
-    if value is None or not isfinite(value) or ("psnr" in key and "gain" not in key and value >= 99):
+    if value is None:
         return "-"
     return f"{value:.2f}" if "psnr" in key else f"{value:.3f}"
 
