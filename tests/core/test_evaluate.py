@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from eadnet_core.checkpoints import Experts, Model
-from eadnet_core.config import ClassifierConfig, SyncNetConfig
+from eadnet_core.checkpoints import Experts, Model, load_experts
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluate import CEILINGS, Bench, Tally, evaluate
@@ -21,23 +19,14 @@ from eadnet_core.metrics.compare import Measures, measure, summarise
 from eadnet_core.metrics.motion import MotionStats
 from eadnet_core.metrics.report import json_values
 from eadnet_core.metrics.table import HEADLINES, format_table, missed
-from eadnet_core.nets.classifier import Classifier
-from eadnet_core.nets.syncnet import SyncNet
 from eadnet_core.request import GenerateOptions
 
 N_FRAMES = 40
 
 
 @pytest.fixture(scope="module")
-def experts() -> Experts:
-    torch.manual_seed(0)
-    reader = ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16))
-    return Experts(
-        sync=SyncNet(SyncNetConfig(space="pixels", in_channels=3, widths=(32, 32, 32), embedding=16)).eval(),
-        emotion=Classifier(replace(reader, outputs=9)).eval(),
-        face=Classifier(replace(reader, outputs=6)).eval(),
-        device=torch.device("cpu"),
-    )
+def experts(tiny_folder: Path) -> Experts:
+    return load_experts("cpu", tiny_folder)
 
 
 @pytest.fixture(scope="module")

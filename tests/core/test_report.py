@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from numpy.testing import assert_allclose
 
-from eadnet_core.checkpoints import Experts
-from eadnet_core.config import ClassifierConfig, SyncNetConfig
+from eadnet_core.checkpoints import Experts, load_experts
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, FaceNotFound
 from eadnet_core.media.audio import read_audio
@@ -24,22 +22,13 @@ from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.metrics.motion import motion_stats
 from eadnet_core.metrics.plot import ACCENT, PALETTE, Chart, Page, ticks
 from eadnet_core.metrics.report import Scorer, Scores, count_blinks, draw_report, envelope, save_json, score_video
-from eadnet_core.nets.classifier import Classifier
-from eadnet_core.nets.syncnet import SyncNet
 
 N_FRAMES = 60
 
 
 @pytest.fixture(scope="module")
-def experts() -> Experts:
-    torch.manual_seed(0)
-    reader = ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16))
-    return Experts(
-        sync=SyncNet(SyncNetConfig(space="pixels", in_channels=3, widths=(32, 32, 32), embedding=16)).eval(),
-        emotion=Classifier(replace(reader, outputs=9)).eval(),
-        face=Classifier(replace(reader, outputs=6)).eval(),
-        device=torch.device("cpu"),
-    )
+def experts(tiny_folder: Path) -> Experts:
+    return load_experts("cpu", tiny_folder)
 
 
 @pytest.fixture(scope="module")
