@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from .checkpoints import Model
 from .config import SAMPLE_RATE_HZ
+from .emotion.taxonomy import MOTION
 from .media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
+from .media.pose import turn_head
 from .request import Cancel, GenerateOptions, OnProgress, Progress
 from .sampling.guidance import Conditions, SyncGuide
 from .sampling.sampler import ConditionSource, SamplerOptions, draw_noise, sample_segments
@@ -90,7 +92,7 @@ def animate(
                 return
             began = time.perf_counter()
             start, x0 = found
-            frames = head.decode(x0)
+            frames = head.decode(x0, *stage.turned(start, start + x0.shape[1]))
         _add(seconds, "decode", began)
         counter.decoded(len(frames))
         yield start, frames
@@ -124,19 +126,31 @@ class Head:
         again = model.vae.decode(self.latents, self.image, self.latents)
         self.correction = low_pass((self.image - again).float(), LOWPASS_SIGMA * reference.shape[1])
 
-    def to_latents(self, x0: Tensor) -> Tensor:
-        """x0 [C, T, h, w] -> latents of the same shape."""
-        return x0 * self.scale[:, None] + self.latents[0].float()[:, None]
+    def turn(self, motion: Tensor) -> Tensor:
+        """Latents [T, C, h, w] of the reference with its head turned by motion [T, 8]."""
+        pieces = [self.model.vae.encode(self._turned(self.image, part))[0] for part in motion.split(DECODE_FRAMES)]
+        return torch.cat(pieces).float()
 
-    def decode(self, x0: Tensor) -> np.ndarray:
-        """x0 [C, T, h, w] -> uint8 [T, H, W, 3]; a low-pass correction brings the reference's colours back."""
-        latents = self.to_latents(x0).transpose(0, 1).to(self.model.dtype)
+    def decode(self, x0: Tensor, motion: Tensor, turned: Tensor) -> np.ndarray:
+        """Finished frames; a low-pass correction brings the reference's colours back.
+
+        x0       [C, T, h, w]  residual to the turned reference
+        motion   [T, 8]
+        turned   [T, C, h, w]  what `turn` makes of that motion
+        returns  uint8 [T, H, W, 3]
+        """
+        latents = x0.transpose(0, 1) * self.scale + turned
         pieces = []
-        for part in latents.split(DECODE_FRAMES):
-            part = part.contiguous(memory_format=torch.channels_last)
-            images = self.model.vae.decode(part, self.image, self.latents).float() + self.correction
-            pieces.append(to_pixels(images))
+        for part, moved, reference in zip(*(x.split(DECODE_FRAMES) for x in (latents, motion, turned)), strict=True):
+            part = part.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
+            images = self.model.vae.decode(part, self._turned(self.image, moved), reference.to(self.model.dtype))
+            pieces.append(to_pixels(images.float() + self._turned(self.correction, moved)))
         return np.concatenate(pieces)
+
+    @staticmethod
+    def _turned(picture: Tensor, motion: Tensor) -> Tensor:
+        turned = turn_head(picture.expand(len(motion), -1, -1, -1), motion)
+        return turned.contiguous(memory_format=torch.channels_last)
 
 
 def to_unit(frames: np.ndarray, device: torch.device) -> Tensor:
@@ -172,10 +186,11 @@ class _Stage:
         quiet = np.zeros((2 * self.margin + 1) * SAMPLES_PER_FRAME, np.float32)
         self.silence = self._encode(log_mel(quiet))[self.margin]
         cells, channels = head.latents.shape[-1], model.config.denoiser.latent_channels
-        reference = head.latents[0].float() / model.denoiser.latent_scale.float()[:, None, None]
-        mask = torch.ones(1, cells, cells, device=model.device)
-        masked = torch.zeros(channels, cells, cells, device=model.device)
-        self.context = torch.cat([mask, masked, reference])[:, None]
+        mask = torch.ones(1, 1, cells, cells, device=model.device)
+        masked = torch.zeros(channels, 1, cells, cells, device=model.device)
+        self.everything = torch.cat([mask, masked])
+        self.latent_scale = model.denoiser.latent_scale.float()[:, None, None, None]
+        self.waiting = torch.zeros(0, channels, cells, cells, device=model.device)
         self.null = model.emotion_encoder.null(1, 1)[0, 0].float()
 
     def net(self, *inputs: Tensor) -> Tensor:
@@ -199,8 +214,11 @@ class _Stage:
         code = torch.from_numpy(np.asarray(self.performance.code[start:stop], np.float32)).to(device)
         motion = torch.from_numpy(np.asarray(self.performance.motion[start:stop], np.float32)).to(device)
         sync_audio = self._sync_audio(mel, start - first, stop - start) if self.options.sync_guidance > 0 else None
+        turned = self.head.turn(motion)
+        self.waiting = torch.cat([self.waiting, turned])
+        everything = self.everything.expand(-1, stop - start, -1, -1)
         return Conditions(
-            context=self.context.expand(-1, stop - start, -1, -1),
+            context=torch.cat([everything, turned.transpose(0, 1) / self.latent_scale]),
             audio=self.silence + amount * (tokens - self.silence),
             emotion=self.model.emotion_encoder(code[None].to(self.model.dtype))[0].float(),
             null_emotion=self.null,
@@ -209,6 +227,16 @@ class _Stage:
             sync_audio=sync_audio,
             voice=voice,
         )
+
+    def turned(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Motion [T, 8] and latents of the turned reference [T, C, h, w] of the next frames to be decoded."""
+        motion = torch.from_numpy(np.asarray(self.performance.motion[start:stop], np.float32)).to(self.model.device)
+        turned, self.waiting = self.waiting[: stop - start], self.waiting[stop - start :]
+        return motion, turned
+
+    def to_latents(self, x0: Tensor, context: Tensor) -> Tensor:
+        """x0 [C, T, h, w] -> latents of the same shape, given the context of its frames."""
+        return x0 * self.head.scale[:, None] + context[-x0.shape[0] :] * self.latent_scale
 
     def _sync_audio(self, mel: np.ndarray, skip: int, n_frames: int) -> Tensor:
         """SyncNet embeddings [T, D] of the sound that starts at each of `n_frames` frames, `skip` frames into mel."""
@@ -226,7 +254,7 @@ class _Stage:
         model = self.model
         return SyncGuide(
             embed_frames=model.syncnet.embed_frames,
-            to_latents=self.head.to_latents,
+            to_latents=self.to_latents,
             mouth=box_cells(MOUTH_CELLS, self.head.latents.shape[-1]).to(model.device),
             strength=self.options.sync_guidance,
             real_cosine=model.real_cosine,
@@ -265,6 +293,6 @@ class _Counter:
 
             def preview() -> np.ndarray:
                 with torch.inference_mode():
-                    return self.head.decode(latest)[0]
+                    return self.head.decode(latest, latest.new_zeros(1, len(MOTION)), self.head.latents.float())[0]
 
             self.on_progress(Progress(stage, self.n_sampled + self.n_decoded, self.total, preview))

@@ -31,7 +31,7 @@ from .media.audio import speech_gate
 from .media.image import read_image
 from .metrics.compare import Measures, measure, summarise
 from .metrics.cost import measure_command
-from .metrics.emotion import accuracy, confusion, intensity_order
+from .metrics.emotion import accuracy, confusion, intensity_order, read_emotion
 from .metrics.motion import difference
 from .metrics.report import json_values
 from .metrics.table import HEADLINES, format_table, missed
@@ -64,17 +64,22 @@ class Tally:
     intensities: dict[str, dict[int, dict[int, float]]] = field(default_factory=dict)
     """By version, clip seed and level."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time of generation by version."""
     jitter: dict[str, np.ndarray] = field(default_factory=dict)
     """By version: second difference of every inner frame, summed over clips."""
     n_frames: int = 0
 
-    def add(self, version: str, clip: Clip, frames: np.ndarray, measures: Measures) -> None:
-        """Take in one version of a clip."""
-        by_level = self.intensities.setdefault(version, {}).setdefault(clip.case.seed, {})
-        by_level[clip.case.level] = measures.intensity
-        if clip.case.is_main:
+    def add(self, version: str, clip: Clip, frames: np.ndarray, experts: Experts) -> None:
+        """Measure one version of a clip; of one that is not main, only how intense it looks."""
+        case = clip.case
+        if case.is_main:
+            measures = measure(frames, clip.truth, experts)
             self.measures.setdefault(version, []).append(measures)
             self.jitter[version] = self.jitter.get(version, 0.0) + difference(frames)
+            intensity = measures.intensity
+        else:
+            intensity = read_emotion(frames, experts.emotion).intensity
+        self.intensities.setdefault(version, {}).setdefault(case.seed, {})[case.level] = intensity
 
     def summary(self, version: str) -> dict[str, float]:
         """Means over the main clips; with the order of intensities where all levels were made."""
@@ -95,7 +100,7 @@ class Bench:
     def run(
         self, groups: Sequence[Sequence[Case]], variants: Mapping[str, GenerateOptions], on_clip: Callable[[], None]
     ) -> Tally:
-        """Draw, generate (once for each variant) and measure the clips of all groups."""
+        """Draw, generate and measure the clips of all groups; main ones once for each variant, others for the first."""
         tally = Tally()
         for clips in draw_clips(groups, self.seed, self.model.config.size_px, self.experts.device):
             for clip, reading in zip(clips, self.model.reader.read([clip.prompt for clip in clips]), strict=True):
@@ -104,17 +109,17 @@ class Bench:
         return tally
 
     def _judge(self, tally: Tally, clip: Clip, reading: Emotion, variants: Mapping[str, GenerateOptions]) -> None:
-        truth = clip.truth
-        for name, options in variants.items():
+        truth, is_main = clip.truth, clip.case.is_main
+        for name, options in variants.items() if is_main else list(variants.items())[:1]:
             began = time.perf_counter()
             frames = self.generate(clip, reading, options)
-            tally.seconds[name] = tally.seconds.get(name, 0.0) + time.perf_counter() - began
-            tally.add(name, clip, frames, measure(frames, truth, self.experts))
+            tally.seconds[name] = tally.seconds.get(name, 0.0) + (time.perf_counter() - began) * is_main
+            tally.add(name, clip, frames, self.experts)
         ceilings = (truth.frames, self.reconstruct(clip), np.repeat(truth.reference[None], len(truth.frames), 0))
         for name, frames in zip(CEILINGS, ceilings, strict=True):
-            tally.add(name, clip, frames, measure(frames, truth, self.experts))
-        tally.n_frames += len(truth.frames)
-        if clip.case.is_main:
+            tally.add(name, clip, frames, self.experts)
+        if is_main:
+            tally.n_frames += len(truth.frames)
             tally.levels.append(clip.case.level)
             tally.prompts.append((truth.emotion, reading.label))
 
@@ -134,10 +139,12 @@ class Bench:
         decoded = []
         with torch.inference_mode():
             for start in range(0, len(clip.truth.frames), DECODE_FRAMES):
-                images = to_unit(clip.truth.frames[start : start + DECODE_FRAMES], self.model.device)
-                latents = self.model.vae.encode(images.to(self.model.dtype))[0].float()
-                x0 = (latents - head.latents.float()) / head.scale
-                decoded.append(head.decode(x0.transpose(0, 1)))
+                frames = slice(start, start + DECODE_FRAMES)
+                motion = torch.from_numpy(clip.motion[frames]).to(self.model.device)
+                images = to_unit(clip.truth.frames[frames], self.model.device)
+                turned = head.turn(motion)
+                x0 = (self.model.vae.encode(images.to(self.model.dtype))[0].float() - turned) / head.scale
+                decoded.append(head.decode(x0.transpose(0, 1), motion, turned))
         return np.concatenate(decoded)
 
 

@@ -31,7 +31,7 @@ LEAST_COSINE = 0.05
 class Conditions:
     """Everything a clip of T frames is generated from, per frame.
 
-    context       [2C + 1, T, h, w]  mask | masked-image | reference, ready for the net (constant over T: expanded)
+    context       [2C + 1, T, h, w]  mask | masked-image | reference of each frame, ready for the net
     audio         [T, S, D_a]
     emotion       [T, E, D_e]
     null_emotion  [E, D_e]           the learned tokens of "no emotion given"
@@ -149,7 +149,7 @@ class SyncGuide:
     """What SyncNet guidance needs to know.
 
     embed_frames  [B, F, C, h, w] latents -> [B, D] unit norm; gradients flow through it and nothing else
-    to_latents    x0 [C, T, h, w] -> latents [C, T, h, w] as the SyncNet was trained on
+    to_latents    (x0 [C, T, h, w], context [2C + 1, T, h, w]) -> latents [C, T, h, w] as the SyncNet was trained on
     mouth         [h, w]  1 in the cells that may move: inner mouth and jaw, not the lip corners
     strength      rho, the step in units of the guidance's own correction; 0.1 - 0.3 is useful
     real_cosine   mean cosine of real clips, where pulling stops
@@ -157,7 +157,7 @@ class SyncGuide:
     """
 
     embed_frames: Callable[[Tensor], Tensor]
-    to_latents: Callable[[Tensor], Tensor]
+    to_latents: Callable[[Tensor, Tensor], Tensor]
     mouth: Tensor
     strength: float
     real_cosine: float
@@ -191,7 +191,7 @@ def guide_sync(x0: Tensor, correction: Tensor | None, conditions: Conditions, gu
     with torch.inference_mode(False), torch.enable_grad():
         leaf = x0.detach().clone().float().requires_grad_(True)
         sound = conditions.sync_audio[:n_windows].clone().float()
-        clips = guide.to_latents(leaf).unfold(1, guide.n_frames, 1)  # [C, windows, h, w, F]
+        clips = guide.to_latents(leaf, conditions.context.clone()).unfold(1, guide.n_frames, 1)  # [C, windows, h, w, F]
         seen = guide.embed_frames(clips.permute(1, 4, 0, 2, 3)[voiced.clone()])
         cosine = (seen * sound[voiced.clone()]).sum(-1)
         pulling = cosine.detach() < guide.real_cosine

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..config import FPS, MASK_BOXES, MEL_RATE_HZ, N_MELS
 from ..emotion.taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
 from ..errors import BadInput
+from ..media.pose import turn_head
 
 log = logging.getLogger(__name__)
 
@@ -335,12 +336,14 @@ def encode_latents(cache: Cache, vae: Any, *, device: str = "cpu", progress: boo
     """Add the latents of frames, references and (one clip in three) masked frames; resumable.
 
     Latents of another VAE, or of one trained further, are replaced. Writes float16 latents [n, T, C, h, w],
-    reference_latents [n, C, h, w] and masked_latents [ceil(n / 3), T, C, h, w].
+    reference_latents [n, C, h, w], turned_latents [n, T, C, h, w] (the reference with its head turned as in each frame)
+    and masked_latents [ceil(n / 3), T, C, h, w].
     """
     from tqdm import tqdm
 
     vae = vae.to(device).eval()
-    latents, references, masked, encoded = _latent_arrays(cache, vae, device)
+    arrays = _latent_arrays(cache, vae, device)
+    encoded = arrays["encoded"]
     maker, made_by = cache.folder / "latents_made_by", fingerprint(vae)
     if not maker.exists() or maker.read_text() != made_by:
         encoded[:] = 0
@@ -351,13 +354,17 @@ def encode_latents(cache: Cache, vae: Any, *, device: str = "cpu", progress: boo
     for start in range(first, cache.n_ready, per_batch):
         stop = min(start + per_batch, cache.n_ready)
         pixels = np.asarray(cache.array("frames")[start:stop])
-        found = _encode(vae, pixels.reshape(-1, *pixels.shape[2:]), device)
-        latents[start:stop] = found.reshape(latents[start:stop].shape)
-        references[start:stop] = _encode(vae, np.asarray(cache.array("references")[start:stop]), device)
+        shape = arrays["latents"][start:stop].shape
+        references = to_images(np.asarray(cache.array("references")[start:stop]))
+        each = references.repeat_interleave(cache.info.n_frames, 0)
+        turned = turn_head(each, cache.tensor("motion", slice(start, stop)).flatten(0, 1))
+        arrays["latents"][start:stop] = _encode(vae, to_images(pixels).flatten(0, 1), device).reshape(shape)
+        arrays["reference_latents"][start:stop] = _encode(vae, references, device)
+        arrays["turned_latents"][start:stop] = _encode(vae, turned, device).reshape(shape)
         for clip in range(-(-start // MASKED_EVERY) * MASKED_EVERY, stop, MASKED_EVERY):
             greyed = np.array(pixels[clip - start])
             greyed[:, box_mask(MASKED_BOXES[int(masked_box_of(np.array(clip)))], cache.info.size_px)] = 127
-            masked[clip // MASKED_EVERY] = _encode(vae, greyed, device)
+            arrays["masked_latents"][clip // MASKED_EVERY] = _encode(vae, to_images(greyed), device)
         encoded[start:stop] = 1
         bar.update(stop - start)
     bar.close()
@@ -371,18 +378,19 @@ def fingerprint(module: nn.Module) -> str:
     return f"{total:08x}"
 
 
-def _encode(vae: Any, pixels: np.ndarray, device: str) -> np.ndarray:
-    mean, _ = vae.encode(to_images(pixels).to(device))
+def _encode(vae: Any, images: Tensor, device: str) -> np.ndarray:
+    mean, _ = vae.encode(images.to(device).contiguous(memory_format=torch.channels_last))
     return mean.float().cpu().numpy().astype(np.float16)
 
 
-def _latent_arrays(cache: Cache, vae: Any, device: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The four writable arrays of `encode_latents`, created where missing."""
+def _latent_arrays(cache: Cache, vae: Any, device: str) -> dict[str, np.memmap]:
+    """The writable arrays of `encode_latents`, created where missing."""
     n, frames = cache.info.n_clips, cache.info.n_frames
-    cell = _encode(vae, np.asarray(cache.array("references")[:1]), device).shape[1:]
+    cell = _encode(vae, to_images(np.asarray(cache.array("references")[:1])), device).shape[1:]
     shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
         "latents": (np.float16, (n, frames, *cell)),
         "reference_latents": (np.float16, (n, *cell)),
+        "turned_latents": (np.float16, (n, frames, *cell)),
         "masked_latents": (np.float16, (-(-n // MASKED_EVERY), frames, *cell)),
         "encoded": (np.uint8, (n,)),
     }
@@ -390,8 +398,7 @@ def _latent_arrays(cache: Cache, vae: Any, device: str) -> tuple[np.ndarray, np.
         path = cache.folder / f"{name}.npy"
         if not path.exists():
             np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape).flush()
-    first, second, third, fourth = (cache.array(name, "r+") for name in shapes)
-    return first, second, third, fourth
+    return {name: cache.array(name, "r+") for name in shapes}
 
 
 def _leading(flags: np.ndarray) -> int:

@@ -42,7 +42,8 @@ class Mix:
     drop_audio: float = 0.10
     drop_emotion: float = 0.10
     drop_both: float = 0.05
-    drop_motion: float = 0.30
+    drop_motion: float = 0.15
+    """Share of clips whose motion is not told, and whose reference is not turned."""
     masked: float = 0.30
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
@@ -168,7 +169,7 @@ class DenoiserObjective(nn.Module):
         if not len(told):
             return {}
         picked = torch.randperm(x0.shape[2], device=x0.device)[: self.mix.emotion_frames]
-        reference, denoiser = batch["reference"][told], self.nets["denoiser"]
+        reference, denoiser = batch["reference"][told][:, picked], self.nets["denoiser"]
         with torch.no_grad():
             real = classifier(absolute(target[told][:, :, picked], reference, denoiser).flatten(0, 1))
         read = classifier(absolute(x0[told][:, :, picked], reference, denoiser).flatten(0, 1))
@@ -181,19 +182,19 @@ class DenoiserObjective(nn.Module):
 
 
 def residual(latents: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
-    """What the denoiser works on.
+    """What the denoiser works on: what is left when the head is turned as the motion track says.
 
     latents    [B, T, C, h, w]
-    reference  [B, C, h, w]
+    reference  [B, T, C, h, w]  of the turned reference picture
     returns    [B, C, T, h, w]  (latents - reference) / residual_scale
     """
-    scaled = (latents - reference[:, None]) / denoiser.residual_scale[:, None, None]
+    scaled = (latents - reference) / denoiser.residual_scale[:, None, None]
     return rearrange(scaled, "b t c h w -> b c t h w")
 
 
 def absolute(x0: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
     """The inverse of `residual`: x0 [B, C, T, h, w] -> latents [B, T, C, h, w]."""
-    return rearrange(x0, "b c t h w -> b t c h w") * denoiser.residual_scale[:, None, None] + reference[:, None]
+    return rearrange(x0, "b c t h w -> b t c h w") * denoiser.residual_scale[:, None, None] + reference
 
 
 def draw_noise(like: Tensor, shared: float) -> Tensor:
@@ -224,7 +225,7 @@ def predict(
             x_t,
             batch["mask"][:, None, None].expand(-1, 1, n_frames, -1, -1),
             residual(batch["masked"], batch["reference"], denoiser) * batch["has_masked"][:, None, None, None, None],
-            reference[:, :, None].expand(-1, -1, n_frames, -1, -1),
+            rearrange(reference, "b t c h w -> b c t h w"),
         ],
         1,
     )
@@ -251,7 +252,10 @@ def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Ge
     no_emotion = (u >= mix.drop_audio) & (u < mix.drop_audio + mix.drop_emotion) | (u >= 1 - mix.drop_both)
     batch["keep_audio"] = torch.from_numpy(~no_audio).float()
     batch["keep_emotion"] = torch.from_numpy(~no_emotion).float()
-    batch["keep_motion"] = torch.from_numpy(rng.random(n) >= mix.drop_motion).float()
+    keep_motion = torch.from_numpy(rng.random(n) >= mix.drop_motion)
+    batch["keep_motion"] = keep_motion.float()
+    still = cache.tensor("reference_latents", clips)[:, None]
+    batch["reference"] = torch.where(keep_motion[:, None, None, None, None], batch["reference"], still)
     return batch
 
 
@@ -274,7 +278,7 @@ def clips_batch(
     ones = torch.ones(n)
     return {
         "latents": latents,
-        "reference": cache.tensor("reference_latents", clips),
+        "reference": cache.tensor("turned_latents", (clips, frames)),
         "masked": masked,
         "has_masked": torch.from_numpy(is_masked).float(),
         "mask": torch.from_numpy(masks),
@@ -292,9 +296,9 @@ def clips_batch(
 def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Any, n_clips: int = 256) -> None:
     """Set the denoiser's latent_scale and residual_scale [C] from the corpus; residuals get the std `residual_std`."""
     clips = np.linspace(cache.n_monitor, cache.n_encoded - 1, min(n_clips, cache.n_encoded)).astype(np.int64)
-    latents, reference = cache.tensor("latents", clips), cache.tensor("reference_latents", clips)
-    denoiser.latent_scale.copy_(reference.std((0, 2, 3)))
-    difference = (latents - reference[:, None]).square().mean((0, 1, 3, 4)).sqrt()
+    latents, reference = cache.tensor("latents", clips), cache.tensor("turned_latents", clips)
+    denoiser.latent_scale.copy_(reference.std((0, 1, 3, 4)))
+    difference = (latents - reference).square().mean((0, 1, 3, 4)).sqrt()
     denoiser.residual_scale.copy_(difference / config.residual_std)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..config import DenoiserConfig
 from ..emotion.taxonomy import EMOTIONS
+from ..media.pose import turn_head
 from ..sampling.schedule import add_noise, time_grid
 from .data import MEL_STEPS, Cache
 from .denoiser import absolute, clips_batch, draw_noise, predict, residual
@@ -59,8 +60,8 @@ def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device
 def generate(nets: Any, batch: Batch, config: DenoiserConfig, n_steps: int = SCORE_STEPS, seed: int = 0) -> Tensor:
     """Latents [B, T, C, h, w] sampled in `n_steps` steps without guidance, the noise shared by all frames."""
     reference = batch["reference"]
-    n, n_frames = len(reference), batch["motion"].shape[1]
-    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed)).to(reference.device)
+    n, n_frames = reference.shape[:2]
+    noise = torch.randn(reference[:, 0].shape, generator=torch.Generator().manual_seed(seed)).to(reference.device)
     grid = time_grid(config.prediction, n_steps)
     x_t = grid.start(noise[:, :, None].expand(-1, -1, n_frames, -1, -1))
     for i, time in enumerate(grid.times):
@@ -74,7 +75,7 @@ def score_generation(
 ) -> dict[str, float]:
     """Scores of clips generated for unseen heads, as the training's own judges see them.
 
-    generated_error   error of the latents relative to that of a still reference picture
+    generated_error   error of the latents relative to that of the turned reference picture
     motion_ratio      size of the latents' frame-to-frame differences, generated over true
     emotion_accuracy  share of frames in which the latent classifier reads the asked emotion, and on real latents
     sync_cosine       mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
@@ -82,7 +83,7 @@ def score_generation(
     clips = _varied(cache, SCORE_CLIPS)
     batch = _to(clips_batch(cache, config, clips), device)
     real, made = batch["latents"], generate(nets, batch, config)
-    still = (real - batch["reference"][:, None]).square().mean()
+    still = (real - batch["reference"]).square().mean()
     scores = {
         "generated_error": float((made - real).square().mean() / still),
         "motion_ratio": float(made.diff(dim=1).square().mean().sqrt() / real.diff(dim=1).square().mean().sqrt()),
@@ -128,8 +129,10 @@ def draw_sheet(nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, dev
     n_frames = latents.shape[1]
     shown = np.linspace(0, n_frames - 1, _SHEET_FRAMES).astype(np.int64)
     references = cache.images("references", (clips,)).to(device)
-    picked = latents[:, torch.from_numpy(shown).to(device)].flatten(0, 1)
-    images = judges["vae"].decode(picked, references, batch["reference"]).unflatten(0, (len(clips), -1))
+    picked = torch.from_numpy(shown).to(device)
+    turned = turn_head(references.repeat_interleave(len(shown), 0), batch["motion"][:, picked].flatten(0, 1))
+    made, told = (x[:, picked].flatten(0, 1) for x in (latents, batch["reference"]))
+    images = judges["vae"].decode(made, turned, told).unflatten(0, (len(clips), -1))
     true_frames = np.linspace(0, n_frames - 1, _SHEET_TRUE_FRAMES + 2).astype(np.int64)[1:-1]
     true = cache.images("frames", (clips[:, None], true_frames[None]))
     save_sheet(torch.cat([references[:, None].cpu(), images.float().cpu(), true], 1), path)

@@ -32,9 +32,9 @@ class MaskedObjective(nn.Module):
 
 
 def expressions(cache: Cache, clips: np.ndarray, n_frames: int, start: int = 0) -> Tensor:
-    """Latents minus those of the reference picture, [B, C, T, h, w]: what moves, without who it is."""
-    latents = cache.tensor("latents", (clips, slice(start, start + n_frames)))
-    return (latents - cache.tensor("reference_latents", clips)[:, None]).movedim(2, 1)
+    """Latents minus those of the turned reference, [B, C, T, h, w]: the expression, without who it is or where."""
+    frames = (clips, slice(start, start + n_frames))
+    return (cache.tensor("latents", frames) - cache.tensor("turned_latents", frames)).movedim(2, 1)
 
 
 def train_video_features(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
