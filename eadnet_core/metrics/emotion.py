@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from ..emotion.taxonomy import EMOTIONS
 from .frames import read_batches
 
-EXPERT_OUTPUTS = len(EMOTIONS) + 1
-"""Eight logits in the order of `EMOTIONS`, then the logit of the intensity."""
-
 
 @dataclass(frozen=True)
 class EmotionReading:
@@ -46,7 +43,11 @@ class EmotionReading:
 
 
 def split_outputs(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The expert's raw outputs [B, 9] as log-probabilities [B, 8] and intensity [B] in 0 .. 1 (a sigmoid)."""
+    """The expert's raw outputs as log-probabilities [B, 8] and intensity [B] in 0 .. 1.
+
+    outputs   [B, 9 or more]  eight logits in the order of `EMOTIONS`, the logit of the intensity, and whatever else
+                              the expert learned to read on the way (action units)
+    """
     return outputs[:, : len(EMOTIONS)].log_softmax(1), outputs[:, len(EMOTIONS)].sigmoid()
 
 
@@ -54,7 +55,7 @@ def read_emotion(frames: np.ndarray, expert: nn.Module) -> EmotionReading:
     """The emotion in every frame.
 
     frames   [T, H, W, 3]  uint8 in the training frame
-    expert                 [B, 3, H, W] in -1 .. 1 -> [B, 9], see `EXPERT_OUTPUTS`
+    expert                 [B, 3, H, W] in -1 .. 1 -> [B, 9 or more], see `split_outputs`
     """
     log_probabilities, intensities = split_outputs(torch.cat(list(read_batches(expert, frames))))
     return EmotionReading(log_probabilities.numpy(), intensities.numpy())
