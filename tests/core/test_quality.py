@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
+from eadnet_core.checkpoints import ASSETS
 from eadnet_core.evaluate import evaluate, format_table
+
+pytestmark = pytest.mark.skipif(
+    not (ASSETS / "mini" / "denoiser.safetensors").exists(), reason="this checkout has no trained mini yet"
+)
 
 CLIPS = 16
 SEED = 2024
@@ -21,7 +26,7 @@ AT_LEAST = {
     "psnr_gain_over_static": 2.5,
     "background_psnr": 39.5,
 }
-"""Measured on these clips, less what chance does to so few of them."""
+"""What the mini is trained for, less what chance does to so few clips."""
 AT_MOST = {"jitter_ratio": 1.2, "peak_memory_gb": 2.0, "seconds_per_second": 2.0}
 """Seconds with room for a busy machine."""
 
