@@ -236,7 +236,8 @@ class _Stage:
 
     def to_latents(self, x0: Tensor, context: Tensor) -> Tensor:
         """x0 [C, T, h, w] -> latents of the same shape, given the context of its frames."""
-        return x0 * self.head.scale[:, None] + context[-x0.shape[0] :] * self.latent_scale
+        scale = self.head.scale[:, None].clone()  # gradients pass here, and a tensor of inference mode would forbid it
+        return x0 * scale + context[-x0.shape[0] :] * self.latent_scale
 
     def _sync_audio(self, mel: np.ndarray, skip: int, n_frames: int) -> Tensor:
         """SyncNet embeddings [T, D] of the sound that starts at each of `n_frames` frames, `skip` frames into mel."""

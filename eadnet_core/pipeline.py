@@ -82,7 +82,7 @@ def prepare(
     if output is not None:
         check_writable(output, overwrite)
     prompts = check_words(emotion)
-    picture = read_image(portrait)
+    picture = np.array(read_image(portrait))  # a copy: Pillow's and callers' pixels may be read-only
     sound = audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
     clock.stop("read")
     geometry = locate(picture, options.face_box)

@@ -76,7 +76,7 @@ def guide(strength: float = 0.2, real_cosine: float = 0.9) -> SyncGuide:
     mouth[2:, 1:3] = 1
     return SyncGuide(
         embed_frames=lambda frames: F.normalize(frames.flatten(1) @ projection, dim=-1),
-        to_latents=lambda x0: 2 * x0,
+        to_latents=lambda x0, context: 2 * x0 + context[-2:],
         mouth=mouth,
         strength=strength,
         real_cosine=real_cosine,
@@ -85,7 +85,7 @@ def guide(strength: float = 0.2, real_cosine: float = 0.9) -> SyncGuide:
 
 
 def mean_cosine(x0: Tensor, given: Conditions, guide: SyncGuide) -> float:
-    windows = guide.to_latents(x0).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
+    windows = guide.to_latents(x0, given.context).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
     assert given.sync_audio is not None
     return float((guide.embed_frames(windows) * given.sync_audio[: len(windows)]).sum(-1).mean())
 
@@ -131,7 +131,7 @@ def test_sync_guidance_needs_a_whole_window(x0: Tensor) -> None:
 
 def test_a_negative_cosine_still_pulls(x0: Tensor) -> None:
     given, sync = conditions(), guide(strength=0.05)
-    windows = sync.to_latents(x0).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
+    windows = sync.to_latents(x0, given.context).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
     opposed = -sync.embed_frames(windows)
     given = Conditions(**{**vars(given), "sync_audio": F.pad(opposed, (0, 0, 0, 4)) + 0.1 * given.sync_audio})
     assert mean_cosine(guide_sync(x0, None, given, sync), given, sync) > mean_cosine(x0, given, sync)

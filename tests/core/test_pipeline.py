@@ -220,7 +220,7 @@ def test_bad_pictures_are_refused(tiny_model: Model, voice_samples: np.ndarray, 
 def test_outputs_are_checked_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "there.mp4").write_bytes(b"precious")
     for output in (tmp_path / "there.mp4", tmp_path / "no" / "folder.mp4", tmp_path / "out.xyz"):
-        with pytest.raises(BadInput, match="^Output "):
+        with pytest.raises(BadInput, match=r"^Output "):
             prepare("missing.png", "missing.wav", output=output)
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
 
