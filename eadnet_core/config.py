@@ -168,13 +168,13 @@ def to_dict(config: Any) -> dict[str, Any]:
     return asdict(config)
 
 
-def from_dict(kind: type, values: dict[str, Any]) -> Any:
+def from_dict(kind: Any, values: dict[str, Any]) -> Any:
     """The config dataclass `kind` from plain JSON values; unknown keys are an error (TypeError names them)."""
     types = {f.name: f for f in fields(kind)}
     built = {}
     for key, value in values.items():
-        default = types[key].default_factory if key in types else None
-        if isinstance(value, dict) and isinstance(default, type) and is_dataclass(default):
+        default: Any = types[key].default_factory if key in types else None
+        if isinstance(value, dict) and is_dataclass(default):
             value = from_dict(default, value)
         built[key] = _tuples(value)
     return kind(**built)

@@ -327,7 +327,7 @@ HEADS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-CHANGES = {
+CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "train": {
         "steady": ("the expression holds throughout", "the expression barely changes", "this lasts for the whole clip"),
         "grows": (

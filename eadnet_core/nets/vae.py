@@ -157,7 +157,7 @@ class VAE(nn.Module):
                 module.conv2.weight.mul_(BRANCH_INIT)
         self.encoder.fine.weight.mul_(BRANCH_INIT)
         self.decoder.fine.weight.mul_(BRANCH_INIT)
-        self.decoder.conv_out[0].weight.mul_(0.1)
+        self.decoder.conv_out[0].get_parameter("weight").mul_(0.1)
         self.decoder.flow.weight.zero_()
         channels = self.config.latent_channels
         self.encoder.conv_out.weight[channels:].mul_(0.1)
