@@ -80,7 +80,7 @@ def _decode(path: Path) -> np.ndarray:
             upright_rgb = Image.alpha_composite(canvas, colours).convert("RGB")
         else:
             upright_rgb = upright
-        return np.ascontiguousarray(np.asarray(_to_srgb(upright_rgb, picture.info.get("icc_profile"), path)))
+        return np.array(_to_srgb(upright_rgb, picture.info.get("icc_profile"), path))
 
 
 def _unsigned(values: np.ndarray, path: Path) -> np.ndarray:

@@ -1,0 +1,270 @@
+"""Faces: found where they are, cut out to the training frame, pasted back without touching anything else."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eadnet_core.config import EYE_HALF_DISTANCE, EYE_LINE_Y, MASK_BOXES, MOUTH_Y
+from eadnet_core.corpus import rig
+from eadnet_core.corpus.identity import draw_identity
+from eadnet_core.corpus.renderer import render_frames
+from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.media.crop import FaceCrop, Paster, crop, paste
+from eadnet_core.media.face import BOX_BOTTOM_Y, BOX_TOP_Y, crop_geometry, find_faces, locate
+from eadnet_core.media.image import read_image
+
+EYES_AND_MOUTH = ((0.5 - EYE_HALF_DISTANCE, EYE_LINE_Y), (0.5 + EYE_HALF_DISTANCE, EYE_LINE_Y), (0.5, MOUTH_Y))
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    """A photograph of a smiling woman in a spacesuit, uint8 [512, 512, 3], of scikit-image."""
+    import skimage.data
+
+    try:
+        return skimage.data.astronaut()
+    except (ModuleNotFoundError, OSError) as error:
+        pytest.skip(f"scikit-image's astronaut is not installed with it: {error}")
+
+
+def landmarks(geometry: FaceCrop) -> np.ndarray:
+    """Pixel positions [3, 2] of the two eyes and the mouth as the frame expects them."""
+    return np.array([geometry.point(x, y) for x, y in EYES_AND_MOUTH])
+
+
+def head(seed: int, size_px: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """A procedural head, uint8 [size, size, 3], and the true positions of its eyes and mouth [3, 2]."""
+    identity = torch.from_numpy(draw_identity(np.random.default_rng(seed)).astype(np.float32))[None]
+    state = torch.zeros(1, len(rig.STATE))
+    picture = render_frames(identity, state[:, None], size_px)[0, 0].permute(1, 2, 0).numpy()
+    i, s = rig.columns(identity, state)
+    points = []
+    for part in (rig.eye(i, s, -1.0), rig.eye(i, s, 1.0), rig.mouth(i, s)):
+        points.append((float(i.scale * part.x + i.center_x), float(i.scale * part.y + i.center_y)))
+    return picture, size_px * np.array(points)
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+# ---- finding
+
+
+def test_a_photograph(astronaut: np.ndarray) -> None:
+    faces = find_faces(astronaut)
+    assert len(faces) == 1 and faces[0].score > 0.7
+    true = np.array([[207.0, 110.0], [242.0, 110.0], [224.0, 148.0]])
+    assert np.abs(landmarks(locate(astronaut)) - true).max() < 7
+
+
+@pytest.mark.parametrize("turn", [-30, 20])
+def test_a_tilted_head(astronaut: np.ndarray, turn: int) -> None:
+    tilted = np.asarray(Image.fromarray(astronaut).rotate(turn, Image.Resampling.BICUBIC))
+    geometry = locate(tilted)
+    assert math.degrees(geometry.angle) == pytest.approx(-turn, abs=8)
+    upright = landmarks(locate(astronaut)) - 256
+    cos, sin = math.cos(math.radians(-turn)), math.sin(math.radians(-turn))
+    expected = upright @ np.array([[cos, sin], [-sin, cos]]) + 256
+    assert np.abs(landmarks(geometry) - expected).max() < 10
+
+
+def test_size_does_not_matter(astronaut: np.ndarray) -> None:
+    expected = locate(astronaut)
+    for size in (256, 2048):
+        scaled = np.asarray(Image.fromarray(astronaut).resize((size, size), Image.Resampling.LANCZOS))
+        geometry, factor = locate(scaled), size / 512
+        assert geometry.side_px == pytest.approx(expected.side_px * factor, rel=0.12)
+        assert geometry.center_x == pytest.approx(expected.center_x * factor, abs=8 * factor)
+        assert geometry.center_y == pytest.approx(expected.center_y * factor, abs=8 * factor)
+
+
+def test_procedural_heads() -> None:
+    found = 0
+    for seed in range(10):
+        picture, true = head(seed)
+        faces = find_faces(picture)
+        if not faces:
+            continue
+        found += 1
+        geometry = crop_geometry(faces[0].box, (256, 256), faces[0].angle)
+        error = np.linalg.norm(landmarks(geometry) - true, axis=1) / np.linalg.norm(true[1] - true[0])
+        assert error.mean() < 0.35, f"head {seed}"
+    assert found >= 8
+
+
+def test_no_face_names_the_remedies() -> None:
+    y, x = np.mgrid[0:200, 0:300]
+    picture = np.stack([x % 256, y, (x + y) % 256], axis=-1).astype(np.uint8)
+    for empty in (picture, noise(80, 100)):
+        with pytest.raises(FaceNotFound) as error:
+            locate(empty)
+        text = str(error.value)
+        assert re.match(r"No face in 'portrait': best score 0\.\d\d is below face_threshold 0\.50\. ", text)
+        assert "face_box" in text and "lower face_threshold" in text
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (20, 20)])
+def test_tiny_pictures_hold_no_face(shape: tuple[int, int]) -> None:
+    assert find_faces(noise(*shape)) == []
+    with pytest.raises(FaceNotFound, match=rf"it is {shape[1]} x {shape[0]} pixels"):
+        locate(noise(*shape), what="picture")
+
+
+# ---- the box drawn by hand
+
+
+def test_a_hand_drawn_box_wins_and_means_what_it_says(astronaut: np.ndarray) -> None:
+    box = (300.0, 200.0, 420.0, 330.0)
+    geometry = locate(astronaut, face_box=box)
+    assert geometry.angle == 0.0
+    assert geometry.point(0.5, BOX_TOP_Y) == pytest.approx((360.0, 200.0))
+    assert geometry.point(0.5, BOX_BOTTOM_Y) == pytest.approx((360.0, 330.0))
+    assert locate(np.zeros((1, 1, 3), np.uint8), face_box=(-10, -10, 10, 10)).side_px > 0
+
+
+def test_find_faces_and_crop_geometry_agree(astronaut: np.ndarray) -> None:
+    face = find_faces(astronaut)[0]
+    geometry, expected = crop_geometry(face.box, (512, 512), face.angle), locate(astronaut)
+    assert np.allclose(landmarks(geometry), landmarks(expected))
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((10, 10, 12, 60), "at least 8 apart"),
+        ((60, 10, 10, 60), "at least 8 apart"),
+        ((10, 10, 60), "four numbers"),
+        ((10, 10, float("nan"), 60), "four numbers"),
+        ((500, 10, 560, 60), "middle outside the picture of 100 x 100"),
+    ],
+)
+def test_unusable_boxes_say_why(box: tuple[float, ...], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        locate(np.zeros((100, 100, 3), np.uint8), face_box=box)
+
+
+# ---- cutting out
+
+
+def test_crop_of_whole_pixels_is_exact() -> None:
+    picture = noise(90, 120)
+    assert np.array_equal(crop(picture, FaceCrop(60, 45, 64), 64), picture[13:77, 28:92])
+
+
+def test_crop_repeats_the_edge_beyond_the_picture() -> None:
+    picture = noise(64, 64)
+    cut = crop(picture, FaceCrop(0, 32, 64), 64)
+    assert np.array_equal(cut[:, 32:], picture[:, :32])
+    assert np.array_equal(cut[:, :30], np.repeat(picture[:, :1], 30, axis=1))
+    assert crop(picture, FaceCrop(-500, -500, 64), 16).tolist() == np.tile(picture[0, 0], (16, 16, 1)).tolist()
+
+
+def test_crop_is_anti_aliased() -> None:
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.abs(crop(stripes, FaceCrop(256.3, 256, 500), 64)[4:-4, 4:-4].astype(int) - 127).max() < 12
+
+
+def test_crop_turns_with_the_face() -> None:
+    y, x = np.mgrid[0:200, 0:200]
+    picture = np.stack([x, y, 0 * x], axis=-1).astype(np.uint8)
+    cut = crop(picture, FaceCrop(100, 100, 80, math.pi / 2), 40).astype(int)
+    assert cut[0, 20, 0] == pytest.approx(140, abs=2)  # the frame's top lies at the picture's right
+    assert cut[20, 0, 1] == pytest.approx(60, abs=2)
+
+
+# ---- pasting back
+
+GEOMETRIES = {
+    "upright": FaceCrop(130.4, 120.7, 150.0),
+    "enlarged": FaceCrop(150.0, 150.0, 260.0),
+    "reduced": FaceCrop(100.0, 90.0, 40.0),
+    "turned": FaceCrop(140.0, 120.0, 120.0, 0.3),
+    "beyond": FaceCrop(20.0, 30.0, 140.0),
+}
+
+
+def frame_positions(geometry: FaceCrop, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Position in the frame, in frame widths, of every pixel of a picture."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
+    x, y = (x - geometry.center_x) / geometry.side_px, (y - geometry.center_y) / geometry.side_px
+    cos, sin = math.cos(geometry.angle), math.sin(geometry.angle)
+    return x * cos + y * sin + 0.5, y * cos - x * sin + 0.5
+
+
+@pytest.mark.parametrize("mask", sorted(MASK_BOXES))
+@pytest.mark.parametrize("name", sorted(GEOMETRIES))
+def test_pixels_outside_the_box_are_identical(name: str, mask: str) -> None:
+    picture, geometry = noise(256, 300), GEOMETRIES[name]
+    before = picture.copy()
+    pasted = paste(picture, geometry, noise(64, 64, 1), mask)
+    x, y = frame_positions(geometry, (256, 300))
+    x0, y0, x1, y1 = MASK_BOXES[mask]
+    outside = (x <= x0) | (x >= x1) | (y <= y0) | (y >= y1)
+    assert np.array_equal(pasted[outside], picture[outside])
+    deep = (x > x0 + 0.15) & (x < x1 - 0.15) & (y > y0 + 0.1) & (y < y1 - 0.1)
+    assert np.abs(pasted[deep].astype(int) - picture[deep]).mean() > 20
+    assert np.array_equal(picture, before)
+
+
+@pytest.mark.parametrize("name", sorted(GEOMETRIES))
+def test_pasting_what_was_cut_out_changes_little(name: str, astronaut: np.ndarray) -> None:
+    picture, geometry = astronaut[:300, 60:360], GEOMETRIES[name]
+    pasted = paste(picture, geometry, crop(picture, geometry, 128)).astype(int)
+    assert np.abs(pasted - picture).mean() < 4.0
+
+
+def test_the_middle_is_the_generated_frame() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    frame = np.stack([2 * x + 60, 2 * y + 60, x + y + 60], axis=-1).astype(np.uint8)
+    pasted = paste(np.zeros((200, 200, 3), np.uint8), FaceCrop(100, 100, 64), frame)
+    assert np.abs(pasted[90:110, 90:110].astype(int) - frame[22:42, 22:42]).max() <= 1
+
+
+def test_a_small_shift_of_colour_leaves_no_seam() -> None:
+    picture = np.full((200, 200, 3), 120, np.uint8)
+    geometry = FaceCrop(100, 100, 120)
+    frame = np.full((64, 64, 3), 132, np.uint8)
+    pasted = paste(picture, geometry, frame)[100, :, 0].astype(int)
+    assert np.abs(np.diff(pasted)).max() <= 1
+    assert pasted[100] == 132 and pasted[41] == 120
+
+
+def test_a_paster_does_not_remember_frames() -> None:
+    paster = Paster(noise(100, 100), FaceCrop(50, 50, 60), 32)
+    first = paster.paste(noise(32, 32, 1))
+    paster.paste(noise(32, 32, 2))
+    assert np.array_equal(paster.paste(noise(32, 32, 1)), first)
+    assert np.array_equal(paster.paste(noise(32, 32, 1).astype(np.float32)), first)
+
+
+def test_a_box_outside_the_picture_pastes_nothing() -> None:
+    picture = noise(50, 50)
+    assert np.array_equal(paste(picture, FaceCrop(-200, -200, 60), noise(32, 32)), picture)
+
+
+# ---- real pictures
+
+
+def test_real_portraits(media_folder: Path) -> None:
+    for path in sorted((media_folder / "portraits").iterdir()):
+        picture = read_image(path)
+        start = time.process_time()
+        faces = find_faces(picture)
+        assert len(faces) == 1 and faces[0].score > 0.7, path.name
+        assert time.process_time() - start < 3.0
+        geometry = locate(picture)
+        assert abs(geometry.angle) < 0.25
+        pasted = paste(picture, geometry, crop(picture, geometry, 128))
+        x, y = frame_positions(geometry, picture.shape[:2])
+        outside = (np.abs(x - 0.5) >= 0.5) | (np.abs(y - 0.5) >= 0.5)
+        assert np.array_equal(pasted[outside], picture[outside])
