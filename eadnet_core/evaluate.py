@@ -25,6 +25,7 @@ from .checkpoints import ASSETS, Experts, Model, load_experts, load_model
 from .config import FPS
 from .emotion.code import Emotion
 from .emotion.taxonomy import EMOTIONS, LEVELS
+from .emotion.track import EmotionTrack, Keyframe
 from .errors import BadInput
 from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
 from .media.audio import speech_gate
@@ -127,7 +128,8 @@ class Bench:
         """The clip as the model makes it, uint8 [T, H, W, 3], each with noise of its own."""
         n_frames = len(clip.truth.frames)
         voice = speech_gate(clip.truth.samples, n_frames) if options.has_speech_gate else np.ones(n_frames, np.float32)
-        code = emotion_codes([0.0], [reading], n_frames, options.emotion_scale)
+        track = EmotionTrack((Keyframe(0.0, reading.text, code=tuple(reading.code)),))
+        code = emotion_codes(track, n_frames, options.emotion_scale)
         performance = Performance(clip.truth.samples, voice, code, clip.motion)
         own = replace(options, seed=(options.seed + clip.case.seed) % 2**63)
         segments = animate(self.model, clip.truth.reference, performance, own)

@@ -20,8 +20,9 @@ import torch
 from .animate import Performance, animate
 from .checkpoints import Experts, Model, load_experts, load_model, load_reader
 from .config import FPS
-from .emotion.code import Emotion, blend, emotion_code
+from .emotion.code import Emotion, describe, emotion_code
 from .emotion.motion import generate_motion
+from .emotion.track import EmotionTrack
 from .errors import BadInput
 from .forecast import OUTPUT_BYTES, Forecast, forecast
 from .media.audio import Audio, frame_energy, read_audio, speech_gate
@@ -40,8 +41,8 @@ log = logging.getLogger(__name__)
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
-Words = str | Sequence[tuple[float, str]]
-"""One prompt for the whole clip, or keyframes (time in seconds, prompt), cross-faded in between."""
+Words = str | EmotionTrack | Sequence[Any]
+"""One prompt for the whole clip, or what `EmotionTrack.parse` takes: keyframes (time_s, prompt[, intensity])."""
 LEAST_SCORED_FRAMES = 5
 
 
@@ -81,7 +82,7 @@ def prepare(
     clock = _Clock()
     if output is not None:
         check_writable(output, overwrite)
-    prompts = check_words(emotion)
+    track = emotion if isinstance(emotion, EmotionTrack) else EmotionTrack.parse(emotion)
     picture = np.array(read_image(portrait))  # a copy: Pillow's and callers' pixels may be read-only
     sound = audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
     clock.stop("read")
@@ -90,7 +91,7 @@ def prepare(
     if not isinstance(model, Model):
         model = load_model(model, device)
     clock.stop("load")
-    readings = model.reader.read([text for _, text in prompts])
+    track = track.read(model.reader.codes)
     clock.stop("emotion")
     report = GenerationReport(
         model=model.name,
@@ -101,11 +102,11 @@ def prepare(
         height_px=picture.shape[0],
         face_crop=asdict(geometry),
         options=options,
-        emotions=[{"start_s": at, **reading_values(r)} for (at, _), r in zip(prompts, readings, strict=True)],
+        emotions=_readings(track),
         notes=_notes(model, options),
         seconds=clock.seconds,
     )
-    code = emotion_codes([at for at, _ in prompts], readings, report.n_frames, options.emotion_scale)
+    code = emotion_codes(track, report.n_frames, options.emotion_scale)
     performance = _perform(sound, code, options, report)
     clock.stop("plan")
     return Generation(model, picture, geometry, sound, performance, options, report)
@@ -232,30 +233,19 @@ class _Scoring:
         return scores
 
 
-def check_words(emotion: Words) -> list[tuple[float, str]]:
-    """Prompts as keyframes in order of time. Raises BadInput for times that are negative, missing or double.
-
-    >>> check_words("sad"), check_words([(2.0, "glad"), (0, "sad")])
-    ([(0.0, 'sad')], [(0.0, 'sad'), (2.0, 'glad')])
-    """
-    if isinstance(emotion, str):
-        return [(0.0, emotion)]
-    frames = sorted((float(at), str(text)) for at, text in emotion)
-    times = [at for at, _ in frames]
-    if not frames or not all(np.isfinite(times)) or times[0] < 0 or len(set(times)) < len(times):
-        raise BadInput("emotion keyframes are (seconds, words) with different times from 0 on; give one or more.")
-    return frames
-
-
-def emotion_codes(times: Sequence[float], readings: Sequence[Emotion], n_frames: int, scale: float = 1.0) -> np.ndarray:
-    """Emotion code [T, 27] of every frame: keyframes at `times` (seconds), linear in between, held at the ends.
-
-    scale  0 neutral .. 1 as read
-    """
+def emotion_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.ndarray:
+    """Emotion code [T, 27] in the middle of every frame of a track that has been read; scale 0 neutral .. 1 as read."""
     neutral = emotion_code("neutral", 0.0)
-    codes = np.stack([blend([neutral, r.code], [1 - scale, scale]) for r in readings])
-    at = (np.arange(n_frames) + 0.5) / FPS
-    return np.stack([np.interp(at, times, column) for column in codes.T], axis=1).astype(np.float32)
+    return neutral + np.float32(scale) * (track.at((np.arange(n_frames) + 0.5) / FPS) - neutral)
+
+
+def _readings(track: EmotionTrack) -> list[dict[str, Any]]:
+    """How every keyframe was read."""
+    codes = track.at([k.time_s for k in track.keyframes])
+    return [
+        {"start_s": k.time_s, **reading_values(describe(code, k.text))}
+        for k, code in zip(track.keyframes, codes, strict=True)
+    ]
 
 
 def reading_values(reading: Emotion) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from PIL import Image
 import eadnet_core
 from eadnet_core.checkpoints import Model
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
+from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound, MediaError
 from eadnet_core.media.audio import n_frames_of
 from eadnet_core.media.video import VideoWriter, read_metadata, read_video
-from eadnet_core.pipeline import check_words, emotion_codes, generate, prepare, write_video
+from eadnet_core.pipeline import emotion_codes, generate, prepare, write_video
 from eadnet_core.request import GenerateOptions, Progress
 
 BOX = (60.0, 40.0, 140.0, 120.0)
@@ -80,9 +81,14 @@ def test_pixels_outside_the_face_stay_identical(
         assert np.array_equal(segment.frames[:, outside], np.repeat(picture[outside][None], len(segment.frames), 0))
 
 
+def track_of(*keyframes: tuple[float, str, float]) -> EmotionTrack:
+    """A track of labels at intensities, already read."""
+    frames = [{"time_s": at, "text": name, "code": emotion_code(name, level)} for at, name, level in keyframes]
+    return EmotionTrack.parse(frames)
+
+
 def test_keyframes_cross_fade_and_hold_at_the_ends() -> None:
-    readings = [describe(emotion_code("sad", 1.0)), describe(emotion_code("happy", 0.5))]
-    code = emotion_codes([1.0, 3.0], readings, 100)
+    code = emotion_codes(track_of((1.0, "sad", 1.0), (3.0, "happy", 0.5)), 100)
     assert code.shape == (100, 27)
     assert describe(code[0]).label == "sad"
     assert np.array_equal(code[0], code[24])
@@ -91,7 +97,7 @@ def test_keyframes_cross_fade_and_hold_at_the_ends() -> None:
 
 
 def test_emotion_scale_zero_is_neutral() -> None:
-    code = emotion_codes([0.0], [describe(emotion_code("angry", 1.0))], 3, scale=0.0)
+    code = emotion_codes(track_of((0.0, "angry", 1.0)), 3, scale=0.0)
     assert np.allclose(code, emotion_code("neutral", 0.0))
 
 
@@ -101,12 +107,6 @@ def test_words_are_read_into_the_report(tiny_model: Model, picture: np.ndarray, 
     assert [(e["start_s"], e["label"]) for e in report.emotions] == [(0.0, "neutral"), (0.6, "happy")]
     long = prepare(picture, voice_samples, "so happy " * 1200, QUICK, model=tiny_model, sample_rate=16_000).report
     assert long.emotions[0]["label"] == "happy"
-
-
-@pytest.mark.parametrize("words", [[], [(-1.0, "sad")], [(1.0, "sad"), (1.0, "glad")], [(float("nan"), "sad")]])
-def test_bad_keyframes_are_refused(words: Any) -> None:
-    with pytest.raises(BadInput, match="keyframes"):
-        check_words(words)
 
 
 def test_what_cannot_have_an_effect_is_noted(tiny_model: Model, picture: np.ndarray) -> None:
