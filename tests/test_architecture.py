@@ -303,7 +303,8 @@ def probe(tmp_path: Path, more: str = "") -> dict:
     done = subprocess.run(
         [sys.executable, "-c", PROBE + more + REPORT],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        # torch makes a cache folder of its own when it is first imported; here it finds one
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

@@ -109,10 +109,6 @@ def write_script(
         identity_rng if reference_emotion or identity_seed is not None else rng, reference_emotion
     )
     states = _states(visemes, action_units, motion, reference, voice_rng)
-    relative = motion.copy()
-    relative[:, :5] = states[:, _POSE] - reference[_POSE]
-    relative[:, 6:] = states[:, _GAZE] - reference[_GAZE]
-    relative[:, 5] = states[:, rig.STATE_INDEX["blink"]]
     opening, width = _mouth(identity, states)
     return ClipScript(
         identity=identity,
@@ -120,7 +116,7 @@ def write_script(
         reference_state=reference,
         visemes=visemes,
         action_units=action_units,
-        motion=relative,
+        motion=_relative_motion(states, reference),
         mouth_opening=opening,
         mouth_width=width,
         codes=codes,
@@ -209,6 +205,12 @@ def _states(
     states[:, rig.STATE_INDEX["blink"]] = motion[:, 5]
     states[:, _GAZE] = reference[_GAZE] + motion[:, 6:]
     return states
+
+
+def _relative_motion(states: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The motion track [T, 8] that leads from the reference picture to the frames."""
+    pose, gaze = states[:, _POSE] - reference[_POSE], states[:, _GAZE] - reference[_GAZE]
+    return np.concatenate([pose, states[:, [rig.STATE_INDEX["blink"]]], gaze], axis=1)
 
 
 def _mouth(identity: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

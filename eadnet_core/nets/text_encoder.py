@@ -38,6 +38,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", torch.zeros(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[.., n_in] -> [.., n_out]"""
         return F.linear(x, self.weight.to(x.dtype) * self.scale.to(x.dtype), self.bias.to(x.dtype))
 
 
@@ -53,6 +54,7 @@ class Int8Embedding(nn.Module):
         self.register_buffer("scale", torch.zeros(n_rows, 1))
 
     def forward(self, index: Tensor) -> Tensor:
+        """[..] row numbers -> [.., width]"""
         return self.weight[index].to(self.scale.dtype) * self.scale[index]
 
 

@@ -38,6 +38,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]"""
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
@@ -57,6 +58,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(coarse, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """See `VAE.encode`."""
         x = self.conv_in(self.unshuffle(images))
         x = x + self.fine(F.silu(x))
         x = self.middle(self.down1(F.silu(x)))
@@ -109,6 +111,7 @@ class Decoder(nn.Module):
         return Reference(image, latents, half, self.reference_quarter(F.silu(half)))
 
     def forward(self, latents: Tensor, reference: Reference) -> Tensor:
+        """latents [B, C, h, w], one reference for each -> [B, 3, H, W]"""
         x = self.conv_in(torch.cat([latents, reference.latents], 1))
         x = self.middle1(self.up1(F.silu(self.coarse(x))))
         flow = MAX_FLOW * torch.tanh(FLOW_GAIN * self.flow(F.silu(x)))

@@ -26,7 +26,8 @@ from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..sampling.schedule import add_noise, draw_times, to_x0
 from . import losses as L
-from .data import MASKED_BOXES, MASKED_EVERY, MEL_STEPS, Cache, box_mask, masked_box_of
+from .data import MEL_STEPS, Cache
+from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights
 from .syncnet import SILENCE, window_starts

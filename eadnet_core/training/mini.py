@@ -11,8 +11,9 @@ from ..checkpoints import load_part, load_reader, read_metadata
 from ..config import PRESETS, ModelConfig
 from ..errors import BadInput
 from .classifier import train_emotion_expert, train_face_expert, train_latent_classifier
-from .data import Cache, build_cache, encode_latents, read_texts
+from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
+from .latents import encode_latents
 from .loop import TrainOptions
 from .syncnet import train_sync_expert, train_syncnet
 from .text_reader import train_text_reader
