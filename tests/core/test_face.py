@@ -89,7 +89,7 @@ def test_size_does_not_matter(astronaut: np.ndarray) -> None:
 
 def test_procedural_heads() -> None:
     found = 0
-    for seed in range(10):
+    for seed in range(6):
         picture, true = head(seed)
         faces = find_faces(picture)
         if not faces:
@@ -98,7 +98,7 @@ def test_procedural_heads() -> None:
         geometry = crop_geometry(faces[0].box, (256, 256), faces[0].angle)
         error = np.linalg.norm(landmarks(geometry) - true, axis=1) / np.linalg.norm(true[1] - true[0])
         assert error.mean() < 0.35, f"head {seed}"
-    assert found >= 8
+    assert found >= 5
 
 
 def test_no_face_names_the_remedies() -> None:
