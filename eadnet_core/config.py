@@ -64,7 +64,7 @@ class DenoiserConfig:
     """Layers of each level on the way up, each with one skip: at most one more than on the way down."""
     norm_groups: int = 8
     norm_over_frames: bool = False
-    """Whether the residual blocks' group norms pool over the clip's frames (as LatentSync's) or see each frame alone."""
+    """Whether the residual blocks' group norms pool over the clip's frames (as LatentSync's) or see frames alone."""
     feed_forward_multiplier: int = 1
     self_attention: tuple[bool, ...] = (False, False, False)
     """Spatial self-attention of each level; the middle always has it."""
