@@ -27,7 +27,7 @@ from .sampling.sampler import ConditionSource, SamplerOptions, draw_noise, sampl
 
 MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
 """x0, y0, x1, y1 in frame widths of what SyncNet guidance may move: inner mouth and jaw, not the lip corners."""
-DECODE_FRAMES = 32
+DECODE_FRAMES = 8
 LOWPASS_SIGMA = 1 / 32
 """Of the colour correction, in frame widths: finer detail would ghost where the head moves."""
 
@@ -124,7 +124,8 @@ class Head:
         self.latents = model.vae.encode(self.image)[0]
         self.scale = model.denoiser.residual_scale.float()[:, None, None]
         again = model.vae.decode(self.latents, self.image, self.latents)
-        self.correction = low_pass((self.image - again).float(), LOWPASS_SIGMA * reference.shape[1])
+        correction = low_pass((self.image - again).float(), LOWPASS_SIGMA * reference.shape[1])
+        self.image_and_correction = torch.cat([self.image, correction.to(model.dtype)], dim=1)
 
     def turn(self, motion: Tensor) -> Tensor:
         """Latents [T, C, h, w] of the reference with its head turned by motion [T, 8]."""
@@ -143,8 +144,10 @@ class Head:
         pieces = []
         for part, moved, reference in zip(*(x.split(DECODE_FRAMES) for x in (latents, motion, turned)), strict=True):
             part = part.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
-            images = self.model.vae.decode(part, self._turned(self.image, moved), reference.to(self.model.dtype))
-            pieces.append(to_pixels(images.float() + self._turned(self.correction, moved)))
+            image, correction = self._turned(self.image_and_correction, moved).chunk(2, dim=1)
+            image = image.contiguous(memory_format=torch.channels_last)
+            images = self.model.vae.decode(part, image, reference.to(self.model.dtype))
+            pieces.append(to_pixels(images.float() + correction.float()))
         return np.concatenate(pieces)
 
     @staticmethod
