@@ -33,6 +33,22 @@ PHRASES = Path(__file__).parent.parent / "corpus" / "phrases.tsv"
 LICENCE = "Apache-2.0; derived from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)"
 
 
+MOOD_CARRIERS = (
+    "she looks {}", "he seems {}", "they are {}", "a woman who is {}", "an old man, {}", "close-up, {}", "acting {}",
+    "a person feeling {}", "make the face {}", "have him look {}", "please render her {}", "emotion: {}", "tone: {}",
+    "expression: {}", "an expression that is {}", "the character is {} in this shot", "photo of a girl, {}", "{} look",
+    "picture of someone {}", "a face that looks {}", "speaking in a {} way", "i want him {}", "she should be {} here",
+    "one could say he is {}", "anyone can see that she feels {}", "he comes over as {}", "clearly {}", "{}, talking",
+    "{}, portrait, studio light", "video of a young man, {}, 4k", "as {} as can be", "everything about him is {}",
+)  # fmt: skip
+"""What an artist may write around a mood; the emotion is not in it, and training says so."""
+SCENE_CARRIERS = (
+    "{}, close-up of the face", "reaction shot: {}", "imagine that {}", "as if: {}", "scene: {}", "her face when {}",
+    "the look on his face: {}", "talking about this: {}", "think of this: {}", "it is like this: {}", "portrait, {}",
+    "the story so far: {}", "he reacts to the following: {}", "in this shot, {}", "a video where {}", "context: {}",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TextTraining:
     """Settings of the training; chosen by `cross_validate` on the training phrases alone."""
@@ -40,14 +56,16 @@ class TextTraining:
     frozen_layers: int = 2
     epochs: int = 4
     batch: int = 32
-    rate: float = 1e-4
+    rate: float = 2e-4
     """Learning rate of the last layer; each layer below has `layer_decay` of the one above."""
     layer_decay: float = 0.9
     head_rate: float = 5e-4
     dropout: float = 0.1
     label_smoothing: float = 0.1
-    n_captions: int = 600
-    n_prompts: int = 900
+    n_captions: int = 500
+    n_prompts: int = 800
+    n_carried: int = 2000
+    """Phrases that are seen a second time inside a carrier."""
     units_weight: float = 2.0
     intensity_weight: float = 2.0
     face_weight: float = 0.3
@@ -89,6 +107,16 @@ def write_examples(rng: np.random.Generator, n_captions: int, n_prompts: int, sp
         text = write_caption(rng, emotion, level, units, split)
         examples.append(Example(normalise(text), code, is_face=True))
     return examples
+
+
+def carry(rng: np.random.Generator, phrases: Sequence[Example], n: int) -> list[Example]:
+    """Phrases drawn at random, each within words that say nothing of the emotion."""
+    carried = []
+    for i in rng.permutation(len(phrases))[:n]:
+        carriers = MOOD_CARRIERS if len(phrases[i].text.split()) <= 2 else SCENE_CARRIERS
+        carrier = carriers[int(rng.integers(len(carriers)))]
+        carried.append(replace(phrases[i], text=carrier.format(phrases[i].text)))
+    return carried
 
 
 def load_teacher(config: TextReaderConfig, keep: Sequence[str]) -> tuple[TextEncoder, TextReaderConfig]:
@@ -162,6 +190,7 @@ def train_encoder(encoder: TextEncoder, examples: Sequence[Example], settings: T
     mean, std = _feature_scale(encoder, [lower[i] for i in rng.permutation(len(lower))[:512]], settings)
     codes = torch.from_numpy(np.stack([example.code for example in examples]))
     is_face = torch.tensor([float(example.is_face) for example in examples])
+    class_weight = 1 / (len(EMOTIONS) * codes[:, : len(EMOTIONS)].mean(0))
     upper = encoder.layers[settings.frozen_layers :]
     groups = [
         {"params": layer.parameters(), "lr": settings.rate * settings.layer_decay ** (len(upper) - 1 - i)}
@@ -178,7 +207,9 @@ def train_encoder(encoder: TextEncoder, examples: Sequence[Example], settings: T
         total = 0.0
         for rows in _batches(rng, [len(row.state) for row in lower], settings.batch):
             features = (_run_upper(encoder, [lower[i] for i in rows], settings) - mean) / std
-            loss = _loss(encoder.head(F.dropout(features, settings.dropout)), codes[rows], is_face[rows], settings)
+            loss = _loss(
+                encoder.head(F.dropout(features, settings.dropout)), codes[rows], is_face[rows], class_weight, settings
+            )
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
@@ -187,8 +218,8 @@ def train_encoder(encoder: TextEncoder, examples: Sequence[Example], settings: T
             total += loss.item() * len(rows)
         log.info("text reader: epoch %d of %d, loss %.3f", epoch + 1, settings.epochs, total / len(examples))
     with torch.no_grad():  # the standardisation moves into the head
-        encoder.head.weight /= std
-        encoder.head.bias -= encoder.head.weight @ mean
+        encoder.head.weight.div_(std)
+        encoder.head.bias.sub_(encoder.head.weight @ mean)
 
 
 def _feature_scale(encoder: TextEncoder, lower: Sequence[Lower], settings: TextTraining) -> tuple[Tensor, Tensor]:
@@ -241,9 +272,10 @@ def _run_upper(encoder: TextEncoder, lower: Sequence[Lower], settings: TextTrain
     return torch.cat(means, dim=-1)
 
 
-def _loss(raw: Tensor, codes: Tensor, is_face: Tensor, settings: TextTraining) -> Tensor:
+def _loss(raw: Tensor, codes: Tensor, is_face: Tensor, class_weight: Tensor, settings: TextTraining) -> Tensor:
     n = len(EMOTIONS)
-    labels = F.cross_entropy(raw[:, :n], codes[:, :n], label_smoothing=settings.label_smoothing)
+    target = (1 - settings.label_smoothing) * codes[:, :n] + settings.label_smoothing / n
+    labels = -(target * class_weight * F.log_softmax(raw[:, :n], dim=1)).sum(1).mean()
     felt = 1 - codes[:, 0]
     intensity = (felt * (raw[:, n] - codes[:, INTENSITY] / felt.clamp(min=0.1)) ** 2).sum() / felt.sum().clamp(min=1)
     face = F.binary_cross_entropy_with_logits(raw[:, n + 1], is_face)
@@ -280,8 +312,9 @@ def train_text_reader(output_path: str | Path, seed: int = 0, settings: TextTrai
     rng = np.random.default_rng(seed)
     phrases = load_phrases()
     grammar = write_examples(rng, settings.n_captions, settings.n_prompts, "train")
-    encoder, config = load_teacher(TextReaderConfig(), [example.text for example in (*phrases, *grammar)])
-    train_encoder(encoder, [*phrases, *grammar], settings, seed)
+    carried = carry(rng, phrases, settings.n_carried)
+    encoder, config = load_teacher(TextReaderConfig(), [example.text for example in (*phrases, *grammar, *carried)])
+    train_encoder(encoder, [*phrases, *grammar, *carried], settings, seed)
     packed = compress(encoder)
     heldout = write_examples(np.random.default_rng(seed + 1), 240, 240, "heldout")
     scores = {
