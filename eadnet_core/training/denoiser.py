@@ -49,6 +49,8 @@ class Mix:
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
     """Share of clips given the corpus's own emotion code; the others get what the text reader made of their words."""
+    short: float = 0.5
+    """Share of steps on twice as many clips of half the length: the emotion of a clip is one draw, however long it is."""
     shared_noise: float = 0.5
     """Share of the noise's variance that all frames have in common."""
     supervise_every: int = 2
@@ -237,7 +239,9 @@ def predict(
 
 
 def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Generator, n: int) -> Batch:
-    """One batch of random clips, with the choices of `mix` made."""
+    """One batch of `n` random clips, or of 2 n clips of half the length, with the choices of `mix` made."""
+    if rng.random() < mix.short:
+        n, config = 2 * n, replace(config, window_frames=config.window_frames // 2)
     clips = cache.draw_clips(rng, n, encoded=True)
     is_masked = rng.random(n) < mix.masked
     clips[is_masked] -= clips[is_masked] % MASKED_EVERY
