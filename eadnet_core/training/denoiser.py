@@ -49,7 +49,7 @@ class Mix:
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
     """Share of clips given the corpus's own emotion code; the others get what the text reader made of their words."""
-    short: float = 0.5
+    short: float = 0.75
     """Share of steps on twice as many clips of half the length: the emotion of a clip is one draw, however long it is."""
     shared_noise: float = 0.5
     """Share of the noise's variance that all frames have in common."""
