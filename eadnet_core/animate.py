@@ -23,7 +23,7 @@ from .media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log
 from .media.pose import turn_head
 from .request import Cancel, GenerateOptions, OnProgress, Progress
 from .sampling.guidance import Conditions, SyncGuide
-from .sampling.sampler import ConditionSource, SamplerOptions, draw_noise, sample_segments
+from .sampling.sampler import ConditionSource, OnStep, SamplerOptions, draw_noise, sample_segments
 
 MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
 """x0, y0, x1, y1 in frame widths of what SyncNet guidance may move: inner mouth and jaw, not the lip corners."""
@@ -63,7 +63,7 @@ def animate(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (start, frames uint8 [T, size, size, 3]) for one segment after the other.
 
-    reference  uint8 [size, size, 3], in the training frame
+    reference  uint8 [size, size, 3], in the training frame; or [T, size, size, 3], one for every frame
     seconds    wall time by stage is added to it
     """
     seconds = {} if seconds is None else seconds
@@ -71,17 +71,8 @@ def animate(
     with torch.inference_mode():
         head = Head(model, reference)
         stage = _Stage(head, performance, options)
-        counter = _Counter(head, performance.n_frames, options.steps, on_progress)
-        segments = sample_segments(
-            stage.net,
-            model.config.denoiser,
-            ConditionSource(performance.n_frames, stage.conditions),
-            draw_noise(model.config.denoiser, options.seed).to(model.device),
-            sampler_options(model, options),
-            stage.sync_guide() if options.sync_guidance > 0 else None,
-            counter.sampled,
-            cancel,
-        )
+        counter = _Counter(head, performance.n_frames * (options.steps + 1), on_progress)
+        segments = stage.segments(counter.sampled, cancel)
     _add(seconds, "encode", began)
     while True:
         began = time.perf_counter()
@@ -92,9 +83,39 @@ def animate(
                 return
             began = time.perf_counter()
             start, x0 = found
-            frames = head.decode(x0, *stage.turned(start, start + x0.shape[1]))
+            frames = head.decode(x0, *stage.turned(start, start + x0.shape[1]), start)
         _add(seconds, "decode", began)
         counter.decoded(len(frames))
+        yield start, frames
+
+
+def sample_latents(
+    model: Model,
+    reference: np.ndarray,
+    performance: Performance,
+    options: GenerateOptions,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> Tensor:
+    """The first half of `animate`: x0 [C, T, h, w] of the whole clip, on the CPU, for `decode_latents`."""
+    with torch.inference_mode():
+        head = Head(model, reference)
+        counter = _Counter(head, performance.n_frames * options.steps, on_progress)
+        segments = _Stage(head, performance, options).segments(counter.sampled, cancel)
+        return torch.cat([x0.cpu() for _, x0 in segments], dim=1)
+
+
+def decode_latents(
+    model: Model, reference: np.ndarray, x0: Tensor, motion: np.ndarray, segment_frames: int = 50
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The second half of `animate`: (start, frames uint8 [T, size, size, 3]) of latents and their motion [T, 8]."""
+    with torch.inference_mode():
+        head = Head(model, reference)
+    for start in range(0, x0.shape[1], segment_frames):
+        part = slice(start, start + segment_frames)
+        with torch.inference_mode():
+            moved = torch.from_numpy(motion[part]).to(model.device)
+            frames = head.decode(x0[:, part].to(model.device), moved, head.turn(moved, start), start)
         yield start, frames
 
 
@@ -105,9 +126,10 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
         shift=options.shift,
         guidance_audio=options.guidance_audio + max(0.0, options.lips - 1.0),
         guidance_emotion=options.guidance_emotion,
-        window_frames=model.config.denoiser.window_frames,
+        window_frames=options.window_frames or model.config.denoiser.window_frames,
         batch_windows=options.batch_windows,
         segment_frames=options.segment_frames,
+        sync_range=(options.sync_low, options.sync_high),
     )
 
 
@@ -116,24 +138,40 @@ def _add(seconds: dict[str, float], stage: str, began: float) -> None:
 
 
 class Head:
-    """A reference picture, encoded once: from x0 (the residual to it) to finished frames."""
+    """A reference picture, encoded once, or one for every frame: from x0 (the residual to it) to finished frames."""
 
     def __init__(self, model: Model, reference: np.ndarray) -> None:
         self.model = model
-        self.image = to_unit(reference[None], model.device).to(model.dtype)
-        self.latents = model.vae.encode(self.image)[0]
+        self.pictures = reference if reference.ndim == 4 else reference[None]
+        self.latents, self.image_and_correction = self._read(self.pictures[:1])
         self.scale = model.denoiser.residual_scale.float()[:, None, None]
-        again = model.vae.decode(self.latents, self.image, self.latents)
-        correction = low_pass((self.image - again).float(), LOWPASS_SIGMA * reference.shape[1])
-        self.image_and_correction = torch.cat([self.image, correction.to(model.dtype)], dim=1)
 
-    def turn(self, motion: Tensor) -> Tensor:
-        """Latents [T, C, h, w] of the reference with its head turned by motion [T, 8]."""
-        pieces = [self.model.vae.encode(self._turned(self.image, part))[0] for part in motion.split(DECODE_FRAMES)]
+    def _read(self, pictures: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Latents [B, C, h, w] of uint8 pictures, and each in -1 .. 1 with its colour correction, [B, 6, H, W]."""
+        image = to_unit(pictures, self.model.device).to(self.model.dtype)
+        latents = self.model.vae.encode(image)[0]
+        again = self.model.vae.decode(latents, image, latents)
+        correction = low_pass((image - again).float(), LOWPASS_SIGMA * image.shape[-1])
+        return latents, torch.cat([image, correction.to(self.model.dtype)], dim=1)
+
+    def _of_frames(self, start: int, n_frames: int) -> Tensor:
+        """Pictures and corrections that the frames from `start` on refer to, [1 or n_frames, 6, H, W]."""
+        if len(self.pictures) == 1:
+            return self.image_and_correction
+        return self._read(self.pictures[start : start + n_frames])[1]
+
+    def turn(self, motion: Tensor, start: int = 0) -> Tensor:
+        """Latents [T, C, h, w] of the reference with its head turned by motion [T, 8], from frame `start` on."""
+        pieces = []
+        for part in motion.split(DECODE_FRAMES):
+            pictures = self.pictures[start : start + len(part)] if len(self.pictures) > 1 else self.pictures
+            image = to_unit(pictures, self.model.device).to(self.model.dtype)
+            pieces.append(self.model.vae.encode(self._turned(image, part))[0])
+            start += len(part)
         return torch.cat(pieces).float()
 
-    def decode(self, x0: Tensor, motion: Tensor, turned: Tensor) -> np.ndarray:
-        """Finished frames; a low-pass correction brings the reference's colours back.
+    def decode(self, x0: Tensor, motion: Tensor, turned: Tensor, start: int = 0) -> np.ndarray:
+        """Finished frames from `start` on; a low-pass correction brings the reference's colours back.
 
         x0       [C, T, h, w]  residual to the turned reference
         motion   [T, 8]
@@ -144,10 +182,11 @@ class Head:
         pieces = []
         for part, moved, reference in zip(*(x.split(DECODE_FRAMES) for x in (latents, motion, turned)), strict=True):
             part = part.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
-            image, correction = self._turned(self.image_and_correction, moved).chunk(2, dim=1)
+            image, correction = self._turned(self._of_frames(start, len(part)), moved).chunk(2, dim=1)
             image = image.contiguous(memory_format=torch.channels_last)
             images = self.model.vae.decode(part, image, reference.to(self.model.dtype))
             pieces.append(to_pixels(images.float() + correction.float()))
+            start += len(part)
         return np.concatenate(pieces)
 
     @staticmethod
@@ -198,7 +237,22 @@ class _Stage:
 
     def net(self, *inputs: Tensor) -> Tensor:
         """The denoiser, at its own precision inside and float32 outside."""
-        return self.model.denoiser(*(x.to(self.model.dtype) for x in inputs)).float()
+        strengths = self.options.stda_strength, self.options.tfrm_strength
+        return self.model.denoiser(*(x.to(self.model.dtype) for x in inputs), strengths=strengths).float()
+
+    def segments(self, on_step: OnStep, cancel: Cancel | None) -> Iterator[tuple[int, Tensor]]:
+        """Sample: (start, x0 [C, T, h, w]) for one segment after the other."""
+        config = self.model.config.denoiser
+        return sample_segments(
+            self.net,
+            config,
+            ConditionSource(self.performance.n_frames, self.conditions),
+            draw_noise(config, self.options.seed).to(self.model.device),
+            sampler_options(self.model, self.options),
+            self.sync_guide() if self.options.sync_guidance > 0 else None,
+            on_step,
+            cancel,
+        )
 
     def _encode(self, mel: np.ndarray) -> Tensor:
         """Log-mel [4 T, 80] -> tokens [T, S, D_a]."""
@@ -217,7 +271,7 @@ class _Stage:
         code = torch.from_numpy(np.asarray(self.performance.code[start:stop], np.float32)).to(device)
         motion = torch.from_numpy(np.asarray(self.performance.motion[start:stop], np.float32)).to(device)
         sync_audio = self._sync_audio(mel, start - first, stop - start) if self.options.sync_guidance > 0 else None
-        turned = self.head.turn(motion)
+        turned = self.head.turn(motion, start)
         self.waiting = torch.cat([self.waiting, turned])
         everything = self.everything.expand(-1, stop - start, -1, -1)
         return Conditions(
@@ -277,9 +331,8 @@ def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
 class _Counter:
     """Turns the sampler's ticks and the decoded frames into Progress."""
 
-    def __init__(self, head: Head, n_frames: int, steps: int, on_progress: OnProgress | None) -> None:
-        self.head, self.on_progress = head, on_progress
-        self.total = n_frames * (steps + 1)
+    def __init__(self, head: Head, total: int, on_progress: OnProgress | None) -> None:
+        self.head, self.on_progress, self.total = head, on_progress, total
         self.n_sampled = self.n_decoded = 0
         self.latest: Any = None
 

@@ -288,8 +288,16 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load_model(name: str = "mini", device: str | torch.device = "auto", dtype: torch.dtype = torch.float32) -> Model:
-    """A shipped model by name, or your own by the path of its folder."""
+def load_model(
+    name: str = "mini",
+    device: str | torch.device = "auto",
+    dtype: torch.dtype = torch.float32,
+    attention_backend: str | None = None,
+) -> Model:
+    """A shipped model by name, or your own by the path of its folder.
+
+    attention_backend  one of nets.layers.ATTENTION_BACKENDS instead of the one in the model's config
+    """
     folder, place = find_model(name), find_device(device)
     parts = {part: load_part(folder / f"{part}.safetensors", part, place) for part in MODEL_PARTS}
     nets: Any = parts["denoiser"][0]
@@ -302,6 +310,8 @@ def load_model(name: str = "mini", device: str | torch.device = "auto", dtype: t
             f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "
             f"channels, the denoiser {config.denoiser.latent_channels}."
         )
+    if attention_backend is not None:
+        set_attention_backend(nets["denoiser"], attention_backend)
     for net in (vae, nets["denoiser"]):
         net.to(memory_format=torch.channels_last)
     for net in (vae, nets):
@@ -321,6 +331,25 @@ def load_model(name: str = "mini", device: str | torch.device = "auto", dtype: t
         device=place,
         dtype=dtype,
     )
+
+
+def set_attention_backend(net: nn.Module, backend: str) -> None:
+    """Let every attention of a net use another backend. Raises BadInput for an unknown or missing one, at once."""
+    from .nets.layers import attention
+
+    attention(*torch.zeros(3, 1, 1, 1, 8), backend)
+    for module in net.modules():
+        if hasattr(module, "backend"):
+            module.backend = backend  # type: ignore[assignment]
+
+
+def licence(folder: str | Path) -> str:
+    """What the weight files of a model say about their licence; the shipped model's is that of this package."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    said = {str(value) for path in files if (value := read_metadata(path).get("licence"))}
+    if Path(folder).parent == ASSETS:
+        said |= {"Apache-2.0"}
+    return "; ".join(sorted(said)) or f"not stated in the weight files; look beside them in '{folder}'"
 
 
 def load_reader(name: str = "mini") -> TextReader:

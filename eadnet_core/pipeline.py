@@ -120,7 +120,12 @@ def _perform(sound: Audio, code: np.ndarray, options: GenerateOptions, report: G
         report.notes.append(
             "No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it."
         )
-    energy = frame_energy(sound.samples, n_frames) * voice
+    return perform(sound, voice, code, options)
+
+
+def perform(sound: Audio, voice: np.ndarray, code: np.ndarray, options: GenerateOptions) -> Performance:
+    """What a head does to a sound whose speech gate [T] and emotion codes [T, 27] are known."""
+    energy = frame_energy(sound.samples, len(code)) * voice
     motion = generate_motion(energy, code, np.random.default_rng(options.seed), options.head, options.blink)
     return Performance(sound.samples, voice, code, motion)
 
@@ -128,8 +133,8 @@ def _perform(sound: Audio, code: np.ndarray, options: GenerateOptions, report: G
 def _notes(model: Model, options: GenerateOptions) -> list[str]:
     """Settings that cannot have the effect they were given for."""
     steps = time_grid(model.config.denoiser.prediction, options.steps, options.shift).noise_fraction
-    if options.sync_guidance > 0 and not sync_steps(steps):
-        return [f"sync_guidance has no effect with {options.steps} steps: none lies in the middle of the noise range."]
+    if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
+        return [f"sync_guidance has no effect with {options.steps} steps: none lies in its noise range."]
     return []
 
 

@@ -31,6 +31,14 @@ class GenerateOptions:
     """Weight of the emotion, 0 .. 10; costs as guidance_audio."""
     sync_guidance: float = 0.0
     """Pull of the SyncNet on the mouth, 0 .. 1; 0.1 - 0.3 is useful."""
+    sync_low: float = 0.30
+    sync_high: float = 0.75
+    """The noise range in which it pulls, 0 clean .. 1 pure noise."""
+    stda_strength: float = 1.0
+    tfrm_strength: float = 1.0
+    """Scale of what STDA and TFRM add, 0 left out .. 1 as trained .. 2."""
+    window_frames: int = 0
+    """Frames of a window, 0 as trained; other lengths change how far motion is seen together."""
     head: float = 1.0
     """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
     blink: float = 1.0
@@ -58,6 +66,8 @@ class GenerateOptions:
             if not is_number or not low <= value <= high or (is_whole and int(value) != value):
                 kind = "a whole number" if is_whole else "a number"
                 raise BadInput(f"{name} is {value!r}; give {kind} in {low} .. {high}.")
+        if self.sync_low > self.sync_high:
+            raise BadInput(f"sync_low {self.sync_low} lies above sync_high {self.sync_high}; exchange them.")
 
 
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -65,6 +75,11 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "guidance_audio": (0, 10, False),
     "guidance_emotion": (0, 10, False),
     "sync_guidance": (0, 1, False),
+    "sync_low": (0, 1, False),
+    "sync_high": (0, 1, False),
+    "stda_strength": (0, 2, False),
+    "tfrm_strength": (0, 2, False),
+    "window_frames": (0, 128, True),
     "head": (0, 2, False),
     "blink": (0, 3, False),
     "lips": (0, 2, False),

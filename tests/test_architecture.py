@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["animate"] = {*ALLOWED["metrics"], "sampling"}
 ALLOWED["forecast"] = {*ALLOWED["animate"], "animate"}
 ALLOWED["pipeline"] = {*ALLOWED["forecast"], "forecast", "metrics"}
+ALLOWED["stages"] = {*ALLOWED["pipeline"], "pipeline"}
 """A generated video needs this much and no more: neither `training` nor `corpus` is in it."""
 ALLOWED["eadnet_core"] = {*ALLOWED["pipeline"], "pipeline"}
 """The package's own __init__.py: the public names."""

@@ -45,7 +45,7 @@ def emotion_code(label: str, intensity: float) -> np.ndarray:
     return code
 
 
-def blend(codes: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float]) -> np.ndarray:
+def blend(codes: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     """The weighted mean of codes [n, 27]; weights need not sum to one.
 
     >>> float(blend([emotion_code("happy", 1.0), emotion_code("neutral", 0.0)], [1, 3])[INTENSITY])
@@ -53,6 +53,35 @@ def blend(codes: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float]) ->
     """
     share = np.asarray(weights, dtype=np.float64)
     return (np.asarray(codes) * (share / share.sum())[:, None]).sum(0).astype(np.float32)
+
+
+def emotion_at(valence: float, arousal: float) -> np.ndarray:
+    """The code [27] of a point of the circumplex, each -1 .. 1: the eight emotions, the near ones most (our design).
+
+    Weights fall with the fourth power of the distance, so that at an emotion's own point its code comes out alone.
+
+    >>> describe(emotion_at(*VALENCE_AROUSAL["fear"])).label, describe(emotion_at(0.1, 0.0)).label
+    ('fear', 'neutral')
+    """
+    points = np.array([VALENCE_AROUSAL[label] for label in EMOTIONS])
+    distance = np.square(points - (valence, arousal)).sum(1)
+    code = blend([emotion_code(label, float(label != "neutral")) for label in EMOTIONS], 1 / (distance + 1e-4) ** 2)
+    code[VALENCE : AROUSAL + 1] = valence, arousal
+    return code
+
+
+def scaled(code: np.ndarray, amount: float) -> np.ndarray:
+    """The code made `amount` times as strong: 0 neutral, 1 unchanged, above 1 beyond what the words say.
+
+    >>> bool(np.allclose(scaled(emotion_code("sad", 1.0), 0.5), emotion_code("sad", 0.5)))
+    True
+    """
+    if amount <= 0:
+        return emotion_code("neutral", 0.0)
+    result = np.array(code, dtype=np.float32)
+    result[INTENSITY:] *= amount
+    result[VALENCE : AROUSAL + 1] = result[VALENCE : AROUSAL + 1].clip(-1, 1)
+    return result
 
 
 def describe(code: np.ndarray, text: str = "") -> Emotion:

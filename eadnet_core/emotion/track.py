@@ -16,6 +16,8 @@ from ..errors import BadInput
 from .code import INTENSITY
 from .taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 
+LEAST_FADE_S = 0.04
+"""One frame: a fade cannot be shorter."""
 _KEYS = {"time_s", "text", "intensity", "code"}
 
 
@@ -93,6 +95,20 @@ class EmotionTrack:
             k if k.code is not None else replace(k, code=tuple(map(float, known[k.text]))) for k in self.keyframes
         )
         return EmotionTrack(tuple(filled))
+
+    def held(self, cross_fade_s: float) -> EmotionTrack:
+        """The same emotions, each held until `cross_fade_s` before the next, which is then faded to.
+
+        >>> [k.time_s for k in EmotionTrack.parse([(0, "calm"), (3, "angry")]).held(0.5).keyframes]
+        [0.0, 2.5, 3.0]
+        """
+        keyframes = list(self.keyframes[:1])
+        for before, after in pairwise(self.keyframes):
+            begin = after.time_s - max(cross_fade_s, LEAST_FADE_S)
+            if begin > before.time_s:
+                keyframes.append(replace(before, time_s=begin))
+            keyframes.append(after)
+        return EmotionTrack(tuple(keyframes))
 
     def at(self, times_s: ArrayLike) -> np.ndarray:
         """Codes [T, 27] float32 at the given times, cross-faded linearly; the track must have been read."""

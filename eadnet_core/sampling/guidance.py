@@ -164,13 +164,15 @@ class SyncGuide:
     n_frames: int
 
 
-def sync_steps(noise_fraction: tuple[float, ...]) -> frozenset[int]:
-    """The steps at which SyncNet guidance acts: every second one within 30 - 75 % of the noise range.
+def sync_steps(
+    noise_fraction: tuple[float, ...], noise_range: tuple[float, float] = SYNC_NOISE_RANGE
+) -> frozenset[int]:
+    """The steps at which SyncNet guidance acts: every second one within a part of the noise range.
 
     >>> sorted(sync_steps((1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125)))
     [2, 4]
     """
-    low, high = SYNC_NOISE_RANGE
+    low, high = noise_range
     inside = [i for i, fraction in enumerate(noise_fraction) if low <= fraction <= high]
     return frozenset(inside[::SYNC_EVERY])
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ..config import DenoiserConfig
 from ..errors import Cancelled
-from .guidance import Conditions, Net, SyncGuide, branches, guide_sync, predict_x0, sync_steps
+from .guidance import SYNC_NOISE_RANGE, Conditions, Net, SyncGuide, branches, guide_sync, predict_x0, sync_steps
 from .schedule import TimeGrid, time_grid
 from .windows import Window, batches, fuse, plan
 
 OnStep = Callable[[int, int, Tensor], None]
-"""(frame-steps done, frame-steps in all, latest x0 [C, T, h, w]); called after each step of a segment."""
+"""(frame-steps done, frame-steps in all, latest x0 [C, T, h, w]); called after each batch of windows."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class SamplerOptions:
     window_frames: int = 16
     batch_windows: int = 4
     segment_frames: int = 250
+    sync_range: tuple[float, float] = SYNC_NOISE_RANGE
 
 
 def draw_noise(config: DenoiserConfig, seed: int) -> Tensor:
@@ -117,7 +118,7 @@ class _Wavefront:
         self.sync, self.on_step, self.cancel = sync, on_step, cancel
         self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift)
         self.needed = branches(options.guidance_audio, options.guidance_emotion)
-        self.synced = sync_steps(self.grid.noise_fraction) if sync is not None else frozenset()
+        self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
         self.plans = [plan(source.n_frames, options.window_frames, k) for k in range(len(self.grid))]
         self.reached = [0] * len(self.grid)
         self.sync_tails: dict[int, Tensor] = {}
@@ -164,6 +165,7 @@ class _Wavefront:
         pieces: list[Tensor] = []
         corrections: list[Tensor] = []
         order: list[Window] = []
+        n_done = sum(self.reached)
         for group in batches(windows, self.options.batch_windows):
             if self.cancel():
                 raise Cancelled(f"Stopped at frame {self.first} of {self.source.n_frames}; finished frames are kept.")
@@ -180,14 +182,18 @@ class _Wavefront:
             pieces += list(predicted.x0)
             if predicted.correction is not None:
                 corrections += list(predicted.correction)
+            n_done += sum(window.length for window in group)
+            self._tell(n_done, pieces[-1])
         x0 = fuse(pieces, order)
         if k in self.synced and self.sync is not None:
             x0 = self._synced(k, x0, fuse(corrections, order) if corrections else None, start)
         a, b = start - self.first, stop - self.first
         self.x[:, a:b] = self.grid.step(self.x[:, a:b], x0, k)
         self.reached[k] = stop
+
+    def _tell(self, n_done: int, x0: Tensor) -> None:
         if self.on_step is not None:
-            self.on_step(sum(self.reached), self.source.n_frames * len(self.grid), x0)
+            self.on_step(n_done, self.source.n_frames * len(self.grid), x0)
 
     def _synced(self, k: int, x0: Tensor, correction: Tensor | None, start: int) -> Tensor:
         """SyncNet guidance, with the last frames of the run before in view so that no window is lost at a seam."""

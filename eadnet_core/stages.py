@@ -1,0 +1,226 @@
+"""A generation cut into stages that can run on their own: hear, sample, decode, render, score.
+
+`pipeline` runs them in one go for files; a graph of nodes runs them one at a time and keeps what did not change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from .animate import Performance, animate, decode_latents, sample_latents
+from .checkpoints import Experts, Model
+from .config import FPS
+from .emotion.code import blend, emotion_code
+from .emotion.motion import generate_motion
+from .emotion.prosody import arousal
+from .emotion.taxonomy import EMOTIONS
+from .emotion.track import EmotionTrack
+from .errors import BadInput, Cancelled, FaceNotFound
+from .media.audio import SAMPLES_PER_FRAME, Audio, frame_energy, n_frames_of, speech_gate
+from .media.crop import crop
+from .media.face import locate
+from .media.image import read_image
+from .media.subject import Subject
+from .media.video import VideoWriter
+from .pipeline import LEAST_SCORED_FRAMES, emotion_codes, perform
+from .request import Cancel, GenerateOptions, OnProgress
+
+if TYPE_CHECKING:
+    from .metrics.report import Scores
+
+GATE_DB = -26.0
+SCORED_BLOCK = 64
+LOOKED_AT = 32
+"""Pictures of a batch that are looked at to tell what a face shows."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A sound and where somebody speaks in it.
+
+    voice  [T]  0 .. 1
+    """
+
+    sound: Audio
+    voice: np.ndarray
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was sampled: everything about a clip but its pictures.
+
+    x0      [C, T, h, w]  residual to the turned reference, on the CPU
+    motion  [T, 8]        taxonomy.MOTION
+    """
+
+    x0: Tensor
+    motion: np.ndarray
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.motion)
+
+
+def hear(sound: Audio, gate_db: float = GATE_DB, has_speech_gate: bool = True) -> Speech:
+    """Find the speech in a sound; without a gate all of it counts as speech."""
+    n_frames = sound.n_frames()
+    voice = speech_gate(sound.samples, n_frames, gate_db) if has_speech_gate else np.ones(n_frames, np.float32)
+    return Speech(sound, voice)
+
+
+def sample_clip(
+    model: Model,
+    subject: Subject,
+    speech: Speech,
+    track: EmotionTrack,
+    options: GenerateOptions,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> Clip:
+    """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
+    code = emotion_codes(track.read(model.reader.codes), len(speech.voice), options.emotion_scale)
+    performance = perform(speech.sound, speech.voice, code, options)
+    if not subject.is_still:
+        performance = replace(performance, motion=np.zeros_like(performance.motion))
+    reference = subject.references(performance.n_frames, model.config.size_px)
+    x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
+    return Clip(x0, performance.motion)
+
+
+def decode_clip(
+    model: Model, subject: Subject, clip: Clip, pictures: np.ndarray | Tensor | None = None
+) -> Iterator[np.ndarray]:
+    """Yield finished full pictures, uint8 [t, H, W, 3], in order.
+
+    pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
+    """
+    target = subject if pictures is None else subject.on(pictures)
+    paste = target.paster()
+    reference = subject.references(clip.n_frames, model.config.size_px)
+    per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
+    for start, frames in decode_latents(model, reference, clip.x0, clip.motion, per_segment):
+        yield paste(frames, start)
+
+
+def render(
+    path: str | os.PathLike[str],
+    segments: Iterable[np.ndarray],
+    size: tuple[int, int],
+    sound: Audio,
+    fps: float = FPS,
+    settings: dict[str, Any] | None = None,
+) -> int:
+    """Stream pictures at 25 per second into a video file at `fps`, with their sound; returns the number of frames.
+
+    At other rates frames are repeated or left out, so that the picture stays with the sound.
+    """
+    rate = Fraction(fps).limit_denominator(1001)
+    n_frames = n_frames_of(sound.n_original, sound.rate_hz, rate)
+    with VideoWriter(path, size, rate, sound, settings) as writer:
+        for frames in at_rate(segments, n_frames, rate):
+            writer.write(frames)
+    return n_frames
+
+
+def at_rate(segments: Iterable[np.ndarray], n_frames: int, fps: int | Fraction) -> Iterator[np.ndarray]:
+    """Frames at 25 per second brought to `fps`: frame j shows what frame (j + 1/2) 25 / fps shows; the last one stays.
+
+    >>> frames = np.arange(5)[:, None]
+    >>> np.concatenate(list(at_rate([frames[:3], frames[3:]], 10, 50))).ravel().tolist()
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+    done = start = 0
+    last: np.ndarray | None = None
+    for frames in segments:
+        stop, picked = start + len(frames), []
+        while done < n_frames and (2 * done + 1) * FPS // (2 * fps) < stop:
+            picked.append(int((2 * done + 1) * FPS // (2 * fps)) - start)
+            done += 1
+        if picked:
+            yield frames[picked]
+        start, last = stop, frames[-1:]
+    if last is not None and done < n_frames:
+        yield np.repeat(last, n_frames - done, axis=0)
+
+
+def score_pictures(
+    pictures: Iterable[np.ndarray],
+    sound: Audio,
+    experts: Experts,
+    face_box: tuple[float, float, float, float] | None = None,
+    asked_emotion: str | None = None,
+    cancel: Cancel | None = None,
+) -> Scores:
+    """Score pictures, uint8 [H, W, 3] at 25 per second, against a sound; the face stays where the first one has it.
+
+    Raises BadInput for less than 5 pictures, FaceNotFound.
+    """
+    from .metrics.report import SIZE_PX, Scorer
+
+    scorer, where, block = Scorer(experts), None, []
+    for number, picture in enumerate(pictures):
+        where = where or locate(picture, face_box, what=f"frame {number}")
+        block.append(crop(picture, where, SIZE_PX))
+        if cancel is not None and cancel():
+            raise Cancelled(f"Stopped at picture {number}.")
+        if len(block) == SCORED_BLOCK:
+            scorer.add(np.stack(block))
+            block = []
+    if block:
+        scorer.add(np.stack(block))
+    if scorer.n_frames < LEAST_SCORED_FRAMES:
+        raise BadInput(f"{scorer.n_frames} pictures are too few to score; give at least {LEAST_SCORED_FRAMES}.")
+    return scorer.finish(sound.samples, "", asked_emotion)
+
+
+def read_pictures(pictures: np.ndarray | Tensor, experts: Experts) -> np.ndarray:
+    """The emotion code [27] that faces show: the mean of up to 32 pictures, by the emotion expert.
+
+    pictures  [B, H, W, 3]  uint8, or float 0 .. 1
+    Raises FaceNotFound where none of them holds a face.
+    """
+    from .metrics.emotion import read_emotion
+    from .metrics.report import SIZE_PX
+
+    faces, missed = [], None
+    for number in np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).round().astype(int)):
+        picture = read_image(pictures[int(number)])
+        try:
+            faces.append(crop(picture, locate(picture, what=f"picture {number}"), SIZE_PX))
+        except FaceNotFound as error:
+            missed = error
+    if not faces:
+        raise missed or BadInput("There is no picture to look at.")
+    reading = read_emotion(np.stack(faces), experts.emotion)
+    codes = [emotion_code(label, 0.0 if label == "neutral" else reading.intensity) for label in EMOTIONS]
+    return blend(codes, reading.probabilities)
+
+
+def voice_arousal(speech: Speech) -> float | None:
+    """How excited a voice sounds, -1 .. 1, or None where too little is spoken to tell."""
+    return arousal(frame_energy(speech.sound.samples, len(speech.voice)), speech.voice)
+
+
+def preview(
+    model: Model, reference: np.ndarray, code: np.ndarray, n_frames: int = 1, cancel: Cancel | None = None
+) -> np.ndarray:
+    """What a portrait looks like with an emotion, without a voice: uint8 [n_frames, size, size, 3].
+
+    reference  uint8 [size, size, 3], in the training frame
+    code       [27]
+    One frame is seen from the front; more sway and blink as they would in a clip.
+    """
+    codes, quiet = np.repeat(code[None], n_frames, 0), np.zeros(n_frames, np.float32)
+    motion = generate_motion(quiet, codes, np.random.default_rng(0))
+    motion = motion if n_frames > 1 else np.zeros_like(motion)
+    silence = np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)
+    options = GenerateOptions(steps=2)
+    made = animate(model, reference, Performance(silence, quiet, codes, motion), options, cancel=cancel)
+    return np.concatenate([frames for _, frames in made])
