@@ -1,0 +1,30 @@
+"""The browser part's own tests, run by node's test runner, one pytest test per file."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+OLDEST_NODE = 20
+"""Node 20 knows the array methods that the page uses, and has a test runner with timers to turn by hand."""
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("node is not installed: the tests of web/js need Node.js 20 or later")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE:
+        pytest.skip(f"node {version} is too old: the tests of web/js need Node.js 20 or later")
+    return program
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.test.mjs")), ids=lambda p: p.name.removesuffix(".test.mjs"))
+def test_javascript(node: str, path: Path) -> None:
+    done = subprocess.run([node, "--test", "--test-reporter=spec", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,38 @@
+/** What the pack adds to ComfyUI's page: a widget for each node that has one. The graph works without any of them. */
+
+import { addEmotionPad } from "./emotion_pad.js";
+import { addTrackEditor } from "./emotion_track.js";
+import { widgetOf } from "./graph_walk.js";
+import { app, setting } from "./host.js";
+import { SETTING, addPreview } from "./preview.js";
+import { PREVIEWED } from "./preview_request.js";
+import { bringSamples } from "./samples.js";
+import { showTextOutput } from "./text_output.js";
+import { wordsFor } from "./words.js";
+
+const has = (node, ...names) => names.every((name) => widgetOf(node, name));
+
+app.registerExtension({
+  name: "EADNet",
+  settings: [
+    {
+      id: SETTING,
+      name: "Instant preview in the Emotion Prompt and Speak nodes",
+      tooltip: "Shows the face while you type, computed on the server without queueing the graph.",
+      category: ["EAD-Net", "Preview", "Instant preview"],
+      type: "boolean",
+      defaultValue: true,
+    },
+  ],
+  afterConfigureGraph: () => bringSamples(app.rootGraph ?? app.graph),
+  nodeCreated(node) {
+    const id = node.comfyClass ?? "";
+    if (!id.startsWith("EADNet_")) return;
+    const words = wordsFor(setting("Comfy.Locale"));
+    if (id === "EADNet_EmotionTrack" && has(node, "keyframes", "cross_fade")) addTrackEditor(node, words);
+    const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");
+    const pad = hasPad ? addEmotionPad(node, words) : null;
+    if (PREVIEWED.includes(id)) addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
+    showTextOutput(node, words);
+  },
+});

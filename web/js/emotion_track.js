@@ -1,0 +1,309 @@
+/** The emotion track editor of the node EADNet_EmotionTrack: the voice's waveform, and on it the emotions over time. */
+
+import { el } from "./dom.js";
+import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
+import { addPanel, app, commit, follow, grow, onGraphChange, setHidden, setValue, viewUrl } from "./host.js";
+import { addKeyframe, editKeyframe, formatTrack, levelOf, moveKeyframe, parseTrack, removeKeyframe } from "./keyframes.js";
+import { Player, readSound, soundFile } from "./sound.js";
+import { clock, laneLength, peaks, toX } from "./timeline.js";
+import { listen } from "./track_gestures.js";
+import { drawLane, movePlayhead } from "./track_lane.js";
+
+const WIDTH_PX = 480;
+const LEAST_PX = 216;
+const MOST_PX = 420;
+const ZOOMS = [1, 2, 4, 8, 16];
+/** Two sounds of the same length, give or take what a decoder pads. */
+const SAME_LENGTH_S = 0.1;
+
+/** Puts the editor into the node, in place of the JSON of its `keyframes`. */
+export function addTrackEditor(node, words) {
+  const editor = new TrackEditor(node, widgetOf(node, "keyframes"), words);
+  const update = () => editor.update();
+  for (const name of ["keyframes", "cross_fade"]) follow(widgetOf(node, name), "callback", update);
+  onGraphChange(node, update);
+  follow(node, "onExecuted", (output) => editor.takeRun(output));
+  follow(node, "onRemoved", () => editor.close());
+  setTimeout(update); // a node from a file has its values by then
+}
+
+class TrackEditor {
+  track = [];
+  selected = -1;
+  playhead_s = 0;
+  sound = null;
+  #zoom = 0;
+  #written = null;
+  #file = null;
+  #held_s = null;
+
+  constructor(node, widget, words) {
+    Object.assign(this, { node, widget, words });
+    this.player = new Player({ onTime: (s) => this.#showPlayhead(s), onState: (is) => this.#showPlaying(is) });
+    this.#build();
+    setHidden(node, widget, true);
+    addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX);
+    grow(node, WIDTH_PX);
+    listen(this.lane, this);
+    this.observer = new ResizeObserver(() => this.draw());
+    this.observer.observe(this.frame);
+  }
+
+  /** The lane's size: what x and y on it mean. A drag keeps the length that it began with. */
+  get scale() {
+    const duration_s = this.#held_s ?? laneLength(this.track, this.sound?.duration_s);
+    const { clientWidth, clientHeight } = this.frame;
+    return { duration_s, width_px: Math.max(clientWidth, 1) * ZOOMS[this.#zoom], height_px: Math.max(clientHeight, 1) };
+  }
+
+  /** Brings the editor in line with the node: its JSON, its links, its sound. */
+  update() {
+    if (this.widget.value !== this.#written) this.#read();
+    this.#showProblem();
+    this.#findSound();
+    this.draw();
+  }
+
+  /** Takes waveform and length from the node's run: the sound that the emotions are really laid over. */
+  takeRun({ eadnet_waveform: wave, eadnet_duration: [duration_s] = [] } = {}) {
+    if (!wave?.length || !duration_s) return;
+    const isSame = this.sound && Math.abs(this.sound.duration_s - duration_s) < SAME_LENGTH_S;
+    if (!isSame) this.player.open(null); // the file is not what the node hears
+    this.sound = { wave: peaks(wave, wave.length), duration_s };
+    this.status.textContent = "";
+    this.draw();
+  }
+
+  close() {
+    this.player.open(null);
+    this.observer.disconnect();
+  }
+
+  // Commands of the gestures and buttons.
+
+  select(index) {
+    this.selected = index;
+    this.draw();
+  }
+
+  add(time) {
+    [this.track, this.selected] = addKeyframe(this.track, time, this.sound?.duration_s);
+    this.#write();
+    this.endStep();
+  }
+
+  move(index, time) {
+    [this.track, this.selected] = moveKeyframe(this.track, index, time, this.sound?.duration_s);
+    this.#write();
+    this.lane.querySelector(`[data-keyframe="${this.selected}"]`)?.focus({ preventScroll: true });
+  }
+
+  edit(index, change) {
+    this.track = editKeyframe(this.track, index, change);
+    this.#write();
+  }
+
+  remove() {
+    if (this.selected < 0) return;
+    this.track = removeKeyframe(this.track, this.selected);
+    this.selected = Math.min(this.selected, this.track.length - 1);
+    this.#write();
+    this.endStep();
+    this.lane.focus({ preventScroll: true });
+  }
+
+  seek(time) {
+    const most_s = this.scale.duration_s;
+    this.player.seek(Math.min(Math.max(time, 0), most_s));
+    this.#showPlayhead(Math.min(Math.max(time, 0), most_s));
+  }
+
+  togglePlay() {
+    return this.player.isPlaying ? this.player.pause() : this.player.play(this.playhead_s);
+  }
+
+  zoom(by) {
+    this.#zoom = Math.min(Math.max(this.#zoom + by, 0), ZOOMS.length - 1);
+    this.draw();
+    this.frame.scrollLeft = toX(this.playhead_s, this.scale) - this.frame.clientWidth / 2;
+  }
+
+  focusText() {
+    this.text.focus();
+    this.text.select();
+  }
+
+  beginDrag() {
+    this.#held_s = this.scale.duration_s;
+  }
+
+  endDrag() {
+    this.#held_s = null;
+    this.draw();
+    this.endStep();
+  }
+
+  /** One step for undo ends here. */
+  endStep() {
+    commit();
+  }
+
+  // Between the widget's JSON and the track.
+
+  #read() {
+    this.#written = this.widget.value;
+    try {
+      this.track = parseTrack(this.widget.value ?? "");
+      this.problem = null;
+    } catch (error) {
+      this.track = [];
+      this.problem = error.message;
+    }
+    this.selected = Math.min(this.selected, this.track.length - 1);
+  }
+
+  #write() {
+    this.#written = formatTrack(this.track);
+    setValue(this.node, this.widget, this.#written);
+    this.draw();
+  }
+
+  #startAnew() {
+    this.track = [];
+    this.problem = null;
+    this.#write();
+    this.#showProblem();
+    this.endStep();
+  }
+
+  #showProblem() {
+    const linked = isLinked(this.node, "keyframes") ? this.words.linked : null;
+    this.body.inert = Boolean(linked ?? this.problem);
+    this.trouble.hidden = !this.body.inert;
+    this.trouble.firstChild.textContent = linked ?? this.problem ?? "";
+    this.mend.hidden = Boolean(linked);
+  }
+
+  // The sound.
+
+  async #findSound() {
+    const file = soundFile(this.node, "audio", app.rootGraph ?? app.graph);
+    const key = file && viewUrl(file);
+    if (key === this.#file) return;
+    this.#file = key;
+    this.sound = null;
+    this.player.open(null);
+    const words = isLinked(this.node, "audio") ? this.words.unreadable : this.words.no_sound;
+    this.status.textContent = key ? "" : words;
+    if (!key) return;
+    const sound = await readSound(key).catch(() => null);
+    if (key !== this.#file) return; // another sound was connected meanwhile
+    this.sound = sound;
+    if (sound) this.player.open(key);
+    else this.status.textContent = this.words.unreadable;
+    this.draw();
+  }
+
+  // The page.
+
+  #build() {
+    const { words } = this;
+    const button = (name, textContent, title, onclick) =>
+      (this[name] = el("button", { className: "eadnet-button", type: "button", textContent, title, onclick }));
+    button("playing", "▶", words.play, () => this.togglePlay());
+    this.clock = el("span", { role: "timer", "aria-label": words.playhead });
+    this.status = el("span", { className: "eadnet-grow eadnet-ellipsis eadnet-dim", role: "status" });
+    button("adding", "+", words.add, () => this.add(this.playhead_s));
+    button("removing", "×", words.delete, () => this.remove());
+    button("farther", "−", words.zoom_out, () => this.zoom(-1));
+    button("closer", "⌕", words.zoom_in, () => this.zoom(1));
+    button("raw", "{ }", words.raw, () => this.#toggleRaw());
+    button("mend", words.mend, "", () => this.#startAnew());
+    const { playing, clock, status, adding, removing, farther, closer, raw, mend } = this;
+    const bar = el("div", { className: "eadnet-row" }, playing, clock, status, adding, removing, farther, closer, raw);
+    this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend);
+    this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
+    this.frame = el("div", { className: "eadnet-frame" }, this.lane);
+    this.body = el("div", { className: "eadnet" }, bar, this.frame, this.#details());
+    this.root = el("div", { className: "eadnet" }, this.trouble, this.body);
+  }
+
+  /** The row for the selected keyframe: its time, words and intensity. */
+  #details() {
+    const { words } = this;
+    const change = (name, value) => this.edit(this.selected, { [name]: value });
+    const end = () => this.endStep();
+    const number = { type: "number", min: 0, step: 0.01, className: "eadnet-field", title: words.keyframe };
+    this.time = el("input", { ...number, onchange: () => this.#retime() });
+    this.text = el("input", { type: "text", className: "eadnet-field eadnet-grow", placeholder: words.prompt, onchange: end });
+    this.text.oninput = () => change("text", this.text.value);
+    this.isSet = el("input", { type: "checkbox", title: words.intensity });
+    this.isSet.onchange = () => {
+      change("intensity", this.isSet.checked ? levelOf(this.track[this.selected]) : null);
+      end();
+    };
+    this.level = el("input", { type: "range", min: 0, max: 1, step: 0.01, title: words.intensity, onchange: end });
+    this.level.oninput = () => change("intensity", Number(this.level.value));
+    this.said = el("output");
+    const box = el("label", { className: "eadnet-row" }, this.isSet, words.intensity);
+    this.detail = el("div", { className: "eadnet-row" }, this.time, this.text, box, this.level, this.said);
+    return this.detail;
+  }
+
+  #retime() {
+    const time = Number(this.time.value);
+    if (this.time.value !== "" && time >= 0) this.move(this.selected, time);
+    this.draw();
+    this.endStep();
+  }
+
+  #toggleRaw() {
+    setHidden(this.node, this.widget, !this.widget.hidden);
+    this.raw.setAttribute("aria-pressed", !this.widget.hidden);
+    grow(this.node);
+  }
+
+  /** Draws everything that depends on the state. */
+  draw() {
+    const { scale } = this;
+    this.lane.style.width = `${scale.width_px}px`;
+    drawLane(this.lane, this.#state(), scale);
+    this.#showPlayhead(this.playhead_s);
+    this.#showDetail();
+    this.playing.disabled = !this.player.isReady;
+    this.removing.disabled = this.selected < 0;
+    this.farther.disabled = this.#zoom === 0;
+    this.closer.disabled = this.#zoom === ZOOMS.length - 1;
+  }
+
+  #state() {
+    const { track, selected, playhead_s, sound, words } = this;
+    const cross_fade_s = freeValue(this.node, "cross_fade") ?? Infinity;
+    return { track, selected, playhead_s, sound, words, cross_fade_s };
+  }
+
+  #showDetail() {
+    const keyframe = this.track[this.selected];
+    this.detail.style.visibility = keyframe ? "visible" : "hidden";
+    if (!keyframe) return;
+    const active = document.activeElement; // what is being typed stays as it was typed
+    if (active !== this.time) this.time.value = keyframe.time.toFixed(2);
+    if (this.text.value !== keyframe.text) this.text.value = keyframe.text;
+    this.isSet.checked = keyframe.intensity !== null;
+    this.level.disabled = keyframe.intensity === null;
+    this.level.value = levelOf(keyframe);
+    this.said.textContent = keyframe.intensity === null ? this.words.as_words : keyframe.intensity.toFixed(2);
+  }
+
+  #showPlayhead(time) {
+    this.playhead_s = Math.min(time, this.scale.duration_s);
+    movePlayhead(this.lane, this.playhead_s, this.scale);
+    this.clock.textContent = `${clock(this.playhead_s)} / ${clock(this.scale.duration_s)}`;
+  }
+
+  #showPlaying(isPlaying) {
+    if (!this.playing) return;
+    this.playing.textContent = isPlaying ? "❚❚" : "▶";
+    this.playing.title = isPlaying ? this.words.pause : this.words.play;
+  }
+}

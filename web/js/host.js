@@ -1,0 +1,92 @@
+/** The only file that knows ComfyUI's page: its app, its server, its widgets, its undo. */
+
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+
+export { api, app };
+
+/** Calls `after` when the object's method `name` has been called, with the same arguments. */
+export function follow(object, name, after) {
+  const before = object[name];
+  object[name] = function (...args) {
+    const result = before?.apply(this, args);
+    after.apply(this, args);
+    return result;
+  };
+}
+
+/** Puts an element into a node as a widget that is saved nowhere; it takes the height that the node has to spare. */
+export function addPanel(node, name, element, min_px, max_px) {
+  addStyle();
+  for (const event of ["pointerdown", "dblclick", "contextmenu"]) {
+    element.addEventListener(event, (e) => e.stopPropagation()); // or the node is dragged, or its menu opens
+  }
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => min_px, getMaxHeight: () => max_px };
+  const widget = node.addDOMWidget(name, "eadnet", element, options);
+  widget.serialize = false; // not in the workflow's positional list of values either
+  return widget;
+}
+
+/** Makes a node at least this wide and as high as its widgets need. */
+export function grow(node, width_px = 0) {
+  const [, height] = node.computeSize();
+  node.setSize([Math.max(node.size[0], width_px), Math.max(node.size[1], height)]);
+}
+
+/** Gives a widget a value as if the user had typed it. */
+export function setValue(node, widget, value) {
+  if (widget.value === value) return;
+  widget.value = value;
+  widget.callback?.(value, app.canvas, node);
+  node.graph?.setDirtyCanvas(true, true);
+}
+
+/** Hides a widget that a panel stands for, or shows it again; its value is saved either way. */
+export function setHidden(node, widget, isHidden) {
+  widget.hidden = isHidden;
+  widget.options.hidden = isHidden;
+  node.graph?.setDirtyCanvas(true, true);
+}
+
+/** Ends a change of values: one step for undo. */
+export function commit() {
+  app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+}
+
+const files = new EventTarget();
+
+/** Says that files which the graph names are there now. */
+export function announceFiles() {
+  files.dispatchEvent(new Event("change"));
+}
+
+/** Calls `hear` after anything in the graph or its files has changed, until the node is removed. */
+export function onGraphChange(node, hear) {
+  const later = () => setTimeout(hear); // links are made before both ends know of them
+  api.addEventListener("graphChanged", later);
+  files.addEventListener("change", later);
+  for (const name of ["onConfigure", "onConnectionsChange"]) follow(node, name, later);
+  follow(node, "onRemoved", () => {
+    api.removeEventListener("graphChanged", later);
+    files.removeEventListener("change", later);
+  });
+}
+
+export function setting(id) {
+  return app.extensionManager?.setting?.get(id);
+}
+
+/** The address of a file that a loader names, as {filename, subfolder, type}. */
+export function viewUrl(file) {
+  return api.apiURL(`/view?${new URLSearchParams(file)}`);
+}
+
+let isStyled = false;
+
+function addStyle() {
+  if (isStyled) return;
+  isStyled = true;
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet" });
+  link.href = new URL("../css/eadnet.css", import.meta.url).href;
+  document.head.append(link);
+}
