@@ -30,7 +30,7 @@ def write_caption(rng: np.random.Generator, emotion: str, level: int, action_uni
     split         "train" or "heldout": the two share no phrase
 
     >>> write_caption(np.random.default_rng(2), "happy", 2, np.eye(16)[8], "train").partition(". ")[0]
-    'The expression is overjoyed'
+    'This is somebody overjoyed'
     """
     _check(emotion, level, split)
     units = np.atleast_2d(np.asarray(action_units, dtype=np.float64))

@@ -153,6 +153,12 @@ IMPRESSIONS = {
         "{subject} seems {mood} while talking",
         "The expression is {mood}",
         "The overall impression is {mood}",
+        "{subject} is {mood}",
+        "This is somebody {mood}",
+        "A {mood} expression is on the face",
+        "I would describe the look as {mood}",
+        "Judging by the face, {subject} must be {mood}",
+        "We see a face that is {mood}",
     ),
     "heldout": (
         "{subject} comes across as {mood}",

@@ -1,6 +1,6 @@
 """The text encoder of the emotion reader: a small BERT, its weights in 8 bits and its vocabulary in the same file.
 
-The shape is that of MiniLM (Wang et al. 2020, arXiv 2002.10957) as in all-MiniLM-L6-v2; docs/adr/0002-text-reader.md
+The shape is that of MiniLM (Wang et al. 2020, arXiv 2002.10957) as in all-MiniLM-L6-v2; docs/adr/0007-text-reader.md
 says why we ship a compressed one. What comes out are the 26 raw numbers that `emotion.reader` turns into a code.
 """
 
