@@ -38,7 +38,7 @@ class DenoiserLossWeights:
     """Terms of the denoiser, each on its one-step estimate of the clean latents."""
 
     diffusion: float = 1.0
-    """Squared error of x0, times 1 / max(t, .4)^2."""
+    """Squared error of x0, times 1 / max(t, .6)^2."""
     temporal_difference: float = 0.5
     """The same of the differences between neighbouring frames."""
     sync: float = 0.03
@@ -105,13 +105,13 @@ def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def error_weight(t: Tensor, prediction: str) -> Tensor:
-    """Weight of the squared x0 error at times [B]: 1 / max(t, .4)^2, or what makes it the error of epsilon.
+    """Weight of the squared x0 error at times [B]: 1 / max(t, .6)^2, or what makes it the error of epsilon.
 
-    >>> error_weight(torch.tensor([1.0, 0.5]), "residual").tolist()
-    [1.0, 4.0]
+    >>> error_weight(torch.tensor([1.0, 0.625, 0.5]), "residual").round(decimals=2).tolist()
+    [1.0, 2.56, 2.78]
     """
     if prediction == "residual":
-        return t.clamp(min=0.4) ** -2
+        return t.clamp(min=0.6) ** -2
     alpha, sigma = noise_levels(t, prediction)
     return (alpha / sigma) ** 2
 
