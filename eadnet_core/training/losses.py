@@ -107,7 +107,7 @@ def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
 def error_weight(t: Tensor, prediction: str) -> Tensor:
     """Weight of the squared x0 error at times [B]: 1 / max(t, .6)^2, or what makes it the error of epsilon.
 
-    >>> error_weight(torch.tensor([1.0, 0.625, 0.5]), "residual").round(decimals=2).tolist()
+    >>> [round(weight, 2) for weight in error_weight(torch.tensor([1.0, 0.625, 0.5]), "residual").tolist()]
     [1.0, 2.56, 2.78]
     """
     if prediction == "residual":
