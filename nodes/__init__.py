@@ -1,0 +1,43 @@
+"""The extension: which nodes there are, in the order of a graph."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import bridge, preview_route, sample_files
+from .audio import AudioEncoder
+from .denoiser import Denoiser
+from .emotion import EmotionPrompt, EmotionTrack, LLMEmotionCaption
+from .face import Face
+from .loaders import Loader
+from .metrics import SyncScore
+from .sampler import Sampler
+from .speak import Speak
+from .video import DecodePaste, RenderVideo
+
+NODES: list[type[io.ComfyNode]] = [
+    Speak,
+    Loader,
+    Face,
+    AudioEncoder,
+    EmotionPrompt,
+    LLMEmotionCaption,
+    EmotionTrack,
+    Denoiser,
+    Sampler,
+    DecodePaste,
+    RenderVideo,
+    SyncScore,
+]
+
+
+class EADNetExtension(ComfyExtension):
+    """What ComfyUI asks for the nodes."""
+
+    def __init__(self) -> None:
+        bridge.register_model_folder()
+        preview_route.register()
+        sample_files.register()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

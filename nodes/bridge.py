@@ -1,0 +1,244 @@
+"""The only file that knows ComfyUI's insides: devices, model management, progress, cancel, folders, IMAGE and AUDIO."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import comfy.utils
+import folder_paths
+import torch
+from comfy_api.latest import Types, io
+
+from ..eadnet_core.errors import BadInput
+from ..eadnet_core.request import GenerateOptions, Progress
+from .sockets import HostedModel
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..eadnet_core.checkpoints import Experts, Model
+    from ..eadnet_core.media.audio import Audio
+
+FOLDER = "eadnet"
+SHIPPED = "mini"
+CATEGORY = "EAD-Net"
+PREVIEW_EVERY_S = 0.2
+PREVIEW_SIZE = 384
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_SCHEMA_FIELDS = {field.name for field in dataclasses.fields(io.Schema)}
+
+
+def schema(**values: Any) -> io.Schema:
+    """io.Schema with what this ComfyUI knows of it: an unknown keyword would keep the whole pack from loading."""
+    return io.Schema(category=CATEGORY, **{key: value for key, value in values.items() if key in _SCHEMA_FIELDS})
+
+
+# Folders
+
+
+def register_model_folder() -> None:
+    """Make models/eadnet known, beside whatever extra_model_paths.yaml says."""
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    folder_paths.folder_names_and_paths[FOLDER][1].add(".safetensors")
+
+
+def list_models() -> list[str]:
+    """The shipped model, and every folder in models/eadnet that holds a denoiser."""
+    files = folder_paths.get_filename_list(FOLDER)
+    own = [os.path.dirname(name) or "." for name in files if os.path.basename(name) == "denoiser.safetensors"]
+    return [SHIPPED, *sorted(own)]
+
+
+def model_folder(name: str) -> str:
+    """What `eadnet_core.checkpoints.find_model` takes for an entry of `list_models`. Raises BadInput for others."""
+    if name == SHIPPED:
+        return SHIPPED
+    if name not in list_models():
+        places = " or ".join(folder_paths.get_folder_paths(FOLDER))
+        raise BadInput(
+            f"No model '{name}'. Put its folder, with denoiser.safetensors and the other parts in it, into {places}, "
+            f"press R to refresh, and choose it again; '{SHIPPED}' is always there."
+        )
+    return os.path.dirname(folder_paths.get_full_path_or_raise(FOLDER, os.path.join(name, "denoiser.safetensors")))
+
+
+def input_file(name: str, subfolder: str, kind: str) -> str:
+    """The path of a file in input/ or temp/. Raises BadInput for anything else, however the name is spelled."""
+    base = folder_paths.get_directory_by_type(kind) if kind in ("input", "temp") else None
+    if base is None:
+        raise BadInput(f"type is '{kind}'; give 'input' or 'temp'.")
+    base = os.path.realpath(base)
+    path = os.path.realpath(os.path.join(base, subfolder, name))
+    if not name or os.path.commonpath([base, path]) != base:
+        raise BadInput("The picture must lie in ComfyUI's input or temp folder.")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"'{name}' is not in ComfyUI's {kind} folder.")
+    return path
+
+
+def temp_file(suffix: str) -> str:
+    """A path in temp/ that no file has."""
+    folder = folder_paths.get_temp_directory()
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, f"eadnet_{uuid.uuid4().hex[:12]}{suffix}")
+
+
+# Models
+
+
+def precision_of(name: str, n_weights: int) -> torch.dtype:
+    """The dtype of a choice; "auto" follows ComfyUI's flags and the device."""
+    if name != "auto":
+        return PRECISIONS[name]
+    return mm.unet_dtype(
+        device=mm.get_torch_device(),
+        model_params=n_weights,
+        supported_dtypes=[torch.bfloat16, torch.float16, torch.float32],
+    )
+
+
+def attention_of(name: str) -> str:
+    """The core's backend of a choice; "auto" takes xformers where ComfyUI uses it."""
+    return name if name != "auto" else ("xformers" if mm.xformers_enabled() else "sdpa")
+
+
+def host(model: Model) -> HostedModel:
+    """Give the nets of a model on the CPU to ComfyUI's model management.
+
+    Layers become ComfyUI's own kinds, which compute with weights that lie elsewhere: on a small card a plain torch net
+    would be left half on the CPU and fail.
+    """
+    nets = torch.nn.ModuleDict(
+        {
+            "vae": model.vae,
+            "denoiser": model.denoiser,
+            "audio": model.audio_encoder,
+            "emotion": model.emotion_encoder,
+            "syncnet": model.syncnet,
+        }
+    )
+    for net in nets.modules():
+        castable = getattr(comfy.ops.manual_cast, type(net).__name__, None)
+        if castable is not None and type(net).__module__.startswith("torch.nn."):
+            net.__class__ = castable
+            net.weight_function, net.bias_function = [], []
+    patcher = comfy.model_patcher.ModelPatcher(nets, mm.get_torch_device(), mm.unet_offload_device())
+    return HostedModel(model, patcher, GenerateOptions())
+
+
+def resident(hosted: HostedModel) -> Model:
+    """The model with its nets where they compute; call it before each use."""
+    config = hosted.model.config.denoiser
+    frames = hosted.options.batch_windows * (hosted.options.window_frames or config.window_frames)
+    activations = 3 * frames * config.cells**2 * max(config.widths) * 4 * 16
+    patcher = hosted.patcher
+    with torch.inference_mode(False):  # SyncNet guidance differentiates, which tensors made in inference mode forbid
+        mm.load_models_gpu([patcher], memory_required=activations)
+        _move_loose_weights(patcher.model, patcher.load_device)
+    return dataclasses.replace(hosted.model, device=patcher.load_device)
+
+
+def _move_loose_weights(nets: torch.nn.Module, device: torch.device) -> None:
+    """Bring along the few parameters and buffers that lie in no layer of ComfyUI's: partial loads leave them behind."""
+    for net in nets.modules():
+        if hasattr(net, "comfy_cast_weights"):
+            continue
+        for value in [*net.parameters(recurse=False), *net.buffers(recurse=False)]:
+            if value.device != device:
+                value.data = value.data.to(device)
+
+
+def experts(name: str) -> Experts:
+    """The scoring nets of a model, on the device that ComfyUI computes on."""
+    from ..eadnet_core.checkpoints import load_experts
+
+    with torch.inference_mode(False):
+        return load_experts(mm.get_torch_device(), name)
+
+
+# Progress and cancel
+
+
+def check_cancel() -> bool:
+    """Raise ComfyUI's own exception if the user cancelled; False otherwise, as the core's Cancel callback."""
+    mm.throw_exception_if_processing_interrupted()
+    return False
+
+
+class Bar:
+    """A node's progress bar; each tick is a point where Cancel takes effect."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._bar = total, comfy.utils.ProgressBar(total)
+        self._previewed = 0.0
+
+    def __call__(self, done: int, total: int | None = None, preview: Any = None) -> None:
+        check_cancel()
+        self._bar.update_absolute(done, total or self._total, preview)
+
+    def follow(self, progress: Progress) -> None:
+        """The core's OnProgress: with a picture of what is being made, a few times a second."""
+        now = time.monotonic()
+        picture = None
+        if now - self._previewed >= PREVIEW_EVERY_S:
+            self._previewed = now
+            from PIL import Image
+
+            picture = ("JPEG", Image.fromarray(progress.preview()), PREVIEW_SIZE)
+        self(progress.done, progress.total, picture)
+
+
+# IMAGE and AUDIO
+
+
+def to_image(pixels: np.ndarray) -> torch.Tensor:
+    """uint8 [B, H, W, 3] or [H, W, 3] -> IMAGE [B, H, W, 3] float32 0 .. 1."""
+    batch = torch.from_numpy(pixels if pixels.ndim == 4 else pixels[None])
+    return batch.to(mm.intermediate_device()).float().div_(255.0)
+
+
+def to_pictures(image: torch.Tensor) -> torch.Tensor:
+    """IMAGE -> [B, H, W, 3] float32 on the CPU; an alpha channel is dropped by the core's reader."""
+    return image.detach().cpu().float()
+
+
+def to_sound(audio: dict[str, Any]) -> Audio:
+    """AUDIO -> the core's sound: any dtype, any number of channels, the first of a batch."""
+    from ..eadnet_core.media.audio import read_audio
+
+    waveform = audio["waveform"]
+    waveform = waveform[:1] if waveform.ndim == 3 else waveform
+    return read_audio(waveform, int(audio["sample_rate"]))
+
+
+def video_file(video: Any) -> str:
+    """A path to a VIDEO: its own file, or a copy in temp/."""
+    source = video.get_stream_source()
+    if isinstance(source, str):
+        return source
+    path = temp_file(".mp4")
+    video.save_to(path, format=Types.VideoContainer.MP4)
+    return path
+
+
+def free_memory_bytes() -> int:
+    """Memory that is free on the device where IMAGEs lie."""
+    return int(mm.get_free_memory(mm.intermediate_device()))
+
+
+def box_of(text: str) -> tuple[float, float, float, float] | None:
+    """The face box of a text widget, "x0,y0,x1,y1"; empty is none. Raises BadInput."""
+    if not text.strip():
+        return None
+    try:
+        x0, y0, x1, y1 = (float(v) for v in text.replace(";", ",").split(","))
+    except ValueError:
+        raise BadInput(f"box is '{text}'; give four numbers x0,y0,x1,y1 in pixels, or leave it empty.") from None
+    return x0, y0, x1, y1

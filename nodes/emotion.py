@@ -1,0 +1,283 @@
+"""How it feels: words, a point, a picture or a voice in, an emotion over time out."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io
+
+from ..eadnet_core.emotion.taxonomy import EMOTIONS
+from ..eadnet_core.errors import BadInput
+from . import bridge
+from .sockets import EADEmotion
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..eadnet_core.emotion.reader import TextReader
+
+FROM_TEXT = "from text"
+PROVIDERS = ["rules"]
+WAVEFORM_PEAKS = 1000
+
+
+class EmotionPrompt(io.ComfyNode):
+    """One emotion for the whole clip."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_EmotionPrompt",
+            display_name="EAD-Net Emotion Prompt",
+            description="How the face should feel: in your own words, as one of eight emotions, or as a point on the "
+            "valence/arousal pad. Changing it computes nothing before the Sampler again.",
+            inputs=[
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="she has just won and cannot stop smiling",
+                    tooltip="How the face should feel, in your own English words: a feeling, a scene, or what brows "
+                    "and mouth do. Used when preset is 'from text'. Empty is neutral. No cost.",
+                ),
+                io.Combo.Input(
+                    "preset",
+                    options=[FROM_TEXT, *EMOTIONS],
+                    default=FROM_TEXT,
+                    tooltip="'from text' reads the words; one of the eight emotions is taken instead of them, at full "
+                    "strength. Default: from text.",
+                ),
+                io.Float.Input(
+                    "intensity",
+                    default=1.0,
+                    min=0.0,
+                    max=1.5,
+                    step=0.05,
+                    tooltip="Strength: 0 neutral, 1 as the words say, above 1 exaggerated beyond what was trained. "
+                    "No cost. Default: 1.",
+                ),
+                io.Float.Input(
+                    "valence",
+                    default=0.0,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How pleasant it feels, -1 to 1. Used when use_pad is on. Default: 0.",
+                ),
+                io.Float.Input(
+                    "arousal",
+                    default=0.0,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How excited it is, -1 to 1. Used when use_pad is on. Default: 0.",
+                ),
+                io.Boolean.Input(
+                    "use_pad",
+                    default=False,
+                    tooltip="Take the point of valence and arousal instead of text and preset. Default: off.",
+                ),
+            ],
+            outputs=[
+                EADEmotion.Output("emotion", tooltip="The emotion, for the Sampler or an Emotion Track."),
+                io.String.Output("caption", tooltip="What the face will show, in words."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, text: str, preset: str, intensity: float, valence: float, arousal: float, use_pad: bool
+    ) -> io.NodeOutput:
+        code = asked_code(text, preset, intensity, (valence, arousal) if use_pad else None)
+        return _emotion_output(code, text)
+
+
+class LLMEmotionCaption(io.ComfyNode):
+    """Words, pictures or a voice described as a face, by a provider."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_LLMEmotionCaption",
+            display_name="EAD-Net LLM Emotion Caption",
+            description="Describes an emotion as a face in one to three sentences, from words, pictures of a face, or "
+            "a voice. The rules provider works offline and needs no model of language.",
+            inputs=[
+                io.Combo.Input(
+                    "provider",
+                    options=PROVIDERS,
+                    default=PROVIDERS[0],
+                    tooltip="Who describes. 'rules' reads words with the shipped reader, faces with the shipped "
+                    "classifier and voices by their loudness; it works offline and sends nothing anywhere. "
+                    "Default: rules.",
+                ),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="Words to describe. They win over pictures and voice. Empty leaves it to those.",
+                ),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="Pictures of a face whose emotion is to be described; up to 32 of them, spread over the "
+                    "batch, are looked at.",
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="A voice. By rule only its arousal is heard: how lively it is, not whether it is glad.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("caption", tooltip="The face in one to three sentences."),
+                EADEmotion.Output("emotion", tooltip="The emotion, for the Sampler or an Emotion Track."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, provider: str, text: str, images: Any = None, audio: Any = None) -> io.NodeOutput:
+        if text.strip():
+            code = asked_code(text, FROM_TEXT)
+        elif images is not None:
+            code = _code_of_pictures(images)
+        elif audio is not None:
+            code = _code_of_voice(audio)
+        else:
+            raise BadInput("There is nothing to describe: write words into text, or connect images or audio.")
+        output = _emotion_output(code, text)
+        return io.NodeOutput(output.args[1], output.args[0], ui=output.ui)
+
+
+class EmotionTrack(io.ComfyNode):
+    """Emotions over time."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_EmotionTrack",
+            display_name="EAD-Net Emotion Track",
+            description="Emotions over time: keyframes of words and intensity, faded from one to the next. Connect the "
+            "audio to see its waveform behind the keyframes.",
+            inputs=[
+                io.String.Input(
+                    "keyframes",
+                    multiline=True,
+                    default='[{"time": 0.0, "text": "calm"}, {"time": 1.5, "text": "delighted"}]',
+                    tooltip='Keyframes as JSON: [{"time": seconds, "text": words, "intensity": 0 to 1}]. Without an '
+                    "intensity a keyframe is as strong as its words ask. The editor writes this. No cost.",
+                ),
+                io.Float.Input(
+                    "cross_fade",
+                    default=0.5,
+                    min=0.0,
+                    max=60.0,
+                    step=0.05,
+                    tooltip="Seconds before a keyframe in which the face changes to it; until then it holds the one "
+                    "before. 0 changes at once. Default: 0.5 s.",
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="The voice, to be drawn behind the keyframes. It changes nothing else.",
+                ),
+                EADEmotion.Input(
+                    "emotion",
+                    optional=True,
+                    tooltip="What the face shows before the first keyframe. Without: that keyframe.",
+                ),
+            ],
+            outputs=[
+                EADEmotion.Output("track", display_name="emotion", tooltip="The emotions over time, for the Sampler.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, keyframes: str, cross_fade: float, audio: Any = None, emotion: Any = None) -> io.NodeOutput:
+        from ..eadnet_core.emotion.track import EmotionTrack as Track
+
+        given = parse_keyframes(keyframes)
+        if emotion is not None and (not given or given[0]["time_s"] > 0):
+            code = emotion.at([0.0])[0].tolist()
+            given.insert(0, {"time_s": 0.0, "text": emotion.keyframes[0].text, "code": code})
+        track = Track.parse(given).read(reader().codes).held(cross_fade)
+        return io.NodeOutput(track, ui=_waveform(audio))
+
+
+def parse_keyframes(text: str) -> list[dict[str, Any]]:
+    """What the track editor writes, as the core's keyframes in the order of time. Raises BadInput."""
+    try:
+        values = json.loads(text or "[]")
+        given = [{("time_s" if key == "time" else key): value for key, value in item.items()} for item in values]
+        return sorted(given, key=lambda item: float(item["time_s"]))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise BadInput(
+            f"keyframes cannot be read ({type(error).__name__}: {error}); give JSON such as "
+            '[{"time": 0, "text": "calm"}, {"time": 1.5, "text": "delighted", "intensity": 0.8}].'
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def reader() -> TextReader:
+    """The shipped reader of words: 17 MB on the CPU."""
+    from ..eadnet_core.checkpoints import load_reader
+
+    return load_reader(bridge.SHIPPED)
+
+
+def asked_code(
+    text: str, preset: str = FROM_TEXT, intensity: float = 1.0, point: tuple[float, float] | None = None
+) -> np.ndarray:
+    """The emotion code [27] that the widgets of an Emotion Prompt ask for."""
+    from ..eadnet_core.emotion.code import emotion_at, emotion_code, scaled
+
+    if point is not None:
+        code = emotion_at(*point)
+    elif preset != FROM_TEXT:
+        code = emotion_code(preset, float(preset != "neutral"))
+    else:
+        code = reader().codes([text])[0]
+    return scaled(code, intensity)
+
+
+def _emotion_output(code: np.ndarray, text: str) -> io.NodeOutput:
+    """The emotion and its caption, which the node also shows."""
+    from ..eadnet_core.emotion.captions import caption
+    from ..eadnet_core.emotion.code import describe
+    from ..eadnet_core.emotion.track import EmotionTrack as Track
+    from ..eadnet_core.emotion.track import Keyframe
+
+    words, reading = caption(code), describe(code)
+    summary = (
+        f"{reading.label}, intensity {reading.intensity:.2f}, valence {reading.valence:+.2f}, "
+        f"arousal {reading.arousal:+.2f}\n{words}"
+    )
+    track = Track((Keyframe(0.0, text, None, tuple(map(float, code))),))
+    return io.NodeOutput(track, words, ui={"text": [summary]})
+
+
+def _code_of_pictures(images: Any) -> np.ndarray:
+    """By the emotion classifier: what most of up to 32 faces show."""
+    from ..eadnet_core.stages import read_pictures
+
+    return read_pictures(bridge.to_pictures(images), bridge.experts(bridge.SHIPPED))
+
+
+def _code_of_voice(audio: Any) -> np.ndarray:
+    from ..eadnet_core.emotion.code import emotion_at
+    from ..eadnet_core.stages import hear, voice_arousal
+
+    excited = voice_arousal(hear(bridge.to_sound(audio)))
+    return asked_code("") if excited is None else emotion_at(0.0, excited)
+
+
+def _waveform(audio: Any) -> dict[str, Any] | None:
+    """What the track editor draws behind its keyframes."""
+    if audio is None:
+        return None
+    from ..eadnet_core.media.annotate import levels
+
+    sound = bridge.to_sound(audio)
+    peaks = levels(sound.samples, min(WAVEFORM_PEAKS, len(sound.samples)))
+    return {"eadnet_waveform": list(peaks), "eadnet_duration": [sound.duration_s]}

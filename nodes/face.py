@@ -1,0 +1,87 @@
+"""Where the face is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import bridge
+from .sockets import EADFace
+
+CROP_PX = 256
+
+
+class Face(io.ComfyNode):
+    """Finds the face in a portrait, or in every frame of a video."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_Face",
+            display_name="EAD-Net Face",
+            description="Finds the face in a portrait or in a video, and shows what was found. Runs on the CPU.",
+            inputs=[
+                io.Image.Input("image", tooltip="The portrait, a batch to choose from, or the frames of a video."),
+                io.Int.Input(
+                    "index",
+                    default=0,
+                    min=-1,
+                    max=100_000,
+                    tooltip="Which picture of the batch is the portrait, counted from 0. -1 takes every picture as "
+                    "the frames of a video that is to be dubbed; the face is then searched in every fifth "
+                    "frame. Default: 0.",
+                ),
+                io.String.Input(
+                    "box",
+                    default="",
+                    tooltip="The face by hand, x0,y0,x1,y1 in pixels, from the middle of the forehead to the chin. "
+                    "It wins over the search and costs nothing. Default: empty, search.",
+                ),
+                io.Float.Input(
+                    "face_threshold",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How sure the search must be, 0 to 1. Lower it where a face is missed, raise it where a "
+                    "pattern is taken for one. No cost. Default: 0.5.",
+                ),
+                io.Combo.Input(
+                    "on_missing",
+                    options=["hold", "pass_through", "stop"],
+                    default="hold",
+                    tooltip="For videos: what happens to a frame without a face. hold keeps the face where it was, "
+                    "pass_through leaves the frame as it is, stop ends with an error. Default: hold.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=25.0,
+                    min=1.0,
+                    max=240.0,
+                    step=0.001,
+                    tooltip="For videos: frames per second of the pictures; they are brought to the 25 that the "
+                    "model works at. Ignored for a portrait. Default: 25.",
+                ),
+            ],
+            outputs=[
+                EADFace.Output("face", tooltip="Where the face lies, for Sampler, Decode and Render."),
+                io.Image.Output("crop", tooltip="What the model sees of the picture, 256 x 256 px."),
+                io.Image.Output("annotated", tooltip="The picture with what was found drawn on it."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Any, index: int, box: str, face_threshold: float, on_missing: str, fps: float
+    ) -> io.NodeOutput:
+        from ..eadnet_core.media.annotate import draw_face
+        from ..eadnet_core.media.subject import find_subject
+
+        pictures = bridge.to_pictures(image)
+        bar = bridge.Bar(len(pictures))
+        found = find_subject(pictures, index, bridge.box_of(box), face_threshold, on_missing, fps, bar)
+        crops = found.references(1, CROP_PX)
+        label = "" if found.is_still else f"{len(found.crops)} frames, {len(found.missed)} searches missed"
+        drawn = draw_face(found.picture(0), found.crops[0], label)
+        return io.NodeOutput(found, bridge.to_image(crops[:1]), bridge.to_image(drawn))

@@ -1,0 +1,111 @@
+"""The whole graph in one node, for a first run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import bridge
+
+
+class Speak(io.ComfyNode):
+    """Becomes the nodes of the full graph when it runs, so that what did not change is not computed again."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_Speak",
+            display_name="EAD-Net Speak",
+            description="A portrait, a voice and words in, a talking video out, with the shipped mini. Shows the video;"
+            " connect Save Video to keep it. The other nodes do the same with every setting.",
+            inputs=[
+                io.Image.Input("image", raw_link=True, tooltip="A frontal portrait, any size."),
+                io.Audio.Input("audio", raw_link=True, tooltip="The voice; the video will be exactly as long."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="she has just won and cannot stop smiling",
+                    tooltip="How the face should feel, in your own English words. Empty is neutral. No cost.",
+                ),
+                io.Float.Input(
+                    "intensity",
+                    default=1.0,
+                    min=0.0,
+                    max=1.5,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Strength of the emotion: 0 neutral, 1 as the words say, above 1 exaggerated. Default: 1.",
+                ),
+                io.Float.Input(
+                    "head",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Amplitude of head motion: 0 still, 1 natural, 2 twice as much. Default: 1.",
+                ),
+                io.Float.Input(
+                    "lips",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Amplitude of speech: 0 mouth at rest, 1 as trained, above 1 clearer and slower. "
+                    "Default: 1.",
+                ),
+            ],
+            outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
+            is_output_node=True,
+            enable_expand=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, image: list[Any], audio: list[Any], text: str, intensity: float, head: float, lips: float
+    ) -> io.NodeOutput:
+        from comfy_execution.graph_utils import GraphBuilder
+
+        graph = GraphBuilder()
+        loader = graph.node("EADNet_Loader", model=bridge.SHIPPED, precision="auto", attention="auto")
+        face = graph.node("EADNet_Face", image=image, index=0, box="", face_threshold=0.5, on_missing="hold", fps=25.0)
+        heard = graph.node("EADNet_AudioEncoder", audio=audio, speech_gate=True, gate_threshold=-26.0)
+        felt = graph.node(
+            "EADNet_EmotionPrompt",
+            text=text,
+            preset="from text",
+            intensity=intensity,
+            valence=0.0,
+            arousal=0.0,
+            use_pad=False,
+        )
+        net = graph.node(
+            "EADNet_Denoiser",
+            model=loader.out(0),
+            stda_strength=1.0,
+            tfrm_strength=1.0,
+            window_frames=0,
+            head=head,
+            blink=1.0,
+            lips=lips,
+        )
+        sampled = graph.node(
+            "EADNet_Sampler",
+            model=net.out(0),
+            face=face.out(0),
+            speech=heard.out(0),
+            emotion=felt.out(0),
+            steps=4,
+            seed=0,
+            guidance_audio=1.0,
+            guidance_emotion=1.0,
+            sync_guidance=0.0,
+            sync_low=0.3,
+            sync_high=0.75,
+        )
+        video = graph.node(
+            "EADNet_RenderVideo", latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0
+        )
+        return io.NodeOutput(video.out(0), expand=graph.finalize())

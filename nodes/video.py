@@ -1,0 +1,119 @@
+"""Latents to pictures: all at once as IMAGE, or streamed into a video file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from comfy_api.latest import InputImpl, io, ui
+
+from ..eadnet_core.errors import BadInput
+from . import bridge
+from .sockets import EADFace, EADLatents, SampledClip
+
+
+class DecodePaste(io.ComfyNode):
+    """Every frame as IMAGE, for further nodes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_DecodePaste",
+            display_name="EAD-Net Decode & Paste Back",
+            description="Decodes the clip and pastes the face back into the picture. All frames are held in memory: 3"
+            " MB a frame at 512 x 512 px. For long clips use Render Video.",
+            inputs=[
+                EADLatents.Input("latents", tooltip="The clip, from the Sampler."),
+                EADFace.Input("face", tooltip="Where the face lies, from the Face node."),
+                io.Image.Input(
+                    "portrait",
+                    tooltip="What to paste into: the picture that went into the Face node, or the same picture "
+                    "enlarged or graded.",
+                ),
+            ],
+            outputs=[io.Image.Output("images", tooltip="The finished frames, 25 per second.")],
+        )
+
+    @classmethod
+    def execute(cls, latents: SampledClip, face: Any, portrait: Any) -> io.NodeOutput:
+        import torch
+
+        pictures = bridge.to_pictures(portrait)
+        shape = (latents.clip.n_frames, *pictures.shape[1:3], 3)
+        _check_memory(shape)
+        frames = torch.empty(shape, dtype=torch.float32)
+        done = 0
+        for part in decoded(latents, face, pictures):
+            frames[done : done + len(part)] = bridge.to_image(part)
+            done += len(part)
+        return io.NodeOutput(frames)
+
+
+class RenderVideo(io.ComfyNode):
+    """The clip as VIDEO, in memory that does not grow with its length."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return bridge.schema(
+            node_id="EADNet_RenderVideo",
+            display_name="EAD-Net Render Video",
+            description="Decodes, pastes back and writes the video with its sound, a few frames at a time: memory "
+            "stays flat however long the clip is. Shows the video; connect Save Video to keep it.",
+            inputs=[
+                EADLatents.Input("latents", tooltip="The clip, from the Sampler."),
+                EADFace.Input("face", tooltip="Where the face lies, from the Face node."),
+                io.Image.Input(
+                    "portrait",
+                    tooltip="What to paste into: the picture that went into the Face node, or the same picture "
+                    "enlarged or graded.",
+                ),
+                io.Audio.Input(
+                    "audio", tooltip="The sound of the video, untouched: the one that went into the Audio Encoder."
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=25.0,
+                    min=1.0,
+                    max=120.0,
+                    step=0.001,
+                    tooltip="Frames per second of the video. The model makes 25; at other rates frames are repeated "
+                    "or left out. The length stays that of the sound. Default: 25.",
+                ),
+            ],
+            outputs=[io.Video.Output("video", tooltip="The finished video, for Save Video and others.")],
+        )
+
+    @classmethod
+    def execute(cls, latents: SampledClip, face: Any, portrait: Any, audio: Any, fps: float) -> io.NodeOutput:
+        from ..eadnet_core.stages import render
+
+        pictures = bridge.to_pictures(portrait)
+        size = int(pictures.shape[2]), int(pictures.shape[1])
+        path = bridge.temp_file(".mp4")
+        settings = {"model": latents.hosted.model.name, "options": vars(latents.hosted.options)}
+        render(path, decoded(latents, face, pictures), size, bridge.to_sound(audio), fps, settings)
+        shown = ui.PreviewVideo([ui.SavedResult(os.path.basename(path), "", io.FolderType.temp)])
+        return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown)
+
+
+def decoded(latents: SampledClip, face: Any, pictures: Any) -> Any:
+    """Finished pictures, uint8 [t, H, W, 3], with the node's progress."""
+    from ..eadnet_core.stages import decode_clip
+
+    model = bridge.resident(latents.hosted)
+    bar, done = bridge.Bar(latents.clip.n_frames), 0
+    for part in decode_clip(model, face, latents.clip, pictures):
+        done += len(part)
+        bar(done)
+        yield part
+
+
+def _check_memory(shape: tuple[int, ...]) -> None:
+    n_frames, height, width, _ = shape
+    needed = 4 * n_frames * height * width * 3
+    free = bridge.free_memory_bytes()
+    if needed > 0.8 * free:
+        raise BadInput(
+            f"{n_frames} frames of {width} x {height} px need {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} is free."
+            " Use EAD-Net Render Video, which streams to a file, or a smaller portrait."
+        )

@@ -1,0 +1,225 @@
+"""The nodes in a real ComfyUI: what runs again, what cancel does, what stays untouched."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from eadnet_core.media.video import read_video
+
+
+def outputs_of(host: Any, suffix: str) -> list[Any]:
+    return sorted((host.base / "output").glob(f"*{suffix}"), key=lambda path: path.stat().st_mtime)
+
+
+def test_a_graph_makes_a_video_of_exactly_the_sounds_length(host: Any, talk: Any) -> None:
+    host.run(talk.prompt())
+    video = read_video(outputs_of(host, ".mp4")[-1])
+    assert (video.n_frames, video.fps) == (20, 25.0)
+    assert video.audio().duration_s == pytest.approx(0.8, abs=0.05)
+
+
+def test_another_emotion_runs_nothing_before_the_sampler_again(host: Any, talk: Any) -> None:
+    host.executor = host.new_executor()
+    everything = host.run(talk.prompt())
+    again = host.run(talk.prompt())
+    changed = host.run(talk.prompt(emotion__text="sad"))
+    assert set(everything) == set(talk.prompt())
+    assert again == []
+    assert sorted(changed) == ["emotion", "render", "sampler", "save"]
+
+
+def test_a_changed_weight_file_is_loaded_again(host: Any, talk: Any) -> None:
+    host.run(talk.prompt())
+    path = host.base / "models" / "eadnet" / "tiny" / "vae.safetensors"
+    path.touch()
+    assert "model" in host.run(talk.prompt())
+
+
+def test_cancel_ends_within_a_step(host: Any, talk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import comfy.model_management as mm
+
+    bridge = host.module("nodes.bridge")
+    asked: list[float] = []
+    follow = bridge.Bar.follow
+
+    def cancel_at_once(self: Any, progress: Any) -> None:
+        follow(self, progress)
+        if not asked:
+            asked.append(time.monotonic())
+            mm.interrupt_current_processing()
+
+    monkeypatch.setattr(bridge.Bar, "follow", cancel_at_once)
+    with pytest.raises(Exception, match="execution_interrupted"):
+        host.run(talk.prompt(sampler__steps=50, sampler__seed=99))
+    assert len(asked) == 1
+    progress = [data for event, data in host.server.events if event == "progress"]
+    assert len(progress) <= 2
+    mm.interrupt_current_processing(False)
+
+
+def test_the_denoiser_node_leaves_its_input_untouched(host: Any) -> None:
+    (model,) = host.call("EADNet_Loader", model="tiny", precision="auto", attention="auto")
+    before = dataclasses.replace(model.options)
+    settings = {"stda_strength": 0.5, "tfrm_strength": 0.0, "window_frames": 12, "head": 0.0, "blink": 2.0, "lips": 1.5}
+    (clone,) = host.call("EADNet_Denoiser", model=model, **settings)
+    assert model.options == before
+    assert {name: getattr(clone.options, name) for name in settings} == settings
+    assert clone.patcher is not model.patcher
+    assert clone.patcher.is_clone(model.patcher)
+
+
+def test_strengths_reach_the_net(host: Any, talk: Any, portrait_image: torch.Tensor, voice: Any) -> None:
+    (model,) = host.call("EADNet_Loader", model="tiny", precision="fp32", attention="sdpa")
+    face, *_ = host.call(
+        "EADNet_Face", image=portrait_image, index=0, box="", face_threshold=0.5, on_missing="hold", fps=25.0
+    )
+    speech, _ = host.call("EADNet_AudioEncoder", audio=voice, speech_gate=True, gate_threshold=-26.0)
+    emotion, _ = host.call(
+        "EADNet_EmotionPrompt", text="", preset="sad", intensity=1.0, valence=0.0, arousal=0.0, use_pad=False
+    )
+    latents = []
+    for strength in (1.0, 0.0):
+        changed = model.with_options(stda_strength=strength)
+        (made,) = host.call(
+            "EADNet_Sampler",
+            model=changed,
+            face=face,
+            speech=speech,
+            emotion=emotion,
+            steps=1,
+            seed=0,
+            guidance_audio=1.0,
+            guidance_emotion=1.0,
+            sync_guidance=0.3,
+            sync_low=0.0,
+            sync_high=1.0,
+        )
+        latents.append(made.clip.x0)
+    assert latents[0].shape == (4, 15, 16, 16)
+    assert not torch.equal(*latents)
+
+
+def test_pictures_are_scored_and_the_video_is_shown(host: Any, talk: Any) -> None:
+    prompt = talk.prompt()
+    prompt["decode"] = {
+        "class_type": "EADNet_DecodePaste",
+        "inputs": {"latents": ["sampler", 0], "face": ["face", 0], "portrait": ["image", 0]},
+    }
+    prompt["score"] = {
+        "class_type": "EADNet_SyncScore",
+        "inputs": {
+            "asked_emotion": "happy",
+            "fps": 25.0,
+            "box": "",
+            "images": ["decode", 0],
+            "audio": ["short", 0],
+        },
+    }
+    host.run(prompt)
+    shown = [data for event, data in host.server.events if event == "executed"]
+    report = next(data["output"] for data in shown if data["node"] == "score")
+    assert "shows:" in report["text"][0]
+    assert report["images"][0]["filename"].endswith(".png")
+    video = next(data["output"] for data in shown if data["node"] == "render")
+    assert video["animated"] == [True]
+
+
+def test_the_simple_node_becomes_the_graph_and_keeps_what_did_not_change(host: Any, talk: Any) -> None:
+    widgets = {"text": "happy", "intensity": 1.0, "head": 1.0, "lips": 1.0}
+    full = talk.prompt()
+    prompt = {key: full[key] for key in ("image", "audio", "short")}
+    inputs = {"image": ["image", 0], "audio": ["short", 0], **widgets}
+    prompt["speak"] = {"class_type": "EADNet_Speak", "inputs": inputs}
+    host.executor = host.new_executor()
+    first = host.run(prompt)
+    shown = [data for event, data in host.server.events if event == "executed"]
+    assert any(data.get("display_node") == "speak" and "images" in data["output"] for data in shown)
+    prompt["speak"]["inputs"] = {**inputs, "text": "sad"}
+    second = host.run(prompt)
+    assert len(first) >= 11
+    assert 0 < len([name for name in second if name not in ("speak",)]) <= 3, second
+
+
+def test_a_track_draws_its_waveform_and_holds_between_keyframes(host: Any, voice: Any) -> None:
+    keyframes = '[{"time": 0, "text": "happy"}, {"time": 0.4, "text": "angry", "intensity": 0.5}]'
+    with torch.inference_mode():
+        node = host.node("EADNet_EmotionTrack").PREPARE_CLASS_CLONE(None)
+        made = node.execute(keyframes=keyframes, cross_fade=0.1, audio=voice)
+    assert made.ui["eadnet_duration"] == [0.6]
+    assert max(made.ui["eadnet_waveform"]) == 1.0
+    codes = made.args[0].at([0.0, 0.29, 0.4])
+    assert (codes[0] == codes[1]).all()
+    assert codes[2][8] == pytest.approx(0.5)
+
+
+def test_a_point_of_the_pad_is_its_emotion(host: Any) -> None:
+    emotion, caption = host.call(
+        "EADNet_EmotionPrompt", text="", preset="from text", intensity=1.0, valence=-0.65, arousal=0.75, use_pad=True
+    )
+    assert "angry" in caption
+    assert emotion.at([0.0])[0, 9] == pytest.approx(-0.65)
+
+
+def test_a_caption_of_words_of_a_face_and_of_a_voice(host: Any, portrait_image: torch.Tensor, voice: Any) -> None:
+    said, _ = host.call("EADNet_LLMEmotionCaption", provider="rules", text="very sad")
+    assert said.startswith("The face looks very sad.") and "lip corners" in said.lower()
+    seen, _ = host.call("EADNet_LLMEmotionCaption", provider="rules", text="", images=portrait_image)
+    heard, emotion = host.call("EADNet_LLMEmotionCaption", provider="rules", text="", audio=voice)
+    assert seen.startswith("The face looks") and heard.startswith("The face looks")
+    assert -1.0 <= float(emotion.at([0.0])[0, 10]) <= 1.0
+
+
+def test_a_video_is_dubbed_in_all_its_frames(host: Any, portrait_image: torch.Tensor, voice: Any) -> None:
+    frames = torch.cat([portrait_image.roll(2 * i, dims=2) for i in range(12)])
+    (model,) = host.call("EADNet_Loader", model="tiny", precision="auto", attention="auto")
+    face, *_ = host.call("EADNet_Face", image=frames, index=-1, box="", face_threshold=0.5, on_missing="hold", fps=25.0)
+    assert len(face.crops) == 12
+    assert face.crops[11].center_x - face.crops[0].center_x == pytest.approx(22, abs=6)
+    speech, _ = host.call("EADNet_AudioEncoder", audio=voice, speech_gate=True, gate_threshold=-26.0)
+    emotion, _ = host.call(
+        "EADNet_EmotionPrompt", text="", preset="neutral", intensity=1.0, valence=0.0, arousal=0.0, use_pad=False
+    )
+    settings = {"steps": 1, "seed": 0, "guidance_audio": 1.0, "guidance_emotion": 1.0}
+    (latents,) = host.call(
+        "EADNet_Sampler",
+        model=model,
+        face=face,
+        speech=speech,
+        emotion=emotion,
+        sync_guidance=0.0,
+        sync_low=0.3,
+        sync_high=0.75,
+        **settings,
+    )
+    (images,) = host.call("EADNet_DecodePaste", latents=latents, face=face, portrait=frames)
+    assert images.shape == (15, 256, 256, 3)
+    assert torch.equal(images[5, :3], (frames[5, :3] * 255).round() / 255)
+    assert math.isfinite(float(images.mean()))
+
+
+def test_free_memory_leaves_nothing_of_the_model(host: Any, talk: Any) -> None:
+    import gc
+    import weakref
+
+    import comfy.model_management as mm
+
+    host.executor = host.new_executor()
+    host.run(talk.prompt())
+    nets = [
+        weakref.ref(m.model.model)
+        for m in mm.current_loaded_models
+        if "denoiser" in getattr(m.model.model, "keys", list)()
+    ]
+    assert nets
+    mm.unload_all_models()
+    host.executor.reset()
+    host.executor = host.new_executor()
+    gc.collect()
+    assert not mm.current_loaded_models
+    assert all(ref() is None for ref in nets)
