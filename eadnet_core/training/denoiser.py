@@ -49,8 +49,9 @@ class Mix:
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
     """Share of clips given the corpus's own emotion code; the others get what the text reader made of their words."""
-    short: float = 0.75
-    """Share of steps on twice as many clips of half the length: the emotion of a clip is one draw, however long it is."""
+    lengths: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.3), (4, 0.5))
+    """Shares of steps on n times as many clips of 1/n of the length: most of the residual is the expression that a clip
+    has from end to end, and that is one draw, however long the clip."""
     shared_noise: float = 0.5
     """Share of the noise's variance that all frames have in common."""
     supervise_every: int = 2
@@ -147,10 +148,13 @@ class DenoiserObjective(nn.Module):
         syncnet = self.judges["syncnet"]
         config = syncnet.config
         starts = torch.as_tensor(window_starts(config, x0.shape[2]), device=x0.device)
+        if not len(starts):
+            return {}
         starts = starts[torch.randperm(len(starts), device=x0.device)[: self.mix.sync_windows]]
         clips = absolute(x0[clear], batch["reference"][clear], self.nets["denoiser"])
         frames = torch.stack([clips[:, s : s + config.frames] for s in starts.tolist()], 1).flatten(0, 1)
-        first = [s * MEL_STEPS - config.mel_context for s in starts.tolist()]
+        begin = int(batch["start"])
+        first = [(begin + s) * MEL_STEPS - config.mel_context for s in starts.tolist()]
         n_steps = MEL_STEPS * config.frames + 2 * config.mel_context
         mel = torch.stack([batch["mel"][clear, f : f + n_steps] for f in first], 1).flatten(0, 1)
         loud = torch.stack([batch["energy"][clear, s : s + config.frames].mean(1) for s in starts.tolist()], 1)
@@ -216,7 +220,8 @@ def predict(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """x0 [B, C, T, h, w] that the nets see in x_t at times t [B], and the denoiser's aux (empty unless asked for)."""
     n_frames = x_t.shape[2]
-    audio = nets["audio"](batch["mel"]) * batch["keep_audio"][:, None, None, None]
+    start = int(batch["start"])
+    audio = nets["audio"](batch["mel"])[:, start : start + n_frames] * batch["keep_audio"][:, None, None, None]
     emotion = nets["emotion"](batch["code"])
     null = nets["emotion"].null(len(x_t), n_frames, device=x_t.device)
     emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, emotion, null)
@@ -239,9 +244,10 @@ def predict(
 
 
 def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Generator, n: int) -> Batch:
-    """One batch of `n` random clips, or of 2 n clips of half the length, with the choices of `mix` made."""
-    if rng.random() < mix.short:
-        n, config = 2 * n, replace(config, window_frames=config.window_frames // 2)
+    """One batch of `n` random clips, or of more and shorter ones, with the choices of `mix` made."""
+    parts, shares = zip(*mix.lengths, strict=True)
+    part = int(rng.choice(parts, p=shares))
+    n, config = part * n, replace(config, window_frames=config.window_frames // part)
     clips = cache.draw_clips(rng, n, encoded=True)
     is_masked = rng.random(n) < mix.masked
     clips[is_masked] -= clips[is_masked] % MASKED_EVERY
@@ -267,14 +273,13 @@ def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Ge
 def clips_batch(
     cache: Cache, config: DenoiserConfig, clips: np.ndarray, start: int = 0, is_masked: np.ndarray | None = None
 ) -> Batch:
-    """Clips [B] from frame `start` on, with all conditions kept and their true emotion codes.
+    """Clips [B] from frame `start` on, with the sound of the whole clips, all conditions kept and true emotion codes.
 
     Where `is_masked` (clips that are multiples of `MASKED_EVERY`) only the greyed-out box is to be generated.
     """
     n = len(clips)
     is_masked = np.zeros(n, dtype=bool) if is_masked is None else is_masked
     frames = slice(start, start + config.window_frames)
-    steps = slice(start * MEL_STEPS, (start + config.window_frames) * MEL_STEPS)
     latents = cache.tensor("latents", (clips, frames))
     masked, masks = torch.zeros_like(latents), np.ones((n, config.cells, config.cells), dtype=np.float32)
     for i in np.flatnonzero(is_masked):
@@ -287,7 +292,8 @@ def clips_batch(
         "masked": masked,
         "has_masked": torch.from_numpy(is_masked).float(),
         "mask": torch.from_numpy(masks),
-        "mel": cache.tensor("mel", (clips, steps)),
+        "mel": cache.tensor("mel", (clips,)),
+        "start": torch.tensor(start),
         "energy": cache.tensor("energy", (clips, frames)),
         "motion": cache.tensor("motion", (clips, frames)),
         "code": cache.tensor("codes", (clips, frames)),

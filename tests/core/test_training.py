@@ -309,9 +309,9 @@ def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     assert batch["masked"][~masked].abs().max() == 0
     every = draw_clips(cache, config.denoiser, Mix(drop_audio=0, drop_emotion=0, drop_both=0, drop_motion=0), rng, 50)
     assert all(every[name].min() == 1 for name in ("keep_audio", "keep_emotion", "keep_motion"))
-    whole = draw_clips(cache, config.denoiser, Mix(short=0), rng, 6)["latents"]
-    short = draw_clips(cache, config.denoiser, Mix(short=1), rng, 6)["latents"]
-    assert short.shape[:2] == (2 * len(whole), config.denoiser.window_frames // 2)
+    whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6) for n in (1, 2))
+    assert short["latents"].shape[:2] == (2 * len(whole["latents"]), config.denoiser.window_frames // 2)
+    assert short["mel"].shape[1] == whole["mel"].shape[1]
 
 
 def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
