@@ -114,6 +114,6 @@ def _check_memory(shape: tuple[int, ...]) -> None:
     free = bridge.free_memory_bytes()
     if needed > 0.8 * free:
         raise BadInput(
-            f"{n_frames} frames of {width} x {height} px need {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} is free."
-            " Use EAD-Net Render Video, which streams to a file, or a smaller portrait."
+            f"{n_frames} frames of {width} x {height} px need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB "
+            "are free. Use EAD-Net Render Video, which streams to a file, or a smaller portrait."
         )

@@ -69,6 +69,18 @@ def write_sample(folder: Path | str, size_px: int = 512) -> None:
     soundfile.write(folder / "speech.wav", speech.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
 
 
+def write_sample_clip(folder: Path | str, size_px: int = 256) -> None:
+    """Write clip.mp4, a head of the corpus speaking for 3.2 s: the video of the samples, to be dubbed and scored."""
+    from ..media.audio import read_audio
+    from ..media.video import write_video
+
+    speech = SpeechBank(SAMPLE_IDENTITY, 8, "heldout")
+    script = write_script(4, n_frames=80, split="heldout", speech=speech, emotion="neutral", head=0.7)
+    frames = render([script], size_px)[0][0].numpy()
+    sound = read_audio(script.samples, SAMPLE_RATE_HZ)
+    write_video(Path(folder) / "clip.mp4", frames, audio=sound, overwrite=True)
+
+
 def _row(kind: str, rng: np.random.Generator, row: int, size_px: int) -> list[np.ndarray]:
     identity = draw_identity(rng)
     if kind == "emotions":

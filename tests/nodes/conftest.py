@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import importlib.util
+import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -138,6 +145,12 @@ def voice() -> dict[str, Any]:
     return {"waveform": torch.from_numpy(samples[: rate * 3 // 5])[None, None], "sample_rate": rate}
 
 
+@pytest.fixture(scope="session")
+def as_prompt() -> Any:
+    """`to_api`, for tests."""
+    return to_api
+
+
 @pytest.fixture
 def talk(host: Host) -> Any:
     """Builds the prompt of the full graph on the tiny model; keyword arguments change widgets: node_input=value."""
@@ -214,3 +227,152 @@ def talk_prompt(**changes: Any) -> dict[str, Any]:
         node, _, widget = name.partition("__")
         made[node]["inputs"][widget] = value
     return made
+
+
+WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+
+
+def ports(described: dict[str, Any]) -> list[tuple[str, bool, bool]]:
+    """(name, is a widget, has a control value after it) of a node's inputs, as /object_info describes them."""
+    found = []
+    for group in ("required", "optional"):
+        for name in described.get("input_order", {}).get(group, []):
+            kind, *more = described["input"][group][name]
+            options = more[0] if more else {}
+            is_widget = (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput")
+            found.append((name, is_widget, bool(options.get("control_after_generate"))))
+    return found
+
+
+def to_api(workflow: dict[str, Any], describe: Any) -> dict[str, Any]:
+    """A workflow in the page's format as a prompt, as the page would send it; `describe(type)` is /object_info."""
+    sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
+    prompt = {}
+    for node in workflow["nodes"]:
+        if node["type"] in ("MarkdownNote", "Note"):
+            continue
+        values = list(node["widgets_values"])
+        linked = {port["name"]: port["link"] for port in node["inputs"] if port.get("link") is not None}
+        inputs: dict[str, Any] = {}
+        for name, is_widget, has_control in ports(describe(node["type"])):
+            if is_widget:
+                inputs[name] = values.pop(0)
+                if has_control:
+                    assert values.pop(0) in ("fixed", "increment", "decrement", "randomize")
+            if name in linked:
+                inputs[name] = sources[linked[name]]
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    return prompt
+
+
+class Server:
+    """ComfyUI in a process of its own, with the pack and a tiny mini, spoken to over HTTP."""
+
+    def __init__(self, base: Path, pack: Path) -> None:
+        self.base, self.log = base, base / "server.log"
+        for name in ("custom_nodes", "input", "output", "models", "user"):
+            (base / name).mkdir(parents=True, exist_ok=True)
+        (base / "custom_nodes" / "eadnet").symlink_to(pack)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [os.environ["COMFYUI_PYTHON"], "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        command += ["--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes"]
+        command += ["--database-url", "sqlite:///:memory:"]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=log, env=environment)
+
+    def wait(self, limit_s: float = 120.0) -> None:
+        """Until the server answers. Raises AssertionError with its log."""
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.get("/system_stats")
+                return
+            time.sleep(0.3)
+        raise AssertionError(self.log.read_text(errors="replace")[-3000:])
+
+    def request(self, path: str, data: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """(status, JSON) of a GET, or of a POST of JSON or bytes."""
+        body = data if data is None or isinstance(data, bytes) else json.dumps(data).encode()
+        headers = {"Content-Type": "application/json", **(headers or {})} if data is not None else headers or {}
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=300) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        try:
+            return status, json.loads(text) if text else None
+        except ValueError:
+            return status, text
+
+    def get(self, path: str) -> Any:
+        """The JSON of a GET that must succeed."""
+        status, answer = self.request(path)
+        assert status == 200, (path, status, answer)
+        return answer
+
+    def describe(self, kind: str) -> dict[str, Any]:
+        """/object_info of one node."""
+        return self.get(f"/object_info/{kind}")[kind]
+
+    def queue(self, prompt: dict[str, Any]) -> tuple[int, Any]:
+        """POST a prompt."""
+        return self.request("/prompt", {"prompt": prompt, "client_id": "test"})
+
+    def finished(self, prompt_id: str, limit_s: float = 300.0) -> dict[str, Any]:
+        """The history of a prompt when it has ended."""
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            history = self.get(f"/history/{prompt_id}")
+            if prompt_id in history:
+                return history[prompt_id]
+            time.sleep(0.05)
+        raise AssertionError(f"prompt {prompt_id} did not end within {limit_s} s")
+
+    def run(self, prompt: dict[str, Any]) -> dict[str, Any]:
+        """Queue a prompt that must succeed; its history."""
+        status, answer = self.queue(prompt)
+        assert status == 200, answer
+        done = self.finished(answer["prompt_id"])
+        assert done["status"]["status_str"] == "success", done["status"]["messages"][-1]
+        return done
+
+    def stop(self) -> None:
+        """End the process."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Server]:
+    if not COMFYUI or not os.environ.get("COMFYUI_PYTHON"):
+        pytest.skip("COMFYUI_PATH and COMFYUI_PYTHON are not set: no ComfyUI to start (make test-comfyui)")
+    pack = tmp_path_factory.mktemp("pack")
+    link_pack(pack, tiny_folder)
+    made = Server(tmp_path_factory.mktemp("base"), pack)
+    try:
+        made.wait()
+        yield made
+    finally:
+        made.stop()
+
+
+def link_pack(pack: Path, model: Path) -> None:
+    """The pack by links, with another model as its mini."""
+    core, assets = pack / "eadnet_core", pack / "eadnet_core" / "assets"
+    assets.mkdir(parents=True)
+    for name in ("__init__.py", "nodes", "web", "locales", "workflows", "pyproject.toml"):
+        (pack / name).symlink_to(ROOT / name)
+    for path in (ROOT / "eadnet_core").iterdir():
+        if path.name not in ("assets", "__pycache__"):
+            (core / path.name).symlink_to(path)
+    (assets / "__init__.py").symlink_to(ROOT / "eadnet_core" / "assets" / "__init__.py")
+    (assets / "sample").symlink_to(SAMPLE)
+    (assets / "mini").symlink_to(model)

@@ -1,0 +1,149 @@
+"""What workflows depend on: ids, order and types of inputs and outputs; and what users read: tooltips, help, texts."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SNAPSHOT = Path(__file__).parent / "schema.json"
+NODES: dict[str, Any] = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+IDS = sorted(NODES)
+
+
+def described(host: Any) -> dict[str, Any]:
+    """Ids, inputs (name, type, default) in the order of their widgets, and outputs of every node."""
+    found = {}
+    for node_id, node in host.nodes.NODE_CLASS_MAPPINGS.items():
+        if not node_id.startswith("EADNet_"):
+            continue
+        schema = node.GET_SCHEMA()
+        found[node_id] = {
+            "display_name": schema.display_name,
+            "inputs": [[i.id, i.get_io_type(), getattr(i, "default", None), i.optional] for i in schema.inputs],
+            "outputs": [[o.id, o.get_io_type()] for o in schema.outputs],
+        }
+    return found
+
+
+def test_nothing_that_workflows_depend_on_has_changed(host: Any) -> None:
+    """A node, input or output may be added at the end; whoever does so writes it into schema.json."""
+    assert described(host) == NODES
+
+
+def test_ids_are_prefixed_and_in_one_category(host: Any) -> None:
+    for node_id in IDS:
+        schema = host.node(node_id).GET_SCHEMA()
+        assert node_id.startswith("EADNet_")
+        assert schema.category == "EAD-Net"
+        assert schema.description
+
+
+@pytest.mark.parametrize("node_id", IDS)
+def test_every_input_and_output_has_a_tooltip(host: Any, node_id: str) -> None:
+    schema = host.node(node_id).GET_SCHEMA()
+    bare = [port.id for port in [*schema.inputs, *schema.outputs] if not port.tooltip]
+    assert not bare
+    widgets = [i for i in schema.inputs if hasattr(i, "default") and i.default not in (None, "") and i.id != "text"]
+    silent = [i.id for i in widgets if i.id != "keyframes" and "Default:" not in i.tooltip]
+    assert not silent, "these tooltips do not say the default"
+
+
+@pytest.mark.parametrize("node_id", IDS)
+def test_the_page_is_told_of_every_node(host: Any, node_id: str) -> None:
+    """What /object_info answers can be made and is JSON."""
+    assert json.loads(json.dumps(host.node(node_id).GET_NODE_INFO_V1()))["name"] == node_id
+
+
+@pytest.mark.parametrize("node_id", IDS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_help_pages_exist(node_id: str, language: str) -> None:
+    docs = ROOT / "web" / "docs"
+    text = (docs / f"{node_id}.md" if language == "en" else docs / node_id / f"{language}.md").read_text("utf-8")
+    for name, *_ in NODES[node_id]["inputs"]:
+        assert f"`{name}`" in text, f"the help page does not speak of '{name}'"
+
+
+@pytest.mark.parametrize("node_id", IDS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_texts_are_translated(node_id: str, language: str) -> None:
+    path = ROOT / "locales" / language / "nodeDefs.json"
+    texts = json.loads(path.read_text(encoding="utf-8"))[node_id]
+    assert texts["display_name"] and texts["description"]
+    inputs = {name: texts["inputs"][name] for name, *_ in NODES[node_id]["inputs"]}
+    assert set(texts["inputs"]) == set(inputs)
+    assert all(text["name"] and text["tooltip"] for text in inputs.values())
+    assert len(texts["outputs"]) == len(NODES[node_id]["outputs"])
+    if language == "zh":
+        assert all(any("\u4e00" <= c <= "\u9fff" for c in text["tooltip"]) for text in inputs.values())
+
+
+def test_english_texts_are_those_of_the_nodes(host: Any) -> None:
+    texts = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+    for node_id in IDS:
+        schema = host.node(node_id).GET_SCHEMA()
+        assert texts[node_id]["display_name"] == schema.display_name
+        assert texts[node_id]["description"] == schema.description
+        assert {i.id: i.tooltip for i in schema.inputs} == {
+            name: text["tooltip"] for name, text in texts[node_id]["inputs"].items()
+        }
+
+
+def test_an_unknown_keyword_of_the_schema_is_left_out(host: Any) -> None:
+    """Older ComfyUIs know fewer keywords; one of them must not keep the pack from loading."""
+    made = host.module("nodes.bridge").schema(node_id="x", inputs=[], outputs=[], from_the_future=True)
+    assert made.node_id == "x"
+
+
+PROBE = """
+import sys, time, asyncio, importlib.util, os
+sys.path.insert(0, {comfyui!r})
+import utils.extra_config, comfy.cli_args
+comfy.cli_args.args.cpu = True
+import torch, numpy, nodes, folder_paths, comfy.model_management, comfy_api.latest, aiohttp.web
+touched = []
+def watch(event, args):
+    if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        touched.append(str(args[0]))
+    elif event in ("os.mkdir", "os.remove", "os.rename", "socket.connect", "subprocess.Popen"):
+        touched.append(event + " " + str(args[0]))
+sys.addaudithook(watch)
+environment = dict(os.environ)
+began = time.process_time()
+spec = importlib.util.spec_from_file_location("eadnet_pack", {init!r}, submodule_search_locations=[{root!r}])
+pack = importlib.util.module_from_spec(spec); sys.modules["eadnet_pack"] = pack; spec.loader.exec_module(pack)
+root = time.process_time() - began
+asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
+whole = time.process_time() - began
+assert environment == dict(os.environ)
+assert not touched, touched
+print(root, whole)
+"""
+
+
+def test_import_is_quick_and_leaves_no_trace(host: Any) -> None:
+    """Under 0.1 s of processor time beyond torch and ComfyUI, entry point included; no file, program or socket."""
+    code = PROBE.format(comfyui=os.environ["COMFYUI_PATH"], init=str(ROOT / "__init__.py"), root=str(ROOT))
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    best = 9.9
+    for _ in range(2):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        root, whole = map(float, done.stdout.split()[-2:])
+        assert root < 0.01
+        best = min(best, whole)
+    assert best < 0.1
+
+
+def test_the_root_is_empty_outside_comfyui() -> None:
+    """pytest imports the root's __init__.py without a package around it, and must find nothing in it."""
+    found = runpy.run_path(str(ROOT / "__init__.py"))
+    assert not {"WEB_DIRECTORY", "comfy_entrypoint"} & set(found)
