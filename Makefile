@@ -3,7 +3,8 @@
 #   PYTHON=python3.12      the interpreter to build .venv with (3.10 to 3.13; found by itself when not given)
 #   TORCH_INDEX=URL        where torch comes from, e.g. https://download.pytorch.org/whl/cpu: pip's own index has the
 #                          CUDA build for Linux, several gigabytes that a machine without a GPU has no use for
-#   ARGS="..."             more arguments for pytest, the benchmark, the demo or the training
+#   ARGS="..."             more arguments for pytest, the benchmark, the demo, the training or ComfyUI
+#   COMFYUI_PATH=DIR       a ComfyUI for test-comfyui; COMFYUI_PYTHON, its Python with pytest, is looked for in its .venv
 
 VENV ?= .venv
 TORCH_INDEX ?=
@@ -16,7 +17,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SETUP := pyproject.toml requirements.txt constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench train-mini clean
+# The ComfyUI that `make comfyui` set up, else one at home.
+COMFYUI_REF ?= v0.8.0
+COMFYUI_PATH ?= $(firstword $(patsubst %/main.py,%,$(wildcard .comfyui/ComfyUI/main.py $(HOME)/ComfyUI/main.py)))
+COMFYUI_PYTHON ?= $(COMFYUI_PATH)/.venv/bin/python
+COMFYUI_DEVICE ?= $(shell command -v nvidia-smi >/dev/null || echo --cpu)
+
+.PHONY: help demo test test-comfyui check format bench train-mini comfyui clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -26,6 +33,14 @@ demo: $(VENV)/.run  ## the sample portrait speaks the sample speech with two emo
 
 test: $(VENV)/.dev  ## all tests
 	$(BIN)/pytest $(ARGS)
+
+# The library alone is put on the path, by a link: beside it `nodes` would shadow ComfyUI's module of that name.
+test-comfyui:  ## the tests of the nodes inside a real ComfyUI (COMFYUI_PATH), in process and over HTTP
+	@test -f "$(COMFYUI_PATH)/main.py" || { \
+		echo "No ComfyUI at '$(COMFYUI_PATH)': set COMFYUI_PATH, or get one with 'make comfyui'." >&2; exit 1; }
+	@mkdir -p build/core && ln -sfn "$(CURDIR)/eadnet_core" build/core/eadnet_core
+	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFYUI_PYTHON)" PYTHONPATH="$(CURDIR)/build/core" \
+		PYTHONDONTWRITEBYTECODE=1 "$(dir $(COMFYUI_PYTHON))pytest" tests/nodes $(ARGS)
 
 check: $(VENV)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check
@@ -42,7 +57,20 @@ bench: $(VENV)/.run  ## speed and memory of a generation on this machine
 train-mini: $(VENV)/.dev  ## reproduce the shipped weights from nothing (hours; continues where it was stopped)
 	$(BIN)/eadnet train all --preset mini $(ARGS)
 
-clean:  ## remove .venv, demo/ and caches; runs/ (what was trained) stays
+comfyui: .comfyui/.ready  ## set up a ComfyUI in .comfyui (needs the internet) and start it with this pack
+	@mkdir -p .comfyui/base/custom_nodes && ln -sfn "$(CURDIR)" .comfyui/base/custom_nodes/eadnet
+	cd .comfyui/ComfyUI && .venv/bin/python main.py --base-directory "$(CURDIR)/.comfyui/base" $(COMFYUI_DEVICE) $(ARGS)
+
+.comfyui/.ready: requirements.txt constraints.txt
+	test -d .comfyui/ComfyUI || git clone --depth 1 --branch $(COMFYUI_REF) \
+		https://github.com/comfyanonymous/ComfyUI .comfyui/ComfyUI
+	$(PYTHON) -m venv .comfyui/ComfyUI/.venv
+	.comfyui/ComfyUI/.venv/bin/python -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch torchvision torchaudio
+	.comfyui/ComfyUI/.venv/bin/python -m pip install -r .comfyui/ComfyUI/requirements.txt -r requirements.txt \
+		hypothesis pytest pytest-timeout
+	@touch $@
+
+clean:  ## remove .venv, demo/ and caches; runs/ (what was trained) and .comfyui/ stay
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -28,7 +28,7 @@ class Loader(io.ComfyNode):
                     options=bridge.list_models(),
                     default=bridge.SHIPPED,
                     tooltip="Which model speaks. 'mini' ships with this pack (128 px, trained on drawn heads); "
-                    "others are folders in models/eadnet. Costs a few hundred MB of memory. Default: mini.",
+                    "others are folders in models/eadnet, and cost the memory of their files. Default: mini.",
                 ),
                 io.Combo.Input(
                     "precision",

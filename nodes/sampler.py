@@ -30,7 +30,7 @@ class Sampler(io.ComfyNode):
                     default=4,
                     min=1,
                     max=100,
-                    tooltip="Denoising steps. Time grows in proportion; beyond 8 little changes. Default: 4.",
+                    tooltip="Denoising steps. Time grows in proportion. Default: 4.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -47,8 +47,8 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.1,
-                    tooltip="Weight of the sound. 1 is the net's own and free; 2 articulates more clearly and costs "
-                    "one more pass per step. Default: 1.",
+                    tooltip="Weight of the sound. 1 is the net's own and free; above 1 follows the sound more "
+                    "closely and costs one more pass per step. Default: 1.",
                 ),
                 io.Float.Input(
                     "guidance_emotion",
@@ -56,7 +56,7 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.1,
-                    tooltip="Weight of the emotion. 1 is the net's own and free; 1.5 to 2 exaggerates and costs one "
+                    tooltip="Weight of the emotion. 1 is the net's own and free; above 1 exaggerates and costs one "
                     "more pass per step. Default: 1.",
                 ),
                 io.Float.Input(

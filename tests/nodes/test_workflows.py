@@ -1,0 +1,112 @@
+"""The shipped workflows as files: what the page needs to open them, and nothing that nobody has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+NODES = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
+WANTED = {"emotional_talking_head", "first_run", "emotion_track", "dub_a_video", "compare_emotions", "score"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+CORE_NODES = {
+    "CreateVideo",
+    "GetVideoComponents",
+    "ImageScale",
+    "ImageStitch",
+    "LoadAudio",
+    "LoadImage",
+    "LoadVideo",
+    "MarkdownNote",
+    "PreviewImage",
+    "SaveVideo",
+    "TrimAudioDuration",
+}
+"""Nodes of ComfyUI 0.8.0 itself: nothing else may be needed."""
+
+
+def load(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_all_six_are_there_and_no_second_folder_hides_them() -> None:
+    assert {path.stem for path in WORKFLOWS} == WANTED
+    other = {"example_workflows", "example", "examples", "workflow"}
+    assert not [name for name in other if (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_has_a_picture_beside_it(path: Path) -> None:
+    assert path.with_suffix(".jpg").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_is_in_the_pages_format(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["version"] == 0.4
+    assert {"last_node_id", "last_link_id", "groups", "config", "extra", "links"} <= set(workflow)
+    ids = [node["id"] for node in workflow["nodes"]]
+    assert len(set(ids)) == len(ids) and workflow["last_node_id"] == max(ids)
+    for node in workflow["nodes"]:
+        assert {"type", "pos", "size", "flags", "order", "mode", "inputs", "outputs", "properties"} <= set(node)
+        assert node["mode"] == 0
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_its_nodes_exist_and_have_all_their_widgets(path: Path) -> None:
+    """One missing value would shift all that follow it."""
+    for node in load(path)["nodes"]:
+        if node["type"] not in NODES:
+            assert node["type"] in CORE_NODES
+            continue
+        described = NODES[node["type"]]
+        kinds = {name: kind for name, kind, *_ in described["inputs"]}
+        assert [port["name"] for port in node["inputs"]] == list(kinds)
+        widgets = [name for name, kind in kinds.items() if kind in WIDGETS]
+        assert len(node["widgets_values"]) == len(widgets) + ("seed" in widgets)
+        assert [port["type"] for port in node["outputs"]] == [kind for _, kind in described["outputs"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_its_links_fit_both_ends(path: Path) -> None:
+    workflow = load(path)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for number, source, slot, target, port, kind in workflow["links"]:
+        assert number in nodes[source]["outputs"][slot]["links"]
+        assert nodes[target]["inputs"][port]["link"] == number
+        assert nodes[source]["outputs"][slot]["type"] == kind
+        assert nodes[target]["inputs"][port]["type"] == kind
+    linked = {link[0] for link in workflow["links"]}
+    held = {port["link"] for node in workflow["nodes"] for port in node["inputs"] if port.get("link") is not None}
+    assert held == linked
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_explains_itself_and_asks_only_for_the_samples(path: Path) -> None:
+    nodes = load(path)["nodes"]
+    assert any(node["type"] == "MarkdownNote" and len(node["widgets_values"][0]) > 80 for node in nodes)
+    files = {node["widgets_values"][0] for node in nodes if node["type"].startswith("Load")}
+    assert files <= {"eadnet_portrait.png", "eadnet_speech.wav", "eadnet_clip.mp4"}
+    models = {node["widgets_values"][0] for node in nodes if node["type"] == "EADNet_Loader"}
+    assert models <= {"mini"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_comfyui_accepts_it(host: Any, as_prompt: Any, path: Path) -> None:
+    """As the page would send it, with the samples in place."""
+
+    def describe(kind: str) -> dict[str, Any]:
+        node = host.nodes.NODE_CLASS_MAPPINGS[kind]
+        if hasattr(node, "GET_NODE_INFO_V1"):
+            return node.GET_NODE_INFO_V1()
+        inputs = node.INPUT_TYPES()
+        return {"input": inputs, "input_order": {group: list(ports) for group, ports in inputs.items()}}
+
+    prompt = as_prompt(load(path), describe)
+    host.module("nodes.sample_files").copy_for_prompt({"prompt": prompt})
+    valid, error, outputs, by_node = host.validate(prompt)
+    assert valid and outputs and not by_node, (error, by_node)
