@@ -165,7 +165,7 @@ class EmotionTrack(io.ComfyNode):
                     "keyframes",
                     multiline=True,
                     default='[{"time": 0.0, "text": "calm"}, {"time": 1.5, "text": "delighted"}]',
-                    tooltip='Keyframes as JSON: [{"time": seconds, "text": words, "intensity": 0 to 1}]. Without an '
+                    tooltip="Keyframes as JSON, a list of time in seconds, text and intensity 0 to 1. Without an "
                     "intensity a keyframe is as strong as its words ask. The editor writes this. No cost.",
                 ),
                 io.Float.Input(

@@ -81,6 +81,8 @@ def test_texts_are_translated(node_id: str, language: str) -> None:
     assert set(texts["inputs"]) == set(inputs)
     assert all(text["name"] and text["tooltip"] for text in inputs.values())
     assert len(texts["outputs"]) == len(NODES[node_id]["outputs"])
+    said = [texts["description"], *(text["tooltip"] for text in inputs.values())]
+    assert not [text for text in said if set("{}|@") & set(text)], "the page reads these signs as placeholders"
     if language == "zh":
         assert all(any("\u4e00" <= c <= "\u9fff" for c in text["tooltip"]) for text in inputs.values())
 

@@ -89,10 +89,10 @@ class EmotionPad {
   #axes() {
     const { unpleasant, pleasant, excited, calm } = this.words;
     return [
-      [unpleasant, "left:4px;top:50%"],
-      [pleasant, "right:4px;top:50%"],
-      [excited, "left:50%;top:2px;margin-left:4px"],
-      [calm, "left:50%;bottom:2px;margin-left:4px"],
+      [unpleasant, "left:4px;bottom:2px"],
+      [pleasant, "right:4px;bottom:2px"],
+      [excited, "right:50%;top:2px;margin-right:4px"],
+      [calm, "right:50%;bottom:2px;margin-right:4px"],
     ].map(([text, style]) => {
       const span = el("span", { className: "eadnet-axis", textContent: text });
       span.style.cssText = style;

@@ -10,8 +10,10 @@ import { listen } from "./track_gestures.js";
 import { drawLane, movePlayhead } from "./track_lane.js";
 
 const WIDTH_PX = 480;
-const LEAST_PX = 216;
+const LEAST_PX = 244;
 const MOST_PX = 420;
+/** Of the lane in its frame, so that a handle at its start or end is whole; as in the style sheet. */
+const MARGIN_PX = 8;
 const ZOOMS = [1, 2, 4, 8, 16];
 /** Two sounds of the same length, give or take what a decoder pads. */
 const SAME_LENGTH_S = 0.1;
@@ -52,8 +54,8 @@ class TrackEditor {
   /** The lane's size: what x and y on it mean. A drag keeps the length that it began with. */
   get scale() {
     const duration_s = this.#held_s ?? laneLength(this.track, this.sound?.duration_s);
-    const { clientWidth, clientHeight } = this.frame;
-    return { duration_s, width_px: Math.max(clientWidth, 1) * ZOOMS[this.#zoom], height_px: Math.max(clientHeight, 1) };
+    const width_px = Math.max(this.frame.clientWidth - 2 * MARGIN_PX, 1) * ZOOMS[this.#zoom];
+    return { duration_s, width_px, height_px: Math.max(this.frame.clientHeight, 1) };
   }
 
   /** Brings the editor in line with the node: its JSON, its links, its sound. */
@@ -159,7 +161,7 @@ class TrackEditor {
       this.track = [];
       this.problem = error.message;
     }
-    this.selected = Math.min(this.selected, this.track.length - 1);
+    this.selected = Math.min(Math.max(this.selected, 0), this.track.length - 1);
   }
 
   #write() {
@@ -213,10 +215,10 @@ class TrackEditor {
     button("playing", "▶", words.play, () => this.togglePlay());
     this.clock = el("span", { role: "timer", "aria-label": words.playhead });
     this.status = el("span", { className: "eadnet-grow eadnet-ellipsis eadnet-dim", role: "status" });
-    button("adding", "+", words.add, () => this.add(this.playhead_s));
+    button("adding", "+ ◆", words.add, () => this.add(this.playhead_s));
     button("removing", "×", words.delete, () => this.remove());
-    button("farther", "−", words.zoom_out, () => this.zoom(-1));
-    button("closer", "⌕", words.zoom_in, () => this.zoom(1));
+    button("farther", "⊖", words.zoom_out, () => this.zoom(-1));
+    button("closer", "⊕", words.zoom_in, () => this.zoom(1));
     button("raw", "{ }", words.raw, () => this.#toggleRaw());
     button("mend", words.mend, "", () => this.#startAnew());
     const { playing, clock, status, adding, removing, farther, closer, raw, mend } = this;
@@ -233,7 +235,7 @@ class TrackEditor {
     const { words } = this;
     const change = (name, value) => this.edit(this.selected, { [name]: value });
     const end = () => this.endStep();
-    const number = { type: "number", min: 0, step: 0.01, className: "eadnet-field", title: words.keyframe };
+    const number = { type: "number", min: 0, step: 0.01, className: "eadnet-field eadnet-time", title: words.keyframe };
     this.time = el("input", { ...number, onchange: () => this.#retime() });
     this.text = el("input", { type: "text", className: "eadnet-field eadnet-grow", placeholder: words.prompt, onchange: end });
     this.text.oninput = () => change("text", this.text.value);
@@ -242,11 +244,14 @@ class TrackEditor {
       change("intensity", this.isSet.checked ? levelOf(this.track[this.selected]) : null);
       end();
     };
-    this.level = el("input", { type: "range", min: 0, max: 1, step: 0.01, title: words.intensity, onchange: end });
+    const range = { type: "range", className: "eadnet-grow", min: 0, max: 1, step: 0.01 };
+    this.level = el("input", { ...range, title: words.intensity, onchange: end });
     this.level.oninput = () => change("intensity", Number(this.level.value));
     this.said = el("output");
     const box = el("label", { className: "eadnet-row" }, this.isSet, words.intensity);
-    this.detail = el("div", { className: "eadnet-row" }, this.time, this.text, box, this.level, this.said);
+    const what = el("div", { className: "eadnet-row" }, this.time, this.text);
+    const howStrong = el("div", { className: "eadnet-row" }, box, this.level, this.said);
+    this.detail = el("div", {}, what, howStrong);
     return this.detail;
   }
 

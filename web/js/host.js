@@ -18,6 +18,7 @@ export function follow(object, name, after) {
 /** Puts an element into a node as a widget that is saved nowhere; it takes the height that the node has to spare. */
 export function addPanel(node, name, element, min_px, max_px) {
   addStyle();
+  element.style.minHeight = `${min_px}px`; // Nodes 2.0 asks the element, the classic canvas asks the options
   for (const event of ["pointerdown", "dblclick", "contextmenu"]) {
     element.addEventListener(event, (e) => e.stopPropagation()); // or the node is dragged, or its menu opens
   }

@@ -50,7 +50,6 @@ function press(lane, editor, down) {
 }
 
 function scrub(lane, editor) {
-  editor.select(-1);
   return (e) => editor.seek(toTime(pixels(lane, e).x, editor.scale));
 }
 

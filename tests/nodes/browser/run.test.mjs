@@ -1,0 +1,64 @@
+/** From opening the first workflow to a video; and what a run says, shown in its node. */
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { openComfyUI } from "./comfyui_page.mjs";
+
+const FIRST_RUN = new URL("../../../workflows/first_run.json", import.meta.url).pathname;
+let comfyui, page;
+
+before(async () => {
+  comfyui = await openComfyUI();
+  ({ page } = comfyui);
+});
+
+after(() => comfyui?.close());
+
+test("the first workflow shows portrait and preview when it is opened, and ends in a video", async (t) => {
+  await comfyui.open(FIRST_RUN);
+  await comfyui.show("EADNet_Speak", 1);
+  await page.getByRole("group", { name: "instant preview" }).locator("canvas").waitFor();
+  const text = page.locator("textarea").filter({ visible: true }).first();
+  await text.fill("trying not to laugh");
+  const { event, seconds, detail } = await comfyui.run();
+  assert.equal(event, "execution_success", JSON.stringify(detail));
+  t.diagnostic(`from Run to the end: ${seconds.toFixed(1)} s`);
+  await page.locator("video").first().waitFor({ state: "attached" });
+  await page.waitForTimeout(1500);
+  await comfyui.shot("first-run");
+});
+
+/** An Emotion Prompt whose caption is looked at: a graph that needs no model. */
+function captionGraph() {
+  const node = (id, type, more) => ({ id, type, pos: [id * 500, 200], size: [400, 300], flags: {}, order: id, mode: 0, properties: {}, ...more });
+  const nodes = [
+    node(0, "EADNet_EmotionPrompt", {
+      inputs: [],
+      outputs: [{ name: "emotion", type: "EAD_EMOTION", links: [] }, { name: "caption", type: "STRING", links: [1] }],
+      widgets_values: ["happy", "from text", 1, 0, 0, false],
+    }),
+    node(1, "PreviewAny", { inputs: [{ name: "source", type: "*", link: 1 }], outputs: [], widgets_values: [] }),
+  ];
+  const links = [[1, 0, 1, 1, 0, "STRING"]];
+  return { version: 0.4, last_node_id: 1, last_link_id: 1, nodes, links, groups: [], config: {}, extra: {} };
+}
+
+test("a node's text is shown in it when it has run, and is saved nowhere", async () => {
+  const path = join(process.env.SHOTS, "caption.json");
+  writeFileSync(path, JSON.stringify(captionGraph()));
+  await comfyui.open(path);
+  await comfyui.show("EADNet_EmotionPrompt", 1);
+  const { event, detail } = await comfyui.run();
+  assert.equal(event, "execution_success", JSON.stringify(detail));
+  const text = page.locator(".eadnet-text");
+  await text.waitFor();
+  assert.match(await text.innerText(), /^happy, intensity [01]\.\d\d/);
+  await comfyui.shot("text");
+  const { workflow, output } = await page.evaluate(() => window.app.graphToPrompt());
+  assert.deepEqual(workflow.nodes.find((n) => n.id === 0).widgets_values, ["happy", "from text", 1, 0, 0, false]);
+  assert.deepEqual(Object.keys(output[0].inputs).sort(), ["arousal", "intensity", "preset", "text", "use_pad", "valence"]);
+});
+
+test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));

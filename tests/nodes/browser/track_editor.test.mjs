@@ -1,0 +1,123 @@
+/** The emotion track editor, in the workflow that ships with it. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openComfyUI } from "./comfyui_page.mjs";
+
+const WORKFLOW = new URL("../../../workflows/emotion_track.json", import.meta.url).pathname;
+const NODE = "EADNet_EmotionTrack";
+let comfyui, page, lane;
+
+before(async () => {
+  comfyui = await openComfyUI();
+  ({ page } = comfyui);
+  await comfyui.open(WORKFLOW);
+  await comfyui.show(NODE, 1.4);
+  lane = page.locator(".eadnet-lane");
+});
+
+after(() => comfyui?.close());
+
+const track = async () => JSON.parse(await comfyui.value(NODE, "keyframes"));
+const handle = (i) => lane.locator(`[data-keyframe="${i}"]`);
+
+test("the voice's waveform and a handle per keyframe are there before any run", async () => {
+  await lane.locator(".eadnet-wave").waitFor({ state: "attached" });
+  assert.equal(await lane.locator(".eadnet-handle").count(), (await track()).length);
+  assert.match(await page.getByRole("timer").innerText(), /^0:00\.00 \/ 0:05\.8/);
+  await comfyui.shot("track");
+});
+
+test("a dragged handle moves its keyframe in time by as much as the pointer", async () => {
+  const before = await track();
+  const { width } = await lane.boundingBox();
+  await comfyui.drag(handle(1), width / 10, 2);
+  const after = await track();
+  assert.ok(Math.abs(after[1].time - before[1].time - 0.584) < 0.04, `${before[1].time} -> ${after[1].time}`);
+  assert.deepEqual(after.toSpliced(1, 1), before.toSpliced(1, 1));
+});
+
+test("one undo takes the drag back", async () => {
+  const before = await track();
+  await comfyui.drag(handle(3), -40, 0);
+  assert.notDeepEqual(await track(), before);
+  await page.mouse.move(800, 960);
+  await page.keyboard.press("Control+z");
+  await page.waitForFunction(
+    ([type, json]) => window.app.graph.findNodesByType(type)[0].widgets.find((w) => w.name === "keyframes").value === json,
+    [NODE, JSON.stringify(before)],
+  );
+  await comfyui.show(NODE, 1.4);
+  lane = page.locator(".eadnet-lane");
+});
+
+test("a drag upwards sets the intensity and leaves the time", async () => {
+  const before = await track();
+  await comfyui.drag(handle(0), 1, -400);
+  const after = await track();
+  assert.equal(after[0].intensity, 1);
+  assert.equal(after[0].time, before[0].time);
+});
+
+test("a double-click adds a keyframe whose words can be typed at once", async () => {
+  const { width, height } = await lane.boundingBox();
+  const n = (await track()).length;
+  await lane.dblclick({ position: { x: width * 0.9, y: height * 0.5 } });
+  await page.keyboard.type("relieved");
+  const after = await track();
+  assert.equal(after.length, n + 1);
+  assert.equal(after.at(-1).text, "relieved");
+});
+
+test("the keyboard moves, strengthens and deletes a keyframe, and nothing else", async () => {
+  const layout = await comfyui.layout();
+  const before = await track();
+  await handle(1).focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.keyboard.press("ArrowDown");
+  const moved = (await track())[1];
+  assert.ok(Math.abs(moved.time - before[1].time - 0.11) < 1e-6);
+  assert.ok(moved.intensity < 0.7);
+  await page.keyboard.press("Delete");
+  assert.deepEqual(await track(), before.toSpliced(1, 1));
+  assert.deepEqual(await comfyui.layout(), layout);
+});
+
+test("the fields below show the selected keyframe and change it", async () => {
+  await handle(1).click();
+  const row = page.locator(".eadnet-row", { has: page.locator('input[type="number"]') });
+  await row.locator('input[type="number"]').fill("2.25");
+  await page.keyboard.press("Enter");
+  assert.equal((await track())[1].time, 2.25);
+  await row.locator('input[type="checkbox"]').setChecked(false);
+  assert.ok(!("intensity" in (await track())[1]));
+  await row.locator('input[type="checkbox"]').setChecked(true);
+  await row.locator('input[type="range"]').fill("0.4");
+  assert.equal((await track())[1].intensity, 0.4);
+  await comfyui.shot("track-edited");
+});
+
+test("the voice plays and the playhead follows", async () => {
+  await page.getByTitle(/^Play/).click();
+  await page.waitForFunction(() => !document.querySelector('[role="timer"]').textContent.startsWith("0:00"));
+  await page.getByTitle(/^Pause/).click();
+});
+
+test("zoom widens the lane, and the JSON can be seen and edited", async () => {
+  const before = await lane.evaluate((e) => e.offsetWidth);
+  await page.getByTitle(/^Zoom in/).click();
+  assert.equal(await lane.evaluate((e) => e.offsetWidth), before * 2);
+  await page.getByTitle("Show the keyframes as JSON").click();
+  await page.waitForTimeout(500);
+  const text = page.locator("textarea").filter({ visible: true });
+  assert.equal(await text.count(), 1);
+  await text.fill('[{"time": 1, "text": "calm"}, oops');
+  await page.getByText(/^The keyframes are not JSON/).waitFor();
+  await comfyui.shot("track-json");
+  await text.fill('[{"time": 1, "text": "calm"}]');
+  await handle(0).waitFor();
+  assert.equal(await lane.locator(".eadnet-handle").count(), 1);
+});
+
+test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));
