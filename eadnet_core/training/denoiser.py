@@ -32,7 +32,8 @@ from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights
 from .syncnet import SILENCE, window_starts
 
-BATCH = 6
+BATCH = 3
+"""Clips per step, when whole; see `Mix.lengths`."""
 LEARNING_RATE = 1.6e-3
 
 
@@ -40,16 +41,16 @@ LEARNING_RATE = 1.6e-3
 class Mix:
     """What a training batch is made of, and how often the costly losses are computed."""
 
-    drop_audio: float = 0.10
-    drop_emotion: float = 0.10
-    drop_both: float = 0.05
-    drop_motion: float = 0.15
+    drop_audio: float = 0.06
+    drop_emotion: float = 0.06
+    drop_both: float = 0.03
+    drop_motion: float = 0.08
     """Share of clips whose motion is not told, and whose reference is not turned."""
-    masked: float = 0.30
+    masked: float = 0.15
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
     """Share of clips given the corpus's own emotion code; the others get what the text reader made of their words."""
-    lengths: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.3), (4, 0.5))
+    lengths: tuple[tuple[int, float], ...] = ((1, 0.15), (2, 0.2), (4, 0.15), (16, 0.5))
     """Shares of steps on n times as many clips of 1/n of the length: most of the residual is the expression that a clip
     has from end to end, and that is one draw, however long the clip."""
     shared_noise: float = 0.5
@@ -138,7 +139,7 @@ class DenoiserObjective(nn.Module):
             clear = torch.nonzero(noise_fraction(t, self.config.denoiser.prediction) < self.mix.supervise_below)[:, 0]
             if self.weights.sync and len(clear):
                 losses |= self._sync(x0, batch, clear.to(x0.device))
-            if self.weights.trepa and len(clear):
+            if self.weights.trepa and len(clear) and x0.shape[2] % self.judges["video_features"].config.patch[0] == 0:
                 losses["trepa"] = self._trepa(x0[clear], target[clear])
             if self.weights.emotion:
                 losses |= self._emotion(x0, target, batch)
@@ -247,7 +248,7 @@ def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Ge
     """One batch of `n` random clips, or of more and shorter ones, with the choices of `mix` made."""
     parts, shares = zip(*mix.lengths, strict=True)
     part = int(rng.choice(parts, p=shares))
-    n, config = part * n, replace(config, window_frames=config.window_frames // part)
+    n, config = part * n, replace(config, window_frames=max(1, config.window_frames // part))
     clips = cache.draw_clips(rng, n, encoded=True)
     is_masked = rng.random(n) < mix.masked
     clips[is_masked] -= clips[is_masked] % MASKED_EVERY
