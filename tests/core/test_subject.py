@@ -1,0 +1,101 @@
+"""Who speaks: a portrait or the frames of a video, where the face lies in each, and what is pasted where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eadnet_core.checkpoints import ASSETS
+from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.media.annotate import draw_face, draw_speech, levels
+from eadnet_core.media.crop import FaceCrop
+from eadnet_core.media.subject import Subject, find_subject
+
+CROP = FaceCrop(64.0, 60.0, 80.0)
+
+
+@pytest.fixture(scope="module")
+def portrait_256() -> np.ndarray:
+    picture = Image.open(ASSETS / "sample" / "portrait.png").convert("RGB").resize((256, 256))
+    return np.array(picture)
+
+
+def pictures(n: int, size: int = 128) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+
+
+def test_a_portrait_is_one_picture_of_a_batch(portrait_256: np.ndarray) -> None:
+    batch = np.stack([np.zeros_like(portrait_256), portrait_256])
+    found = find_subject(batch, index=1)
+    assert found.is_still and found.size == (256, 256)
+    assert np.array_equal(found.picture(17), portrait_256)
+    assert found.references(50, 32).shape == (1, 32, 32, 3)
+
+
+def test_the_face_of_a_video_is_followed(portrait_256: np.ndarray) -> None:
+    frames = np.stack([np.roll(portrait_256, 3 * i, axis=1) for i in range(11)])
+    searched: list[tuple[int, int]] = []
+    found = find_subject(frames, -1, on_picture=lambda done, total: searched.append((done, total)))
+    moved = [crop.center_x for crop in found.crops if crop is not None]
+    assert len(moved) == 11 and moved == sorted(moved)
+    assert moved[5] - moved[0] == pytest.approx(15, abs=8)
+    assert searched == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_misses_hold_pass_through_or_stop(portrait_256: np.ndarray) -> None:
+    portrait = portrait_256[::2, ::2]
+    frames = np.stack([portrait] * 3 + [np.full_like(portrait, 90)] * 9)
+    held = find_subject(frames, -1)
+    passed = find_subject(frames, -1, on_missing="pass_through")
+    assert held.missed == passed.missed == (5, 10, 11)
+    assert None not in held.crops
+    assert passed.crops[0] is not None and passed.crops[11] is None
+    with pytest.raises(FaceNotFound, match=r"frame 5.*'hold' or 'pass_through'"):
+        find_subject(frames, -1, on_missing="stop")
+    with pytest.raises(BadInput, match="on_missing is 'guess'"):
+        find_subject(frames, -1, on_missing="guess")
+
+
+def test_frames_of_another_rate_are_taken_by_their_time() -> None:
+    subject = Subject(pictures(10), (CROP,) * 10, fps=50.0)
+    assert [subject.index(i) for i in (0, 1, 2, 4, 5, 99)] == [0, 2, 4, 8, 9, 9]
+
+
+def test_a_video_is_pasted_frame_by_frame_and_missed_frames_stay(portrait: np.ndarray) -> None:
+    frames = pictures(3)
+    subject = Subject(frames, (CROP, None, CROP))
+    grey = np.full((3, 32, 32, 3), 128, np.uint8)
+    made = subject.paster()(grey, 0)
+    assert np.array_equal(made[1], frames[1])
+    assert not np.array_equal(made[0], frames[0])
+    assert np.array_equal(made[0][:15], frames[0][:15])
+    assert subject.references(3, 32).shape == (3, 32, 32, 3)
+
+
+def test_the_same_faces_on_enlarged_pictures() -> None:
+    subject = Subject(pictures(1), (CROP,))
+    large = subject.on(torch.rand(1, 256, 256, 3))
+    assert large.crops[0] == FaceCrop(128.0, 120.0, 160.0)
+    with pytest.raises(BadInput, match="the shapes differ"):
+        subject.on(torch.rand(1, 256, 200, 3))
+    with pytest.raises(BadInput, match="holds 2 pictures"):
+        subject.on(torch.rand(2, 128, 128, 3))
+
+
+def test_drawings_leave_their_input_alone() -> None:
+    picture = pictures(1)[0]
+    before = picture.copy()
+    drawn = draw_face(picture, CROP, "2 frames")
+    assert np.array_equal(picture, before) and not np.array_equal(drawn, before)
+    assert np.array_equal(draw_face(picture, None), before)
+
+
+def test_the_waveform_is_coloured_where_somebody_speaks() -> None:
+    samples = np.sin(np.arange(16_000) / 5).astype(np.float32)
+    spoken, silent = (draw_speech(samples, np.full(25, v, np.float32), 1.0) for v in (1.0, 0.0))
+    assert spoken.shape == (180, 640, 3)
+    assert not np.array_equal(spoken, silent)
+    assert levels(np.zeros(0), 3) == [0.0, 0.0, 0.0]
+    assert draw_speech(samples[:10], np.ones(1, np.float32), 0.0).shape == (180, 640, 3)
