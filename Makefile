@@ -35,9 +35,11 @@ test: $(VENV)/.dev  ## all tests
 	$(BIN)/pytest $(ARGS)
 
 # The library alone is put on the path, by a link: beside it `nodes` would shadow ComfyUI's module of that name.
-test-comfyui:  ## the tests of the nodes inside a real ComfyUI (COMFYUI_PATH), in process and over HTTP
+test-comfyui:  ## the tests of the nodes inside a real ComfyUI (COMFYUI_PATH), in process, over HTTP and in a browser
 	@test -f "$(COMFYUI_PATH)/main.py" || { \
 		echo "No ComfyUI at '$(COMFYUI_PATH)': set COMFYUI_PATH, or get one with 'make comfyui'." >&2; exit 1; }
+	@command -v npm >/dev/null && npm install --no-audit --no-fund --no-package-lock --prefix tests/nodes/browser || \
+		echo "npm could not install playwright-core: the page is not tested in a browser (see CONTRIBUTING.md)."
 	@mkdir -p build/core && ln -sfn "$(CURDIR)/eadnet_core" build/core/eadnet_core
 	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFYUI_PYTHON)" PYTHONPATH="$(CURDIR)/build/core" \
 		PYTHONDONTWRITEBYTECODE=1 "$(dir $(COMFYUI_PYTHON))pytest" tests/nodes $(ARGS)

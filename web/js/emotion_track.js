@@ -307,7 +307,6 @@ class TrackEditor {
   }
 
   #showPlaying(isPlaying) {
-    if (!this.playing) return;
     this.playing.textContent = isPlaying ? "❚❚" : "▶";
     this.playing.title = isPlaying ? this.words.pause : this.words.play;
   }

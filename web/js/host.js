@@ -5,6 +5,8 @@ import { app } from "../../../scripts/app.js";
 
 export { api, app };
 
+const REMOVING = ["Delete", "Backspace"];
+
 /** Calls `after` when the object's method `name` has been called, with the same arguments. */
 export function follow(object, name, after) {
   const before = object[name];
@@ -22,6 +24,7 @@ export function addPanel(node, name, element, min_px, max_px) {
   for (const event of ["pointerdown", "dblclick", "contextmenu"]) {
     element.addEventListener(event, (e) => e.stopPropagation()); // or the node is dragged, or its menu opens
   }
+  element.addEventListener("keydown", (e) => REMOVING.includes(e.key) && e.stopPropagation()); // or the node is deleted
   const options = { serialize: false, hideOnZoom: false, getMinHeight: () => min_px, getMaxHeight: () => max_px };
   const widget = node.addDOMWidget(name, "eadnet", element, options);
   widget.serialize = false; // not in the workflow's positional list of values either

@@ -82,6 +82,8 @@ const COMMANDS = {
   n: (editor) => editor.add(editor.playhead_s),
   "+": (editor) => editor.zoom(1),
   "-": (editor) => editor.zoom(-1),
+  Delete: (editor) => editor.remove(),
+  Backspace: (editor) => editor.remove(),
 };
 
 const ON_LANE = {
@@ -96,8 +98,6 @@ const ON_HANDLE = {
   ArrowRight: (editor, by_s) => nudgeTime(editor, by_s),
   ArrowUp: (editor) => nudgeLevel(editor, NUDGE_LEVEL),
   ArrowDown: (editor) => nudgeLevel(editor, -NUDGE_LEVEL),
-  Delete: (editor) => editor.remove(),
-  Backspace: (editor) => editor.remove(),
   Enter: (editor) => editor.focusText(),
 };
 
