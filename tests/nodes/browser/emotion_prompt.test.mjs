@@ -7,6 +7,8 @@ import { openComfyUI } from "./comfyui_page.mjs";
 const WORKFLOW = new URL("../../../workflows/emotional_talking_head.json", import.meta.url).pathname;
 const NODE = "EADNet_EmotionPrompt";
 const N_CHANGES = 12;
+/** Longer than the page waits after a change before it asks. */
+const QUIET_MS = 400;
 let comfyui, page, pad, preview;
 const requests = [];
 
@@ -25,13 +27,17 @@ after(() => comfyui?.close());
 const point = async () => [await comfyui.value(NODE, "valence"), await comfyui.value(NODE, "arousal")];
 const text = () => page.locator("textarea").filter({ visible: true }).first();
 
+const isIdle = () => document.querySelector(".eadnet-stage").dataset.busy === "false";
+
 /** Does something, and waits for the preview that it leads to. Returns its line, and seconds from the last input on. */
 async function previewAfter(change) {
+  await page.waitForTimeout(QUIET_MS);
+  await page.waitForFunction(isIdle);
   const answered = page.waitForResponse((r) => r.url().endsWith("/eadnet/preview") && r.status() === 200);
   await change();
   const began = performance.now();
   await answered;
-  await page.waitForFunction(() => document.querySelector(".eadnet-stage").dataset.busy === "false");
+  await page.waitForFunction(isIdle);
   return { line: await preview.getByRole("status").innerText(), seconds: (performance.now() - began) / 1000 };
 }
 

@@ -34,15 +34,15 @@ test("the first workflow shows portrait and preview when it is opened, and ends 
 function captionGraph() {
   const node = (id, type, more) => ({ id, type, pos: [id * 500, 200], size: [400, 300], flags: {}, order: id, mode: 0, properties: {}, ...more });
   const nodes = [
-    node(0, "EADNet_EmotionPrompt", {
+    node(1, "EADNet_EmotionPrompt", {
       inputs: [],
       outputs: [{ name: "emotion", type: "EAD_EMOTION", links: [] }, { name: "caption", type: "STRING", links: [1] }],
       widgets_values: ["happy", "from text", 1, 0, 0, false],
     }),
-    node(1, "PreviewAny", { inputs: [{ name: "source", type: "*", link: 1 }], outputs: [], widgets_values: [] }),
+    node(2, "PreviewAny", { inputs: [{ name: "source", type: "*", link: 1 }], outputs: [], widgets_values: [] }),
   ];
-  const links = [[1, 0, 1, 1, 0, "STRING"]];
-  return { version: 0.4, last_node_id: 1, last_link_id: 1, nodes, links, groups: [], config: {}, extra: {} };
+  const links = [[1, 1, 1, 2, 0, "STRING"]];
+  return { version: 0.4, last_node_id: 2, last_link_id: 1, nodes, links, groups: [], config: {}, extra: {} };
 }
 
 test("a node's text is shown in it when it has run, and is saved nowhere", async () => {
@@ -57,8 +57,8 @@ test("a node's text is shown in it when it has run, and is saved nowhere", async
   assert.match(await text.innerText(), /^happy, intensity [01]\.\d\d/);
   await comfyui.shot("text");
   const { workflow, output } = await page.evaluate(() => window.app.graphToPrompt());
-  assert.deepEqual(workflow.nodes.find((n) => n.id === 0).widgets_values, ["happy", "from text", 1, 0, 0, false]);
-  assert.deepEqual(Object.keys(output[0].inputs).sort(), ["arousal", "intensity", "preset", "text", "use_pad", "valence"]);
+  assert.deepEqual(workflow.nodes.find((n) => n.id === 1).widgets_values, ["happy", "from text", 1, 0, 0, false]);
+  assert.deepEqual(Object.keys(output[1].inputs).sort(), ["arousal", "intensity", "preset", "text", "use_pad", "valence"]);
 });
 
 test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));
