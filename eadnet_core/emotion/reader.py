@@ -54,7 +54,10 @@ DEGREES: dict[str, float] = {
 """Intensity that a word of degree asks for, in a short prompt."""
 _DEGREE = re.compile(r"\b(" + "|".join(sorted(DEGREES, key=len, reverse=True)) + r")\b(?! (?:much|many|few|time)\b)")
 
-_NEGATION = r"(?:not|never|no|without|hardly|neither|nor|isn't|aren't|wasn't|doesn't|don't|far from|anything but)"
+_NEGATION = (
+    r"(?:not|never|no longer|no|without|hardly|neither|nor|isn't|aren't|wasn't|weren't|ain't|doesn't|don't|didn't|"
+    r"far from|anything but)"
+)
 _FILLER = (
     r"(?:(?:a|an|the|any|at all|in the least|very|really|so|too|look|looks|looking|feel|feeling|seem|seeming|be)\s+)*"
 )
