@@ -101,8 +101,11 @@ def sample_latents(
     with torch.inference_mode():
         head = Head(model, reference)
         counter = _Counter(head, performance.n_frames * options.steps, on_progress)
-        segments = _Stage(head, performance, options).segments(counter.sampled, cancel)
-        return torch.cat([x0.cpu() for _, x0 in segments], dim=1)
+        stage, pieces = _Stage(head, performance, options), []
+        for start, x0 in stage.segments(counter.sampled, cancel):
+            stage.turned(start, start + x0.shape[1])  # lets go of what only decoding needs
+            pieces.append(x0.cpu())
+        return torch.cat(pieces, dim=1)
 
 
 def decode_latents(

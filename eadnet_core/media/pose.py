@@ -54,7 +54,8 @@ def turn_head(pictures: Tensor, motion: Tensor) -> Tensor:
     source_x = x + (CENTRE_X + from_u - x) * share
     source_y = y + (CENTRE_Y + from_v - y) * share
     grid = torch.stack([source_x, source_y], -1) * 2 - 1
-    return F.grid_sample(pictures, grid.to(pictures.dtype), padding_mode="border", align_corners=False)
+    turned = F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
+    return turned.to(pictures.dtype)
 
 
 def _depth(u: Tensor, v: Tensor) -> Tensor:

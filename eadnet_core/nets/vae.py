@@ -126,16 +126,20 @@ class Decoder(nn.Module):
 
 
 def fetch(source: Tensor, flow: Tensor) -> Tensor:
-    """Sample a source [B, C, H, W] where a flow [B, 2, h, w] (in half frame widths, x then y) points."""
+    """Sample a source [B, C, H, W] where a flow [B, 2, h, w] (in half frame widths, x then y) points.
+
+    In float32: half precision cannot tell pixels apart, and torch's bfloat16 kernel for CPUs returns garbage.
+    """
     height, width = source.shape[-2:]
-    flow = F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=False)
+    flow = F.interpolate(flow.float(), size=(height, width), mode="bilinear", align_corners=False)
     y, x = torch.meshgrid(
         (torch.arange(height, device=flow.device) * 2 + 1) / height - 1,
         (torch.arange(width, device=flow.device) * 2 + 1) / width - 1,
         indexing="ij",
     )
-    grid = torch.stack([x, y], -1).to(flow.dtype) + flow.permute(0, 2, 3, 1)
-    return F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = torch.stack([x, y], -1) + flow.permute(0, 2, 3, 1)
+    fetched = F.grid_sample(source.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return fetched.to(source.dtype)
 
 
 class VAE(nn.Module):

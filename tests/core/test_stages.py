@@ -124,6 +124,15 @@ def test_a_preview_shows_the_emotion(tiny_model: Model, portrait: np.ndarray) ->
     assert preview(tiny_model, portrait, emotion_code("sad", 1.0), 6).shape == (6, 128, 128, 3)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close(
+    tiny_folder: Path, portrait: np.ndarray, voice_samples: np.ndarray, dtype: Any
+) -> None:
+    whole, half = (load_model(str(tiny_folder), "cpu", kind) for kind in (torch.float32, dtype))
+    made = [run(model, still(portrait), voice_samples[:3200]).astype(int) for model in (whole, half)]
+    assert np.abs(made[0] - made[1]).mean() < 2
+
+
 def test_another_attention_gives_the_same(tiny_folder: Path, portrait: np.ndarray, voice_samples: np.ndarray) -> None:
     fused, plain = (load_model(str(tiny_folder), "cpu", attention_backend=name) for name in ("sdpa", "plain"))
     made = [run(model, still(portrait), voice_samples[:6400]) for model in (fused, plain)]
