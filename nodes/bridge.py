@@ -109,13 +109,17 @@ def attention_of(name: str) -> str:
     return name if name != "auto" else ("xformers" if mm.xformers_enabled() else "sdpa")
 
 
+class EADNets(torch.nn.ModuleDict):
+    """Nets by name; ComfyUI's log shows what it loads by the name of its class."""
+
+
 def host(model: Model) -> HostedModel:
     """Give the nets of a model on the CPU to ComfyUI's model management.
 
     Layers become ComfyUI's own kinds, which compute with weights that lie elsewhere: on a small card a plain torch net
     would be left half on the CPU and fail.
     """
-    nets = torch.nn.ModuleDict(
+    nets = EADNets(
         {
             "vae": model.vae,
             "denoiser": model.denoiser,
@@ -155,12 +159,24 @@ def _move_loose_weights(nets: torch.nn.Module, device: torch.device) -> None:
                 value.data = value.data.to(device)
 
 
-def experts(name: str) -> Experts:
-    """The scoring nets of a model, on the device that ComfyUI computes on."""
+@dataclasses.dataclass(frozen=True)
+class HostedExperts:
+    """The scoring nets, and what keeps them in ComfyUI's account while they are used."""
+
+    experts: Experts
+    patcher: Any
+
+
+def experts(name: str) -> HostedExperts:
+    """The scoring nets of a model where they compute: small, so all of them or none."""
     from ..eadnet_core.checkpoints import load_experts
 
     with torch.inference_mode(False):
-        return load_experts(mm.get_torch_device(), name)
+        found = load_experts("cpu", name)
+        nets = EADNets({"sync": found.sync, "emotion": found.emotion, "face": found.face})
+        patcher = comfy.model_patcher.ModelPatcher(nets, mm.get_torch_device(), mm.unet_offload_device())
+        mm.load_models_gpu([patcher], force_full_load=True)
+    return HostedExperts(dataclasses.replace(found, device=next(nets.parameters()).device), patcher)
 
 
 # Progress and cancel
@@ -204,8 +220,13 @@ def to_image(pixels: np.ndarray) -> torch.Tensor:
     return batch.to(mm.intermediate_device()).float().div_(255.0)
 
 
+def empty_image(shape: tuple[int, ...]) -> torch.Tensor:
+    """An IMAGE to be filled."""
+    return torch.empty(shape, dtype=torch.float32, device=mm.intermediate_device())
+
+
 def to_pictures(image: torch.Tensor) -> torch.Tensor:
-    """IMAGE -> [B, H, W, 3] float32 on the CPU; an alpha channel is dropped by the core's reader."""
+    """IMAGE -> [B, H, W, C] float32 on the CPU; the core's reader lays transparent pixels over grey."""
     return image.detach().cpu().float()
 
 

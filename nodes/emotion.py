@@ -261,7 +261,8 @@ def _code_of_pictures(images: Any) -> np.ndarray:
     """By the emotion classifier: what most of up to 32 faces show."""
     from ..eadnet_core.stages import read_pictures
 
-    return read_pictures(bridge.to_pictures(images), bridge.experts(bridge.SHIPPED))
+    hosted = bridge.experts(bridge.SHIPPED)
+    return read_pictures(bridge.to_pictures(images), hosted.experts)
 
 
 def _code_of_voice(audio: Any) -> np.ndarray:

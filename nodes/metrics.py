@@ -72,8 +72,8 @@ class SyncScore(io.ComfyNode):
 
         pictures, sound = _source(images, video, audio, fps)
         asked = None if asked_emotion == "any" else asked_emotion
-        experts = bridge.experts(bridge.SHIPPED)
-        scores = score_pictures(pictures, sound, experts, bridge.box_of(box), asked, bridge.check_cancel)
+        hosted = bridge.experts(bridge.SHIPPED)
+        scores = score_pictures(pictures, sound, hosted.experts, bridge.box_of(box), asked, bridge.check_cancel)
         report = bridge.to_image(np.array(draw_report(scores)))
         shown = {**ui.PreviewImage(report, cls=cls).as_dict(), "text": [_summary(scores)]}
         return io.NodeOutput(scores.lse_c, scores.lse_d, float(scores.offset), scores.identity, report, ui=shown)

@@ -36,12 +36,10 @@ class DecodePaste(io.ComfyNode):
 
     @classmethod
     def execute(cls, latents: SampledClip, face: Any, portrait: Any) -> io.NodeOutput:
-        import torch
-
         pictures = bridge.to_pictures(portrait)
         shape = (latents.clip.n_frames, *pictures.shape[1:3], 3)
         _check_memory(shape)
-        frames = torch.empty(shape, dtype=torch.float32)
+        frames = bridge.empty_image(shape)
         done = 0
         for part in decoded(latents, face, pictures):
             frames[done : done + len(part)] = bridge.to_image(part)
