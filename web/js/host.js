@@ -28,7 +28,15 @@ export function addPanel(node, name, element, min_px, max_px) {
   const options = { serialize: false, hideOnZoom: false, getMinHeight: () => min_px, getMaxHeight: () => max_px };
   const widget = node.addDOMWidget(name, "eadnet", element, options);
   widget.serialize = false; // not in the workflow's positional list of values either
+  element.dataset.panel = name;
+  follow(node, "onConfigure", () => setTimeout(() => takePlace(node, name, element)));
   return widget;
+}
+
+/** Nodes 2.0 keeps showing the element of a node that undo has replaced by a new one of the same id: put ours there. */
+function takePlace(node, name, element) {
+  if (element.isConnected) return;
+  document.querySelector(`[data-node-id="${node.id}"] [data-panel="${name}"]`)?.replaceWith(element);
 }
 
 /** Makes a node at least this wide and as high as its widgets need. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const { COMFYUI_URL, RENDERER, SHOTS, CHROMIUM } = process.env;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 120_000;
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];
 /** The machine of a test has no internet, and a favicon that is not there is nobody's fault. */
@@ -46,12 +46,23 @@ class ComfyUI {
   /** Opens a workflow file through ComfyUI's own dialog, and shows all of it. */
   async open(path) {
     const nodes = JSON.parse(await readFile(path, "utf8")).nodes.length;
-    await this.page.mouse.move(800, 900);
-    const chosen = this.page.waitForEvent("filechooser");
-    await this.page.keyboard.press("Control+o");
-    await (await chosen).setFiles(path);
+    await (await this.#fileDialog()).setFiles(path);
     await this.page.waitForFunction((n) => window.app.graph.nodes.length === n, nodes);
     await this.page.waitForTimeout(500);
+  }
+
+  /** ComfyUI's dialog for files; a page that is still starting does not hear its shortcut, so it is pressed again. */
+  async #fileDialog() {
+    const patience = { timeout: 5000 };
+    for (let left = LIMIT_MS / patience.timeout; ; left--) {
+      const chosen = this.page.waitForEvent("filechooser", patience);
+      await this.page.keyboard.press("Control+o");
+      try {
+        return await chosen;
+      } catch (error) {
+        if (left <= 1) throw error;
+      }
+    }
   }
 
   /** Centres the canvas on the first node of a type, so large that its widgets can be worked. */
