@@ -22,7 +22,11 @@ FLOW_GAIN = 0.05
 """Keeps one optimiser step from moving the flow by more than a pixel: at gain 1 training diverges within 60 steps."""
 INITIAL_LOG_VARIANCE = -5.0
 """Nearly noiseless latents at first, or the decoder learns to do without them."""
-
+VEIL = (0.5, 0.57), (0.29, 0.33)
+"""Middle and reach of the ellipse that `veil` blurs, in frame widths."""
+VEIL_EDGE = 0.2
+VEIL_CELLS = 10
+"""Width of its soft edge, in radii, and cells a side of the colours that are left."""
 
 BRANCH_INIT = 0.3
 """Scale of the last weights of a branch beside a skip, so that depth does not disturb early training."""
@@ -123,6 +127,18 @@ class Decoder(nn.Module):
         x = x + self.fine(F.silu(x))
         painted = self.conv_out(F.silu(x))
         return torch.sigmoid(painted[:, 3:] + 3) * fetched + painted[:, :3]
+
+
+def veil(images: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] with everything inside the face, brows to chin, blurred to its colours."""
+    height, width = images.shape[-2:]
+    y = (torch.arange(height, device=images.device, dtype=images.dtype) + 0.5) / height
+    x = (torch.arange(width, device=images.device, dtype=images.dtype) + 0.5) / width
+    (middle_x, middle_y), (reach_x, reach_y) = VEIL
+    radius = (((x - middle_x) / reach_x)[None].square() + ((y - middle_y) / reach_y)[:, None].square()).sqrt()
+    amount = ((1 - radius) / VEIL_EDGE).clamp(0, 1)
+    colours = F.interpolate(F.adaptive_avg_pool2d(images, VEIL_CELLS), size=(height, width), mode="bilinear")
+    return torch.lerp(images, colours, amount)
 
 
 def fetch(source: Tensor, flow: Tensor) -> Tensor:

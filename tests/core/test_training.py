@@ -16,6 +16,7 @@ from eadnet_core.checkpoints import load_part, read_metadata
 from eadnet_core.config import ModelConfig
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
+from eadnet_core.nets.vae import veil
 from eadnet_core.training.classifier import train_emotion_expert, train_face_expert, train_latent_classifier
 from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import (
@@ -34,7 +35,7 @@ from eadnet_core.training.latents import box_mask, encode_latents
 from eadnet_core.training.loop import Recipe, TrainOptions, fit
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
-from eadnet_core.training.vae import train_vae
+from eadnet_core.training.vae import train_decoder, train_vae
 from eadnet_core.training.video_features import train_video_features
 
 if TYPE_CHECKING:
@@ -232,6 +233,22 @@ def test_the_autoencoder_trains(cache: Cache, tmp_path: Path, config: ModelConfi
     assert scores["psnr"] > 3
     assert load_part(tmp_path / "vae.safetensors", "vae")[1]["scores"]["psnr_mouth"] > 0
     assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
+
+
+def test_the_decoder_alone_leaves_the_latents_as_they_are(cache: Cache, tmp_path: Path, tiny: Tiny) -> None:
+    vae = tiny.net("vae").train().requires_grad_(True)  # type: ignore[operator]
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    trained, at = train_decoder(vae, cache, options(tmp_path))  # type: ignore[arg-type]
+    changed = {name for name, value in trained.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("decoder.") for name in changed)
+    assert at.scores["psnr_eyes"] > 0
+
+
+def test_a_veil_hides_the_face_and_nothing_else() -> None:
+    stripes = (torch.arange(128) % 2 * 2.0 - 1).expand(1, 3, 128, 128)
+    veiled = veil(stripes)
+    assert veiled[..., 56:96, 50:78].abs().max() < 0.2
+    assert torch.equal(veiled[..., :20, :], stripes[..., :20, :]) and torch.equal(veiled[..., :10], stripes[..., :10])
 
 
 @pytest.mark.parametrize(
