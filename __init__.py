@@ -6,7 +6,7 @@ The body is guarded: pytest imports this file too, without a package around it, 
 if __package__:
     WEB_DIRECTORY = "./web"
 
-    async def comfy_entrypoint():
+    async def comfy_entrypoint() -> object:
         """The extension; everything is imported here and not at start-up."""
         from .nodes import EADNetExtension
 

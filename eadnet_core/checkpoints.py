@@ -337,7 +337,8 @@ def set_attention_backend(net: nn.Module, backend: str) -> None:
     """Let every attention of a net use another backend. Raises BadInput for an unknown or missing one, at once."""
     from .nets.layers import attention
 
-    attention(*torch.zeros(3, 1, 1, 1, 8), backend)
+    probe = torch.zeros(1, 1, 1, 8)
+    attention(probe, probe, probe, backend)
     for module in net.modules():
         if hasattr(module, "backend"):
             module.backend = backend  # type: ignore[assignment]

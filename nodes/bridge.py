@@ -132,7 +132,7 @@ def host(model: Model) -> HostedModel:
         castable = getattr(comfy.ops.manual_cast, type(net).__name__, None)
         if castable is not None and type(net).__module__.startswith("torch.nn."):
             net.__class__ = castable
-            net.weight_function, net.bias_function = [], []
+            vars(net).update(weight_function=[], bias_function=[])
     patcher = comfy.model_patcher.ModelPatcher(nets, mm.get_torch_device(), mm.unet_offload_device())
     return HostedModel(model, patcher, GenerateOptions())
 

@@ -74,7 +74,7 @@ def write_sample_clip(folder: Path | str, size_px: int = 256) -> None:
     from ..media.audio import read_audio
     from ..media.video import write_video
 
-    speech = SpeechBank(SAMPLE_IDENTITY, 8, "heldout")
+    speech = SpeechBank(0, 8, "heldout")
     script = write_script(10, n_frames=80, split="heldout", speech=speech, emotion="neutral", head=0.7)
     frames = render([script], size_px)[0][0].numpy()
     sound = read_audio(script.samples, SAMPLE_RATE_HZ)
