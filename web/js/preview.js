@@ -84,7 +84,7 @@ class PreviewPanel {
     this.again = button("↻", words.refresh, () => this.onAsk(true));
     const row = el("div", { className: "eadnet-row" }, this.line, this.kind, this.again);
     const root = el("div", { className: "eadnet", role: "group", "aria-label": words.preview }, this.stage, row);
-    addPanel(node, "preview", root, 200, 420);
+    addPanel(node, "preview", root, 240, 420);
     this.#showKind();
     follow(node, "onConfigure", () => this.#showKind());
     follow(node, "onRemoved", () => clearInterval(this.#playing));

@@ -17,7 +17,7 @@ before(async () => {
   ({ page } = comfyui);
   page.on("request", (r) => r.url().endsWith("/eadnet/preview") && requests.push(r.postDataJSON()));
   await comfyui.open(WORKFLOW);
-  await comfyui.show(NODE, 1.2);
+  await comfyui.show(NODE, 0.8);
   pad = page.locator(".eadnet-pad");
   preview = page.getByRole("group", { name: "instant preview" });
 });
