@@ -2,8 +2,9 @@
 
 Our design. A talking head is, but for its expression, the reference picture moved about. So the decoder predicts from
 the two latents where each point of the frame lies in the reference (a flow), fetches the picture and its features from
-there, and paints what cannot be fetched: opened mouths, folds, turned-away skin. Eight channels at 16 x 16 cells then
-only have to carry what changed, and hair, glasses and walls stay as sharp as the user's own pixels.
+there, and paints what cannot be fetched. The face itself is veiled: what a decoder can fetch it does not paint, and it
+would leave the reference's expression where it was. Eight channels at 16 x 16 cells then have to carry a face, and hair
+and walls stay as sharp as the user's own pixels.
 """
 
 from __future__ import annotations
@@ -195,12 +196,12 @@ class VAE(nn.Module):
         return self.encoder(images)
 
     def decode(self, latents: Tensor, reference: Tensor, reference_latents: Tensor) -> Tensor:
-        """Pictures from latents and the reference picture they belong to.
+        """Pictures from latents and the reference picture they belong to, of which the decoder sees no face (`veil`).
 
         latents            [B, C, h, w]
         reference          [B', 3, H, W]  -1 .. 1; B a multiple of B': each reference serves B / B' frames in a row
         reference_latents  [B', C, h, w]
         returns            [B, 3, H, W]   about -1 .. 1, not clamped
         """
-        read = self.decoder.read(reference, reference_latents)
+        read = self.decoder.read(veil(reference), reference_latents)
         return self.decoder(latents, read.repeat(len(latents) // len(reference)))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import save_part
 from ..config import ModelConfig
-from ..nets.vae import VAE, veil
+from ..nets.vae import VAE
 from .data import CLIPS_PER_IDENTITY, Cache, to_images
 from .loop import Batch, Losses, Progress, Recipe, TrainOptions, fit, metadata_of
 from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, psnr, reconstruction_loss, region
@@ -27,11 +27,8 @@ OTHER_CLIP_SHARE = 0.3
 REFERENCE_DROP = 0.3
 """Share of references blanked out. Without it the decoder copies the reference, the latents stay empty, and training
 rests at the quality of a blurred copy (27.1 dB, measured)."""
-VEILED = 0.6
-"""Share of references whose face is veiled while the decoder is trained alone. What it can fetch it does not paint: at
-34.5 dB for the whole frame it still left the reference's own expression on the face (the right emotion was read in 28 %
-of unseen clips, against 95 % of the true ones)."""
 DECODER_WEIGHTS = VAELossWeights(mouth=8.0, eyes=8.0)
+"""For the decoder alone."""
 JOINT_SHARE = 0.5
 """Share of the budget for encoder and decoder together; then the decoder goes on alone."""
 _MONITOR_PICTURES = 96
@@ -41,10 +38,10 @@ _SHEET_ROWS = 12
 class VAEObjective(nn.Module):
     """Reconstruct a picture from its latents and a reference picture of the same head."""
 
-    def __init__(self, vae: VAE, weights: VAELossWeights, dropped: float, veiled: float) -> None:
-        """`dropped` and `veiled` are shares of the references: blanked out, and with a blurred face."""
+    def __init__(self, vae: VAE, weights: VAELossWeights, dropped: float) -> None:
+        """`dropped` is the share of references that are blanked out."""
         super().__init__()
-        self.vae, self.weights, self.dropped, self.veiled = vae, weights, dropped, veiled
+        self.vae, self.weights, self.dropped = vae, weights, dropped
 
     def forward(self, batch: Batch) -> Losses:
         """batch: picture [B, 3, H, W] and reference [B', 3, H, W] in -1 .. 1; B / B' pictures in a row share one."""
@@ -53,9 +50,7 @@ class VAEObjective(nn.Module):
         n = len(pictures)
         log_variance = log_variance.clamp(-30, 20)
         latents = mean[:n] + torch.randn_like(mean[:n]) * (0.5 * log_variance[:n]).exp()
-        lots = torch.rand(2, len(references), 1, 1, 1, device=references.device)
-        kept = (lots[0] >= self.dropped).to(references.dtype)
-        references = torch.where(lots[1] < self.veiled, veil(references), references)
+        kept = (torch.rand(len(references), 1, 1, 1, device=references.device) >= self.dropped).to(references.dtype)
         images = self.vae.decode(latents, references * kept, mean[n:] * kept)
         reconstruction = reconstruction_loss(images.float(), pictures, self.weights)
         kl = kl_loss(mean[:n].float(), log_variance[:n].float())
@@ -135,7 +130,7 @@ def train_vae(
     clips = Cache(cache)
     torch.manual_seed(options.seed)
     vae = VAE(config.vae)
-    joint = _recipe("vae", vae, clips, weights or VAELossWeights(), REFERENCE_DROP, 0.0)
+    joint = _recipe("vae", vae, clips, weights or VAELossWeights(), REFERENCE_DROP)
     vae.load_state_dict(fit(joint, _share(options, JOINT_SHARE))[0].state_dict())
     averaged, at = train_decoder(vae, clips, _share(options, 1 - JOINT_SHARE))
     save_part(output, "vae", averaged, config.vae, metadata_of(clips.info.seed, at))
@@ -145,7 +140,7 @@ def train_vae(
 def train_decoder(vae: VAE, clips: Cache, options: TrainOptions) -> tuple[nn.Module, Progress]:
     """Train the decoder alone, for the latents that are: what was learned on them stays valid."""
     vae.encoder.requires_grad_(False)
-    return fit(_recipe("vae_decoder", vae, clips, DECODER_WEIGHTS, 0.0, VEILED), options)
+    return fit(_recipe("vae_decoder", vae, clips, DECODER_WEIGHTS, 0.0), options)
 
 
 def _share(options: TrainOptions, share: float) -> TrainOptions:
@@ -154,11 +149,11 @@ def _share(options: TrainOptions, share: float) -> TrainOptions:
     return replace(options, max_steps=steps and max(1, round(steps * share)), max_minutes=minutes and minutes * share)
 
 
-def _recipe(part: str, vae: VAE, clips: Cache, weights: VAELossWeights, dropped: float, veiled: float) -> Recipe:
+def _recipe(part: str, vae: VAE, clips: Cache, weights: VAELossWeights, dropped: float) -> Recipe:
     return Recipe(
         part=part,
         trained=vae,
-        objective=VAEObjective(vae, weights, dropped, veiled),
+        objective=VAEObjective(vae, weights, dropped),
         draw=lambda rng, n: draw_pictures(clips, rng, n),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
