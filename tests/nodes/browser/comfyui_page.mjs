@@ -13,9 +13,9 @@ const HARMLESS = /ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED|404 \(Not Foun
 
 /** Opens the page with the renderer that RENDERER names, "classic" or "nodes2". */
 export async function openComfyUI() {
-  await set("Comfy.TutorialCompleted", true); // else the templates cover the canvas
-  await set("Comfy.VueNodes.Enabled", RENDERER === "nodes2");
-  await set("Comfy.Minimap.Visible", false);
+  await setSetting("Comfy.TutorialCompleted", true); // else the templates cover the canvas
+  await setSetting("Comfy.VueNodes.Enabled", RENDERER === "nodes2");
+  await setSetting("Comfy.Minimap.Visible", false);
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...MORE_FLAGS] });
   const page = await browser.newPage({ viewport: { width: 1600, height: 1000 } });
   page.setDefaultTimeout(LIMIT_MS);
@@ -29,7 +29,7 @@ export async function openComfyUI() {
   return new ComfyUI(browser, page, complaints);
 }
 
-async function set(id, value) {
+export async function setSetting(id, value) {
   const headers = { "Content-Type": "application/json" };
   await fetch(`${COMFYUI_URL}/api/settings/${id}`, { method: "POST", headers, body: JSON.stringify(value) });
 }
