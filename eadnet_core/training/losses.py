@@ -47,9 +47,9 @@ class DenoiserLossWeights:
     """Distance of video features, generated and real."""
     graph: float = 0.01
     """TFRM's regulariser."""
-    emotion: float = 0.03
+    emotion: float = 0.0
     """Divergence of the latent emotion classifier's reading, generated from real."""
-    emotion_bottleneck: float = 0.0
+    emotion_bottleneck: float = 0.02
     """Cross-entropy of a linear emotion classifier on the middle of the net."""
     mouth: float = 6.0
     eyes: float = 5.0

@@ -49,7 +49,7 @@ class CachePlan:
 
 
 CACHES = {
-    "main": CachePlan(n_clips=4000, n_frames=16, seed=1, split="train", speech_utterances=1200),
+    "main": CachePlan(n_clips=3584, n_frames=16, seed=1, split="train", speech_utterances=1200),
     "faces": CachePlan(n_clips=10_000, n_frames=1, seed=4, split="train", speech_utterances=300),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
     "expert_faces": CachePlan(n_clips=10_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
@@ -58,14 +58,14 @@ CACHES = {
 learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
 
 PLANS: dict[str, Plan] = {
-    "vae": Plan(train_vae, 45, "main"),
+    "vae": Plan(train_vae, 40, "main"),
     "emotion": Plan(train_latent_classifier, 8, "faces"),
     "syncnet": Plan(train_syncnet, 8, "main"),
     "video_features": Plan(train_video_features, 6, "main"),
     "denoiser": Plan(train_denoiser, 90, "main"),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
-    "emotion_expert": Plan(train_emotion_expert, 12, "expert_faces"),
-    "face_expert": Plan(train_face_expert, 12, "expert_faces"),
+    "emotion_expert": Plan(train_emotion_expert, 14, "expert_faces"),
+    "face_expert": Plan(train_face_expert, 10, "expert_faces"),
 }
 """Every net that learns from clips, in the order of training."""
 NEEDS = {

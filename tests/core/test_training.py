@@ -277,7 +277,7 @@ def test_each_judge_trains(
 def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
     for part in ("vae", "syncnet", "video_features", "emotion"):
         tiny.write(tmp_path, part)
-    weights = DenoiserLossWeights(emotion_bottleneck=0.1)
+    weights = DenoiserLossWeights(emotion=0.03, emotion_bottleneck=0.1)
     mix = Mix(supervise_every=1, supervise_below=1.1, lengths=((1, 1.0),))
     output = tmp_path / "denoiser.safetensors"
     scores = train_denoiser(config, cache.folder, output, options(tmp_path, alarm_every=2), weights=weights, mix=mix)
@@ -296,7 +296,7 @@ def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
     cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
 ) -> None:
     tiny.write(tmp_path, "vae")
-    off = DenoiserLossWeights(sync=0, trepa=0, emotion=0, graph=0, temporal_difference=0)
+    off = DenoiserLossWeights(sync=0, trepa=0, emotion=0, graph=0, temporal_difference=0, emotion_bottleneck=0)
     train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
     assert logged(tmp_path, "denoiser", "loss") == pytest.approx(logged(tmp_path, "denoiser", "diffusion"))
     for name in ("sync", "trepa", "emotion", "graph", "temporal_difference"):
@@ -339,7 +339,9 @@ def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
 
 def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
     nets = tiny.net("denoiser")
-    objective = DenoiserObjective(nets, config, Frozen(), DenoiserLossWeights(sync=0, trepa=0, emotion=0), Mix())  # type: ignore[arg-type]
+    objective = DenoiserObjective(
+        nets, config, Frozen(), DenoiserLossWeights(sync=0, trepa=0, emotion=0, emotion_bottleneck=0), Mix()
+    )  # type: ignore[arg-type]
     batch = clips_batch(cache, config.denoiser, np.arange(4, 6))
     for name in ("keep_audio", "keep_emotion", "keep_motion"):
         batch[name] = torch.zeros(2)
