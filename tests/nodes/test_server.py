@@ -92,6 +92,15 @@ def test_help_and_texts_are_served(server: Any) -> None:
     assert "EADNet_Sampler" in server.get("/i18n")["zh"]["nodeDefs"]
 
 
+def test_templates_are_listed_and_served(server: Any) -> None:
+    """The page offers them under the pack's name, with their stills."""
+    assert sorted(server.get("/workflow_templates")["eadnet"]) == sorted(path.stem for path in WORKFLOWS)
+    for path in WORKFLOWS:
+        assert server.get(f"/api/workflow_templates/eadnet/{path.name}")["version"] == 0.4
+        status, still = server.request(f"/api/workflow_templates/eadnet/{path.stem}.jpg")
+        assert status == 200 and still[:2] == b"\xff\xd8"
+
+
 def test_cancel_ends_a_run(server: Any, as_prompt: Any) -> None:
     _, answer = server.queue(talking(server, as_prompt, steps=100, seed=int(time.time())))
     end = time.monotonic() + 60
