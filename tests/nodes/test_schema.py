@@ -109,7 +109,7 @@ import sys, time, asyncio, importlib.util, os
 sys.path.insert(0, {comfyui!r})
 import utils.extra_config, comfy.cli_args
 comfy.cli_args.args.cpu = True
-import torch, numpy, nodes, folder_paths, comfy.model_management, comfy_api.latest, aiohttp.web
+import torch, numpy, nodes, folder_paths, server, comfy.model_management, comfy_api.latest, aiohttp.web
 touched = []
 def watch(event, args):
     if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
