@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +19,8 @@ _MATCH_DEPTH = 0.3
 _MATCH_CELLS = 16
 _MAX_MATCH = 24.0
 """Colour matching reaches this far inwards (frame widths), on so many cells, and moves no colour by more levels."""
+_LEFT_TO_SAMPLE = 8
+"""Picture pixels per pixel of the frame, along each axis, up to which nothing is reduced before it is sampled."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,20 @@ def crop(image: np.ndarray, geometry: FaceCrop, size_px: int) -> np.ndarray:
     image    uint8 [H, W, 3]
     returns  uint8 [size_px, size_px, 3]
     """
-    fine = max(1, math.ceil(geometry.side_px / size_px))
     x0, y0, x1, y1 = _surroundings(geometry, (image.shape[1], image.shape[0]))
-    part = torch.from_numpy(image[y0:y1, x0:x1].transpose(2, 0, 1).astype(np.float32))[None]
-    local = FaceCrop(geometry.center_x - x0, geometry.center_y - y0, geometry.side_px, geometry.angle)
+    # a large picture is first reduced by a whole number, so that an 8K portrait costs little more than a small one
+    reduced = max(1, int(geometry.side_px / size_px / _LEFT_TO_SAMPLE))
+    pixels = np.asarray(Image.fromarray(image[y0:y1, x0:x1]).reduce(reduced))
+    part = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None]
+    local = FaceCrop(
+        (geometry.center_x - x0) / reduced,
+        (geometry.center_y - y0) / reduced,
+        geometry.side_px / reduced,
+        geometry.angle,
+    )
+    fine = max(1, math.ceil(local.side_px / size_px))
     axis = (torch.arange(size_px * fine) + 0.5) / (size_px * fine)
-    grid = local.grid(axis, axis, (x1 - x0, y1 - y0))[None]
+    grid = local.grid(axis, axis, (part.shape[3], part.shape[2]))[None]
     samples = F.grid_sample(part, grid, mode="bicubic", padding_mode="border", align_corners=False)
     pixels = F.avg_pool2d(samples, fine)[0].permute(1, 2, 0)
     return pixels.clamp(0, 255).round().to(torch.uint8).numpy()

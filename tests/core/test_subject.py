@@ -10,7 +10,7 @@ from PIL import Image
 from eadnet_core.checkpoints import ASSETS
 from eadnet_core.errors import BadInput, FaceNotFound
 from eadnet_core.media.annotate import draw_face, draw_speech, levels
-from eadnet_core.media.crop import FaceCrop
+from eadnet_core.media.crop import FaceCrop, crop
 from eadnet_core.media.subject import Subject, find_subject
 
 CROP = FaceCrop(64.0, 60.0, 80.0)
@@ -99,3 +99,12 @@ def test_the_waveform_is_coloured_where_somebody_speaks() -> None:
     assert not np.array_equal(spoken, silent)
     assert levels(np.zeros(0), 3) == [0.0, 0.0, 0.0]
     assert draw_speech(samples[:10], np.ones(1, np.float32), 0.0).shape == (180, 640, 3)
+
+
+def test_a_huge_face_is_cropped_as_a_smaller_picture_of_it(portrait_256: np.ndarray) -> None:
+    """Reduced first, in whole numbers; the last, partial block must not move anything."""
+    huge = np.array(Image.fromarray(portrait_256).resize((4099, 4099), Image.Resampling.BICUBIC))
+    scale = 4099 / 256
+    small = crop(portrait_256, FaceCrop(128.0, 130.0, 150.0, 0.1), 32)
+    large = crop(huge, FaceCrop(128.0 * scale, 130.0 * scale, 150.0 * scale, 0.1), 32)
+    assert np.abs(small.astype(int) - large).mean() < 1.0
