@@ -115,8 +115,13 @@ class TextEncoder(nn.Module):
     @torch.inference_mode()
     def forward(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [n, 26]; logs a warning for each text of more than max_tokens, whose end is not read."""
+        return self.head(self.features(texts)).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def features(self, texts: Sequence[str]) -> Tensor:
+        """What the head reads of n texts: the pooled layers side by side, [n, P D]."""
         tokens = [self.tokenize(text) for text in texts]
-        raw = np.zeros((len(texts), N_RAW), dtype=np.float32)
+        found = self.head.weight.new_zeros(len(texts), self.head.in_features)
         order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
         for first in range(0, len(order), 64):
             rows = order[first : first + 64]
@@ -124,9 +129,8 @@ class TextEncoder(nn.Module):
             states = [hidden]
             for layer in self.layers:
                 states.append(layer(states[-1], mask[:, None, None]))
-            pooled = torch.cat([pool(states[i], mask) for i in self.config.pooled_layers], dim=-1)
-            raw[rows] = self.head(pooled).float().cpu().numpy()
-        return raw
+            found[rows] = torch.cat([pool(states[i], mask) for i in self.config.pooled_layers], dim=-1)
+        return found
 
     def embed(self, tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Token lists -> (input of the first layer [B, S, D], mask [B, S])."""

@@ -313,7 +313,7 @@ def compress(encoder: TextEncoder) -> TextEncoder:
 def fit_units(encoder: TextEncoder, faces: Sequence[Example], ridge: float) -> None:
     """Set the head's rows for action units, in place, to the ridge regression on captions.
 
-    Gradient steps meet too few captions to get there: they are one text in fifteen.
+    Gradient steps meet too few captions to get there: they are one text in eighteen.
     """
     features = encoder.features([example.text for example in faces]).double()
     units = torch.from_numpy(np.stack([example.code for example in faces])[:, AROUSAL + 1 :]).double()
