@@ -42,6 +42,8 @@ class Case:
     n_frames: int = CLIP_FRAMES
     is_main: bool = True
     """False for a clip that only completes the three levels of another one."""
+    tells_level: bool = False
+    """Whether the prompt must say how strong the emotion is, and not only name a scene: levels are compared by it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def draw_cases(clips: int, seed: int) -> list[list[Case]]:
             Case(seeds[i], identity_seed, voice_seed, name, (index // 2 + EMOTIONS.index(name)) % len(LEVELS))
             for i, name in enumerate(chosen)
         ]
-        first = next(case for case in main if case.emotion != "neutral")
+        place = next(i for i, case in enumerate(main) if case.emotion != "neutral")
+        main[place] = first = replace(main[place], tells_level=True)
         others = [replace(first, level=i, is_main=False) for i in range(len(LEVELS)) if i != first.level]
         groups.append(main + others)
     return groups
@@ -157,4 +160,12 @@ def _clip(case: Case, script: ClipScript, frames: np.ndarray, reference: np.ndar
         yaw=script.motion[:, MOTION.index("yaw")],
         emotion=script.emotion,
     )
-    return Clip(case, truth, script.prompts[0], script.motion)
+    return Clip(case, truth, _prompt(case, script.prompts), script.motion)
+
+
+def _prompt(case: Case, prompts: Sequence[str]) -> str:
+    """The first of a clip's prompts that says what it must."""
+    from .corpus.wording import SCENES
+
+    scenes = SCENES[case.emotion]["heldout"] if case.tells_level else ()
+    return next((prompt for prompt in prompts if prompt not in scenes), prompts[0])
