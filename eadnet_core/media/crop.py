@@ -70,8 +70,8 @@ def crop(image: np.ndarray, geometry: FaceCrop, size_px: int) -> np.ndarray:
     x0, y0, x1, y1 = _surroundings(geometry, (image.shape[1], image.shape[0]))
     # a large picture is first reduced by a whole number, so that an 8K portrait costs little more than a small one
     reduced = max(1, int(geometry.side_px / size_px / _LEFT_TO_SAMPLE))
-    pixels = np.asarray(Image.fromarray(image[y0:y1, x0:x1]).reduce(reduced))
-    part = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None]
+    nearby = np.asarray(Image.fromarray(image[y0:y1, x0:x1]).reduce(reduced))
+    part = torch.from_numpy(nearby.transpose(2, 0, 1).astype(np.float32))[None]
     local = FaceCrop(
         (geometry.center_x - x0) / reduced,
         (geometry.center_y - y0) / reduced,
