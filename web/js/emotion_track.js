@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
-import { addPanel, app, commit, follow, grow, onGraphChange, setHidden, setValue, viewUrl } from "./host.js";
+import { addPanel, app, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
 import { addKeyframe, editKeyframe, formatTrack, levelOf, moveKeyframe, parseTrack, removeKeyframe } from "./keyframes.js";
 import { Player, readSound, soundFile } from "./sound.js";
 import { clock, laneLength, peaks, toX } from "./timeline.js";
@@ -43,7 +43,7 @@ class TrackEditor {
     Object.assign(this, { node, widget, words });
     this.player = new Player({ onTime: (s) => this.#showPlayhead(s), onState: (is) => this.#showPlaying(is) });
     this.#build();
-    setHidden(node, widget, true);
+    hide(widget);
     addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX);
     grow(node, WIDTH_PX);
     listen(this.lane, this);
@@ -61,6 +61,7 @@ class TrackEditor {
   /** Brings the editor in line with the node: its JSON, its links, its sound. */
   update() {
     if (this.widget.value !== this.#written) this.#read();
+    if (document.activeElement !== this.json) this.json.value = this.widget.value;
     this.#showProblem();
     this.#findSound();
     this.draw();
@@ -180,8 +181,10 @@ class TrackEditor {
 
   #showProblem() {
     const linked = isLinked(this.node, "keyframes") ? this.words.linked : null;
-    this.body.inert = Boolean(linked ?? this.problem);
-    this.trouble.hidden = !this.body.inert;
+    const isBlocked = Boolean(linked ?? this.problem);
+    for (const part of [this.adding, this.removing, this.frame, this.detail]) part.inert = isBlocked;
+    this.json.readOnly = Boolean(linked);
+    this.trouble.hidden = !isBlocked;
     this.trouble.firstChild.textContent = linked ?? this.problem ?? "";
     this.mend.hidden = Boolean(linked);
   }
@@ -226,8 +229,9 @@ class TrackEditor {
     this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend);
     this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
     this.frame = el("div", { className: "eadnet-frame" }, this.lane);
-    this.body = el("div", { className: "eadnet" }, bar, this.frame, this.#details());
-    this.root = el("div", { className: "eadnet" }, this.trouble, this.body);
+    this.json = el("textarea", { className: "eadnet-text", hidden: true, spellcheck: false, onchange: () => this.endStep() });
+    this.json.oninput = () => setValue(this.node, this.widget, this.json.value);
+    this.root = el("div", { className: "eadnet" }, this.trouble, bar, this.frame, this.json, this.#details());
   }
 
   /** The row for the selected keyframe: its time, words and intensity. */
@@ -263,9 +267,11 @@ class TrackEditor {
   }
 
   #toggleRaw() {
-    setHidden(this.node, this.widget, !this.widget.hidden);
-    this.raw.setAttribute("aria-pressed", !this.widget.hidden);
-    grow(this.node);
+    const isRaw = this.json.hidden;
+    this.json.hidden = !isRaw;
+    this.json.value = this.widget.value;
+    this.frame.hidden = this.detail.hidden = isRaw;
+    this.raw.setAttribute("aria-pressed", isRaw);
   }
 
   /** Draws everything that depends on the state. */

@@ -53,11 +53,10 @@ export function setValue(node, widget, value) {
   node.graph?.setDirtyCanvas(true, true);
 }
 
-/** Hides a widget that a panel stands for, or shows it again; its value is saved either way. */
-export function setHidden(node, widget, isHidden) {
-  widget.hidden = isHidden;
-  widget.options.hidden = isHidden;
-  node.graph?.setDirtyCanvas(true, true);
+/** Hides a widget that a panel stands for; its value is saved as before. */
+export function hide(widget) {
+  widget.hidden = true;
+  widget.options.hidden = true;
 }
 
 /** Ends a change of values: one step for undo. */

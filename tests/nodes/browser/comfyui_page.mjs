@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const { COMFYUI_URL, RENDERER, SHOTS, CHROMIUM } = process.env;
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 60_000;
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];
 /** The machine of a test has no internet, and a favicon that is not there is nobody's fault. */
