@@ -1,4 +1,4 @@
-"""The page in a headless Chromium against a real ComfyUI, in both renderers. Screenshots stay in pytest's temp folder."""
+"""The page in a headless Chromium against a real ComfyUI, in both renderers. Screenshots stay in pytest's folder."""
 
 from __future__ import annotations
 
