@@ -23,12 +23,12 @@ Box = tuple[float, float, float, float]
 class GenerateOptions:
     """Every setting of a generation, with its default. Raises BadInput for a value out of its range."""
 
-    steps: int = 4
+    steps: int = 2
     """Denoising steps, 1 .. 100; time grows with them."""
     guidance_audio: float = 1.0
     """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step."""
-    guidance_emotion: float = 1.0
-    """Weight of the emotion, 0 .. 10; costs as guidance_audio."""
+    guidance_emotion: float = 2.0
+    """Weight of the emotion, 0 .. 10; costs as guidance_audio. 2 shows the mini's soft feelings more plainly."""
     sync_guidance: float = 0.0
     """Pull of the SyncNet on the mouth, 0 .. 1; 0.1 - 0.3 is useful."""
     sync_low: float = 0.30

@@ -6,8 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..eadnet_core.request import GenerateOptions
 from . import bridge
 from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, HostedModel, SampledClip
+
+DEFAULTS = GenerateOptions()
 
 
 class Sampler(io.ComfyNode):
@@ -27,10 +30,10 @@ class Sampler(io.ComfyNode):
                 EADEmotion.Input("emotion", tooltip="How it feels, from Emotion Prompt, Track or Caption."),
                 io.Int.Input(
                     "steps",
-                    default=4,
+                    default=DEFAULTS.steps,
                     min=1,
                     max=100,
-                    tooltip="Denoising steps. Time grows in proportion. Default: 4.",
+                    tooltip="Denoising steps. Time grows in proportion. Default: 2.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -43,7 +46,7 @@ class Sampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance_audio",
-                    default=1.0,
+                    default=DEFAULTS.guidance_audio,
                     min=0.0,
                     max=10.0,
                     step=0.1,
@@ -52,16 +55,16 @@ class Sampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance_emotion",
-                    default=1.0,
+                    default=DEFAULTS.guidance_emotion,
                     min=0.0,
                     max=10.0,
                     step=0.1,
                     tooltip="Weight of the emotion. 1 is the net's own and free; above 1 exaggerates and costs one "
-                    "more pass per step. Default: 1.",
+                    "more pass per step. Default: 2.",
                 ),
                 io.Float.Input(
                     "sync_guidance",
-                    default=0.0,
+                    default=DEFAULTS.sync_guidance,
                     min=0.0,
                     max=1.0,
                     step=0.05,
@@ -70,7 +73,7 @@ class Sampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "sync_low",
-                    default=0.30,
+                    default=DEFAULTS.sync_low,
                     min=0.0,
                     max=1.0,
                     step=0.05,
@@ -79,7 +82,7 @@ class Sampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "sync_high",
-                    default=0.75,
+                    default=DEFAULTS.sync_high,
                     min=0.0,
                     max=1.0,
                     step=0.05,

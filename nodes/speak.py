@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import bridge
+from .sampler import DEFAULTS
 
 
 class Speak(io.ComfyNode):
@@ -97,13 +98,13 @@ class Speak(io.ComfyNode):
             face=face.out(0),
             speech=heard.out(0),
             emotion=felt.out(0),
-            steps=4,
+            steps=DEFAULTS.steps,
             seed=0,
-            guidance_audio=1.0,
-            guidance_emotion=1.0,
-            sync_guidance=0.0,
-            sync_low=0.3,
-            sync_high=0.75,
+            guidance_audio=DEFAULTS.guidance_audio,
+            guidance_emotion=DEFAULTS.guidance_emotion,
+            sync_guidance=DEFAULTS.sync_guidance,
+            sync_low=DEFAULTS.sync_low,
+            sync_high=DEFAULTS.sync_high,
         )
         video = graph.node(
             "EADNet_RenderVideo", latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0
