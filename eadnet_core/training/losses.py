@@ -53,8 +53,8 @@ class DenoiserLossWeights:
     """Cross-entropy of a linear emotion classifier on the middle of the net."""
     mouth: float = 6.0
     eyes: float = 5.0
-    """Weight of the latent cells in the mouth's and the eyes' boxes against 1 elsewhere, in the first two terms: hair and
-    wall say nothing of voice and emotion."""
+    """Weight of the latent cells in the mouth's and the eyes' boxes against 1 elsewhere, in the first two terms:
+    hair and wall say nothing of voice and emotion."""
 
 
 @lru_cache(maxsize=8)
