@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 import uuid
@@ -15,6 +16,7 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy_api.latest import Types, io
+from comfy_execution.utils import get_executing_context
 
 from ..eadnet_core.errors import BadInput
 from ..eadnet_core.request import GenerateOptions, Progress
@@ -193,14 +195,17 @@ class Bar:
 
     def __init__(self, total: int) -> None:
         self._total, self._bar = total, comfy.utils.ProgressBar(total)
-        self._previewed = 0.0
+        self._previewed = math.inf if _is_expanded() else 0.0
 
     def __call__(self, done: int, total: int | None = None, preview: Any = None) -> None:
         check_cancel()
         self._bar.update_absolute(done, total or self._total, preview)
 
     def follow(self, progress: Progress) -> None:
-        """The core's OnProgress: with a picture of what is being made, a few times a second."""
+        """The core's OnProgress: with a picture of what is being made, a few times a second.
+
+        Not within the simple node: there the page would take the picture for the node's video, and show neither.
+        """
         now = time.monotonic()
         picture = None
         if now - self._previewed >= PREVIEW_EVERY_S:
@@ -209,6 +214,12 @@ class Bar:
 
             picture = ("JPEG", Image.fromarray(progress.preview()), PREVIEW_SIZE)
         self(progress.done, progress.total, picture)
+
+
+def _is_expanded() -> bool:
+    """Whether the running node belongs to a graph that another node became; ComfyUI writes their ids with dots."""
+    context = get_executing_context()
+    return context is not None and "." in context.node_id
 
 
 # IMAGE and AUDIO
