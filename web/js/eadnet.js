@@ -10,6 +10,9 @@ import { bringSamples } from "./samples.js";
 import { showTextOutput } from "./text_output.js";
 import { wordsFor } from "./words.js";
 
+/** Nodes that show a video of their own: without the hint Nodes 2.0 takes it for a picture, and shows nothing. */
+const SHOW_VIDEO = ["EADNet_Speak", "EADNet_RenderVideo"];
+
 const has = (node, ...names) => names.every((name) => widgetOf(node, name));
 
 app.registerExtension({
@@ -28,6 +31,7 @@ app.registerExtension({
   nodeCreated(node) {
     const id = node.comfyClass ?? "";
     if (!id.startsWith("EADNet_")) return;
+    if (SHOW_VIDEO.includes(id)) node.previewMediaType = "video";
     const words = wordsFor(setting("Comfy.Locale"));
     if (id === "EADNet_EmotionTrack" && has(node, "keyframes", "cross_fade")) addTrackEditor(node, words);
     const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");

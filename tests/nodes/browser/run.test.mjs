@@ -25,7 +25,7 @@ test("the first workflow shows portrait and preview when it is opened, and ends 
   const { event, seconds, detail } = await comfyui.run();
   assert.equal(event, "execution_success", JSON.stringify(detail));
   t.diagnostic(`from Run to the end: ${seconds.toFixed(1)} s`);
-  if (process.env.RENDERER === "classic") await page.locator("video").first().waitFor({ state: "attached" }); // Nodes 2.0 shows none
+  await page.locator("video").first().waitFor({ state: "attached" });
   await page.waitForTimeout(1500);
   await comfyui.shot("first-run");
 });
