@@ -106,6 +106,45 @@ class SyncNetConfig:
 
 
 @dataclass(frozen=True)
+class WhisperConfig:
+    """Whisper's sound encoder; the defaults are those of "tiny", whose features LatentSync reads."""
+
+    n_mels: int = N_MELS
+    steps: int = 1500
+    """Steps of one segment at 50 Hz: 30 s."""
+    width: int = 384
+    heads: int = 6
+    layers: int = 4
+
+
+@dataclass(frozen=True)
+class SDVAEConfig:
+    """Stable Diffusion's image autoencoder, 8 pixels to a cell; the defaults are those of sd-vae-ft-mse."""
+
+    latent_channels: int = 4
+    widths: tuple[int, ...] = (128, 256, 512, 512)
+    layers: int = 2
+    norm_groups: int = 32
+    scale: float = 0.18215
+    """Brings latents to about unit variance."""
+
+
+@dataclass(frozen=True)
+class StableSyncNetConfig:
+    """LatentSync's SyncNet: 16 frames' lower halves and 52 mel steps into one space; widths, strides (rows, columns)
+    and attention of each block of its two encoders."""
+
+    frames: int = 16
+    visual_widths: tuple[int, ...] = (64, 128, 256, 256, 512, 1024, 2048, 2048)
+    visual_strides: tuple[tuple[int, int], ...] = ((1, 2), *((2, 2),) * 7)
+    visual_attention: tuple[bool, ...] = (False, False, False, False, True, True, False, False)
+    mel_widths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
+    mel_strides: tuple[tuple[int, int], ...] = ((2, 1), (2, 2), (2, 2), (1, 1), (2, 2), (2, 2), (2, 3))
+    mel_attention: tuple[bool, ...] = (False, False, False, True, True, False, False)
+    norm_groups: int = 32
+
+
+@dataclass(frozen=True)
 class VideoFeaturesConfig:
     """Masked video autoencoder over latents, what TREPA compares."""
 
