@@ -23,7 +23,7 @@ from .emotion.prosody import arousal
 from .emotion.taxonomy import EMOTIONS
 from .emotion.track import EmotionTrack
 from .errors import BadInput, Cancelled, FaceNotFound
-from .media.audio import SAMPLES_PER_FRAME, Audio, frame_energy, n_frames_of, speech_gate
+from .media.audio import GATE_DB, SAMPLES_PER_FRAME, Audio, frame_energy, n_frames_of, speech_gate
 from .media.crop import crop
 from .media.face import locate
 from .media.image import read_image
@@ -35,7 +35,6 @@ from .request import Cancel, GenerateOptions, OnProgress
 if TYPE_CHECKING:
     from .metrics.report import Scores
 
-GATE_DB = -26.0
 SCORED_BLOCK = 64
 LOOKED_AT = 32
 """Pictures of a batch that are looked at to tell what a face shows."""
@@ -221,6 +220,6 @@ def preview(
     motion = generate_motion(quiet, codes, np.random.default_rng(0))
     motion = motion if n_frames > 1 else np.zeros_like(motion)
     silence = np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)
-    options = GenerateOptions(steps=2)
-    made = animate(model, reference, Performance(silence, quiet, codes, motion), options, cancel=cancel)
+    performance = Performance(silence, quiet, codes, motion)
+    made = animate(model, reference, performance, GenerateOptions(), cancel=cancel)
     return np.concatenate([frames for _, frames in made])
