@@ -13,6 +13,7 @@ import soundfile
 from PIL import Image
 
 from eadnet_core import cli
+from eadnet_core.cli.arguments import Bar
 from eadnet_core.errors import EADNetError
 from eadnet_core.media.video import read_metadata, read_video
 from eadnet_core.request import GenerateOptions
@@ -132,7 +133,7 @@ def test_ctrl_c_is_status_130_and_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli._Bar, "__call__", interrupt)
+    monkeypatch.setattr(Bar, "__call__", interrupt)
     output = tmp_path / "out.mp4"
     before = set(tmp_path.iterdir())
     assert cli.main(["generate", *inputs, "--model", str(tiny_folder), "--output", str(output)]) == 130
