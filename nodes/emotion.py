@@ -243,7 +243,7 @@ def asked_code(
 
 def _emotion_output(code: np.ndarray, text: str) -> io.NodeOutput:
     """The emotion and its caption, which the node also shows."""
-    from ..eadnet_core.emotion.captions import caption
+    from ..eadnet_core.emotion.face_words import caption
     from ..eadnet_core.emotion.code import describe
     from ..eadnet_core.emotion.track import EmotionTrack as Track
     from ..eadnet_core.emotion.track import Keyframe

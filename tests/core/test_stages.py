@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from eadnet_core.checkpoints import Model, load_experts, load_model, set_attention_backend
-from eadnet_core.emotion.captions import PHRASES, caption
+from eadnet_core.emotion.face_words import PHRASES, caption
 from eadnet_core.emotion.code import VALENCE, describe, emotion_at, emotion_code, scaled
 from eadnet_core.emotion.prosody import arousal
 from eadnet_core.emotion.taxonomy import ACTION_UNITS, EMOTIONS, VALENCE_AROUSAL
