@@ -95,6 +95,8 @@ def _train(args: argparse.Namespace) -> None:
 
     if args.preset not in PRESETS:
         raise BadInput(f"Unknown preset '{args.preset}'; give one of {', '.join(PRESETS)}.")
+    if args.preset != "mini":
+        raise BadInput(f"'{args.preset}' is made from public weights, not trained from nothing: see eadnet convert.")
     options: TrainOptions = TrainOptions(max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed)
     scores = train_mini(
         args.output, args.minutes_scale, options=options, workers=args.workers, parts=args.parts or None
