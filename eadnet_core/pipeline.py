@@ -22,6 +22,8 @@ from .checkpoints import Experts, Model, load_experts, load_model, load_reader
 from .config import FPS
 from .emotion.code import Emotion, describe, emotion_code
 from .emotion.motion import generate_motion
+from .emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
+from .emotion.script import Script
 from .emotion.track import EmotionTrack
 from .errors import BadInput
 from .forecast import OUTPUT_BYTES, Forecast, forecast
@@ -41,8 +43,9 @@ log = logging.getLogger(__name__)
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
-Words = str | EmotionTrack | Sequence[Any]
-"""One prompt for the whole clip, or what `EmotionTrack.parse` takes: keyframes (time_s, prompt[, intensity])."""
+Words = str | EmotionTrack | Script | Sequence[Any]
+"""One prompt for the whole clip, what `EmotionTrack.parse` takes: keyframes (time_s, prompt[, intensity]), or a script.
+The prompt "auto" leaves the emotion to the voice."""
 LEAST_SCORED_FRAMES = 5
 
 
@@ -82,7 +85,7 @@ def prepare(
     clock = _Clock()
     if output is not None:
         check_writable(output, overwrite)
-    track = emotion if isinstance(emotion, EmotionTrack) else EmotionTrack.parse(emotion)
+    asked = emotion if isinstance(emotion, (EmotionTrack, Script)) else EmotionTrack.parse(emotion)
     picture = np.array(read_image(portrait))  # a copy: Pillow's and callers' pixels may be read-only
     sound = audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
     clock.stop("read")
@@ -91,7 +94,7 @@ def prepare(
     if not isinstance(model, Model):
         model = load_model(model, device)
     clock.stop("load")
-    track = track.read(model.reader.codes)
+    track = in_time(asked, sound).read(model.reader.codes)
     clock.stop("emotion")
     report = GenerationReport(
         model=model.name,
@@ -106,7 +109,7 @@ def prepare(
         notes=_notes(model, options),
         seconds=clock.seconds,
     )
-    code = emotion_codes(track, report.n_frames, options.emotion_scale)
+    code = felt(track, sound, report.n_frames, options)
     performance = _perform(sound, code, options, report)
     clock.stop("plan")
     return Generation(model, picture, geometry, sound, performance, options, report)
@@ -236,6 +239,27 @@ class _Scoring:
         scores = self.scorer.finish(self.generation.sound.samples, name, asked)
         draw_report(scores).save(self.path)
         return scores
+
+
+def in_time(asked: EmotionTrack | Script, sound: Audio) -> EmotionTrack:
+    """The track of a script over its speech; keyframes that say "auto" hold what the voice tells."""
+    if isinstance(asked, EmotionTrack) and not any(map(is_auto, asked.keyframes)):
+        return asked
+    voice = speech_gate(sound.samples, sound.n_frames())
+    track = asked.track(voice) if isinstance(asked, Script) else asked
+    return with_voice(track, read_voice(sound.samples, voice))
+
+
+def felt(track: EmotionTrack, sound: Audio, n_frames: int, options: GenerateOptions) -> np.ndarray:
+    """Emotion codes [T, 27] of a track that has been read, the voice's own mixed in, at the amplitude asked for."""
+    code = emotion_codes(track, n_frames)
+    if options.prosody_weight > 0:
+        readings = read_voice(sound.samples, speech_gate(sound.samples, sound.n_frames()))
+        if readings:
+            times_s = (np.arange(n_frames) + 0.5) / FPS
+            code = mixed(code, voice_codes(readings, times_s), options.prosody_weight)
+    neutral = emotion_code("neutral", 0.0)
+    return neutral + np.float32(options.emotion_scale) * (code - neutral)
 
 
 def emotion_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.ndarray:

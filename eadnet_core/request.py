@@ -47,6 +47,8 @@ class GenerateOptions:
     """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
     emotion_scale: float = 1.0
     """Amplitude of the emotion, 0 neutral .. 1 as the words say; guidance_emotion goes beyond."""
+    prosody_weight: float = 0.0
+    """Share of the emotion that the voice itself tells, 0 the words alone .. 1 the voice alone."""
     has_speech_gate: bool = True
     """Keep the mouth at rest where nobody speaks."""
     seed: int = 0
@@ -84,6 +86,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "blink": (0, 3, False),
     "lips": (0, 2, False),
     "emotion_scale": (0, 1, False),
+    "prosody_weight": (0, 1, False),
     "seed": (0, 2**63 - 1, True),
     "shift": (0.1, 20, False),
     "segment_frames": (1, 10_000, True),

@@ -19,17 +19,16 @@ from .checkpoints import Experts, Model
 from .config import FPS
 from .emotion.code import blend, emotion_code
 from .emotion.motion import generate_motion
-from .emotion.prosody import arousal
 from .emotion.taxonomy import EMOTIONS
 from .emotion.track import EmotionTrack
 from .errors import BadInput, Cancelled, FaceNotFound
-from .media.audio import GATE_DB, SAMPLES_PER_FRAME, Audio, frame_energy, n_frames_of, speech_gate
+from .media.audio import GATE_DB, SAMPLES_PER_FRAME, Audio, n_frames_of, speech_gate
 from .media.crop import crop
 from .media.face import locate
 from .media.image import read_image
 from .media.subject import Subject
 from .media.video import VideoWriter
-from .pipeline import LEAST_SCORED_FRAMES, emotion_codes, perform
+from .pipeline import LEAST_SCORED_FRAMES, felt, in_time, perform
 from .request import Cancel, GenerateOptions, OnProgress
 
 if TYPE_CHECKING:
@@ -84,7 +83,8 @@ def sample_clip(
     cancel: Cancel | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    code = emotion_codes(track.read(model.reader.codes), len(speech.voice), options.emotion_scale)
+    read = in_time(track, speech.sound).read(model.reader.codes)
+    code = felt(read, speech.sound, len(speech.voice), options)
     performance = perform(speech.sound, speech.voice, code, options)
     if not subject.is_still:
         performance = replace(performance, motion=np.zeros_like(performance.motion))
@@ -200,11 +200,6 @@ def read_pictures(pictures: np.ndarray | Tensor, experts: Experts) -> np.ndarray
     reading = read_emotion(np.stack(faces), experts.emotion)
     codes = [emotion_code(label, 0.0 if label == "neutral" else reading.intensity) for label in EMOTIONS]
     return blend(codes, reading.probabilities)
-
-
-def voice_arousal(speech: Speech) -> float | None:
-    """How excited a voice sounds, -1 .. 1, or None where too little is spoken to tell."""
-    return arousal(frame_energy(speech.sound.samples, len(speech.voice)), speech.voice)
 
 
 def preview(
