@@ -28,7 +28,8 @@ from .media.face import locate
 from .media.image import read_image
 from .media.subject import Subject
 from .media.video import VideoWriter
-from .pipeline import LEAST_SCORED_FRAMES, felt, in_time, perform
+from .output import LEAST_SCORED_FRAMES
+from .pipeline import felt, in_time, perform
 from .request import Cancel, GenerateOptions, OnProgress
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def sample_clip(
     performance = perform(speech.sound, speech.voice, code, options)
     if not subject.is_still:
         performance = replace(performance, motion=np.zeros_like(performance.motion))
-    reference = subject.references(performance.n_frames, model.config.size_px)
+    reference = subject.reference(model.config.size_px)
     x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
     return Clip(x0, performance.motion)
 
@@ -102,7 +103,7 @@ def decode_clip(
     """
     target = subject if pictures is None else subject.on(pictures)
     paste = target.paster()
-    reference = subject.references(clip.n_frames, model.config.size_px)
+    reference = subject.reference(model.config.size_px)
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(model, reference, clip.x0, clip.motion, per_segment):
         yield paste(frames, start)

@@ -38,22 +38,30 @@ def box(text: str) -> Box:
 
 
 class Bar:
-    """A tqdm bar that follows Progress."""
+    """A tqdm bar that follows Progress, or a count; it shows up with the first tick."""
 
-    def __init__(self, name: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=name, unit="step", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
+    def __init__(self, name: str, unit: str = "step") -> None:
+        self._name, self._unit = name, unit
+        self._bar: Any = None
 
     def __call__(self, progress: Progress) -> None:
-        self._bar.total = progress.total
-        self._bar.update(progress.done - self._bar.n)
+        self.count(progress.done, progress.total)
+
+    def count(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done; 0 in all means that nobody knows."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            shown = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}" if total else None
+            self._bar = tqdm(desc=self._name, unit=self._unit, total=total or None, initial=done, bar_format=shown)
+        self._bar.update(done - self._bar.n)
 
     def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def read_lines(path: Path) -> list[str]:

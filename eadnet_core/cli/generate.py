@@ -1,4 +1,4 @@
-"""`eadnet generate`: a portrait that speaks."""
+"""`eadnet generate` and `eadnet dub`: a portrait that speaks, a video with another voice."""
 
 from __future__ import annotations
 
@@ -7,16 +7,49 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..request import GenerateOptions
+from ..config import FPS, MASK_BOXES
+from ..errors import BadInput
+from ..request import CHOICES, GenerateOptions
 from .arguments import Bar, add_model, box, check_output, command, emotion_line, write_json
 
 DEFAULTS = {f.name: f.default for f in fields(GenerateOptions)}
+NUMBERS = {
+    "seed": "same seed, same video",
+    "steps": "denoising steps; time grows with them",
+    "guidance_audio": "weight of the sound; other than 1 costs a pass more per step",
+    "guidance_emotion": "weight of the emotion; other than 1 costs a pass more per step",
+    "sync_guidance": "pull of the SyncNet on the mouth, 0 off, 0.1 - 0.3 useful",
+    "lips": "amplitude of speech, 0 none, 1 as trained",
+    "emotion_scale": "amplitude of the emotion, 0 neutral, 1 as the words say",
+    "face_index": "which face, where there are several: 0 the most prominent",
+    "segment_frames": "frames that are finished together; memory grows with them",
+    "batch_windows": "windows in one forward pass; memory grows with them",
+}
+MOVING = {"head": "amplitude of head motion, 0 none, 1 as trained", "blink": "rate of blinks, 0 none, 1 natural"}
 
 
 def add_generate(commands: Any) -> None:
     """`eadnet generate`."""
     parser = command(commands, "generate", "Make a video of a portrait that speaks.", _generate)
     parser.add_argument("--portrait", required=True, type=Path, help="picture of a face")
+    _add_run(parser, {**NUMBERS, **MOVING})
+
+
+def add_dub(commands: Any) -> None:
+    """`eadnet dub`."""
+    parser = command(commands, "dub", "Make the face in a video speak with another voice.", _dub)
+    parser.add_argument("--video", required=True, type=Path, help="video of a face; brought to 25 frames per second")
+    group = _add_run(parser, NUMBERS)
+    text = "what is pasted back into the frames (default: face)"
+    group.add_argument("--mask", choices=list(MASK_BOXES), default="face", help=text)
+    text = "frames without a face: hold it where it was, pass them through, or stop (default: hold)"
+    group.add_argument("--on-missing", choices=CHOICES["on_missing"], default=DEFAULTS["on_missing"], help=text)
+    text = "end with the shortest, or go on to the end of the audio or the video (default: shortest)"
+    group.add_argument("--length", choices=CHOICES["length"], default=DEFAULTS["length"], help=text)
+
+
+def _add_run(parser: Any, numbers: dict[str, str]) -> Any:
+    """What both commands take; returns the group of settings."""
     parser.add_argument("--audio", required=True, type=Path, help="speech: any sound or video file")
     parser.add_argument("--emotion", default="", help='in your own words, e.g. "quietly furious" (default: neutral)')
     parser.add_argument("--output", required=True, type=Path, help="video to write, .mp4")
@@ -24,51 +57,71 @@ def add_generate(commands: Any) -> None:
     parser.add_argument("--report", type=Path, help="also score the video and draw this picture (.png)")
     parser.add_argument("--json", type=Path, help="also write settings, timings and how the words were read")
     add_model(parser)
+    group = parser.add_argument_group("long clips", "Segments lie in OUTPUT.eadnet until the video is whole.")
+    group.add_argument("--resume", action="store_true", help="go on where an earlier run was stopped")
+    group.add_argument("--keep-segments", action="store_true", help="leave the segments there, for --redo")
+    group.add_argument("--redo", type=int, metavar="N", help="make segment N (from 0) anew with another --seed")
+    group.add_argument("--dry-run", action="store_true", help="check everything, show the forecast, and stop")
     group = parser.add_argument_group("settings")
-    for name, text in {
-        "seed": "same seed, same video",
-        "steps": "denoising steps; time grows with them",
-        "guidance_audio": "weight of the sound; other than 1 costs a pass more per step",
-        "guidance_emotion": "weight of the emotion; other than 1 costs a pass more per step",
-        "sync_guidance": "pull of the SyncNet on the mouth, 0 off, 0.1 - 0.3 useful",
-        "head": "amplitude of head motion, 0 none, 1 as trained",
-        "blink": "rate of blinks, 0 none, 1 natural",
-        "lips": "amplitude of speech, 0 none, 1 as trained",
-        "emotion_scale": "amplitude of the emotion, 0 neutral, 1 as the words say",
-    }.items():
+    for name, text in numbers.items():
         kind = type(DEFAULTS[name])
-        flag = "--" + name.replace("_", "-")
-        parser_help = f"{text} (default: {DEFAULTS[name]})"
-        group.add_argument(
-            flag, type=kind, default=DEFAULTS[name], metavar="N" if kind is int else "X", help=parser_help
-        )
-    group.add_argument("--face-box", type=box, metavar="X0,Y0,X1,Y1", help="the face by hand, in pixels")
+        flag, text = "--" + name.replace("_", "-"), f"{text} (default: {DEFAULTS[name]})"
+        group.add_argument(flag, type=kind, default=DEFAULTS[name], metavar="N" if kind is int else "X", help=text)
+    text = "the face by hand, in pixels, from the middle of the forehead to the chin"
+    group.add_argument("--face-box", type=box, metavar="X0,Y0,X1,Y1", help=text)
     group.add_argument("--no-speech-gate", action="store_true", help="let the mouth move in silence and to music")
+    return group
 
 
 def _generate(args: argparse.Namespace) -> None:
-    from ..pipeline import prepare, write_video
+    _run(args, args.portrait)
 
-    names = {"seed", "steps", "guidance_audio", "guidance_emotion", "sync_guidance", "head", "blink", "lips"}
-    values = {name: getattr(args, name) for name in (*names, "emotion_scale", "face_box")}
-    options = GenerateOptions(**values, has_speech_gate=not args.no_speech_gate)
+
+def _dub(args: argparse.Namespace) -> None:
+    from ..media.video import read_video
+
+    _run(args, read_video(args.video, FPS))
+
+
+def _forecast(generation: Any, args: argparse.Namespace) -> None:
+    """Say what it will take and what to lower; a disk that is too small is refused before anything is written."""
+    import shutil
+
+    from ..machine import free_memory_bytes
+
+    expected = generation.forecast()
+    print(f"forecast: {expected}")
+    free = free_memory_bytes()
+    lack = None if free is None else expected.lacking_memory(free, generation.options)
+    if lack:
+        print(f"forecast: {lack}")
+        generation.report.notes.append(lack)
+    lack = expected.lacking_disk(shutil.disk_usage(args.output.absolute().parent).free)
+    if lack:
+        raise BadInput(lack)
+
+
+def _run(args: argparse.Namespace, portrait: Any) -> None:
+    from ..output import write_video
+    from ..pipeline import prepare
+
+    given = {name: value for name, value in vars(args).items() if name in DEFAULTS}
+    options = GenerateOptions(**given, has_speech_gate=not args.no_speech_gate)
     check_output(args.report, ".png")
     check_output(args.json, ".json")
-    generation = prepare(
-        args.portrait,
-        args.audio,
-        args.emotion,
-        options,
-        model=args.model,
-        device=args.device,
-        output=args.output,
-        overwrite=args.overwrite,
-    )
+    is_open = args.resume or args.redo is not None
+    target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
+    with Bar("search", "frame") as bar:
+        more = {"model": args.model, "device": args.device, "on_search": bar.count}
+        generation = prepare(portrait, args.audio, args.emotion, options, **more, **target)
     for reading in generation.report.emotions:
         print(f"emotion: {emotion_line(reading)}")
-    print(f"forecast: {generation.forecast()}")
+    _forecast(generation, args)
+    if args.dry_run:
+        return
+    keep = {"resume": args.resume, "keep_segments": args.keep_segments, "redo": args.redo, "report": args.report}
     with Bar("generate") as bar:
-        scores = write_video(generation, args.output, overwrite=args.overwrite, on_progress=bar, report=args.report)
+        scores = write_video(generation, args.output, overwrite=args.overwrite, on_progress=bar, **keep)
     report = generation.report
     if args.json:
         write_json(args.json, {**report.to_dict(), **({"scores": scores.to_json()} if scores else {})})

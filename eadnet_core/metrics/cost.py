@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MediaError
+from ..machine import peak_memory_bytes
 
 _POLL_S = 0.02
 
@@ -52,7 +53,7 @@ def _watch(process: subprocess.Popen[str], peaks: dict[int, float]) -> str:
             return process.communicate(timeout=_POLL_S)[1]
         except subprocess.TimeoutExpired:
             for pid in _tree(process.pid):
-                peaks[pid] = max(peaks.get(pid, 0.0), _peak_gb(pid))
+                peaks[pid] = max(peaks.get(pid, 0.0), peak_memory_bytes(pid) / 1e9)
 
 
 def _tree(pid: int) -> list[int]:
@@ -65,16 +66,6 @@ def _tree(pid: int) -> list[int]:
             except OSError:
                 continue
     return found
-
-
-def _peak_gb(pid: int) -> float:
-    """Greatest resident memory of a process so far; 0 where /proc does not tell or it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    return int(line.split()[1]) * 1024 / 1e9 if line else 0.0
 
 
 def _children_peak_gb() -> float:

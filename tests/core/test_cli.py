@@ -35,7 +35,7 @@ def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 def test_every_command_of_the_help_exists() -> None:
     commands = subcommands(cli.build_parser())
-    assert list(commands) == ["generate", "score", "emotion", "evaluate", "corpus", "train", "info"]
+    assert list(commands) == ["generate", "dub", "score", "emotion", "evaluate", "corpus", "train", "info"]
     assert list(subcommands(commands["corpus"])) == ["sheet", "render"]
     parts = {"vae", "syncnet", "video-features", "denoiser", "emotion", "experts"}
     assert parts <= set(subcommands(commands["train"]))
