@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +202,16 @@ def test_joined_times_are_even(tmp_path: Path) -> None:
     assert joined.fps == 25.0
     assert read_video(tmp_path / "joined.mp4", fps=25).n_frames == 20
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*(n.name for n in names), "joined.mp4"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_runs_that_are_killed_lose_nothing(tiny_folder: Path, tmp_path: Path) -> None:
+    """SIGKILL at three random moments; `bench/resume.py` does it at twenty."""
+    script = Path(__file__).parents[2] / "bench" / "resume.py"
+    given = ["--kills", "3", "--seconds", "1.2", "--segment-frames", "8", "--model", str(tiny_folder)]
+    command = [sys.executable, str(script), *given, "--json", str(tmp_path / "found.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["kills"] == 3 and found["finished_videos"] >= 1
+    assert found["lost_segments"] == found["differing_videos"] == 0
