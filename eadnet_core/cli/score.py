@@ -17,6 +17,9 @@ def add_score(commands: Any) -> None:
     parser.add_argument("--audio", type=Path, help="the speech, if the video has no sound or another one")
     parser.add_argument("--emotion", help="the label it should show")
     parser.add_argument("--face-box", type=box, metavar="X0,Y0,X1,Y1", help="the face by hand, in pixels")
+    parser.add_argument(
+        "--syncnet-v2", type=Path, metavar="FILE", help="also score by the original SyncNet, from its syncnet_v2.model"
+    )
     parser.add_argument("--json", type=Path, help="write the scores here")
     parser.add_argument("--plot", type=Path, help="draw the report here (.png)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
@@ -25,10 +28,13 @@ def add_score(commands: Any) -> None:
 def _score(args: argparse.Namespace) -> None:
     from ..checkpoints import load_experts
     from ..metrics.report import draw_report, save_json, score_video
+    from ..metrics.syncnet_v2 import load_syncnet_v2
 
     check_output(args.plot, ".png")
     check_output(args.json, ".json")
-    scores = score_video(args.video, load_experts(args.device), args.audio, args.emotion, args.face_box)
+    experts = load_experts(args.device)
+    judge = load_syncnet_v2(args.syncnet_v2, experts.device) if args.syncnet_v2 else None
+    scores = score_video(args.video, experts, args.audio, args.emotion, args.face_box, syncnet_v2=judge)
     if args.json:
         save_json(scores, args.json)
     if args.plot:
