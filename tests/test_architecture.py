@@ -35,7 +35,11 @@ ALLOWED: dict[str, set[str]] = {
     "nets": {"errors", "emotion.taxonomy", "config", "emotion"},
     "sampling": {"errors", "emotion.taxonomy", "config", "emotion"},
     "media": {"errors", "emotion.taxonomy", "config", "emotion"},
-    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
+    "downloads": {"errors"},
+    "parts": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
+    "weight_files": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts"},
+    "public_weights": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
+    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
     "metrics": {
         "errors",
         "emotion.taxonomy",

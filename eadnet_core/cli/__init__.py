@@ -1,4 +1,4 @@
-"""The command line: `eadnet generate | dub | score | emotion | evaluate | corpus | train | info`.
+"""The command line: `eadnet generate | dub | score | emotion | evaluate | corpus | train | convert | download | info`.
 
 Argument parsing only, a file for each subject; every command imports what it needs when it runs. Exit status: 0 done,
 2 bad input (one line on stderr that says what to do), 130 Ctrl-C.
@@ -17,6 +17,7 @@ from .generate import add_dub, add_generate
 from .info import add_info
 from .score import add_evaluate, add_score
 from .train import add_corpus, add_train
+from .weights import add_convert, add_download
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +58,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="eadnet", description="Emotional talking heads from a portrait and a voice.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_generate, add_dub, add_score, add_emotion, add_evaluate, add_corpus, add_train, add_info):
+    for add in (
+        add_generate,
+        add_dub,
+        add_score,
+        add_emotion,
+        add_evaluate,
+        add_corpus,
+        add_train,
+        add_download,
+        add_convert,
+        add_info,
+    ):
         add(commands)
     return parser

@@ -3,6 +3,9 @@
 Names of parameters are LatentSync's own. Three things that its weights depend on, and that similar nets do otherwise:
 the norms of the residual blocks pool over the clip's frames while those of transformers and motion modules see frames
 alone; the time embedding is projected once per clip; positions of the motion modules are stored, 24 of them.
+Tokens are made contiguous before a linear layer: torch multiplies others in one way where weights require a gradient,
+as LatentSync's do even in use, and in another where they do not, and the last bits differ.
+
 The adapters follow each layer: frame conditions after the residual block, emotion attention inside the transformer,
 STDA after the motion module, TFRM at the end of the level.
 """
@@ -269,7 +272,7 @@ class TemporalTransformer(nn.Module):
 
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
         """[B T, C, h, w] -> [B T, C, h, w]"""
-        tokens = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c"))
+        tokens = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c").contiguous())
         for block in self.transformer_blocks:
             tokens = block(tokens, n_frames)
         return rearrange(self.proj_out(tokens), "n (h w) c -> n c h w", h=x.shape[-2]).contiguous() + x
@@ -289,7 +292,7 @@ class TemporalBlock(nn.Module):
         """[B T, h w, D] -> [B T, h w, D]"""
         cells = tokens.shape[1]
         for norm, block in zip(self.norms, self.attention_blocks, strict=True):
-            over_time = rearrange(norm(tokens), "(b t) n c -> (b n) t c", t=n_frames)
+            over_time = rearrange(norm(tokens), "(b t) n c -> (b n) t c", t=n_frames).contiguous()
             tokens = rearrange(block(over_time), "(b n) t c -> (b t) n c", n=cells) + tokens
         return self.ff(self.ff_norm(tokens)) + tokens
 

@@ -82,6 +82,8 @@ def test_outputs_equal_the_references_to_the_bit(parity: ModuleType, one_thread:
         if is_same_kind:
             assert torch.equal(found, output), case
         torch.testing.assert_close(found, output, atol=CLOSE, rtol=0)
+        assert torch.equal(net.requires_grad_(True)(sample, time, audio), found), case
+        net.requires_grad_(False)
 
 
 @torch.no_grad()
