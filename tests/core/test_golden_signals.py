@@ -39,10 +39,10 @@ def test_every_part_has_golden_values(signals: ModuleType) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_ours_equals_the_references(signals: ModuleType, name: str) -> None:
-    """To the bit on the kind of CPU that made the golden values (see `parity.marker`); elsewhere within the part's
+    """To the bit on the kind of CPU that made the golden values (see `kind` there); elsewhere within the part's
     `close` times the largest value, which allows for other kernels, and levels of a picture may differ by one."""
     with np.load(GOLDEN) as golden:
-        is_same_kind = str(golden["marker"]) == signals.marker()
+        is_same_kind = str(golden["marker"]) == signals.kind()
         ours = signals.SIGNALS[name].ours(int(golden["seed"]))
         assert {f"{name}/{key}" for key in ours} == {
             key for key in golden.files if key.startswith(f"{name}/") and not key.endswith("/digest")
