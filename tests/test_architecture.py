@@ -58,6 +58,7 @@ ALLOWED["forecast"] = {*ALLOWED["animate"], "animate"}
 ALLOWED["pipeline"] = {*ALLOWED["forecast"], "forecast", "metrics"}
 ALLOWED["output"] = {*ALLOWED["pipeline"], "pipeline"}
 ALLOWED["stages"] = {*ALLOWED["output"], "output"}
+ALLOWED["captioning"] = {*ALLOWED["stages"], "stages"}
 """A generated video needs this much and no more: neither `training` nor `corpus` is in it."""
 ALLOWED["eadnet_core"] = {*ALLOWED["output"], "output"}
 """The package's own __init__.py: the public names."""

@@ -1,4 +1,4 @@
-"""The command line: `eadnet generate | dub | score | emotion | evaluate | corpus | train | convert | download | info`.
+"""The command line, `eadnet COMMAND`: a video made, dubbed or scored, words read, clips captioned, scripts directed.
 
 Argument parsing only, a file for each subject; every command imports what it needs when it runs. Exit status: 0 done,
 2 bad input (one line on stderr that says what to do), 130 Ctrl-C.
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import EADNetError
-from .emotion import add_emotion
+from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
 from .score import add_evaluate, add_score
@@ -63,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
         add_dub,
         add_score,
         add_emotion,
+        add_caption,
+        add_direct,
         add_evaluate,
         add_corpus,
         add_train,

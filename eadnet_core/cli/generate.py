@@ -7,10 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..config import FPS, MASK_BOXES
+from ..config import FPS
 from ..errors import BadInput
 from ..request import CHOICES, GenerateOptions
 from .arguments import Bar, add_model, box, check_output, command, emotion_line, write_json
+from .emotion import add_words, words_of
 
 DEFAULTS = {f.name: f.default for f in fields(GenerateOptions)}
 NUMBERS = {
@@ -21,6 +22,7 @@ NUMBERS = {
     "sync_guidance": "pull of the SyncNet on the mouth, 0 off, 0.1 - 0.3 useful",
     "lips": "amplitude of speech, 0 none, 1 as trained",
     "emotion_scale": "amplitude of the emotion, 0 neutral, 1 as the words say",
+    "prosody_weight": "share of the emotion that the voice tells, 0 the words alone, 1 the voice alone",
     "face_index": "which face, where there are several: 0 the most prominent",
     "segment_frames": "frames that are finished together; memory grows with them",
     "batch_windows": "windows in one forward pass; memory grows with them",
@@ -40,8 +42,8 @@ def add_dub(commands: Any) -> None:
     parser = command(commands, "dub", "Make the face in a video speak with another voice.", _dub)
     parser.add_argument("--video", required=True, type=Path, help="video of a face; brought to 25 frames per second")
     group = _add_run(parser, NUMBERS)
-    text = "what is pasted back into the frames (default: face)"
-    group.add_argument("--mask", choices=list(MASK_BOXES), default="face", help=text)
+    text = "what is pasted back into the frames (default: auto, the face where an emotion is given, else the mouth)"
+    group.add_argument("--mask", choices=CHOICES["mask"], default=DEFAULTS["mask"], help=text)
     text = "frames without a face: hold it where it was, pass them through, or stop (default: hold)"
     group.add_argument("--on-missing", choices=CHOICES["on_missing"], default=DEFAULTS["on_missing"], help=text)
     text = "end with the shortest, or go on to the end of the audio or the video (default: shortest)"
@@ -51,7 +53,7 @@ def add_dub(commands: Any) -> None:
 def _add_run(parser: Any, numbers: dict[str, str]) -> Any:
     """What both commands take; returns the group of settings."""
     parser.add_argument("--audio", required=True, type=Path, help="speech: any sound or video file")
-    parser.add_argument("--emotion", default="", help='in your own words, e.g. "quietly furious" (default: neutral)')
+    add_words(parser)
     parser.add_argument("--output", required=True, type=Path, help="video to write, .mp4")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--report", type=Path, help="also score the video and draw this picture (.png)")
@@ -113,7 +115,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
     target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
     with Bar("search", "frame") as bar:
         more = {"model": args.model, "device": args.device, "on_search": bar.count}
-        generation = prepare(portrait, args.audio, args.emotion, options, **more, **target)
+        generation = prepare(portrait, args.audio, words_of(args), options, **more, **target)
     for reading in generation.report.emotions:
         print(f"emotion: {emotion_line(reading)}")
     _forecast(generation, args)

@@ -58,6 +58,7 @@ class Constrained:
     max_tokens   length of the answer
     end, special the token that ends an answer, and those that stand for no text
     temperature  above 0 the order of the tokens is drawn at random, with `seed`
+    check        called before every token
     """
 
     def __init__(
@@ -70,14 +71,17 @@ class Constrained:
         special: Sequence[int],
         temperature: float = 0.0,
         seed: int = 0,
+        check: Callable[[], object] | None = None,
     ) -> None:
         self._pattern = regex.compile(pattern)
         self._decode, self._n_prompt, self._max_tokens = decode, n_prompt, max_tokens
         self._end, self._special, self._temperature = end, set(special), temperature
-        self._draw = torch.Generator().manual_seed(seed)
+        self._draw, self._check = torch.Generator().manual_seed(seed), check
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores [1, V] with -inf at all tokens but one."""
+        if self._check is not None:
+            self._check()
         said = input_ids[0, self._n_prompt :].tolist()
         chosen = self._next(said, scores[0].float().cpu())
         only = torch.full_like(scores, -torch.inf)

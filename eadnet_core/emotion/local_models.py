@@ -23,7 +23,11 @@ PICTURE_SIDE_PX = 384
 _LOADING = {"local_files_only": True, "trust_remote_code": False}
 
 
-def local_text(folder: str | os.PathLike[str], device: str = "auto") -> Chat:
+Check = Callable[[], object]
+"""Called before every token; what it raises ends the answer."""
+
+
+def local_text(folder: str | os.PathLike[str], device: str = "auto", check: Check | None = None) -> Chat:
     """A chat with the model in a folder (Qwen2.5, Llama, Gemma, ...); it sees no pictures. Raises BadInput."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -36,12 +40,12 @@ def local_text(folder: str | os.PathLike[str], device: str = "auto") -> Chat:
     def chat(messages: Sequence[Message], form: type[BaseModel], options: ChatOptions) -> str:
         prompt = _prompt(tokenizer, messages, lambda m: m.text)
         inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
-        return _answer(net, tokenizer, inputs, form, options)
+        return _answer(net, tokenizer, inputs, form, options, check)
 
     return chat
 
 
-def local_vision(folder: str | os.PathLike[str], device: str = "auto") -> Chat:
+def local_vision(folder: str | os.PathLike[str], device: str = "auto", check: Check | None = None) -> Chat:
     """A chat with the image-text-to-text model in a folder (Qwen2.5-VL, SmolVLM, LLaVA, ...). Raises BadInput."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -60,7 +64,7 @@ def local_vision(folder: str | os.PathLike[str], device: str = "auto") -> Chat:
         prompt = _prompt(processor, messages, content)
         pictures = [_small(p) for m in messages for p in m.pictures]
         inputs = processor(text=[prompt], images=pictures or None, return_tensors="pt", add_special_tokens=False)
-        return _answer(net, processor.tokenizer, inputs, form, options)
+        return _answer(net, processor.tokenizer, inputs, form, options, check)
 
     return chat
 
@@ -79,9 +83,11 @@ def _checked(folder: str | os.PathLike[str]) -> Path:
 
 def _open(path: Path, load: Callable[[], Any]) -> Any:
     """What transformers loads, its many kinds of failure as one."""
+    from safetensors import SafetensorError
+
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"The model in '{path.name}' cannot be opened ({type(error).__name__}: {reason}).") from error
 
@@ -101,9 +107,12 @@ def _prompt(owner: Any, messages: Sequence[Message], content: Callable[[Message]
     """The conversation in the model's own template; one that knows no system role gets it at the head of the user's."""
     from jinja2.exceptions import TemplateError
 
+    # Models that think aloud otherwise would spend the answer's tokens on it.
+    more = {"enable_thinking": False} if "enable_thinking" in str(owner.chat_template) else {}
+
     def render(given: Sequence[Message]) -> str:
         turns = [{"role": m.role, "content": content(m)} for m in given]
-        return owner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+        return owner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **more)
 
     try:
         return render(messages)
@@ -112,7 +121,9 @@ def _prompt(owner: Any, messages: Sequence[Message], content: Callable[[Message]
         return render([Message(first.role, f"{system.text}\n\n{first.text}", first.pictures), *rest])
 
 
-def _answer(net: Any, tokenizer: Any, inputs: Any, form: type[BaseModel], options: ChatOptions) -> str:
+def _answer(
+    net: Any, tokenizer: Any, inputs: Any, form: type[BaseModel], options: ChatOptions, check: Check | None
+) -> str:
     """What the net says, held to the form."""
     from transformers import LogitsProcessorList
 
@@ -133,6 +144,7 @@ def _answer(net: Any, tokenizer: Any, inputs: Any, form: type[BaseModel], option
         tokenizer.all_special_ids,
         options.temperature,
         options.seed,
+        check,
     )
     with torch.inference_mode():
         said = net.generate(

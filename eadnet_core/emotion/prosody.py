@@ -151,7 +151,7 @@ def with_voice(track: EmotionTrack, readings: tuple[VoiceReading, ...]) -> Emoti
         keyframes.append(keyframe)
         if is_auto(keyframe):
             end_s = after.time_s if after is not None else math.inf
-            inside = [r.time_s for r in readings if keyframe.time_s < r.time_s < end_s]
+            inside = [r.time_s for r in readings if keyframe.time_s < r.time_s < end_s and len(readings) > 1]
             times = np.array([keyframe.time_s, *inside])
             neutral = np.tile(emotion_code("neutral", 0.0), (len(times), 1))
             codes = voice_codes(readings, times) if readings else neutral

@@ -6,6 +6,7 @@ Light on purpose: the command line reads its choices and defaults here.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,12 +55,18 @@ class Opened:
 
 
 def open_provider(
-    provider: str, folder: str | os.PathLike[str] = "", url: str = "", model: str = "", device: str = "auto"
+    provider: str,
+    folder: str | os.PathLike[str] = "",
+    url: str = "",
+    model: str = "",
+    device: str = "auto",
+    check: Callable[[], object] | None = None,
 ) -> Opened | None:
     """The language model of a choice; None for the rules.
 
     folder      of the local ones, as transformers saves a model
     url, model  of an endpoint
+    check       called before every token of a local model; what it raises ends the answer
     Raises BadInput for an unknown provider, and for a folder or endpoint that cannot be used.
     """
     if provider == "rules":
@@ -75,4 +82,4 @@ def open_provider(
     from .local_models import local_text, local_vision
 
     load = local_vision if provider == "local_vision" else local_text
-    return Opened(load(folder, device), Path(folder).name, provider == "local_vision")
+    return Opened(load(folder, device, check), Path(folder).name, provider == "local_vision")
