@@ -10,7 +10,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..config import N_MELS, SAMPLE_RATE_HZ
 from .audio import HOP, N_FFT, SAMPLES_PER_FRAME
@@ -30,16 +29,21 @@ def whisper_mel(samples: np.ndarray) -> Tensor:
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     if len(samples) < SAMPLES_PER_FRAME:
         samples = np.pad(samples, (0, SAMPLES_PER_FRAME - len(samples)))
-    padded = F.pad(torch.from_numpy(samples)[None], (N_FFT // 2, N_FFT // 2), mode="reflect")[0]
     n_steps = len(samples) // HOP
     mel = torch.empty(N_MELS, n_steps)
     window, filters = torch.hann_window(N_FFT), _filters()
     for start in range(0, n_steps, _BLOCK_STEPS):
         end = min(start + _BLOCK_STEPS, n_steps)
-        part = padded[start * HOP : (end - 1) * HOP + N_FFT]
+        part = torch.from_numpy(_part(samples, start * HOP - N_FFT // 2, (end - 1) * HOP + N_FFT // 2))
         spectrum = torch.stft(part, N_FFT, HOP, window=window, center=False, return_complex=True)
         mel[:, start:end] = (filters @ spectrum.abs().square()).clamp_(min=1e-10).log10_()
     return mel.clamp_(min=mel.max() - _RANGE).add_(4.0).div_(4.0)
+
+
+def _part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Samples `first` up to but not including `last`; beyond the ends of the sound lies its mirror image."""
+    inside = samples[max(0, first) : last]
+    return np.pad(inside, (max(0, -first), max(0, last - len(samples))), mode="reflect")
 
 
 @lru_cache(maxsize=1)
