@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ..pipeline import Words
 
 
-def add_words(parser: Any) -> None:
-    """What the face should feel: --emotion, --emotion-track or --script."""
+def add_words(parser: Any, default: str) -> None:
+    """What the face should feel: --emotion, which has a default, --emotion-track or --script."""
     words = parser.add_mutually_exclusive_group()
-    text = 'in your own words, e.g. "quietly furious"; "auto" follows the voice (default: auto)'
-    words.add_argument("--emotion", default="auto", help=text)
+    text = f'in your own words, e.g. "quietly furious"; "auto" follows the voice (default: {default or "none"})'
+    words.add_argument("--emotion", default=default, help=text)
     words.add_argument(
         "--emotion-track", type=Path, metavar="FILE", help="keyframes over time, as track.schema.json says"
     )

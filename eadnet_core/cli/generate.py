@@ -34,14 +34,14 @@ def add_generate(commands: Any) -> None:
     """`eadnet generate`."""
     parser = command(commands, "generate", "Make a video of a portrait that speaks.", _generate)
     parser.add_argument("--portrait", required=True, type=Path, help="picture of a face")
-    _add_run(parser, {**NUMBERS, **MOVING})
+    _add_run(parser, {**NUMBERS, **MOVING}, "auto")
 
 
 def add_dub(commands: Any) -> None:
     """`eadnet dub`."""
     parser = command(commands, "dub", "Make the face in a video speak with another voice.", _dub)
     parser.add_argument("--video", required=True, type=Path, help="video of a face; brought to 25 frames per second")
-    group = _add_run(parser, NUMBERS)
+    group = _add_run(parser, NUMBERS, "")
     text = "what is pasted back into the frames (default: auto, the face where an emotion is given, else the mouth)"
     group.add_argument("--mask", choices=CHOICES["mask"], default=DEFAULTS["mask"], help=text)
     text = "frames without a face: hold it where it was, pass them through, or stop (default: hold)"
@@ -50,10 +50,10 @@ def add_dub(commands: Any) -> None:
     group.add_argument("--length", choices=CHOICES["length"], default=DEFAULTS["length"], help=text)
 
 
-def _add_run(parser: Any, numbers: dict[str, str]) -> Any:
+def _add_run(parser: Any, numbers: dict[str, str], emotion: str) -> Any:
     """What both commands take; returns the group of settings."""
     parser.add_argument("--audio", required=True, type=Path, help="speech: any sound or video file")
-    add_words(parser)
+    add_words(parser, emotion)
     parser.add_argument("--output", required=True, type=Path, help="video to write, .mp4")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--report", type=Path, help="also score the video and draw this picture (.png)")

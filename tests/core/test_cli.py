@@ -197,3 +197,10 @@ def test_without_words_the_voice_decides(inputs: list[str], tiny_folder: Path, t
     assert cli.main([*given, "--json", str(tmp_path / "run.json")]) == 0
     (reading,) = json.loads((tmp_path / "run.json").read_text())["emotions"]
     assert reading["text"] == "auto"
+
+
+def test_a_portrait_follows_its_voice_and_a_dub_keeps_the_face_it_has() -> None:
+    parser = cli.build_parser()
+    shared = ["--audio", "a.wav", "--output", "o.mp4"]
+    assert parser.parse_args(["generate", "--portrait", "p.png", *shared]).emotion == "auto"
+    assert parser.parse_args(["dub", "--video", "v.mp4", *shared]).emotion == ""
