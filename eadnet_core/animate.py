@@ -311,7 +311,8 @@ class Stage:
     def wait(self, start: int, turned: Tensor) -> None:
         """Put back what waits to be decoded, from frame `start` on."""
         self.waiting = turned.to(self.model.device)
-        self.pictures = self.pictures if self.crops is None else self.crops(start, start + len(turned))
+        if self.crops is not None and len(turned):
+            self.pictures = self.crops(start, start + len(turned))
 
     def to_latents(self, x0: Tensor, context: Tensor) -> Tensor:
         """x0 [C, T, h, w] -> latents of the same shape, given the context of its frames."""

@@ -194,7 +194,7 @@ class _Trial:
 
         self._timed("decode", 1, lambda: decode(min(n_frames, 8)))
         self._timed("decode", n_frames, lambda: decode(n_frames))
-        paste = self.subject.paster(None if self.options.mask == "auto" else self.options.mask)
+        paste = self.subject.paster(self.options.mask)
         paste(faces[0][:1], self.first)
         began = time.perf_counter()
         full = paste(faces[0], self.first)

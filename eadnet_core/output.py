@@ -210,7 +210,7 @@ class _Job:
 def fade(n_frames: int, has_before: bool, has_after: bool) -> np.ndarray:
     """Weight [T] of what is new: rises from what was there at the borders that have neighbours.
 
-    >>> fade(5, True, False).round(2).tolist()
+    >>> [round(float(weight), 2) for weight in fade(5, True, False)]
     [0.33, 0.67, 1.0, 1.0, 1.0]
     """
     reach = min(FADE_FRAMES, n_frames // 2)

@@ -201,7 +201,7 @@ class Generation:
 
     def forecast(self) -> Forecast:
         """Time, memory and disk this will take; measured by making a few of its frames."""
-        return forecast(self.model, self.subject, self.performance, self.options)
+        return forecast(self.model, self.subject, self.performance, replace(self.options, mask=self.mask))
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.
@@ -224,9 +224,17 @@ class Generation:
         n_frames = max(1, OUTPUT_BYTES // (3 * self.report.width_px * self.report.height_px))
         return max(n_frames // DECODE_FRAMES * DECODE_FRAMES, min(n_frames, DECODE_FRAMES))
 
+    @property
+    def mask(self) -> str:
+        """The part of the frame that is pasted back: what was asked for, or what the mode needs."""
+        if self.options.mask != "auto":
+            return self.options.mask
+        has_emotion = any(reading["text"] not in ("", "auto") for reading in self.report.emotions)
+        return "full" if self.subject.is_still else "face" if has_emotion else "mouth"
+
     def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
         """(face frames, number of the first) -> full pictures, for frames in order."""
-        return self.subject.paster(None if self.options.mask == "auto" else self.options.mask)
+        return self.subject.paster(self.mask)
 
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]

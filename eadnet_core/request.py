@@ -57,7 +57,8 @@ class GenerateOptions:
     face_index: int = 0
     """Which face, where there are several: 0 the most prominent, 1 the next, ..."""
     mask: str = "auto"
-    """What is pasted back: mouth, face or full; auto is full in a portrait and face in a video."""
+    """What is pasted back: mouth, face or full; auto is full in a portrait, and in a video face where an emotion was
+    asked for and mouth where none was."""
     on_missing: str = "hold"
     """A video's frames without a face: hold the face where it was, pass_through, or stop with an error."""
     length: str = "shortest"

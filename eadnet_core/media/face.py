@@ -134,18 +134,6 @@ def geometry_of(face: Face) -> FaceCrop:
     return _geometry(face.box, face.angle)
 
 
-def refit(image: np.ndarray, guess: FaceCrop) -> tuple[FaceCrop, float]:
-    """The face around a place where it was just before, and its likeness to a face, -1 .. 1; no search elsewhere."""
-    reach = 1.5 * guess.side_px
-    x0, y0 = max(0, int(guess.center_x - reach)), max(0, int(guess.center_y - reach))
-    part = image[y0 : math.ceil(guess.center_y + reach), x0 : math.ceil(guess.center_x + reach)]
-    if min(part.shape[:2]) < _MIN_BOX_PX:
-        return guess, -1.0
-    grey = Image.fromarray(np.ascontiguousarray(part[:, :, 0]))
-    found, likeness = _fit(grey, replace(guess, center_x=guess.center_x - x0, center_y=guess.center_y - y0))
-    return replace(found, center_x=found.center_x + x0, center_y=found.center_y + y0), likeness
-
-
 def _geometry(box: tuple[float, float, float, float], angle: float) -> FaceCrop:
     x0, y0, x1, y1 = box
     side = (y1 - y0) / (BOX_BOTTOM_Y - BOX_TOP_Y)

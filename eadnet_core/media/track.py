@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import BadInput, FaceNotFound
-from .crop import FaceCrop
-from .face import FACE_THRESHOLD, crop_geometry, find_faces, geometry_of, refit
+from .crop import FaceCrop, crop
+from .face import FACE_THRESHOLD, crop_geometry, find_faces, geometry_of
 
 MISS_POLICIES = ("hold", "pass_through", "stop")
 """A frame without a face: keep the face where it was, leave the frame as it is, or raise FaceNotFound."""
 SEARCH_EVERY = 5
-"""Frames between two searches with the detector; in between the face is found again around where it was."""
-LEAST_LIKENESS = 0.2
-"""Correlation with the face template below which what lies around the last place is no face; 0.3 - 0.5 on faces."""
+"""Frames between two searches with the detector; in between the face is followed by its motion."""
+MOST_SEARCHES_MISSED = 5
+"""After so many in a row, what is followed counts as lost."""
+LEAST_ALIKE = 0.6
+"""Correlation of the face with itself one frame later below which it is another picture, or none."""
 _NEAR = 0.75
 """A face within so many frame widths of the last place is the same face."""
-_CUT = 0.35
-"""A face that moves by more frame widths than this from one frame to the next is behind a cut."""
-_PLACE_REACH, _SHAPE_REACH = 4, 8
-"""Frames to each side over which place, and side and turn, are smoothed: pass nods up to 4.6 Hz, and 1.8 Hz."""
+_MOST_MOVED = 0.3
+"""Frame widths that a face moves in a frame at most."""
+_PATCH_PX = 64
+_REACH = 12
+"""Frames to each side over which what the detector says is smoothed: its place against the motion, side and turn."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,16 @@ def follow(
     if on_missing not in MISS_POLICIES:
         raise BadInput(f"on_missing is '{on_missing}'; give one of {', '.join(MISS_POLICIES)}.")
     follower = _Follower(face_box, face_index, threshold)
-    found: dict[int, FaceCrop] = {}
+    places: dict[int, FaceCrop] = {}
+    moves: dict[int, np.ndarray] = {}
     n_frames = 0
     for number, picture in enumerate(pictures):
-        place = follower.look(picture, number)
+        place, move = follower.look(picture, number)
         if place is not None:
-            found[number] = place
-        elif on_missing == "stop" and (number % SEARCH_EVERY == 0 or found):
+            places[number] = place
+        if move is not None:
+            moves[number] = move
+        if place is None and move is None and on_missing == "stop" and (number % SEARCH_EVERY == 0 or places):
             raise FaceNotFound(
                 f"No face in frame {number}: best score {follower.best:.2f}, face_threshold {threshold:.2f}. Lower "
                 "face_threshold, give a face_box, or set on_missing to 'hold' or 'pass_through'."
@@ -71,8 +77,8 @@ def follow(
         n_frames = number + 1
         if on_picture is not None:
             on_picture(n_frames)
-    missed = tuple(number for number in range(n_frames) if number not in found)
-    if not found:
+    missed = tuple(number for number in range(n_frames) if number not in places and number not in moves)
+    if not places:
         if follower.box is None:
             raise FaceNotFound(
                 f"No face in any of {n_frames} frames: best score {follower.best:.2f}, face_threshold {threshold:.2f}. "
@@ -80,7 +86,7 @@ def follow(
                 "the chin)."
             )
         return Track((follower.box,) * n_frames, missed)
-    crops: list[FaceCrop | None] = list(smooth(found, n_frames))
+    crops: list[FaceCrop | None] = list(joined(places, moves, n_frames))
     if on_missing == "pass_through":
         for number in missed:
             crops[number] = None
@@ -94,22 +100,47 @@ class _Follower:
         self.face_box, self.face_index, self.threshold = face_box, face_index, threshold
         self.box: FaceCrop | None = None
         self.last: FaceCrop | None = None
-        self.is_lost = True
+        self.patch: np.ndarray | None = None
+        self.n_missed = 0
         self.best = 0.0
 
-    def look(self, picture: np.ndarray, number: int) -> FaceCrop | None:
-        """Where the face is in this picture; None where it is not."""
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is nothing to follow."""
+        return self.patch is None
+
+    def look(self, picture: np.ndarray, number: int) -> tuple[FaceCrop | None, np.ndarray | None]:
+        """What the detector says of this picture, and how far the face has moved since the last one, [2] pixels."""
         if self.face_box is not None and self.box is None:
             self.box = self.last = crop_geometry(self.face_box, (picture.shape[1], picture.shape[0]))
-        place = self._search(picture) if number % SEARCH_EVERY == 0 else None
-        if place is None and not self.is_lost and self.last is not None:
-            again, likeness = refit(picture, self.last)
-            place = again if likeness >= LEAST_LIKENESS else None
+        move = self._moved(picture)
+        place = None
+        if number % SEARCH_EVERY == 0:
+            place = self._search(picture)
+            self.n_missed = 0 if place is not None else self.n_missed + 1
+            if self.n_missed >= MOST_SEARCHES_MISSED:
+                self.patch = move = None
         if place is not None:
-            self.last, self.is_lost = place, False
-        elif number % SEARCH_EVERY == 0:
-            self.is_lost = True
-        return place
+            self.last, self.patch = place, _patch(picture, place)
+        return place, move
+
+    def _moved(self, picture: np.ndarray) -> np.ndarray | None:
+        """Follow what was seen last by its motion; None, and lost, where it is not there."""
+        if self.patch is None or self.last is None:
+            return None
+        place, total = self.last, np.zeros(2)
+        seen = _patch(picture, place)
+        for _ in range(2):
+            step = displacement(self.patch, seen) * place.side_px
+            cos, sin = math.cos(place.angle), math.sin(place.angle)
+            step = np.array([step[0] * cos - step[1] * sin, step[0] * sin + step[1] * cos])
+            place = replace(place, center_x=place.center_x + step[0], center_y=place.center_y + step[1])
+            total, seen = total + step, _patch(picture, place)
+        if alike(self.patch, seen) < LEAST_ALIKE or np.hypot(*total) > _MOST_MOVED * place.side_px:
+            self.patch = None
+            return None
+        self.last, self.patch = place, seen
+        return total
 
     def _search(self, picture: np.ndarray) -> FaceCrop | None:
         """What the detector finds: the face near the last place, or where there was none yet, the chosen one."""
@@ -126,34 +157,83 @@ class _Follower:
         return places[min(self.face_index, len(places) - 1)] if places else None
 
 
-def smooth(found: dict[int, FaceCrop], n_frames: int) -> list[FaceCrop]:
-    """Crops of all frames from those that were found: without outliers, smooth between cuts, linear over gaps.
+def _patch(picture: np.ndarray, place: FaceCrop) -> np.ndarray:
+    """The face in grey [64, 64], without its mean, fading out from eyes and nose towards its surroundings."""
+    grey = crop(picture, place, _PATCH_PX).mean(-1)
+    at = (np.arange(_PATCH_PX) + 0.5) / _PATCH_PX - 0.5
+    weight = np.exp(-0.5 * (at / 0.17) ** 2)
+    window = weight[:, None] * weight[None]
+    return (grey - (grey * window).sum() / window.sum()) * window
 
-    >>> track = smooth({0: FaceCrop(10.0, 10.0, 50.0), 2: FaceCrop(12.0, 10.0, 50.0)}, 4)
-    >>> [round(crop.center_x, 2) for crop in track]
-    [10.0, 11.0, 12.0, 12.0]
+
+def displacement(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far `after` is moved against `before`, (x, y) in widths, to a fraction of a pixel.
+
+    >>> patch = np.exp(-np.square(np.arange(64) - 30.0)[:, None] / 50 - np.square(np.arange(64) - 30.0) / 50)
+    >>> (64 * displacement(patch, np.roll(patch, 2, axis=1))).round(1).tolist()
+    [2.0, 0.0]
     """
-    at = np.array(sorted(found))
-    values = np.array([[c.center_x, c.center_y, math.log(c.side_px), c.angle] for c in (found[i] for i in at)])
-    moved = np.hypot(*np.diff(values[:, :2], axis=0).T) / np.exp(values[1:, 2])
-    ends = [*(np.flatnonzero(moved > _CUT * np.diff(at)) + 1), len(at)]
-    rows, first, done = np.zeros((n_frames, 4)), 0, 0
-    for end in ends:
-        stop = n_frames if end == len(at) else int(at[end])
-        numbers = np.arange(done, stop)
-        run = np.stack([np.interp(numbers, at[first:end], column) for column in values[first:end].T], axis=1)
-        rows[done:stop] = np.stack([_smoothed(run[:, i], _PLACE_REACH if i < 2 else _SHAPE_REACH) for i in range(4)], 1)
-        first, done = end, stop
+    from skimage.registration import phase_cross_correlation
+
+    shift = phase_cross_correlation(after, before, upsample_factor=20, normalization=None)[0]
+    return np.array([shift[1], shift[0]]) / before.shape[0]
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two patches, -1 .. 1; 0 where one is flat."""
+    size = math.sqrt(float((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / size if size > 1e-6 else 0.0
+
+
+def joined(places: dict[int, FaceCrop], moves: dict[int, np.ndarray], n_frames: int) -> list[FaceCrop]:
+    """Crops of all frames: the motion as it was seen, about places, sides and turns that are smoothed over a second.
+
+    The detector is steady over many frames and not from one to the next; motion is the other way round.
+
+    >>> found = joined({0: FaceCrop(10.0, 10.0, 50.0), 5: FaceCrop(12.0, 10.0, 50.0)}, {}, 7)
+    >>> [round(place.center_x, 2) for place in found]
+    [10.0, 10.4, 10.8, 11.2, 11.6, 12.0, 12.0]
+    """
+    rows = np.full((n_frames, 4), np.nan)
+    number = 0
+    while number < n_frames:
+        if number not in places:
+            number += 1
+            continue
+        stop = number + 1
+        while stop in moves:
+            stop += 1
+        rows[number:stop] = _run(places, moves, number, stop)
+        number = stop
+    known = np.flatnonzero(~np.isnan(rows[:, 0]))
+    for before, after in zip([-1, *known.tolist()], [*known.tolist(), n_frames], strict=True):
+        gap = slice(before + 1, after)
+        if before < 0 or after == n_frames:
+            rows[gap] = rows[min(after, n_frames - 1) if before < 0 else before]
+            continue
+        is_near = np.hypot(*(rows[after, :2] - rows[before, :2])) < _NEAR * math.exp(rows[before, 2])
+        share = np.arange(1, after - before)[:, None] / (after - before) if is_near else 0.0
+        rows[gap] = rows[before] + share * (rows[after] - rows[before])
     return [FaceCrop(float(x), float(y), math.exp(side), float(angle)) for x, y, side, angle in rows]
 
 
-def _smoothed(values: np.ndarray, reach: int) -> np.ndarray:
-    """Outliers taken out by a median of 5, then a parabola fitted around every value (Savitzky-Golay)."""
-    reach = min(reach, (len(values) - 1) // 2)
-    if reach < 2:
+def _run(places: dict[int, FaceCrop], moves: dict[int, np.ndarray], first: int, stop: int) -> np.ndarray:
+    """Rows (x, y, log side, turn) of frames that are connected by motion."""
+    path = np.cumsum([np.zeros(2), *(moves[i] for i in range(first + 1, stop))], axis=0)
+    at = [i for i in range(first, stop) if i in places]
+    seen = np.array([(*places[i].center, math.log(places[i].side_px), places[i].angle) for i in at])
+    seen[:, :2] -= path[np.array(at) - first]
+    rows = np.stack([_smoothed(np.interp(np.arange(first, stop), at, column)) for column in seen.T], axis=1)
+    rows[:, :2] += path
+    return rows
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """The mean over _REACH frames to each side, weighted by a bell, of what a median has freed of outliers."""
+    reach = min(_REACH, len(values) - 1)
+    if reach < 1:
         return values
-    padded = np.pad(values, 2, mode="reflect", reflect_type="odd")
-    steady = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.linalg.pinv(np.stack([offsets**0, offsets, offsets**2], axis=1))[0]
-    return np.convolve(np.pad(steady, reach, mode="reflect", reflect_type="odd"), weights[::-1], mode="valid")
+    padded = np.pad(values, reach, mode="edge")
+    steady = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
+    weights = np.hanning(2 * reach + 3)[1:-1]
+    return np.convolve(np.pad(steady, reach, mode="edge"), weights / weights.sum(), mode="valid")

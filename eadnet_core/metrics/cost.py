@@ -25,23 +25,27 @@ class Cost:
     peak_memory_gb: float
 
 
-def measure_command(command: Sequence[str], n_threads: int | None = None) -> Cost:
-    """Run a command to its end. Raises MediaError with its last words if it fails."""
+def measure_command(command: Sequence[str], n_threads: int | None = None, said: Path | None = None) -> Cost:
+    """Run a command to its end; what it says goes to the file `said`.
+
+    Raises MediaError with its last words if it fails.
+    """
     environment = dict(os.environ)
     if n_threads is not None:
         environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(n_threads)
     began = time.perf_counter()
-    process = subprocess.Popen(
-        list(command), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True, errors="replace"
-    )
+    with open(said or os.devnull, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            list(command), stdout=output, stderr=subprocess.PIPE, env=environment, text=True, errors="replace"
+        )
     peaks: dict[int, float] = {}
     try:
-        said = _watch(process, peaks)
+        complaint = _watch(process, peaks)
     finally:
         process.kill()
     seconds = time.perf_counter() - began
     if process.returncode != 0:
-        last = said.strip().splitlines()[-1:] or ["it said nothing"]
+        last = complaint.strip().splitlines()[-1:] or ["it said nothing"]
         raise MediaError(f"'{' '.join(command)}' ended with status {process.returncode}: {last[0]}")
     return Cost(seconds, sum(peaks.values()) if any(peaks.values()) else _children_peak_gb())
 
