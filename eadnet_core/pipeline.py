@@ -229,7 +229,7 @@ class Generation:
         """The part of the frame that is pasted back: what was asked for, or what the mode needs."""
         if self.options.mask != "auto":
             return self.options.mask
-        has_emotion = any(reading["text"] not in ("", "auto") for reading in self.report.emotions)
+        has_emotion = any(reading["text"] for reading in self.report.emotions)
         return "full" if self.subject.is_still else "face" if has_emotion else "mouth"
 
     def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
