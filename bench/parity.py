@@ -1,8 +1,8 @@
 """Largest absolute difference between LatentSync's own code and ours, part by part, on the same random weights.
 
 Needs a checkout of bytedance/LatentSync (a229c394, version 1.6). The denoiser needs no package that EAD-Net does not;
-some parts of parity_signals.py do, and are left out where it is missing (null in the JSON). Everything runs in float32
-on the CPU with one thread: 0 means equal to the bit.
+some parts of parity_signals.py do, and are left out where it is missing. Everything runs in float32 on the CPU with one
+thread: 0 means equal to the bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,16 +32,31 @@ SMALL = replace(
     PRESETS["base-256"].denoiser, widths=(32, 64, 96, 96), audio_width=48, condition_width=32, tfrm_width=16
 )
 """Every block of the full-size net at 7 M weights, adapters included."""
-CASES: dict[str, tuple[int, int, int]] = {
-    "denoiser_1_frame": (1, 1, 8),
-    "denoiser_2_frames": (1, 2, 8),
-    "denoiser_5_frames": (1, 5, 8),
-    "denoiser_16_frames": (1, 16, 16),
-    "denoiser_24_frames": (1, 24, 8),
-    "denoiser_two_clips": (2, 16, 8),
+WIDE = replace(SMALL, widths=(320,) * 4, audio_width=384)
+"""Rows as long as at full size: kernels add up short and long ones in different ways."""
+FULL = PRESETS["base-256"].denoiser
+
+
+class Case(NamedTuple):
+    """A net and the shape of its input."""
+
+    n_clips: int
+    n_frames: int
+    cells: int
+    config: DenoiserConfig = SMALL
+
+
+CASES: dict[str, Case] = {
+    "denoiser_1_frame": Case(1, 1, 8),
+    "denoiser_2_frames": Case(1, 2, 8),
+    "denoiser_5_frames": Case(1, 5, 8),
+    "denoiser_16_frames": Case(1, 16, 16),
+    "denoiser_24_frames": Case(1, 24, 8),
+    "denoiser_two_clips": Case(2, 16, 8),
+    "denoiser_wide": Case(1, 2, 8, WIDE),
+    "denoiser_full_size": Case(1, 2, 8, FULL),
 }
-"""(clips, frames, cells a side)"""
-GOLDEN_CASES = ("denoiser_1_frame", "denoiser_2_frames", "denoiser_5_frames", "denoiser_two_clips")
+GOLDEN_CASES = ("denoiser_1_frame", "denoiser_2_frames", "denoiser_5_frames", "denoiser_two_clips", "denoiser_wide")
 MOTION_MODULES = {
     "num_attention_heads": 8,
     "num_transformer_block": 1,
@@ -60,6 +75,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and inputs (default: 0)")
     parser.add_argument("--json", type=Path, metavar="F", help="write the differences here")
     parser.add_argument("--golden", type=Path, metavar="FOLDER", help="only write the denoiser's golden values here")
+    parser.add_argument("--full-size", action="store_true", help="also compare 1.27 billion weights (needs 12 GB)")
     args = parser.parse_args()
     if not (args.reference / "latentsync" / "models" / "unet.py").is_file():
         parser.error(f"'{args.reference}' is no checkout of LatentSync: it has no latentsync/models/unet.py")
@@ -68,12 +84,11 @@ def main() -> None:
     if args.golden:
         write_golden(reference, args.golden, args.seed)
         return
-    differences: dict[str, float | None] = {}
-    for name, measure in parts().items():
+    differences: dict[str, float] = {}
+    for name, measure in parts(args.full_size).items():
         try:
             differences[name] = measure(reference, args.seed)
         except ModuleNotFoundError as error:
-            differences[name] = None
             print(f"{name:34s} not compared: the reference needs the package '{error.name}'", flush=True)
         else:
             print(f"{name:34s} {differences[name]:.3g}", flush=True)
@@ -81,13 +96,14 @@ def main() -> None:
         args.json.write_text(json.dumps(differences, indent=2) + "\n", encoding="utf-8")
 
 
-def parts() -> dict[str, Callable[[Path, int], float]]:
+def parts(has_full_size: bool) -> dict[str, Callable[[Path, int], float]]:
     """Every part by name: (folder of the reference, seed) -> largest absolute difference."""
     from parity_signals import PARTS
 
     found: dict[str, Callable[[Path, int], float]] = {}
-    for name in CASES:
-        found[name] = lambda reference, seed, name=name: compare(reference, seed, name, has_adapters=False)
+    for name, case in CASES.items():
+        if case.config is not FULL or has_full_size:
+            found[name] = lambda reference, seed, name=name: compare(reference, seed, name, has_adapters=False)
     for name in ("denoiser_16_frames", "denoiser_two_clips"):
         found[f"{name}_zero_adapters"] = lambda reference, seed, name=name: compare(
             reference, seed, name, has_adapters=True
@@ -99,16 +115,17 @@ def parts() -> dict[str, Callable[[Path, int], float]]:
 def compare(reference: Path, seed: int, case: str, *, has_adapters: bool) -> float:
     """Reference against ours on one case; with adapters also given emotion and motion, which must change nothing."""
     sample, time, audio = inputs(case, seed)
-    theirs, state = seeded_reference(reference, seed)
+    config = CASES[case].config
+    theirs, state = seeded_reference(reference, seed, config)
     expected = theirs(sample, time, encoder_hidden_states=audio).sample
     given = conditions(case, seed) if has_adapters else ()
-    return float((build(state, has_adapters)(sample, time, audio, *given) - expected).abs().max())
+    return float((build(state, config, has_adapters)(sample, time, audio, *given) - expected).abs().max())
 
 
-def build(state: Mapping[str, Tensor], has_adapters: bool = False) -> Denoiser:
-    """Our denoiser at the small size with the given base weights; its adapters, if any, fresh: random but for the last
-    projections, which are zero."""
-    net = Denoiser(replace(SMALL, has_adapters=has_adapters)).eval().requires_grad_(False)
+def build(state: Mapping[str, Tensor], config: DenoiserConfig = SMALL, has_adapters: bool = False) -> Denoiser:
+    """Our denoiser with the given base weights, frozen as `load_model` gives it; its adapters, if any, are fresh: random
+    but for the last projections, which are zero."""
+    net = Denoiser(replace(config, has_adapters=has_adapters)).eval().requires_grad_(False)
     missing, unexpected = net.load_state_dict(state, strict=False)
     wrong = [*unexpected, *(key for key in missing if not is_adapter_key(key))]
     if wrong:
@@ -116,9 +133,9 @@ def build(state: Mapping[str, Tensor], has_adapters: bool = False) -> Denoiser:
     return net
 
 
-def seeded_reference(reference: Path, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
-    """LatentSync's U-Net at the small size and its seeded weights, which require gradients, as they do in use."""
-    net = load_reference(reference, SMALL).eval()
+def seeded_reference(reference: Path, seed: int, config: DenoiserConfig) -> tuple[nn.Module, dict[str, Tensor]]:
+    """LatentSync's U-Net and its seeded weights, which require gradients, as they do in use."""
+    net = load_reference(reference, config).eval()
     state = seeded(net.state_dict(), seed)
     net.load_state_dict(state)
     return net, state
@@ -183,41 +200,36 @@ def seeded_like(value: Tensor, key: str, seed: int) -> Tensor:
     return 1 + drawn if "norm" in key and key.endswith("weight") else drawn
 
 
-def inputs(case: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """sample [B, 13, T, h, w], time [B] and audio [B, T, 50, D_a] of a case."""
-    n_clips, n_frames, cells = CASES[case]
-    generator = torch.Generator().manual_seed(zlib.crc32(case.encode()) ^ seed)
-    sample = torch.randn(n_clips, 13, n_frames, cells, cells, generator=generator)
-    audio = torch.randn(n_clips, n_frames, 50, SMALL.audio_width, generator=generator)
-    return sample, torch.full((n_clips,), 701), audio
+    case = CASES[name]
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) ^ seed)
+    sample = torch.randn(case.n_clips, 13, case.n_frames, case.cells, case.cells, generator=generator)
+    audio = torch.randn(case.n_clips, case.n_frames, 50, case.config.audio_width, generator=generator)
+    return sample, torch.full((case.n_clips,), 701), audio
 
 
-def conditions(case: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def conditions(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """emotion [B, T, E, D_e], motion [B, T, 8] and motion_known [B, T] of a case."""
-    n_clips, n_frames, _ = CASES[case]
+    case = CASES[name]
     generator = torch.Generator().manual_seed(seed + 1)
-    emotion = torch.randn(n_clips, n_frames, 4, SMALL.emotion_width, generator=generator)
-    motion = torch.randn(n_clips, n_frames, SMALL.motion_size, generator=generator)
-    return emotion, motion, torch.ones(n_clips, n_frames)
+    emotion = torch.randn(case.n_clips, case.n_frames, 4, case.config.emotion_width, generator=generator)
+    motion = torch.randn(case.n_clips, case.n_frames, case.config.motion_size, generator=generator)
+    return emotion, motion, torch.ones(case.n_clips, case.n_frames)
 
 
 @torch.no_grad()
 def write_golden(reference: Path, folder: Path, seed: int) -> None:
-    """Outputs of the reference at the small size, keys and shapes at full size, and what kind of CPU made them."""
-    net, state = seeded_reference(reference, seed)
-    arrays = {}
-    for case in GOLDEN_CASES:
-        sample, time, audio = inputs(case, seed)
-        arrays[case] = net(sample, time, encoder_hidden_states=audio).sample.numpy()
-    np.savez_compressed(
-        folder / "denoiser.npz",
-        seed=seed,
-        marker=marker(),
-        weights=digest(state[key] for key in sorted(state)),
-        **arrays,
-    )
+    """Outputs of the reference, its keys and shapes at full size, and what kind of CPU made them."""
+    arrays, drawn = {}, {}
+    for name in GOLDEN_CASES:
+        sample, time, audio = inputs(name, seed)
+        net, state = seeded_reference(reference, seed, CASES[name].config)
+        arrays[name] = net(sample, time, encoder_hidden_states=audio).sample.numpy()
+        drawn[f"{name}/weights"] = digest(state[key] for key in sorted(state))
+    np.savez_compressed(folder / "denoiser.npz", seed=seed, marker=marker(), **arrays, **drawn)
     with torch.device("meta"):
-        full = load_reference(reference, PRESETS["base-256"].denoiser)
+        full = load_reference(reference, FULL)
     lines = "\n".join(f"{key} {'x'.join(map(str, value.shape))}" for key, value in full.state_dict().items())
     packed = np.frombuffer(lines.encode(), np.uint8)
     n_weights = sum(p.numel() for p in full.parameters())

@@ -3,8 +3,8 @@
 Names of parameters are LatentSync's own. Three things that its weights depend on, and that similar nets do otherwise:
 the norms of the residual blocks pool over the clip's frames while those of transformers and motion modules see frames
 alone; the time embedding is projected once per clip; positions of the motion modules are stored, 24 of them.
-Tokens are made contiguous before a linear layer: torch multiplies others in one way where weights require a gradient,
-as LatentSync's do even in use, and in another where they do not, and the last bits differ.
+Tokens are made contiguous before the attention over time: torch multiplies others in one way where weights require a
+gradient, as LatentSync's do even in use, and in another where they do not, and the last bits differ.
 
 The adapters follow each layer: frame conditions after the residual block, emotion attention inside the transformer,
 STDA after the motion module, TFRM at the end of the level.
@@ -272,7 +272,7 @@ class TemporalTransformer(nn.Module):
 
     def forward(self, x: Tensor, n_frames: int) -> Tensor:
         """[B T, C, h, w] -> [B T, C, h, w]"""
-        tokens = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c").contiguous())
+        tokens = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c"))
         for block in self.transformer_blocks:
             tokens = block(tokens, n_frames)
         return rearrange(self.proj_out(tokens), "n (h w) c -> n c h w", h=x.shape[-2]).contiguous() + x

@@ -68,22 +68,19 @@ def test_outputs_equal_the_references_to_the_bit(parity: ModuleType, one_thread:
     The kind is told by `parity.marker`: torch's version, its instruction set, and a hash of what its kernels make of
     known numbers. Drawing the weights and inputs is part of what is compared: their digest is checked first.
     """
-    with np.load(GOLDEN / "denoiser.npz") as golden:
-        expected = {case: torch.from_numpy(golden[case]) for case in parity.GOLDEN_CASES}
-        seed, made_on, weights = int(golden["seed"]), str(golden["marker"]), str(golden["weights"])
-    state = parity.seeded(Denoiser(bare(parity.SMALL)).state_dict(), seed)
-    is_same_kind = parity.marker() == made_on
-    if is_same_kind:
-        assert parity.digest(state[key] for key in sorted(state)) == weights
-    net = parity.build(state)
-    for case, output in expected.items():
-        sample, time, audio = parity.inputs(case, seed)
-        found = net(sample, time, audio)
+    with np.load(GOLDEN / "denoiser.npz") as file:
+        golden = {key: file[key] for key in file.files}
+    seed, is_same_kind = int(golden["seed"]), parity.marker() == str(golden["marker"])
+    for name in parity.GOLDEN_CASES:
+        config, expected = parity.CASES[name].config, torch.from_numpy(golden[name])
+        state = parity.seeded(Denoiser(bare(config)).state_dict(), seed)
+        net, given = parity.build(state, config), parity.inputs(name, seed)
+        found = net(*given)
         if is_same_kind:
-            assert torch.equal(found, output), case
-        torch.testing.assert_close(found, output, atol=CLOSE, rtol=0)
-        assert torch.equal(net.requires_grad_(True)(sample, time, audio), found), case
-        net.requires_grad_(False)
+            assert parity.digest(state[key] for key in sorted(state)) == str(golden[f"{name}/weights"])
+            assert torch.equal(found, expected), name
+        torch.testing.assert_close(found, expected, atol=CLOSE, rtol=0)
+        assert torch.equal(net.requires_grad_(True)(*given), found), name
 
 
 @torch.no_grad()
