@@ -75,7 +75,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and inputs (default: 0)")
     parser.add_argument("--json", type=Path, metavar="F", help="write the differences here")
     parser.add_argument("--golden", type=Path, metavar="FOLDER", help="only write the denoiser's golden values here")
-    parser.add_argument("--full-size", action="store_true", help="also compare 1.27 billion weights (needs 12 GB)")
+    parser.add_argument(
+        "--full-size", action="store_true", help="also compare 1.27 billion weights (needs 16 GB of memory)"
+    )
     args = parser.parse_args()
     if not (args.reference / "latentsync" / "models" / "unet.py").is_file():
         parser.error(f"'{args.reference}' is no checkout of LatentSync: it has no latentsync/models/unet.py")
@@ -123,8 +125,8 @@ def compare(reference: Path, seed: int, case: str, *, has_adapters: bool) -> flo
 
 
 def build(state: Mapping[str, Tensor], config: DenoiserConfig = SMALL, has_adapters: bool = False) -> Denoiser:
-    """Our denoiser with the given base weights, frozen as `load_model` gives it; its adapters, if any, are fresh: random
-    but for the last projections, which are zero."""
+    """Our denoiser with the given base weights, frozen as `load_model` gives it; its adapters, if any, are fresh:
+    random but for the last projections, which are zero."""
     net = Denoiser(replace(config, has_adapters=has_adapters)).eval().requires_grad_(False)
     missing, unexpected = net.load_state_dict(state, strict=False)
     wrong = [*unexpected, *(key for key in missing if not is_adapter_key(key))]
