@@ -36,6 +36,8 @@ class InpaintScene:
         kind = aligned_mask("mouth" if options.mask == "auto" else options.mask)
         self.keep = keep_mask(size_px, kind)
         self.cells = latent_mask(size_px, kind).float()
+        # how many pictures are encoded together decides the last bits: LatentSync takes those of a window
+        self.at_once = model.config.denoiser.window_frames if options.windows == "fixed" else DECODE_FRAMES
 
     @staticmethod
     def check(model: Model, options: GenerateOptions) -> None:
@@ -60,7 +62,7 @@ class InpaintScene:
     def context(self, view: View) -> Tensor:
         """mask | masked picture | reference of a view, for the net: [2C + 1, T, h, w]."""
         pieces = []
-        for part in view["pictures"].split(DECODE_FRAMES):
+        for part in view["pictures"].split(self.at_once):
             picture = _unit(part)
             masked = (picture.double() * self.keep).float()
             mask = self.cells.expand(len(part), -1, -1, -1).to(self.model.device)
@@ -124,4 +126,4 @@ class WhisperEars:
 
 def _unit(pictures: Tensor) -> Tensor:
     """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1 .. 1, rounded as LatentSync does."""
-    return (pictures.permute(0, 3, 1, 2) / 255.0 - 0.5) / 0.5
+    return (pictures.permute(0, 3, 1, 2).contiguous() / 255.0 - 0.5) / 0.5

@@ -65,7 +65,7 @@ ALLOWED["captioning"] = {*ALLOWED["stages"], "stages"}
 ALLOWED["eadnet_core"] = {*ALLOWED["output"], "output"}
 """The package's own __init__.py: the public names."""
 ALLOWED["corpus"] = {"errors", "emotion.taxonomy", "config", "emotion", "media"}
-ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus"}
+ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus", "weight_files"}
 ALLOWED["heldout"] = {*ALLOWED["corpus"], "corpus", "metrics"}
 ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus"}
 ALLOWED["demo"] = {*ALLOWED["output"], "output", "assets"}
