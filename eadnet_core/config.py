@@ -26,7 +26,7 @@ MASK_BOXES = {"full": (0.0, 0.0, 1.0, 1.0), "face": (0.125, 0.1875, 0.875, 1.0),
 class VAEConfig:
     """Image autoencoder whose decoder sees the reference picture."""
 
-    latent_channels: int = 8
+    latent_channels: int = 16
     downscale: int = 8
     encoder_widths: tuple[int, ...] = (32, 64, 96)
     decoder_widths: tuple[int, ...] = (128, 64, 32)
@@ -55,7 +55,7 @@ class EmotionConfig:
 class DenoiserConfig:
     """The diffusion U-Net; widths, blocks and attention per level, finest level first."""
 
-    latent_channels: int = 8
+    latent_channels: int = 16
     cells: int = 16
     widths: tuple[int, ...] = (64, 128, 192)
     blocks: tuple[int, ...] = (1, 1, 1)
@@ -97,7 +97,7 @@ class SyncNetConfig:
 
     space: str = "latents"
     """"latents" (supervises and guides) or "pixels" (the scoring expert)."""
-    in_channels: int = 8
+    in_channels: int = 16
     frames: int = 5
     mel_context: int = 4
     """Mel steps added on both sides of the 4 * frames steps of the window."""
@@ -109,7 +109,7 @@ class SyncNetConfig:
 class VideoFeaturesConfig:
     """Masked video autoencoder over latents, what TREPA compares."""
 
-    in_channels: int = 8
+    in_channels: int = 16
     cells: int = 16
     frames: int = 16
     patch: tuple[int, int, int] = (2, 4, 4)
@@ -124,7 +124,7 @@ class ClassifierConfig:
     """Convolutional reader of frames or latents: emotion classifier, or mouth and pose regressor."""
 
     space: str = "latents"
-    in_channels: int = 8
+    in_channels: int = 16
     widths: tuple[int, ...] = (64, 96, 128)
     outputs: int = 8
 

@@ -73,8 +73,8 @@ class Tiny:
             "syncnet": TINY.syncnet,
             "video_features": TINY.video_features,
         }
-        configs |= {"emotion": TINY.classifier, "sync_expert": pixels, "text_reader": READER}
-        experts = {"emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
+        configs |= {"sync_expert": pixels, "text_reader": READER}
+        experts = {"expression": len(EMOTIONS) + 1, "emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
         if part in experts:
             return ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16), outputs=experts[part])
         return configs[part]

@@ -48,3 +48,11 @@ class Classifier(nn.Module):
         returns  [B, outputs]
         """
         return self.head(self.features(frames.contiguous(memory_format=torch.channels_last)))
+
+    def maps(self, frames: Tensor) -> list[Tensor]:
+        """What the net sees on its way, finest first: the map after every layer [B, C', h', w'] but the last two."""
+        x, seen = frames.contiguous(memory_format=torch.channels_last), []
+        for layer in self.features[:-2]:
+            x = layer(x)
+            seen.append(x)
+        return seen
