@@ -21,7 +21,8 @@ from .request import GenerateOptions, GenerationReport, Progress, Segment
 
 if TYPE_CHECKING:
     from .checkpoints import load_model
-    from .pipeline import generate, prepare, write_video
+    from .output import write_video
+    from .pipeline import generate, prepare
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
     "prepare",
     "write_video",
 ]
-_LAZY = {"generate": "pipeline", "load_model": "checkpoints", "prepare": "pipeline", "write_video": "pipeline"}
+_LAZY = {"generate": "pipeline", "load_model": "checkpoints", "prepare": "pipeline", "write_video": "output"}
 """Names that need torch, by the module that is loaded when they are first asked for."""
 
 

@@ -7,29 +7,26 @@ with the ground truth of corpus clips instead.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .checkpoints import Model
 from .config import SAMPLE_RATE_HZ
 from .emotion.taxonomy import MOTION
+from .head import DECODE_FRAMES, Head
 from .media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
-from .media.pose import turn_head
 from .request import Cancel, GenerateOptions, OnProgress, Progress
 from .sampling.guidance import Conditions, SyncGuide
-from .sampling.sampler import ConditionSource, OnStep, SamplerOptions, draw_noise, sample_segments
+from .sampling.sampler import ConditionSource, Known, OnStep, SamplerOptions, Wavefront, draw_noise
 
 MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
 """x0, y0, x1, y1 in frame widths of what SyncNet guidance may move: inner mouth and jaw, not the lip corners."""
-DECODE_FRAMES = 8
-LOWPASS_SIGMA = 1 / 32
-"""Of the colour correction, in frame widths: finer detail would ghost where the head moves."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,15 @@ class Performance:
         return len(self.code)
 
 
+Crops = Callable[[int, int], np.ndarray]
+"""(first frame, frame after the last) -> the training frames they are made from, uint8 [T, size, size, 3]."""
+Reference = np.ndarray | Crops
+"""One picture in the training frame, uint8 [size, size, 3], for the whole clip, or a picture for every frame."""
+
+
 def animate(
     model: Model,
-    reference: np.ndarray,
+    reference: Reference,
     performance: Performance,
     options: GenerateOptions,
     on_progress: OnProgress | None = None,
@@ -63,63 +66,142 @@ def animate(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (start, frames uint8 [T, size, size, 3]) for one segment after the other.
 
-    reference  uint8 [size, size, 3], in the training frame; or [T, size, size, 3], one for every frame
     seconds    wall time by stage is added to it
     """
-    seconds = {} if seconds is None else seconds
-    began = time.perf_counter()
-    with torch.inference_mode():
-        head = Head(model, reference)
-        stage = _Stage(head, performance, options)
-        counter = _Counter(head, performance.n_frames * (options.steps + 1), on_progress)
-        segments = stage.segments(counter.sampled, cancel)
-    _add(seconds, "encode", began)
-    while True:
+    animation = Animation(model, reference, performance, options, on_progress, cancel, seconds)
+    for start, x0 in animation:
+        yield start, np.concatenate(list(animation.frames(start, x0)))
+
+
+class Animation:
+    """A clip in the making: segments of x0 in order, the frames of each, and a state to go on from later."""
+
+    def __init__(
+        self,
+        model: Model,
+        reference: Reference,
+        performance: Performance,
+        options: GenerateOptions,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+        seconds: dict[str, float] | None = None,
+        is_decoded: bool = True,
+    ) -> None:
+        """`is_decoded` says whether decoding counts as one more step of the progress."""
+        self.model, self.performance, self.options, self.cancel = model, performance, options, cancel
+        self.seconds = {} if seconds is None else seconds
+        with self._timed("encode"):
+            self.head, crops = open_reference(model, reference)
+            self.stage = Stage(self.head, performance, options, crops)
+            total = performance.n_frames * (options.steps + is_decoded)
+            self.counter = _Counter(self.head, total, on_progress)
+            self.wave = self.stage.wavefront(self.counter.sampled, cancel)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Without gradients, and with the time it takes added to a stage."""
         began = time.perf_counter()
         with torch.inference_mode():
-            found = next(segments, None)
-            _add(seconds, "sample", began)
-            if found is None:
-                return
-            began = time.perf_counter()
-            start, x0 = found
-            frames = head.decode(x0, *stage.turned(start, start + x0.shape[1]), start)
-        _add(seconds, "decode", began)
-        counter.decoded(len(frames))
-        yield start, frames
+            yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        """(start, x0 [C, T, h, w] on the CPU) of every segment that is not sampled yet; ask for its frames at once."""
+        while self.wave.first < self.performance.n_frames:
+            with self._timed("sample"):
+                start = self.wave.first
+                stop = min(start + self.options.segment_frames, self.performance.n_frames)
+                x0 = self.wave.advance(stop).cpu()
+            yield start, x0
+
+    def frames(self, start: int, x0: Tensor, at_once: int = DECODE_FRAMES) -> Iterator[np.ndarray]:
+        """Decode the segment that was sampled last, at most `at_once` frames at a time: uint8 [t, size, size, 3]."""
+        return self._decoded(x0, at_once, *self.stage.take(start, start + x0.shape[1]))
+
+    def skip(self, start: int, x0: Tensor) -> None:
+        """Let go of the segment that was sampled last, instead of decoding it."""
+        self.stage.take(start, start + x0.shape[1])
+        self.counter.decoded(x0.shape[1])
+
+    def _decoded(
+        self, x0: Tensor, at_once: int, motion: Tensor, turned: Tensor, pictures: np.ndarray | None
+    ) -> Iterator[np.ndarray]:
+        for first in range(0, x0.shape[1], at_once):
+            part = slice(first, first + at_once)
+            with self._timed("decode"):
+                shown = None if pictures is None else pictures[part]
+                frames = self.head.decode(x0[:, part].to(self.model.device), motion[part], turned[part], shown)
+            self.counter.decoded(len(frames))
+            yield frames
+
+    def resample(self, start: int, stop: int, first: int, known: Tensor) -> Tensor:
+        """x0 [C, stop - start, h, w] of these frames made anew, between neighbours that are given; for `frames`.
+
+        known  [C, T, h, w]  x0 of the frames from `first` on, on both sides of start .. stop - 1
+        """
+        with self._timed("sample"):
+            inside, device = slice(start - first, stop - first), self.model.device
+            is_held = torch.ones(known.shape[1], dtype=torch.bool)
+            is_held[inside] = False
+            self.counter.total = known.shape[1] * self.options.steps + stop - start
+            source = ConditionSource(known.shape[1], lambda a, b: self.stage.conditions(first + a, first + b))
+            held = Known(known.to(device), is_held.to(device))
+            x0 = self.stage.wavefront(self.counter.sampled, self.cancel, source, held).advance(known.shape[1])
+            self.stage.take(first, start)
+        return x0[:, inside].cpu()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on after the segments that were handed out; the same inputs belong to it."""
+        return {**self.wave.state(), "turned": self.stage.waiting.cpu().clone()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state, to the bit as if nothing had been in between."""
+        with torch.inference_mode():
+            self.wave.restore({name: value for name, value in state.items() if name != "turned"})
+            self.stage.wait(self.wave.first, state["turned"])
+        self.counter.n_sampled, self.counter.n_decoded = sum(self.wave.reached), self.wave.first
 
 
 def sample_latents(
     model: Model,
-    reference: np.ndarray,
+    reference: Reference,
     performance: Performance,
     options: GenerateOptions,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Tensor:
     """The first half of `animate`: x0 [C, T, h, w] of the whole clip, on the CPU, for `decode_latents`."""
-    with torch.inference_mode():
-        head = Head(model, reference)
-        counter = _Counter(head, performance.n_frames * options.steps, on_progress)
-        stage, pieces = _Stage(head, performance, options), []
-        for start, x0 in stage.segments(counter.sampled, cancel):
-            stage.turned(start, start + x0.shape[1])  # lets go of what only decoding needs
-            pieces.append(x0.cpu())
-        return torch.cat(pieces, dim=1)
+    animation = Animation(model, reference, performance, options, on_progress, cancel, is_decoded=False)
+    pieces = []
+    for start, x0 in animation:
+        animation.stage.take(start, start + x0.shape[1])  # lets go of what only decoding needs
+        pieces.append(x0)
+    return torch.cat(pieces, dim=1)
 
 
 def decode_latents(
-    model: Model, reference: np.ndarray, x0: Tensor, motion: np.ndarray, segment_frames: int = 50
+    model: Model, reference: Reference, x0: Tensor, motion: np.ndarray, segment_frames: int = 50, first: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The second half of `animate`: (start, frames uint8 [T, size, size, 3]) of latents and their motion [T, 8]."""
+    """The second half of `animate`: (start, frames uint8 [T, size, size, 3]) of latents and their motion [T, 8].
+
+    first  number in the clip of the first frame that is given; `start` counts from it
+    """
     with torch.inference_mode():
-        head = Head(model, reference)
+        head, crops = open_reference(model, reference)
     for start in range(0, x0.shape[1], segment_frames):
-        part = slice(start, start + segment_frames)
+        part = slice(start, min(start + segment_frames, x0.shape[1]))
+        pictures = crops(first + part.start, first + part.stop) if crops is not None else None
         with torch.inference_mode():
             moved = torch.from_numpy(motion[part]).to(model.device)
-            frames = head.decode(x0[:, part].to(model.device), moved, head.turn(moved, start), start)
+            frames = head.decode(x0[:, part].to(model.device), moved, head.turn(moved, pictures), pictures)
         yield start, frames
+
+
+def open_reference(model: Model, reference: Reference) -> tuple[Head, Crops | None]:
+    """The head of a reference, and where every frame has its own picture, those."""
+    if isinstance(reference, np.ndarray):
+        return Head(model, reference), None
+    return Head(model, reference(0, 1)), reference
 
 
 def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
@@ -136,95 +218,13 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
     )
 
 
-def _add(seconds: dict[str, float], stage: str, began: float) -> None:
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began
-
-
-class Head:
-    """A reference picture, encoded once, or one for every frame: from x0 (the residual to it) to finished frames."""
-
-    def __init__(self, model: Model, reference: np.ndarray) -> None:
-        self.model = model
-        self.pictures = reference if reference.ndim == 4 else reference[None]
-        self.latents, self.image_and_correction = self._read(self.pictures[:1])
-        self.scale = model.denoiser.residual_scale.float()[:, None, None]
-
-    def _read(self, pictures: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Latents [B, C, h, w] of uint8 pictures, and each in -1 .. 1 with its colour correction, [B, 6, H, W]."""
-        image = to_unit(pictures, self.model.device).to(self.model.dtype)
-        latents = self.model.vae.encode(image)[0]
-        again = self.model.vae.decode(latents, image, latents)
-        correction = low_pass((image - again).float(), LOWPASS_SIGMA * image.shape[-1])
-        return latents, torch.cat([image, correction.to(self.model.dtype)], dim=1)
-
-    def _of_frames(self, start: int, n_frames: int) -> Tensor:
-        """Pictures and corrections that the frames from `start` on refer to, [1 or n_frames, 6, H, W]."""
-        if len(self.pictures) == 1:
-            return self.image_and_correction
-        return self._read(self.pictures[start : start + n_frames])[1]
-
-    def turn(self, motion: Tensor, start: int = 0) -> Tensor:
-        """Latents [T, C, h, w] of the reference with its head turned by motion [T, 8], from frame `start` on."""
-        pieces = []
-        for part in motion.split(DECODE_FRAMES):
-            pictures = self.pictures[start : start + len(part)] if len(self.pictures) > 1 else self.pictures
-            image = to_unit(pictures, self.model.device).to(self.model.dtype)
-            pieces.append(self.model.vae.encode(self._turned(image, part))[0])
-            start += len(part)
-        return torch.cat(pieces).float()
-
-    def decode(self, x0: Tensor, motion: Tensor, turned: Tensor, start: int = 0) -> np.ndarray:
-        """Finished frames from `start` on; a low-pass correction brings the reference's colours back.
-
-        x0       [C, T, h, w]  residual to the turned reference
-        motion   [T, 8]
-        turned   [T, C, h, w]  what `turn` makes of that motion
-        returns  uint8 [T, H, W, 3]
-        """
-        latents = x0.transpose(0, 1) * self.scale + turned
-        pieces = []
-        for part, moved, reference in zip(*(x.split(DECODE_FRAMES) for x in (latents, motion, turned)), strict=True):
-            part = part.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
-            image, correction = self._turned(self._of_frames(start, len(part)), moved).chunk(2, dim=1)
-            image = image.contiguous(memory_format=torch.channels_last)
-            images = self.model.vae.decode(part, image, reference.to(self.model.dtype))
-            pieces.append(to_pixels(images.float() + correction.float()))
-            start += len(part)
-        return np.concatenate(pieces)
-
-    @staticmethod
-    def _turned(picture: Tensor, motion: Tensor) -> Tensor:
-        turned = turn_head(picture.expand(len(motion), -1, -1, -1), motion)
-        return turned.contiguous(memory_format=torch.channels_last)
-
-
-def to_unit(frames: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1 .. 1."""
-    return torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-
-
-def to_pixels(images: Tensor) -> np.ndarray:
-    """[B, 3, H, W] in -1 .. 1 -> uint8 [B, H, W, 3]."""
-    pixels = images.add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def low_pass(images: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian blur of [B, C, H, W]; what lies beyond the border is its mirror image."""
-    radius = max(1, min(round(3 * sigma_px), min(images.shape[-2:]) - 1))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    padded = F.pad(images, (radius,) * 4, mode="reflect")
-    rows = F.conv2d(padded, kernel, groups=images.shape[1])
-    return F.conv2d(rows, kernel.transpose(2, 3), groups=images.shape[1])
-
-
-class _Stage:
+class Stage:
     """Conditions of any run of frames, computed when they are asked for, so that memory does not grow with the clip."""
 
-    def __init__(self, head: Head, performance: Performance, options: GenerateOptions) -> None:
-        self.head, self.performance, self.options = head, performance, options
+    def __init__(
+        self, head: Head, performance: Performance, options: GenerateOptions, crops: Crops | None = None
+    ) -> None:
+        self.head, self.performance, self.options, self.crops = head, performance, options, crops
         self.model = model = head.model
         audio = model.config.audio
         self.margin = audio.tokens_per_frame + audio.layers * (audio.layers + 1) // 2 + 2
@@ -236,6 +236,7 @@ class _Stage:
         self.everything = torch.cat([mask, masked])
         self.latent_scale = model.denoiser.latent_scale.float()[:, None, None, None]
         self.waiting = torch.zeros(0, channels, cells, cells, device=model.device)
+        self.pictures = head.picture[:0]
         self.null = model.emotion_encoder.null(1, 1)[0, 0].float()
 
     def net(self, *inputs: Tensor) -> Tensor:
@@ -243,18 +244,25 @@ class _Stage:
         strengths = self.options.stda_strength, self.options.tfrm_strength
         return self.model.denoiser(*(x.to(self.model.dtype) for x in inputs), strengths=strengths).float()
 
-    def segments(self, on_step: OnStep, cancel: Cancel | None) -> Iterator[tuple[int, Tensor]]:
-        """Sample: (start, x0 [C, T, h, w]) for one segment after the other."""
+    def wavefront(
+        self,
+        on_step: OnStep | None,
+        cancel: Cancel | None,
+        source: ConditionSource | None = None,
+        known: Known | None = None,
+    ) -> Wavefront:
+        """The sampler of the clip, or of the part of it that `source` reads."""
         config = self.model.config.denoiser
-        return sample_segments(
+        return Wavefront(
             self.net,
             config,
-            ConditionSource(self.performance.n_frames, self.conditions),
+            source or ConditionSource(self.performance.n_frames, self.conditions),
             draw_noise(config, self.options.seed).to(self.model.device),
             sampler_options(self.model, self.options),
             self.sync_guide() if self.options.sync_guidance > 0 else None,
             on_step,
             cancel,
+            known,
         )
 
     def _encode(self, mel: np.ndarray) -> Tensor:
@@ -274,8 +282,10 @@ class _Stage:
         code = torch.from_numpy(np.asarray(self.performance.code[start:stop], np.float32)).to(device)
         motion = torch.from_numpy(np.asarray(self.performance.motion[start:stop], np.float32)).to(device)
         sync_audio = self._sync_audio(mel, start - first, stop - start) if self.options.sync_guidance > 0 else None
-        turned = self.head.turn(motion, start)
+        pictures = None if self.crops is None else self.crops(start, stop)
+        turned = self.head.turn(motion, pictures)
         self.waiting = torch.cat([self.waiting, turned])
+        self.pictures = self.pictures if pictures is None else np.concatenate([self.pictures, pictures])
         everything = self.everything.expand(-1, stop - start, -1, -1)
         return Conditions(
             context=torch.cat([everything, turned.transpose(0, 1) / self.latent_scale]),
@@ -288,11 +298,21 @@ class _Stage:
             voice=voice,
         )
 
-    def turned(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Motion [T, 8] and latents of the turned reference [T, C, h, w] of the next frames to be decoded."""
+    def take(self, start: int, stop: int) -> tuple[Tensor, Tensor, np.ndarray | None]:
+        """Motion [T, 8], latents of the turned reference [T, C, h, w] and own pictures of the next frames to decode."""
         motion = torch.from_numpy(np.asarray(self.performance.motion[start:stop], np.float32)).to(self.model.device)
-        turned, self.waiting = self.waiting[: stop - start], self.waiting[stop - start :]
-        return motion, turned
+        n_frames = stop - start
+        turned, self.waiting = self.waiting[:n_frames], self.waiting[n_frames:].clone()
+        if self.crops is None:
+            return motion, turned, None
+        pictures, self.pictures = self.pictures[:n_frames], self.pictures[n_frames:].copy()
+        return motion, turned, pictures
+
+    def wait(self, start: int, turned: Tensor) -> None:
+        """Put back what waits to be decoded, from frame `start` on."""
+        self.waiting = turned.to(self.model.device)
+        if self.crops is not None and len(turned):
+            self.pictures = self.crops(start, start + len(turned))
 
     def to_latents(self, x0: Tensor, context: Tensor) -> Tensor:
         """x0 [C, T, h, w] -> latents of the same shape, given the context of its frames."""

@@ -1,232 +1,36 @@
-"""Files to nets and back: safetensors only, strict, and an error that says which file was expected.
+"""Model folders to nets and back to what they say about themselves.
 
-Every file holds one part and, in its metadata, what is needed to rebuild it:
-{"format": "eadnet", "part": ..., "config": JSON, "scores": JSON, ...}. Weights may be stored in half precision; nets
-are always built in float32 and stay so unless a dtype is asked for.
+The folder of a model of ours holds MODEL_PARTS, and EXPERT_PARTS where it has scoring nets of its own. That of a base
+holds other parts under the same names: denoiser (LatentSync's weights), vae (Stable Diffusion's), whisper, and where
+somebody made them syncnet (StableSyncNet), adapters and text_reader.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .config import (
-    ClassifierConfig,
-    ModelConfig,
-    SyncNetConfig,
-    TextReaderConfig,
-    VAEConfig,
-    VideoFeaturesConfig,
-    from_dict,
-    to_dict,
-)
+from .config import ModelConfig, from_dict
 from .emotion.reader import TextReader
 from .errors import BadInput, CheckpointError
+from .parts import PARTS, build_empty
+from .weight_files import load_part, read_config, read_header, read_metadata, read_state
+from .weight_files import save_part as save_part
 
 if TYPE_CHECKING:
-    from .nets.audio_encoder import AudioEncoder
     from .nets.denoiser import Denoiser
-    from .nets.emotion_encoder import EmotionEncoder
     from .nets.syncnet import SyncNet
-    from .nets.vae import VAE
 
 ASSETS = Path(__file__).parent / "assets"
-FORMAT = "eadnet"
 MODEL_PARTS = ("vae", "denoiser", "syncnet", "text_reader")
 EXPERT_PARTS = ("sync_expert", "emotion_expert", "face_expert")
-
-
-def _build_denoiser(config: ModelConfig) -> nn.Module:
-    from .nets.audio_encoder import AudioEncoder
-    from .nets.denoiser import Denoiser
-    from .nets.emotion_encoder import EmotionEncoder
-
-    return nn.ModuleDict(
-        {
-            "denoiser": Denoiser(config.denoiser),
-            "audio": AudioEncoder(config.audio),
-            "emotion": EmotionEncoder(config.emotion),
-        }
-    )
-
-
-def _build_vae(config: VAEConfig) -> nn.Module:
-    from .nets.vae import VAE
-
-    return VAE(config)
-
-
-def _build_syncnet(config: SyncNetConfig) -> nn.Module:
-    from .nets.syncnet import SyncNet
-
-    return SyncNet(config)
-
-
-def _build_video_features(config: VideoFeaturesConfig) -> nn.Module:
-    from .nets.video_features import VideoFeatures
-
-    return VideoFeatures(config)
-
-
-def _build_text_encoder(config: TextReaderConfig) -> nn.Module:
-    from .nets.text_encoder import TextEncoder
-
-    return TextEncoder(config)
-
-
-def _build_classifier(config: ClassifierConfig) -> nn.Module:
-    from .nets.classifier import Classifier
-
-    return Classifier(config)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One kind of weight file: the config it is built from, and how."""
-
-    config: type
-    build: Callable[[Any], nn.Module]
-
-
-PARTS: dict[str, Part] = {
-    "vae": Part(VAEConfig, _build_vae),
-    "denoiser": Part(ModelConfig, _build_denoiser),
-    "syncnet": Part(SyncNetConfig, _build_syncnet),
-    "text_reader": Part(TextReaderConfig, _build_text_encoder),
-    "video_features": Part(VideoFeaturesConfig, _build_video_features),
-    "expression": Part(ClassifierConfig, _build_classifier),
-    "sync_expert": Part(SyncNetConfig, _build_syncnet),
-    "emotion_expert": Part(ClassifierConfig, _build_classifier),
-    "face_expert": Part(ClassifierConfig, _build_classifier),
-}
-"""Every part by name; the denoiser's file also holds the audio and emotion encoders that are trained with it."""
-
-
-def save_part(
-    path: str | Path,
-    part: str,
-    module: nn.Module | Mapping[str, nn.Module],
-    config: Any,
-    metadata: Mapping[str, Any] | None = None,
-    *,
-    half: bool = True,
-) -> None:
-    """Write one part.
-
-    module    the net, or nets by name where a part is made of several ({"denoiser", "audio", "emotion"})
-    config    the dataclass that rebuilds it
-    metadata  JSON values by name: "scores", "corpus_seed", ...
-    half      store float weights in float16; those that it cannot hold stay as they are
-    The file appears under its name only when it is complete.
-    """
-    path = Path(path)
-    if not isinstance(module, nn.Module):
-        module = nn.ModuleDict(dict(module))
-    values = {"config": to_dict(config) if is_dataclass(config) else config, **(metadata or {})}
-    text = {"format": FORMAT, "part": part, **{key: json.dumps(value) for key, value in values.items()}}
-    state = {key: _stored(value, half) for key, value in module.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(state, str(partial), text)
-    os.replace(partial, path)
-
-
-def _stored(value: Tensor, half: bool) -> Tensor:
-    value = value.detach().cpu().contiguous().clone()
-    if not half or not value.is_floating_point():
-        return value
-    halved = value.half()
-    return halved if bool(halved.isfinite().all()) else value
-
-
-def read_metadata(path: str | Path, part: str | None = None) -> dict[str, Any]:
-    """Metadata of a weight file with its JSON read; raises CheckpointError unless it is an EAD-Net file of `part`."""
-    path = Path(path)
-    text = _header(path)[0]
-    if text.get("format") != FORMAT or "part" not in text:
-        expected = f"'{part}.safetensors' written by EAD-Net" if part else "a file written by EAD-Net"
-        raise CheckpointError(f"'{path}' does not say that it is an EAD-Net weight file; expected {expected}.")
-    if part is not None and text["part"] != part:
-        raise CheckpointError(f"'{path}' holds the part '{text['part']}'; expected a file that holds '{part}'.")
-    try:
-        values = {key: json.loads(value) for key, value in text.items() if key not in ("format", "part")}
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"'{path}' has damaged metadata ({error}); get the file again.") from error
-    return {"format": text["format"], "part": text["part"], **values}
-
-
-def load_part(path: str | Path, part: str, device: str | torch.device = "cpu") -> tuple[nn.Module, dict[str, Any]]:
-    """One part as (module in float32, in eval mode, without gradients; metadata).
-
-    Raises CheckpointError for a missing, damaged or foreign file, and for any key or shape that does not fit.
-    """
-    path = Path(path)
-    metadata = read_metadata(path, part)
-    kind = PARTS[part]
-    try:
-        config = from_dict(kind.config, metadata.get("config", {}))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"'{path}' has a config that this version cannot read ({error}); it may need a newer eadnet."
-        ) from error
-    module = kind.build(config)
-    load_state(module, path, part)
-    return module.eval().requires_grad_(False).to(device), metadata
-
-
-def load_state(module: nn.Module, path: str | Path, part: str) -> None:
-    """Fill `module` from `path`, strictly: every key present, none left over, every shape equal."""
-    path = Path(path)
-    with _opened(path) as file:
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    expected = module.state_dict()
-    missing = sorted(expected.keys() - state.keys())
-    unexpected = sorted(state.keys() - expected.keys())
-    misfit = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if missing or unexpected or misfit:
-        raise CheckpointError(
-            f"'{path}' does not fit the part '{part}': "
-            f"missing {_some(missing)}; unexpected {_some(unexpected)}; wrong shape {_some(misfit)}. "
-            f"Expected a '{part}.safetensors' written for this config."
-        )
-    module.load_state_dict(state)
-
-
-def _some(names: list[str]) -> str:
-    if not names:
-        return "none"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _opened(path: Path) -> Any:
-    if not path.is_file():
-        raise CheckpointError(f"No weight file '{path}'.")
-    try:
-        return safe_open(str(path), framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"'{path}' is not a readable safetensors file ({error}); get the file again. Pickles are never loaded."
-        ) from error
-
-
-def _header(path: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], str]]]:
-    """(metadata, shape and dtype by key) without reading the weights."""
-    with _opened(path) as file:
-        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        return file.metadata() or {}, {key: (s.get_shape(), s.get_dtype()) for key, s in slices.items()}
+BASE_PARTS = {"denoiser": "denoiser", "vae": "sd_vae", "whisper": "whisper", "syncnet": "stable_syncnet"}
+"""Part in each file of a base's folder; the SyncNet may be missing."""
 
 
 @dataclass(frozen=True)
@@ -236,11 +40,15 @@ class Model:
     name: str
     folder: Path
     config: ModelConfig
-    vae: VAE
+    vae: Any
+    """nets.vae.VAE; of a base nets.sd_vae.SDVAE"""
     denoiser: Denoiser
-    audio_encoder: AudioEncoder
-    emotion_encoder: EmotionEncoder
-    syncnet: SyncNet
+    audio_encoder: Any
+    """nets.audio_encoder.AudioEncoder; of a base nets.whisper.WhisperEncoder"""
+    emotion_encoder: Any
+    """nets.emotion_encoder.EmotionEncoder; None of a base without adapters, which hears no emotion"""
+    syncnet: Any
+    """nets.syncnet.SyncNet; of a base nets.stable_syncnet.StableSyncNet, or None where its file is missing"""
     reader: TextReader
     real_cosine: float
     """Mean cosine of the SyncNet on real clips: where SyncNet guidance stops pulling."""
@@ -299,6 +107,8 @@ def load_model(
     attention_backend  one of nets.layers.ATTENTION_BACKENDS instead of the one in the model's config
     """
     folder, place = find_model(name), find_device(device)
+    if is_base(folder):
+        return _load_base(folder, place, dtype, attention_backend)
     parts = {part: load_part(folder / f"{part}.safetensors", part, place) for part in MODEL_PARTS}
     nets: Any = parts["denoiser"][0]
     vae: Any = parts["vae"][0]
@@ -333,6 +143,86 @@ def load_model(
     )
 
 
+def is_base(folder: str | Path) -> bool:
+    """Whether a model folder holds a denoiser in LatentSync's shape."""
+    path = Path(folder) / "denoiser.safetensors"
+    if not path.is_file():
+        return False
+    return read_metadata(path, "denoiser").get("config", {}).get("denoiser", {}).get("layout") == "latentsync"
+
+
+def _load_base(folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> Model:
+    for file in ("vae", "whisper"):
+        if not (folder / f"{file}.safetensors").is_file():
+            raise CheckpointError(
+                f"'{folder}' has the denoiser of a base but no {file}.safetensors. Make it from the public weights: "
+                f"eadnet convert --{file} FILE --output '{folder}' (eadnet download gets them; see README)."
+            )
+    config, denoiser, emotion_encoder = _base_denoiser(folder, device, dtype)
+    if attention_backend is not None:
+        set_attention_backend(denoiser, attention_backend)
+    nets = {}
+    for file in ("vae", "whisper", "syncnet"):
+        path, part = folder / f"{file}.safetensors", BASE_PARTS[file]
+        if path.is_file():
+            net = build_empty(part, read_config(path, PARTS[part].config, read_metadata(path, part)))
+            nets[file] = _filled(net, read_state(path, part, net.state_dict()), device, dtype)
+    return Model(
+        name=config.name,
+        folder=folder,
+        config=config,
+        vae=nets["vae"],
+        denoiser=denoiser,
+        audio_encoder=nets["whisper"],
+        emotion_encoder=emotion_encoder,
+        syncnet=nets.get("syncnet"),
+        reader=load_reader(str(folder)),
+        real_cosine=1.0,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _base_denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[ModelConfig, Any, Any]:
+    """(config, denoiser, emotion encoder): with adapters and the encoder where adapters.safetensors is there."""
+    from .nets.adapters import is_adapter_key
+    from .nets.emotion_encoder import EmotionEncoder
+
+    path, beside = folder / "denoiser.safetensors", folder / "adapters.safetensors"
+    config = base = read_config(path, ModelConfig, read_metadata(path, "denoiser"))
+    if beside.is_file():
+        config = read_config(beside, ModelConfig, read_metadata(beside, "adapters"))
+        if replace(config.denoiser, has_adapters=False) != base.denoiser:
+            raise CheckpointError(
+                f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
+                "use the two that belong together, or remove the adapters."
+            )
+    denoiser = build_empty("denoiser", config)
+    weights = denoiser.state_dict()
+    state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
+    if not beside.is_file():
+        return config, _filled(denoiser, state, device, dtype), None
+    encoder = EmotionEncoder(config.emotion)
+    wanted = {f"denoiser.{key}": value for key, value in weights.items() if is_adapter_key(key)}
+    wanted |= {f"emotion.{key}": value for key, value in encoder.state_dict().items()}
+    trained: dict[str, dict[str, Tensor]] = {"denoiser": state, "emotion": {}}
+    for key, value in read_state(beside, "adapters", wanted).items():
+        net, _, inner = key.partition(".")
+        trained[net][inner] = value
+    return config, _filled(denoiser, state, device, dtype), _filled(encoder, trained["emotion"], device, dtype)
+
+
+def _filled(net: nn.Module, state: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """A net of `parts.build_empty` with its weights on the device, in the dtype; no weight is in memory twice for long.
+
+    Weights are copied even where device and dtype fit: in a mapped file they are not aligned as kernels like it.
+    """
+    for key in list(state):
+        state[key] = state[key].to(device, dtype, copy=True)
+    net.load_state_dict(state, assign=True)
+    return net.eval().requires_grad_(False).to(device, dtype)
+
+
 def set_attention_backend(net: nn.Module, backend: str) -> None:
     """Let every attention of a net use another backend. Raises BadInput for an unknown or missing one, at once."""
     from .nets.layers import attention
@@ -354,8 +244,12 @@ def licence(folder: str | Path) -> str:
 
 
 def load_reader(name: str = "mini") -> TextReader:
-    """Only the reader of emotion words of a model, on the CPU."""
-    encoder: Any = load_part(find_model(name) / "text_reader.safetensors", "text_reader")[0]
+    """Only the reader of emotion words of a model, on the CPU; a base without one has that of the mini."""
+    folder = find_model(name)
+    path = folder / "text_reader.safetensors"
+    if not path.is_file() and is_base(folder):
+        path = ASSETS / "mini" / path.name
+    encoder: Any = load_part(path, "text_reader")[0]
     return TextReader(encoder)
 
 
@@ -386,7 +280,7 @@ def info(name: str = "mini") -> list[PartInfo]:
     found = []
     for path in sorted(folder.glob("*.safetensors")):
         metadata = read_metadata(path)
-        tensors = _header(path)[1]
+        tensors = read_header(path)[1]
         counts = [torch.Size(shape).numel() for shape, _ in tensors.values()]
         dtypes = tuple(sorted({dtype for _, dtype in tensors.values()}))
         found.append(PartInfo(metadata["part"], path, path.stat().st_size, sum(counts), dtypes, metadata))

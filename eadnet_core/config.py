@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from .emotion.taxonomy import EMOTION_CODE_SIZE, MOTION
+from .errors import BadInput
 
 FPS = 25
 """Frames per second every network works at."""
@@ -20,6 +21,8 @@ MOUTH_Y = 0.71
 """Where eyes and mouth lie in the square training frame, in frame widths (centre x = 0.5)."""
 MASK_BOXES = {"full": (0.0, 0.0, 1.0, 1.0), "face": (0.125, 0.1875, 0.875, 1.0), "mouth": (0.1875, 0.5625, 0.8125, 1.0)}
 """x0, y0, x1, y1 of the region that is generated, in frame widths; whole latent cells at 16 cells."""
+
+DENOISER_LAYOUTS = ("eadnet", "latentsync")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class EmotionConfig:
 class DenoiserConfig:
     """The diffusion U-Net; widths, blocks and attention per level, finest level first."""
 
+    layout: str = "eadnet"
+    """"eadnet", our own blocks, or "latentsync", blocks that LatentSync's public weights fit into."""
+    has_adapters: bool = True
+    """Whether a "latentsync" net has STDA, TFRM, emotion attention and frame conditions beside the base; ours always
+    has them."""
     latent_channels: int = 16
     cells: int = 16
     widths: tuple[int, ...] = (64, 128, 192)
@@ -67,7 +75,7 @@ class DenoiserConfig:
     """Whether the residual blocks' group norms pool over the clip's frames (as LatentSync's) or see frames alone."""
     feed_forward_multiplier: int = 1
     self_attention: tuple[bool, ...] = (False, False, False)
-    """Spatial self-attention of each level; the middle always has it."""
+    """Spatial self-attention of each level; the middle always has it. "latentsync" has it where it has the other."""
     cross_attention: tuple[bool, ...] = (False, True, False)
     """Audio and emotion attention of each level; the middle always has it."""
     stda: tuple[bool, ...] = (False, True, True)
@@ -90,6 +98,12 @@ class DenoiserConfig:
     """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""
     attention_backend: str = "sdpa"
 
+    def __post_init__(self) -> None:
+        if self.layout not in DENOISER_LAYOUTS:
+            raise BadInput(f"layout is {self.layout!r}; choose one of {', '.join(DENOISER_LAYOUTS)}.")
+        if self.layout == "eadnet" and not self.has_adapters:
+            raise BadInput("has_adapters is False, which only the layout 'latentsync' knows; leave it True.")
+
 
 @dataclass(frozen=True)
 class SyncNetConfig:
@@ -103,6 +117,45 @@ class SyncNetConfig:
     """Mel steps added on both sides of the 4 * frames steps of the window."""
     widths: tuple[int, ...] = (64, 96, 128)
     embedding: int = 128
+
+
+@dataclass(frozen=True)
+class WhisperConfig:
+    """Whisper's sound encoder; the defaults are those of "tiny", whose features LatentSync reads."""
+
+    n_mels: int = N_MELS
+    steps: int = 1500
+    """Steps of one segment at 50 Hz: 30 s."""
+    width: int = 384
+    heads: int = 6
+    layers: int = 4
+
+
+@dataclass(frozen=True)
+class SDVAEConfig:
+    """Stable Diffusion's image autoencoder, 8 pixels to a cell; the defaults are those of sd-vae-ft-mse."""
+
+    latent_channels: int = 4
+    widths: tuple[int, ...] = (128, 256, 512, 512)
+    layers: int = 2
+    norm_groups: int = 32
+    scale: float = 0.18215
+    """Brings latents to about unit variance."""
+
+
+@dataclass(frozen=True)
+class StableSyncNetConfig:
+    """LatentSync's SyncNet: 16 frames' lower halves and 52 mel steps into one space; widths, strides (rows, columns)
+    and attention of each block of its two encoders."""
+
+    frames: int = 16
+    visual_widths: tuple[int, ...] = (64, 128, 256, 256, 512, 1024, 2048, 2048)
+    visual_strides: tuple[tuple[int, int], ...] = ((1, 2), *((2, 2),) * 7)
+    visual_attention: tuple[bool, ...] = (False, False, False, False, True, True, False, False)
+    mel_widths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
+    mel_strides: tuple[tuple[int, int], ...] = ((2, 1), (2, 2), (2, 2), (1, 1), (2, 2), (2, 2), (2, 3))
+    mel_attention: tuple[bool, ...] = (False, False, False, True, True, False, False)
+    norm_groups: int = 32
 
 
 @dataclass(frozen=True)
@@ -121,10 +174,8 @@ class VideoFeaturesConfig:
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Convolutional reader of frames or latents: emotion classifier, or mouth and pose regressor."""
+    """Convolutional reader of pictures of 128 px: emotion and action units, or mouth and pose."""
 
-    space: str = "latents"
-    in_channels: int = 16
     widths: tuple[int, ...] = (64, 96, 128)
     outputs: int = 8
 
@@ -157,10 +208,48 @@ class ModelConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     syncnet: SyncNetConfig = field(default_factory=SyncNetConfig)
     video_features: VideoFeaturesConfig = field(default_factory=VideoFeaturesConfig)
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
 
 
-PRESETS: dict[str, ModelConfig] = {"mini": ModelConfig()}
+def latentsync_denoiser(cells: int) -> DenoiserConfig:
+    """LatentSync's U-Net over `cells` x `cells` latents, with adapters that start as nothing; TFRM at 16 x 16 cells."""
+    return DenoiserConfig(
+        layout="latentsync",
+        latent_channels=4,
+        cells=cells,
+        widths=(320, 640, 1280, 1280),
+        blocks=(2, 2, 2, 2),
+        up_blocks=(3, 3, 3, 3),
+        norm_groups=32,
+        norm_over_frames=True,
+        feed_forward_multiplier=4,
+        self_attention=(True, True, True, False),
+        cross_attention=(True, True, True, False),
+        stda=(True, True, True, False),
+        stda_block_frames=(4 if cells > 32 else 16, 16, 16, 16),
+        tfrm=tuple(cells >> level == 16 for level in range(4)),
+        tfrm_width=256,
+        audio_width=384,
+        prediction="epsilon",
+        zero_init_adapters=True,
+    )
+
+
+def base(name: str, size_px: int) -> ModelConfig:
+    """A full-size model on LatentSync's weights; the sizes of its VAE, sound encoder and SyncNet lie in their files."""
+    return ModelConfig(
+        name=name,
+        size_px=size_px,
+        vae=VAEConfig(latent_channels=4),
+        audio=AudioConfig(width=384, tokens_per_frame=50),
+        denoiser=latentsync_denoiser(size_px // 8),
+    )
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "mini": ModelConfig(),
+    "base-256": base("base-256", 256),
+    "base-512": base("base-512", 512),
+}
 
 
 def to_dict(config: Any) -> dict[str, Any]:

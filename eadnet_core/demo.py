@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .checkpoints import ASSETS, load_model
 from .errors import EADNetError
-from .pipeline import prepare, write_video
+from .output import write_video
+from .pipeline import prepare
 from .request import GenerateOptions, Progress
 
 PROMPTS = {"delighted": "she has just won and cannot stop smiling", "angry": "furious, about to shout"}

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .animate import Head, Performance, animate, to_unit
+from .animate import Performance, animate
 from .checkpoints import ASSETS, Experts, Model, load_experts, load_model
 from .config import FPS
 from .emotion.code import Emotion
 from .emotion.taxonomy import EMOTIONS, LEVELS
 from .emotion.track import EmotionTrack, Keyframe
 from .errors import BadInput
+from .head import Head, to_unit
 from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
 from .media.audio import speech_gate
 from .media.image import read_image
@@ -36,7 +37,8 @@ from .metrics.emotion import accuracy, confusion, intensity_order, read_emotion
 from .metrics.motion import difference
 from .metrics.report import json_values
 from .metrics.table import HEADLINES, format_table, missed
-from .pipeline import emotion_codes, prepare, write_video
+from .output import write_video
+from .pipeline import emotion_codes, prepare
 from .request import GenerateOptions
 from .sampling.windows import plan
 

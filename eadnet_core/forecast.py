@@ -1,70 +1,225 @@
-"""Time, memory and disk that a request will take, measured on this machine before the first step."""
+"""Time, memory and disk that a clip will take, from a trial of a few of its own frames; and what to lower."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from .animate import Performance, animate
+from .animate import Animation, Performance, sampler_options
 from .checkpoints import Model
-from .config import EMOTION_CODE_SIZE, FPS, MOTION
-from .media.audio import SAMPLES_PER_FRAME
+from .config import FPS
+from .machine import memory_bytes, peak_memory_bytes
+from .media.subject import Subject
+from .media.video import VideoWriter
 from .request import GenerateOptions
-from .sampling.guidance import branches
+from .sampling.guidance import Conditions, sync_steps
+from .sampling.sampler import ConditionSource
+from .sampling.schedule import time_grid
 
-OUTPUT_BITS_PER_PIXEL = 0.1
-"""H.264 at the writer's quality, measured on talking heads; still backgrounds take a tenth of it."""
 SOUND_BITS_PER_S = 192_000
-BASE_BYTES = 700_000_000
-"""Resident size of Python, torch and the mini with its decoders, measured on a CPU."""
-OUTPUT_BYTES = 64_000_000
+BASE_BYTES = 900_000_000
+"""Resident size of Python, torch, the mini and ffmpeg on a CPU, where the system does not tell."""
+OUTPUT_BYTES = 50_000_000
 """Finished full pictures that are held at a time; what does not fit is handed out in smaller segments."""
+TRIAL_FRAMES = 32
+"""Frames that are decoded, pasted and encoded in the trial."""
+KEY_FRAMES = 250
+"""The encoder begins anew at least so often, which costs much more than a frame that refers to others."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a request will take; time and memory are estimates, the number of frames is exact."""
+    """What a clip will take; all but the number of frames are estimates from measured rates."""
 
     n_frames: int
     seconds: float
     memory_bytes: int
+    """Of this process and its ffmpeg, at most, counted from the start of the process."""
+    more_memory_bytes: int
+    """How much of that is not in use yet."""
+    vram_bytes: int
+    """On a GPU, else 0."""
+    output_bytes: int
     disk_bytes: int
+    """At most, while segments and output are there together."""
+    segment_frame_bytes: int
+    """Memory that grows with segment_frames."""
+    window_bytes: int
+    """Memory that grows with batch_windows."""
 
     def __str__(self) -> str:
+        vram = f" ({self.vram_bytes / 1e9:.1f} GB on the GPU)" if self.vram_bytes else ""
         return (
-            f"{self.n_frames} frames ({self.n_frames / FPS:.1f} s): about {self.seconds:.0f} s, "
-            f"{self.memory_bytes / 1e9:.1f} GB of memory, {self.disk_bytes / 1e6:.1f} MB on disk"
+            f"{self.n_frames} frames ({self.n_frames / FPS:.1f} s): about {_duration(self.seconds)}, "
+            f"{self.memory_bytes / 1e9:.2f} GB of memory{vram}, {self.output_bytes / 1e6:.1f} MB on disk "
+            f"({self.disk_bytes / 1e6:.1f} MB while it is made)"
         )
 
+    def lacking_disk(self, free_bytes: int) -> str | None:
+        """What to do where the disk is too small; None where it is not."""
+        if self.disk_bytes <= free_bytes:
+            return None
+        size = math.sqrt(max(free_bytes, 1) / self.disk_bytes)
+        return (
+            f"{self.disk_bytes / 1e6:.0f} MB of disk are needed while the clip is made, and {free_bytes / 1e6:.0f} MB "
+            f"are free. Give an output on another disk, free some, or reduce the picture to about {size:.0%} of its "
+            "width."
+        )
 
-def forecast(model: Model, n_frames: int, size_px: tuple[int, int], options: GenerateOptions) -> Forecast:
-    """Forecast a clip of pictures of (width, height) by timing one batch of windows and one batch of decoding.
+    def lacking_memory(self, free_bytes: int, options: GenerateOptions) -> str | None:
+        """The largest settings that fit where memory is too small; None where it is not."""
+        if self.more_memory_bytes <= free_bytes:
+            return None
+        text = f"{self.more_memory_bytes / 1e9:.2f} GB more memory are needed, {free_bytes / 1e9:.2f} GB are free. "
+        segment, batch, needed = options.segment_frames, options.batch_windows, self.more_memory_bytes
+        while needed > free_bytes and (batch > 1 or segment > 25):
+            if batch > 1:
+                needed -= (batch - batch // 2) * self.window_bytes
+                batch //= 2
+            else:
+                needed -= (segment - segment // 2) * self.segment_frame_bytes
+                segment //= 2
+        if needed > free_bytes:
+            return f"{text}Close other programs, or reduce the picture."
+        return f"{text}It should fit with batch_windows {batch} and segment_frames {segment}."
 
-    Costs about one batch of windows at one step. Reading, pasting and encoding count as one tenth more.
+
+def forecast(model: Model, subject: Subject, performance: Performance, options: GenerateOptions) -> Forecast:
+    """Forecast a clip by making a few frames from its middle: one batch of windows at one step, some of it decoded.
+
+    Costs about as much as one step of one batch. A video's frames are taken from its beginning.
     """
-    window = model.config.denoiser.window_frames
-    n_timed = min(n_frames, window * options.batch_windows)
-    seconds: dict[str, float] = {}
-    one = GenerateOptions(steps=1, batch_windows=options.batch_windows)
-    size = model.config.size_px
-    reference = np.full((size, size, 3), 127, np.uint8)
-    still = Performance(
-        samples=np.zeros(n_timed * SAMPLES_PER_FRAME, np.float32),
-        voice=np.zeros(n_timed, np.float32),
-        code=np.zeros((n_timed, EMOTION_CODE_SIZE), np.float32),
-        motion=np.zeros((n_timed, len(MOTION)), np.float32),
-    )
-    for _ in animate(model, reference, still, one, seconds=seconds):
-        pass
-    n_passes = len(branches(options.guidance_audio + max(0.0, options.lips - 1), options.guidance_emotion))
-    per_frame = options.steps * n_passes * seconds["sample"] / n_timed + seconds["decode"] / n_timed
-    pixels = size_px[0] * size_px[1]
-    held = min(n_frames, options.segment_frames) * size * size * 3 + min(OUTPUT_BYTES, n_frames * pixels * 3)
-    video = n_frames * pixels * OUTPUT_BITS_PER_PIXEL / 8
+    trial = _Trial(model, subject, performance, options)
+    sampled = trial.sample()
+    frames = trial.decode(sampled)
+    video_bytes = trial.encode(frames)
+    n_frames, size, per = performance.n_frames, model.config.size_px, trial.per_frame
+    steps = time_grid(model.config.denoiser.prediction, options.steps, options.shift)
+    n_synced = len(sync_steps(steps.noise_fraction, (options.sync_low, options.sync_high)))
+    seconds = per["condition"] + options.steps * per["step"] + per["decode"] + per["paste"] + per["write"]
+    seconds += n_synced * per["sync"]
+    picture_bytes = 3 * subject.size[0] * subject.size[1]
+    held = min(n_frames, options.segment_frames) - trial.n_frames
+    pictures = min(n_frames, max(1, OUTPUT_BYTES // picture_bytes)) - len(frames)
+    grown = max(0, held) * trial.frame_bytes + max(0, pictures) * 2 * (picture_bytes + 3 * size * size)
+    peak = peak_memory_bytes()
+    memory = (peak + trial.encoder_bytes if peak else BASE_BYTES) + grown
+    latents = n_frames * 4 * (model.config.denoiser.latent_channels * model.config.denoiser.cells**2 + 8)
+    sound = n_frames / FPS * SOUND_BITS_PER_S / 8
     return Forecast(
         n_frames=n_frames,
-        seconds=1.1 * per_frame * n_frames,
-        memory_bytes=BASE_BYTES + 2 * held + n_frames * SAMPLES_PER_FRAME * 8,
-        disk_bytes=int(video + n_frames / FPS * SOUND_BITS_PER_S / 8),
+        seconds=seconds * n_frames,
+        memory_bytes=memory,
+        more_memory_bytes=max(0, memory - memory_bytes()) if peak else memory,
+        vram_bytes=torch.cuda.max_memory_allocated() if model.device.type == "cuda" else 0,
+        output_bytes=int(video_bytes * n_frames + sound),
+        disk_bytes=int(2 * video_bytes * n_frames + sound + latents),
+        segment_frame_bytes=trial.frame_bytes,
+        window_bytes=trial.window_bytes,
     )
+
+
+class _Trial:
+    """Makes a few frames as they will be made, and measures what each stage takes per frame."""
+
+    def __init__(self, model: Model, subject: Subject, performance: Performance, options: GenerateOptions) -> None:
+        self.subject, self.options = subject, options
+        own = sampler_options(model, options)
+        self.n_frames = min(performance.n_frames, own.window_frames * own.batch_windows)
+        self.first = (performance.n_frames - self.n_frames) // 2 if subject.is_still else 0
+        self.n_windows = max(1, self.n_frames // own.window_frames)
+        one = replace(options, steps=1, sync_low=0.0, sync_high=1.0)
+        self.clip = Animation(model, subject.reference(model.config.size_px), performance, one)
+        self.per_frame: dict[str, float] = {}
+        self.frame_bytes = self.window_bytes = self.encoder_bytes = 0
+
+    def _timed(self, name: str, n_frames: int, run: Callable[[], Tensor]) -> Tensor:
+        began = time.perf_counter()
+        with torch.inference_mode():
+            found = run()
+            if found.device.type == "cuda":
+                torch.cuda.synchronize()
+        self.per_frame[name] = (time.perf_counter() - began) / n_frames
+        return found
+
+    def sample(self) -> Tensor:
+        """x0 of the trial's frames after one step; the first window is a warm-up."""
+        stage, first, n_frames = self.clip.stage, self.first, self.n_frames
+        seen: list[Conditions] = []
+
+        def condition(length: int) -> Tensor:
+            stage.waiting, stage.pictures = stage.waiting[:0], stage.pictures[:0]
+            seen[:] = [stage.conditions(first, first + length)]
+            return seen[0].context
+
+        def advance(length: int, strength: float) -> Tensor:
+            wave = stage.wavefront(None, None, ConditionSource(length, seen[0].frames))
+            wave.sync = wave.sync if strength else None
+            wave.synced = wave.synced if strength else frozenset()
+            return wave.advance(length)
+
+        warm = max(1, n_frames // self.n_windows // 2)
+        self._timed("condition", warm, lambda: condition(warm))
+        self._timed("step", warm, lambda: advance(warm, 0.0))
+        context = self._timed("condition", n_frames, lambda: condition(n_frames))
+        before = peak_memory_bytes()
+        x0 = self._timed("step", n_frames, lambda: advance(n_frames, 0.0))
+        self.window_bytes = (peak_memory_bytes() - before) // self.n_windows
+        self.per_frame["sync"] = 0.0
+        if self.options.sync_guidance > 0:
+            self._timed("sync", n_frames, lambda: advance(n_frames, self.options.sync_guidance))
+            self.per_frame["sync"] = max(0.0, self.per_frame["sync"] - self.per_frame["step"])
+        values = (context, seen[0].audio, seen[0].emotion, x0, stage.waiting)
+        self.frame_bytes = sum(value.nbytes for value in values) // n_frames + 3 * self.clip.model.config.size_px**2
+        return x0
+
+    def decode(self, x0: Tensor) -> np.ndarray:
+        """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""
+        n_frames = min(self.n_frames, TRIAL_FRAMES)
+        motion, turned, pictures = self.clip.stage.take(self.first, self.first + n_frames)
+        faces: list[np.ndarray] = []
+
+        def decode(length: int) -> Tensor:
+            shown = None if pictures is None else pictures[:length]
+            faces[:] = [self.clip.head.decode(x0[:, :length], motion[:length], turned[:length], shown)]
+            return x0
+
+        self._timed("decode", 1, lambda: decode(min(n_frames, 8)))
+        self._timed("decode", n_frames, lambda: decode(n_frames))
+        paste = self.subject.paster(self.options.mask)
+        paste(faces[0][:1], self.first)
+        began = time.perf_counter()
+        full = paste(faces[0], self.first)
+        self.per_frame["paste"] = (time.perf_counter() - began) / n_frames
+        return full
+
+    def encode(self, frames: np.ndarray) -> float:
+        """Bytes per frame that the encoder makes of them: what a first frame takes, and what each next one does."""
+        with tempfile.TemporaryDirectory() as folder:
+            first, path = Path(folder) / "first.mp4", Path(folder) / "trial.mp4"
+            with VideoWriter(first, self.subject.size, is_part=True) as writer:
+                writer.write(frames[:1])
+            began = time.perf_counter()
+            with VideoWriter(path, self.subject.size, is_part=True) as writer:
+                writer.write(frames)
+                self.encoder_bytes = peak_memory_bytes(writer.pid)
+            self.per_frame["write"] = (time.perf_counter() - began) / len(frames)
+            head, whole = first.stat().st_size, path.stat().st_size
+        every = min(KEY_FRAMES, self.options.segment_frames)
+        return head / every + max(0, whole - head) / max(1, len(frames) - 1) * (every - 1) / every
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(48.3), _duration(600)
+    ('48 s', '10.0 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

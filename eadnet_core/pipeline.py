@@ -1,49 +1,45 @@
-"""A portrait, a voice and words in, finished segments of the full picture out: where everything meets.
+"""A portrait or a video, a voice and words in, finished segments of the full picture out: where everything meets.
 
 `prepare` reads and checks all inputs and knows the exact number of frames; the Generation it returns is iterated for
-segments. `generate` is both in one call, `write_video` streams the segments into a file.
+segments. `generate` is both in one call, `output.write_video` makes a file of a Generation.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from .animate import Performance, animate
-from .checkpoints import Experts, Model, load_experts, load_model, load_reader
+from .animate import Animation, Performance
+from .checkpoints import Model, load_model, load_reader
 from .config import FPS
 from .emotion.code import Emotion, describe, emotion_code
 from .emotion.motion import generate_motion
+from .emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
+from .emotion.script import Script
 from .emotion.track import EmotionTrack
-from .errors import BadInput
 from .forecast import OUTPUT_BYTES, Forecast, forecast
+from .head import DECODE_FRAMES
 from .media.audio import Audio, frame_energy, read_audio, speech_gate
-from .media.crop import FaceCrop, Paster, crop
-from .media.face import locate
+from .media.crop import FaceCrop
 from .media.image import read_image
-from .media.video import VideoWriter, check_writable
+from .media.segments import check_segments
+from .media.subject import Subject, find_subject
+from .media.video import VideoReader, check_writable
 from .request import Cancel, GenerateOptions, GenerationReport, OnProgress, Segment
 from .sampling.guidance import sync_steps
 from .sampling.schedule import time_grid
 
-if TYPE_CHECKING:
-    from .metrics.report import Scores
-
-log = logging.getLogger(__name__)
-
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
-Words = str | EmotionTrack | Sequence[Any]
-"""One prompt for the whole clip, or what `EmotionTrack.parse` takes: keyframes (time_s, prompt[, intensity])."""
-LEAST_SCORED_FRAMES = 5
+Words = str | EmotionTrack | Script | Sequence[Any]
+"""One prompt for the whole clip, what `EmotionTrack.parse` takes: keyframes (time_s, prompt[, intensity]), or a script.
+The prompt "auto" leaves the emotion to the voice."""
 
 
 def generate(
@@ -58,7 +54,7 @@ def generate(
 
 
 def prepare(
-    portrait: Source,
+    portrait: Source | VideoReader,
     audio: Source | Audio,
     emotion: Words = "",
     options: GenerateOptions | None = None,
@@ -68,59 +64,105 @@ def prepare(
     sample_rate: int | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    on_search: Callable[[int, int], None] | None = None,
 ) -> Generation:
     """Read and check everything that a generation needs, cheapest checks first.
 
-    portrait     path, or pixels [H, W, 3]
+    portrait     path, or pixels [H, W, 3]; or a video to dub, opened with read_video(path, 25)
     audio        path, Audio of `media.audio`, or samples [N] or [C, N] with their sample_rate in Hz
     emotion      words, or keyframes of words; empty means neutral
     model        name of a shipped model, folder of your own, or a Model that is loaded already
-    output       where `write_video` will write; checked before any work is done for it
+    output       where `write_video` will write; checked before any work is done for it, with overwrite and resume
+    on_search    called with (frames of a video searched for the face, frames to search or 0 where unknown)
     Raises BadInput, FaceNotFound or CheckpointError, each with what to do.
     """
     options = options or GenerateOptions()
-    clock = _Clock()
+    clock = Clock()
     if output is not None:
-        check_writable(output, overwrite)
-    track = emotion if isinstance(emotion, EmotionTrack) else EmotionTrack.parse(emotion)
-    picture = np.array(read_image(portrait))  # a copy: Pillow's and callers' pixels may be read-only
+        check_segments(output, resume)
+        check_writable(output, overwrite or resume)
+    asked = emotion if isinstance(emotion, (EmotionTrack, Script)) else EmotionTrack.parse(emotion)
+    source = portrait if isinstance(portrait, VideoReader) else np.array(read_image(portrait))[None]  # never read-only
     sound = audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
     clock.stop("read")
-    geometry = locate(picture, options.face_box)
+    subject = _find(source, sound, options, on_search)
+    n_frames = len(subject.crops) if options.length != "audio" and not subject.is_still else sound.n_frames()
     clock.stop("face")
     if not isinstance(model, Model):
         model = load_model(model, device)
     clock.stop("load")
-    track = track.read(model.reader.codes)
+    track = in_time(asked, sound).read(model.reader.codes)
+    code = felt(track, sound, n_frames, options)
     clock.stop("emotion")
     report = GenerationReport(
         model=model.name,
         device=str(model.device),
-        n_frames=sound.n_frames(),
+        n_frames=n_frames,
         fps=FPS,
-        width_px=picture.shape[1],
-        height_px=picture.shape[0],
-        face_crop=asdict(geometry),
+        width_px=subject.size[0],
+        height_px=subject.size[1],
+        face_crop=asdict(subject.nearest(0)),
         options=options,
         emotions=_readings(track),
-        notes=_notes(model, options),
+        faces=[] if subject.is_still else subject.face_states(n_frames),
+        notes=[*_notes(model, options), *_length_notes(subject, sound, n_frames)],
         seconds=clock.seconds,
     )
-    code = emotion_codes(track, report.n_frames, options.emotion_scale)
-    performance = _perform(sound, code, options, report)
+    performance = _perform(sound, code, options, report, subject.is_still)
     clock.stop("plan")
-    return Generation(model, picture, geometry, sound, performance, options, report)
+    return Generation(model, subject, sound, performance, options, report)
 
 
-def _perform(sound: Audio, code: np.ndarray, options: GenerateOptions, report: GenerationReport) -> Performance:
-    """Speech gate and motion of a sound."""
+def _find(
+    source: np.ndarray | VideoReader,
+    sound: Audio,
+    options: GenerateOptions,
+    on_search: Callable[[int, int], None] | None,
+) -> Subject:
+    """The face in a portrait, or in as many frames of a video as will be needed."""
+    n_frames = None if options.length == "video" or isinstance(source, np.ndarray) else sound.n_frames()
+    index = 0 if isinstance(source, np.ndarray) else -1
+    return find_subject(
+        source,
+        index,
+        options.face_box,
+        on_missing=options.on_missing,
+        on_picture=on_search,
+        face_index=options.face_index,
+        n_frames=n_frames,
+    )
+
+
+def _length_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
+    """Where a video and its sound differ in length, and faces that were not found."""
+    if subject.is_still:
+        return []
+    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), []
+    if n_video < n_sound and n_frames == n_video:
+        notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
+    elif n_video < n_sound:
+        notes.append(f"The video ends after {n_video / FPS:.2f} s; its last frame stays to the end of the sound.")
+    elif n_frames > n_sound:
+        notes.append(f"The sound ends after {n_sound / FPS:.2f} s; the mouth rests from there on.")
+    if subject.missed:
+        fate = "passed through" if None in subject.crops else "held"
+        notes.append(f"{len(subject.missed)} of {n_video} frames show no face that was found; they were {fate}.")
+    return notes
+
+
+def _perform(
+    sound: Audio, code: np.ndarray, options: GenerateOptions, report: GenerationReport, is_still: bool
+) -> Performance:
+    """Speech gate and motion of a sound; in a video the head keeps the motion that the pictures have."""
     n_frames = len(code)
     voice = speech_gate(sound.samples, n_frames) if options.has_speech_gate else np.ones(n_frames, np.float32)
     if not voice.any():
         report.notes.append(
             "No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it."
         )
-    return perform(sound, voice, code, options)
+    made = perform(sound, voice, code, options)
+    return made if is_still else replace(made, motion=np.zeros_like(made.motion))
 
 
 def perform(sound: Audio, voice: np.ndarray, code: np.ndarray, options: GenerateOptions) -> Performance:
@@ -143,8 +185,7 @@ class Generation:
     """Everything a clip is made from, ready to run; `report` is filled while it runs."""
 
     model: Model
-    picture: np.ndarray
-    geometry: FaceCrop
+    subject: Subject
     sound: Audio
     performance: Performance
     options: GenerateOptions
@@ -153,89 +194,80 @@ class Generation:
     def __iter__(self) -> Iterator[Segment]:
         return self.segments()
 
+    @property
+    def geometry(self) -> FaceCrop:
+        """Where the face lies in the first picture."""
+        return self.subject.nearest(0)
+
     def forecast(self) -> Forecast:
-        """Time, memory and disk this will take; measured by running one batch of windows."""
-        size = self.report.width_px, self.report.height_px
-        return forecast(self.model, self.report.n_frames, size, self.options)
+        """Time, memory and disk this will take; measured by making a few of its frames."""
+        return forecast(self.model, self.subject, self.performance, replace(self.options, mask=self.mask))
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.
 
         Raises Cancelled when `cancel` returns True; what was yielded before is finished.
         """
-        size = self.model.config.size_px
-        clock = _Clock(self.report.seconds)
-        reference = crop(self.picture, self.geometry, size)
-        paster = Paster(self.picture, self.geometry, size)
-        clock.stop("face")
-        per_segment = max(1, OUTPUT_BYTES // self.picture.nbytes)
-        own = self.report.seconds
-        for start, frames in animate(self.model, reference, self.performance, self.options, on_progress, cancel, own):
-            for first in range(0, len(frames), per_segment):
-                part = frames[first : first + per_segment]
-                clock.start()
-                pasted = np.stack([paster.paste(frame) for frame in part])
-                clock.stop("paste")
-                yield Segment(pasted, start + first, part)
+        animation, paste = self.animation(on_progress, cancel), self.paster()
+        for start, x0 in animation:
+            yield from self.finished(animation.frames(start, x0, self.at_once), start, paste)
 
+    def animation(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Animation:
+        """The clip in the training frame."""
+        reference = self.subject.reference(self.model.config.size_px)
+        seconds = self.report.seconds
+        return Animation(self.model, reference, self.performance, self.options, on_progress, cancel, seconds)
 
-def write_video(
-    generation: Generation,
-    output: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
-    on_progress: OnProgress | None = None,
-    cancel: Cancel | None = None,
-    report: str | os.PathLike[str] | None = None,
-    experts: Experts | None = None,
-) -> Scores | None:
-    """Stream a generation into one video file with its original sound; the file appears when it is whole.
+    @property
+    def at_once(self) -> int:
+        """Full pictures that are held at a time."""
+        n_frames = max(1, OUTPUT_BYTES // (3 * self.report.width_px * self.report.height_px))
+        return max(n_frames // DECODE_FRAMES * DECODE_FRAMES, min(n_frames, DECODE_FRAMES))
 
-    report   picture of the scores to draw; experts: what scores, default those shipped with the model
-    returns  the scores where a report was asked for
-    Raises BadInput for an output that cannot be written, MediaError if ffmpeg ends, Cancelled.
-    """
-    about = generation.report
-    scorer = _Scoring(generation, Path(report), experts) if report is not None else None
-    clock = _Clock(about.seconds)
-    size = about.width_px, about.height_px
-    settings = about.settings()
-    with VideoWriter(output, size, FPS, generation.sound, settings, overwrite) as writer:
-        for segment in generation.segments(on_progress, cancel):
+    @property
+    def mask(self) -> str:
+        """The part of the frame that is pasted back: what was asked for, or what the mode needs."""
+        if self.options.mask != "auto":
+            return self.options.mask
+        has_emotion = any(reading["text"] for reading in self.report.emotions)
+        return "full" if self.subject.is_still else "face" if has_emotion else "mouth"
+
+    def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
+        """(face frames, number of the first) -> full pictures, for frames in order."""
+        return self.subject.paster(self.mask)
+
+    def finished(
+        self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]
+    ) -> Iterator[Segment]:
+        """Segments of face frames that come in parts, from frame `start` on."""
+        clock = Clock(self.report.seconds)
+        for frames in parts:
             clock.start()
-            writer.write(segment.frames)
-            clock.stop("write")
-            if scorer is not None:
-                scorer.add(segment.face_frames)
-        clock.start()
-    clock.stop("write")
-    for note in about.notes:
-        log.info("note: %s", note)
-    return scorer.finish(Path(output).name) if scorer is not None else None
+            pasted = paste(frames, start)
+            clock.stop("paste")
+            yield Segment(pasted, start, frames)
+            start += len(frames)
 
 
-class _Scoring:
-    """Scores the frames on their way to the file, and draws the report."""
+def in_time(asked: EmotionTrack | Script, sound: Audio) -> EmotionTrack:
+    """The track of a script over its speech; keyframes that say "auto" hold what the voice tells."""
+    if isinstance(asked, EmotionTrack) and not any(map(is_auto, asked.keyframes)):
+        return asked
+    voice = speech_gate(sound.samples, sound.n_frames())
+    track = asked.track(voice) if isinstance(asked, Script) else asked
+    return with_voice(track, read_voice(sound.samples, voice))
 
-    def __init__(self, generation: Generation, path: Path, experts: Experts | None) -> None:
-        from .metrics.report import Scorer
 
-        if generation.report.n_frames < LEAST_SCORED_FRAMES:
-            raise BadInput(f"A report needs at least {LEAST_SCORED_FRAMES} frames; this clip has fewer.")
-        if path.suffix.lower() != ".png" or not path.absolute().parent.is_dir():
-            raise BadInput(f"Report '{path}' cannot be written: give a .png in a folder that exists.")
-        self.generation, self.path = generation, path
-        self.scorer = Scorer(experts or load_experts(generation.model.device, generation.model.folder))
-        self.add = self.scorer.add
-
-    def finish(self, name: str) -> Scores:
-        from .metrics.report import draw_report
-
-        labels = {reading["label"] for reading in self.generation.report.emotions}
-        asked = labels.pop() if len(labels) == 1 else None
-        scores = self.scorer.finish(self.generation.sound.samples, name, asked)
-        draw_report(scores).save(self.path)
-        return scores
+def felt(track: EmotionTrack, sound: Audio, n_frames: int, options: GenerateOptions) -> np.ndarray:
+    """Emotion codes [T, 27] of a track that has been read, the voice's own mixed in, at the amplitude asked for."""
+    code = emotion_codes(track, n_frames)
+    if options.prosody_weight > 0:
+        readings = read_voice(sound.samples, speech_gate(sound.samples, sound.n_frames()))
+        if readings:
+            times_s = (np.arange(n_frames) + 0.5) / FPS
+            code = mixed(code, voice_codes(readings, times_s), options.prosody_weight)
+    neutral = emotion_code("neutral", 0.0)
+    return neutral + np.float32(options.emotion_scale) * (code - neutral)
 
 
 def emotion_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.ndarray:
@@ -264,7 +296,7 @@ def read_emotions(texts: Sequence[str], model: str = "mini") -> list[dict[str, A
     return [reading_values(reading) for reading in load_reader(model).read(texts)]
 
 
-class _Clock:
+class Clock:
     """Adds the time since the last call to a stage."""
 
     def __init__(self, seconds: dict[str, float] | None = None) -> None:
@@ -272,9 +304,11 @@ class _Clock:
         self.start()
 
     def start(self) -> None:
+        """Begin a stage."""
         self.last = time.perf_counter()
 
     def stop(self, stage: str) -> None:
+        """End it, and begin the next."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.last
         self.last = now

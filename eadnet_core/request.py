@@ -47,11 +47,22 @@ class GenerateOptions:
     """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
     emotion_scale: float = 1.0
     """Amplitude of the emotion, 0 neutral .. 1 as the words say; guidance_emotion goes beyond."""
+    prosody_weight: float = 0.0
+    """Share of the emotion that the voice itself tells, 0 the words alone .. 1 the voice alone."""
     has_speech_gate: bool = True
     """Keep the mouth at rest where nobody speaks."""
     seed: int = 0
     face_box: Box | None = None
-    """The face by hand; it always wins over the detector."""
+    """The face by hand; it always wins over the detector. In a video it says which face is followed."""
+    face_index: int = 0
+    """Which face, where there are several: 0 the most prominent, 1 the next, ..."""
+    mask: str = "auto"
+    """What is pasted back: mouth, face or full; auto is full in a portrait, and in a video face where an emotion was
+    asked for and mouth where none was."""
+    on_missing: str = "hold"
+    """A video's frames without a face: hold the face where it was, pass_through, or stop with an error."""
+    length: str = "shortest"
+    """Where a video and its sound differ: end with the shortest, or go on to the end of the audio or of the video."""
     shift: float = 1.0
     """Above 1 spends more of the steps near pure noise."""
     segment_frames: int = 250
@@ -66,10 +77,19 @@ class GenerateOptions:
             if not is_number or not low <= value <= high or (is_whole and int(value) != value):
                 kind = "a whole number" if is_whole else "a number"
                 raise BadInput(f"{name} is {value!r}; give {kind} in {low} .. {high}.")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise BadInput(f"{name} is {getattr(self, name)!r}; give one of {', '.join(choices)}.")
         if self.sync_low > self.sync_high:
             raise BadInput(f"sync_low {self.sync_low} lies above sync_high {self.sync_high}; exchange them.")
 
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "mask": ("auto", "mouth", "face", "full"),
+    "on_missing": ("hold", "pass_through", "stop"),
+    "length": ("shortest", "audio", "video"),
+}
+"""What the options that are words can be."""
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "steps": (1, 100, True),
     "guidance_audio": (0, 10, False),
@@ -84,7 +104,9 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "blink": (0, 3, False),
     "lips": (0, 2, False),
     "emotion_scale": (0, 1, False),
+    "prosody_weight": (0, 1, False),
     "seed": (0, 2**63 - 1, True),
+    "face_index": (0, 99, True),
     "shift": (0.1, 20, False),
     "segment_frames": (1, 10_000, True),
     "batch_windows": (1, 256, True),
@@ -132,6 +154,8 @@ class GenerationReport:
     options: GenerateOptions
     emotions: list[dict[str, Any]] = field(default_factory=list)
     """How each prompt was read: start_s, text, label, intensity, valence, arousal."""
+    faces: list[dict[str, Any]] = field(default_factory=list)
+    """Of a video, for every frame: whether the face was found, held or passed, and where it lies."""
     notes: list[str] = field(default_factory=list)
     """Every value that had to change, and every input that was repaired."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -143,8 +167,8 @@ class GenerationReport:
         return sum(s for stage, s in self.seconds.items() if stage != "load") * self.fps / self.n_frames
 
     def settings(self) -> dict[str, Any]:
-        """What made the clip, as plain JSON values: the report without its timings."""
-        return {name: value for name, value in asdict(self).items() if name != "seconds"}
+        """What made the clip, as plain JSON values: the report without timings and what is said of every frame."""
+        return {name: value for name, value in asdict(self).items() if name not in ("seconds", "faces")}
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""

@@ -19,23 +19,22 @@ from .checkpoints import Experts, Model
 from .config import FPS
 from .emotion.code import blend, emotion_code
 from .emotion.motion import generate_motion
-from .emotion.prosody import arousal
 from .emotion.taxonomy import EMOTIONS
 from .emotion.track import EmotionTrack
 from .errors import BadInput, Cancelled, FaceNotFound
-from .media.audio import SAMPLES_PER_FRAME, Audio, frame_energy, n_frames_of, speech_gate
+from .media.audio import GATE_DB, SAMPLES_PER_FRAME, Audio, n_frames_of, speech_gate
 from .media.crop import crop
 from .media.face import locate
 from .media.image import read_image
 from .media.subject import Subject
 from .media.video import VideoWriter
-from .pipeline import LEAST_SCORED_FRAMES, emotion_codes, perform
+from .output import LEAST_SCORED_FRAMES
+from .pipeline import felt, in_time, perform
 from .request import Cancel, GenerateOptions, OnProgress
 
 if TYPE_CHECKING:
     from .metrics.report import Scores
 
-GATE_DB = -26.0
 SCORED_BLOCK = 64
 LOOKED_AT = 32
 """Pictures of a batch that are looked at to tell what a face shows."""
@@ -85,11 +84,12 @@ def sample_clip(
     cancel: Cancel | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    code = emotion_codes(track.read(model.reader.codes), len(speech.voice), options.emotion_scale)
+    read = in_time(track, speech.sound).read(model.reader.codes)
+    code = felt(read, speech.sound, len(speech.voice), options)
     performance = perform(speech.sound, speech.voice, code, options)
     if not subject.is_still:
         performance = replace(performance, motion=np.zeros_like(performance.motion))
-    reference = subject.references(performance.n_frames, model.config.size_px)
+    reference = subject.reference(model.config.size_px)
     x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
     return Clip(x0, performance.motion)
 
@@ -103,7 +103,7 @@ def decode_clip(
     """
     target = subject if pictures is None else subject.on(pictures)
     paste = target.paster()
-    reference = subject.references(clip.n_frames, model.config.size_px)
+    reference = subject.reference(model.config.size_px)
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(model, reference, clip.x0, clip.motion, per_segment):
         yield paste(frames, start)
@@ -203,11 +203,6 @@ def read_pictures(pictures: np.ndarray | Tensor, experts: Experts) -> np.ndarray
     return blend(codes, reading.probabilities)
 
 
-def voice_arousal(speech: Speech) -> float | None:
-    """How excited a voice sounds, -1 .. 1, or None where too little is spoken to tell."""
-    return arousal(frame_energy(speech.sound.samples, len(speech.voice)), speech.voice)
-
-
 def preview(
     model: Model, reference: np.ndarray, code: np.ndarray, n_frames: int = 1, cancel: Cancel | None = None
 ) -> np.ndarray:
@@ -221,6 +216,6 @@ def preview(
     motion = generate_motion(quiet, codes, np.random.default_rng(0))
     motion = motion if n_frames > 1 else np.zeros_like(motion)
     silence = np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)
-    options = GenerateOptions(steps=2)
-    made = animate(model, reference, Performance(silence, quiet, codes, motion), options, cancel=cancel)
+    performance = Performance(silence, quiet, codes, motion)
+    made = animate(model, reference, performance, GenerateOptions(), cancel=cancel)
     return np.concatenate([frames for _, frames in made])

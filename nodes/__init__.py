@@ -7,8 +7,9 @@ from comfy_api.latest import ComfyExtension, io
 from . import bridge, preview_route, sample_files
 from .audio import AudioEncoder
 from .denoiser import Denoiser
-from .emotion import EmotionPrompt, EmotionTrack, LLMEmotionCaption
+from .emotion import EmotionPrompt, EmotionTrack
 from .face import Face
+from .language import Director, LLMEmotionCaption
 from .loaders import Loader
 from .metrics import SyncScore
 from .sampler import Sampler
@@ -23,6 +24,7 @@ NODES: list[type[io.ComfyNode]] = [
     EmotionPrompt,
     LLMEmotionCaption,
     EmotionTrack,
+    Director,
     Denoiser,
     Sampler,
     DecodePaste,

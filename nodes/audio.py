@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..eadnet_core.media.audio import GATE_DB
 from . import bridge
 from .sockets import EADAudio
 
@@ -30,13 +31,13 @@ class AudioEncoder(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "gate_threshold",
-                    default=-26.0,
+                    default=GATE_DB,
                     min=-60.0,
                     max=-6.0,
                     step=1.0,
                     tooltip="Level in dB, relative to the loud moments of this sound, below which it counts as "
                     "silence. Raise it for a noisy recording, lower it where soft words are lost. Default: "
-                    "-26 dB.",
+                    f"{GATE_DB:.0f} dB.",
                 ),
             ],
             outputs=[

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ..eadnet_core.media.audio import Audio
 
 FOLDER = "eadnet"
+LANGUAGE_FOLDER = "LLM"
+NO_LANGUAGE_MODEL = "(put a model folder into models/LLM)"
 SHIPPED = "mini"
 CATEGORY = "EAD-Net"
 PREVIEW_EVERY_S = 0.2
@@ -49,6 +51,7 @@ def register_model_folder() -> None:
     """Make models/eadnet known, beside whatever extra_model_paths.yaml says."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     folder_paths.folder_names_and_paths[FOLDER][1].add(".safetensors")
+    folder_paths.add_model_folder_path(LANGUAGE_FOLDER, os.path.join(folder_paths.models_dir, LANGUAGE_FOLDER))
 
 
 def list_models() -> list[str]:
@@ -69,6 +72,40 @@ def model_folder(name: str) -> str:
             f"press R to refresh, and choose it again; '{SHIPPED}' is always there."
         )
     return os.path.dirname(folder_paths.get_full_path_or_raise(FOLDER, os.path.join(name, "denoiser.safetensors")))
+
+
+def list_language_models() -> list[str]:
+    """Every folder in models/LLM that holds a model; where there is none, a line that says so."""
+    return sorted(_language_folders()) or [NO_LANGUAGE_MODEL]
+
+
+def language_model_folder(name: str) -> str:
+    """The path of an entry of `list_language_models`. Raises BadInput for others."""
+    found = _language_folders()
+    if name not in found:
+        places = " or ".join(folder_paths.get_folder_paths(LANGUAGE_FOLDER))
+        raise BadInput(
+            f"No language model '{name}'. Put its folder, with config.json, tokenizer and *.safetensors in it, into "
+            f"{places}, press R to refresh, and choose it; or take the provider 'rules'."
+        )
+    return found[name]
+
+
+def _language_folders() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for base in folder_paths.get_folder_paths(LANGUAGE_FOLDER):
+        for name in os.listdir(base) if os.path.isdir(base) else []:
+            if os.path.isfile(os.path.join(base, name, "config.json")):
+                found.setdefault(name, os.path.join(base, name))
+    return found
+
+
+def room_for(folder: str) -> str:
+    """Free what the weights of a folder take on the device that computes; returns that device."""
+    device = mm.get_torch_device()
+    files = (entry for entry in os.scandir(folder) if entry.name.endswith(".safetensors"))
+    mm.free_memory(1.2 * sum(entry.stat().st_size for entry in files), device)
+    return str(device)
 
 
 def input_file(name: str, subfolder: str, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""How it feels: words, a point, a picture or a voice in, an emotion over time out."""
+"""How it feels: words, a point or keyframes in, an emotion over time out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..eadnet_core.emotion.reader import TextReader
 
 FROM_TEXT = "from text"
-PROVIDERS = ["rules"]
 WAVEFORM_PEAKS = 1000
 
 
@@ -93,63 +92,6 @@ class EmotionPrompt(io.ComfyNode):
         return _emotion_output(code, text)
 
 
-class LLMEmotionCaption(io.ComfyNode):
-    """Words, pictures or a voice described as a face, by a provider."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return bridge.schema(
-            node_id="EADNet_LLMEmotionCaption",
-            display_name="EAD-Net LLM Emotion Caption",
-            description="Describes an emotion as a face in one to three sentences, from words, pictures of a face, or "
-            "a voice. The rules provider works offline and needs no model of language.",
-            inputs=[
-                io.Combo.Input(
-                    "provider",
-                    options=PROVIDERS,
-                    default=PROVIDERS[0],
-                    tooltip="Who describes. 'rules' reads words with the shipped reader, faces with the shipped "
-                    "classifier and voices by their loudness; it works offline and sends nothing anywhere. "
-                    "Default: rules.",
-                ),
-                io.String.Input(
-                    "text",
-                    multiline=True,
-                    default="",
-                    tooltip="Words to describe. They win over pictures and voice. Empty leaves it to those.",
-                ),
-                io.Image.Input(
-                    "images",
-                    optional=True,
-                    tooltip="Pictures of a face whose emotion is to be described; up to 32 of them, spread over the "
-                    "batch, are looked at.",
-                ),
-                io.Audio.Input(
-                    "audio",
-                    optional=True,
-                    tooltip="A voice. By rule only its arousal is heard: how lively it is, not whether it is glad.",
-                ),
-            ],
-            outputs=[
-                io.String.Output("caption", tooltip="The face in one to three sentences."),
-                EADEmotion.Output("emotion", tooltip="The emotion, for the Sampler or an Emotion Track."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, provider: str, text: str, images: Any = None, audio: Any = None) -> io.NodeOutput:
-        if text.strip():
-            code = asked_code(text, FROM_TEXT)
-        elif images is not None:
-            code = _code_of_pictures(images)
-        elif audio is not None:
-            code = _code_of_voice(audio)
-        else:
-            raise BadInput("There is nothing to describe: write words into text, or connect images or audio.")
-        output = _emotion_output(code, text)
-        return io.NodeOutput(output.args[1], output.args[0], ui=output.ui)
-
-
 class EmotionTrack(io.ComfyNode):
     """Emotions over time."""
 
@@ -180,7 +122,7 @@ class EmotionTrack(io.ComfyNode):
                 io.Audio.Input(
                     "audio",
                     optional=True,
-                    tooltip="The voice, to be drawn behind the keyframes. It changes nothing else.",
+                    tooltip="The voice, to be drawn behind the keyframes; a keyframe whose text is 'auto' follows it.",
                 ),
                 EADEmotion.Input(
                     "emotion",
@@ -201,8 +143,21 @@ class EmotionTrack(io.ComfyNode):
         if emotion is not None and (not given or given[0]["time_s"] > 0):
             code = emotion.at([0.0])[0].tolist()
             given.insert(0, {"time_s": 0.0, "text": emotion.keyframes[0].text, "code": code})
-        track = Track.parse(given).read(reader().codes).held(cross_fade)
-        return io.NodeOutput(track, ui=_waveform(audio))
+        track = _heard(Track.parse(given), audio).read(reader().codes).held(cross_fade)
+        return io.NodeOutput(track, ui=waveform(audio))
+
+
+def _heard(track: Any, audio: Any) -> Any:
+    """The track with what the voice tells where a keyframe says "auto"."""
+    from ..eadnet_core.emotion.prosody import is_auto, read_voice, with_voice
+    from ..eadnet_core.stages import hear
+
+    if not any(map(is_auto, track.keyframes)):
+        return track
+    if audio is None:
+        raise BadInput("A keyframe says 'auto', which follows the voice: connect the voice to audio.")
+    speech = hear(bridge.to_sound(audio))
+    return with_voice(track, read_voice(speech.sound.samples, speech.voice))
 
 
 def parse_keyframes(text: str) -> list[dict[str, Any]]:
@@ -243,8 +198,8 @@ def asked_code(
 
 def _emotion_output(code: np.ndarray, text: str) -> io.NodeOutput:
     """The emotion and its caption, which the node also shows."""
-    from ..eadnet_core.emotion.captions import caption
     from ..eadnet_core.emotion.code import describe
+    from ..eadnet_core.emotion.face_words import caption
     from ..eadnet_core.emotion.track import EmotionTrack as Track
     from ..eadnet_core.emotion.track import Keyframe
 
@@ -257,23 +212,7 @@ def _emotion_output(code: np.ndarray, text: str) -> io.NodeOutput:
     return io.NodeOutput(track, words, ui={"text": [summary]})
 
 
-def _code_of_pictures(images: Any) -> np.ndarray:
-    """By the emotion classifier: what most of up to 32 faces show."""
-    from ..eadnet_core.stages import read_pictures
-
-    hosted = bridge.experts(bridge.SHIPPED)
-    return read_pictures(bridge.to_pictures(images), hosted.experts)
-
-
-def _code_of_voice(audio: Any) -> np.ndarray:
-    from ..eadnet_core.emotion.code import emotion_at
-    from ..eadnet_core.stages import hear, voice_arousal
-
-    excited = voice_arousal(hear(bridge.to_sound(audio)))
-    return asked_code("") if excited is None else emotion_at(0.0, excited)
-
-
-def _waveform(audio: Any) -> dict[str, Any] | None:
+def waveform(audio: Any) -> dict[str, Any] | None:
     """What the track editor draws behind its keyframes."""
     if audio is None:
         return None

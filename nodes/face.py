@@ -29,14 +29,15 @@ class Face(io.ComfyNode):
                     min=-1,
                     max=100_000,
                     tooltip="Which picture of the batch is the portrait, counted from 0. -1 takes every picture as "
-                    "the frames of a video that is to be dubbed; the face is then searched in every fifth "
+                    "the frames of a video that is to be dubbed; the face is then followed from frame to "
                     "frame. Default: 0.",
                 ),
                 io.String.Input(
                     "box",
                     default="",
                     tooltip="The face by hand, x0,y0,x1,y1 in pixels, from the middle of the forehead to the chin. "
-                    "It wins over the search and costs nothing. Default: empty, search.",
+                    "It wins over the search and costs nothing; in a video it says which face is followed. Default: "
+                    "empty, search.",
                 ),
                 io.Float.Input(
                     "face_threshold",
@@ -76,12 +77,13 @@ class Face(io.ComfyNode):
         cls, image: Any, index: int, box: str, face_threshold: float, on_missing: str, fps: float
     ) -> io.NodeOutput:
         from ..eadnet_core.media.annotate import draw_face
+        from ..eadnet_core.media.crop import crop
         from ..eadnet_core.media.subject import find_subject
 
         pictures = bridge.to_pictures(image)
         bar = bridge.Bar(len(pictures))
         found = find_subject(pictures, index, bridge.box_of(box), face_threshold, on_missing, fps, bar)
-        crops = found.references(1, CROP_PX)
-        label = "" if found.is_still else f"{len(found.crops)} frames, {len(found.missed)} searches missed"
+        seen = crop(found.picture(0), found.nearest(0), CROP_PX)
+        label = "" if found.is_still else f"{len(found.crops)} frames, {len(found.missed)} without a face"
         drawn = draw_face(found.picture(0), found.crops[0], label)
-        return io.NodeOutput(found, bridge.to_image(crops[:1]), bridge.to_image(drawn))
+        return io.NodeOutput(found, bridge.to_image(seen[None]), bridge.to_image(drawn))

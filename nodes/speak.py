@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..eadnet_core.media.audio import GATE_DB
 from . import bridge
 from .sampler import DEFAULTS
 
@@ -72,7 +73,7 @@ class Speak(io.ComfyNode):
         graph = GraphBuilder()
         loader = graph.node("EADNet_Loader", model=bridge.SHIPPED, precision="auto", attention="auto")
         face = graph.node("EADNet_Face", image=image, index=0, box="", face_threshold=0.5, on_missing="hold", fps=25.0)
-        heard = graph.node("EADNet_AudioEncoder", audio=audio, speech_gate=True, gate_threshold=-26.0)
+        heard = graph.node("EADNet_AudioEncoder", audio=audio, speech_gate=True, gate_threshold=GATE_DB)
         felt = graph.node(
             "EADNet_EmotionPrompt",
             text=text,

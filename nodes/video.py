@@ -22,15 +22,7 @@ class DecodePaste(io.ComfyNode):
             display_name="EAD-Net Decode & Paste Back",
             description="Decodes the clip and pastes the face back into the picture. All frames are held in memory: 3"
             " MB a frame at 512 x 512 px. For long clips use Render Video.",
-            inputs=[
-                EADLatents.Input("latents", tooltip="The clip, from the Sampler."),
-                EADFace.Input("face", tooltip="Where the face lies, from the Face node."),
-                io.Image.Input(
-                    "portrait",
-                    tooltip="What to paste into: the picture that went into the Face node, or the same picture "
-                    "enlarged or graded.",
-                ),
-            ],
+            inputs=_clip_inputs(),
             outputs=[io.Image.Output("images", tooltip="The finished frames, 25 per second.")],
         )
 
@@ -58,13 +50,7 @@ class RenderVideo(io.ComfyNode):
             description="Decodes, pastes back and writes the video with its sound, a few frames at a time: memory "
             "stays flat however long the clip is. Shows the video; connect Save Video to keep it.",
             inputs=[
-                EADLatents.Input("latents", tooltip="The clip, from the Sampler."),
-                EADFace.Input("face", tooltip="Where the face lies, from the Face node."),
-                io.Image.Input(
-                    "portrait",
-                    tooltip="What to paste into: the picture that went into the Face node, or the same picture "
-                    "enlarged or graded.",
-                ),
+                *_clip_inputs(),
                 io.Audio.Input(
                     "audio", tooltip="The sound of the video, untouched: the one that went into the Audio Encoder."
                 ),
@@ -92,6 +78,19 @@ class RenderVideo(io.ComfyNode):
         render(path, decoded(latents, face, pictures), size, bridge.to_sound(audio), fps, settings)
         shown = ui.PreviewVideo([ui.SavedResult(os.path.basename(path), "", io.FolderType.temp)])
         return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown)
+
+
+def _clip_inputs() -> list[Any]:
+    """What a clip becomes pictures from."""
+    return [
+        EADLatents.Input("latents", tooltip="The clip, from the Sampler."),
+        EADFace.Input("face", tooltip="Where the face lies, from the Face node."),
+        io.Image.Input(
+            "portrait",
+            tooltip="What to paste into: the picture that went into the Face node, or the same picture enlarged or "
+            "graded.",
+        ),
+    ]
 
 
 def decoded(latents: SampledClip, face: Any, pictures: Any) -> Any:

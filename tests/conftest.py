@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,19 @@ from torch import nn
 
 from eadnet_core.checkpoints import EXPERT_PARTS, MODEL_PARTS, PARTS, Model, load_model, save_part
 from eadnet_core.config import (
+    PRESETS,
     AudioConfig,
     ClassifierConfig,
     DenoiserConfig,
     EmotionConfig,
     ModelConfig,
+    SDVAEConfig,
+    StableSyncNetConfig,
     SyncNetConfig,
     TextReaderConfig,
     VAEConfig,
     VideoFeaturesConfig,
+    WhisperConfig,
 )
 from eadnet_core.emotion.taxonomy import EMOTIONS
 
@@ -42,9 +47,25 @@ TINY = ModelConfig(
     ),
     syncnet=SyncNetConfig(in_channels=4, widths=(16, 16, 16), embedding=16),
     video_features=VideoFeaturesConfig(in_channels=4, width=32, layers=1, heads=2),
-    classifier=ClassifierConfig(in_channels=4, widths=(16, 16, 16)),
 )
 """Every net of the mini at a few thousand weights; the same training frame and cells."""
+
+TINY_BASE = ModelConfig(
+    name="tiny-base",
+    size_px=64,
+    emotion=EmotionConfig(width=16, tokens=2),
+    denoiser=replace(
+        PRESETS["base-256"].denoiser,
+        cells=8,
+        widths=(32, 32, 64, 64),
+        tfrm_nodes=2,
+        tfrm_width=16,
+        condition_width=32,
+        audio_width=32,
+        emotion_width=16,
+    ),
+)
+"""Every block of LatentSync's U-Net, and every adapter, at 3 million weights."""
 
 PIECES = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nso\nhappy\n##ly\nsad\nsun\n##shine"
 READER = TextReaderConfig(
@@ -63,6 +84,7 @@ class Tiny:
     """Untrained nets at tiny size, their configs, and weight files of them."""
 
     config = TINY
+    base = TINY_BASE
 
     def part_config(self, part: str) -> object:
         """What TINY holds for one part."""
@@ -72,11 +94,23 @@ class Tiny:
             "denoiser": TINY,
             "syncnet": TINY.syncnet,
             "video_features": TINY.video_features,
+            "sd_vae": SDVAEConfig(widths=(8, 8, 16, 16), layers=1, norm_groups=4),
+            "whisper": WhisperConfig(steps=100, width=32, heads=2, layers=4),
+            "stable_syncnet": StableSyncNetConfig(
+                frames=2,
+                visual_widths=(16, 16),
+                visual_strides=((2, 2), (2, 2)),
+                visual_attention=(False, True),
+                mel_widths=(16, 16),
+                mel_strides=((2, 1), (2, 2)),
+                mel_attention=(True, False),
+                norm_groups=8,
+            ),
         }
         configs |= {"sync_expert": pixels, "text_reader": READER}
         experts = {"expression": len(EMOTIONS) + 1, "emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
         if part in experts:
-            return ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16), outputs=experts[part])
+            return ClassifierConfig(widths=(16, 16, 16), outputs=experts[part])
         return configs[part]
 
     def net(self, part: str, seed: int = 0) -> nn.Module:

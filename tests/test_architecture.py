@@ -27,6 +27,7 @@ FILES = sorted(p for p in CORE.rglob("*.py"))
 ALLOWED: dict[str, set[str]] = {
     "assets": set(),
     "errors": set(),
+    "machine": set(),
     "emotion.taxonomy": set(),
     "config": {"errors", "emotion.taxonomy"},
     "request": {"errors"},
@@ -34,29 +35,46 @@ ALLOWED: dict[str, set[str]] = {
     "nets": {"errors", "emotion.taxonomy", "config", "emotion"},
     "sampling": {"errors", "emotion.taxonomy", "config", "emotion"},
     "media": {"errors", "emotion.taxonomy", "config", "emotion"},
-    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
-    "metrics": {"errors", "emotion.taxonomy", "config", "request", "emotion", "nets", "media", "checkpoints"},
+    "downloads": {"errors"},
+    "parts": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
+    "weight_files": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts"},
+    "public_weights": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
+    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
+    "metrics": {
+        "errors",
+        "emotion.taxonomy",
+        "config",
+        "request",
+        "emotion",
+        "nets",
+        "media",
+        "checkpoints",
+        "machine",
+    },
 }
-ALLOWED["animate"] = {*ALLOWED["metrics"], "sampling"}
+ALLOWED["head"] = {*ALLOWED["metrics"]}
+ALLOWED["animate"] = {*ALLOWED["metrics"], "sampling", "head"}
 ALLOWED["forecast"] = {*ALLOWED["animate"], "animate"}
 ALLOWED["pipeline"] = {*ALLOWED["forecast"], "forecast", "metrics"}
-ALLOWED["stages"] = {*ALLOWED["pipeline"], "pipeline"}
+ALLOWED["output"] = {*ALLOWED["pipeline"], "pipeline"}
+ALLOWED["stages"] = {*ALLOWED["output"], "output"}
+ALLOWED["captioning"] = {*ALLOWED["stages"], "stages"}
 """A generated video needs this much and no more: neither `training` nor `corpus` is in it."""
-ALLOWED["eadnet_core"] = {*ALLOWED["pipeline"], "pipeline"}
+ALLOWED["eadnet_core"] = {*ALLOWED["output"], "output"}
 """The package's own __init__.py: the public names."""
 ALLOWED["corpus"] = {"errors", "emotion.taxonomy", "config", "emotion", "media"}
 ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus"}
 ALLOWED["heldout"] = {*ALLOWED["corpus"], "corpus", "metrics"}
-ALLOWED["evaluate"] = {*ALLOWED["pipeline"], "pipeline", "heldout", "corpus"}
-ALLOWED["demo"] = {*ALLOWED["pipeline"], "pipeline", "assets"}
+ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus"}
+ALLOWED["demo"] = {*ALLOWED["output"], "output", "assets"}
 ALLOWED["cli"] = set(ALLOWED) - {"eadnet_core"}
 ALLOWED["__main__"] = {"cli"}
 """Which part of eadnet_core may import which; a part is a file or a folder, the longest name that fits a module."""
 
 DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}
 """Import names that are not their package's name with _ for -."""
-SPEAKING = {"cli.py", "demo.py"}
-"""Files that are programs: they print and set up logging."""
+SPEAKING = {"cli", "demo.py"}
+"""Folders and files that are programs: they print and set up logging."""
 MAX_LINES = {"nets": 500, "wording.py": 500}
 """Lines of a file, by folder or by name; 400 elsewhere. Word lists are long without being hard to read."""
 
@@ -260,7 +278,7 @@ def test_nothing_forbidden_is_called(path: Path) -> None:
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        if name in ("print", "logging.basicConfig") and path.name not in SPEAKING:
+        if name in ("print", "logging.basicConfig") and not {path.name, path.parent.name} & SPEAKING:
             found.append(f"{node.lineno}: {name} (the program speaks; the library logs, or returns the value)")
         if name in ("exec", "eval") or name.startswith(("pickle.", "dill.", "joblib.", "os.system")):
             found.append(f"{node.lineno}: {name}")

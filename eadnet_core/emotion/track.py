@@ -18,7 +18,9 @@ from .taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 
 LEAST_FADE_S = 0.04
 """One frame: a fade cannot be shorter."""
-_KEYS = {"time_s", "text", "intensity", "code"}
+EASES = ("linear", "smooth")
+"""How a fade runs: evenly, or starting and ending softly."""
+_KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,17 @@ class Keyframe:
     text       emotion words; empty means neutral
     intensity  0 .. 1 instead of what the words ask for, or None
     code       the emotion code [27] that the words were read as, or that was given
+    fade_s     seconds before time_s in which the face changes to this from what it held; None: all the time since
+               the keyframe before, 0: at once
+    ease       how it changes: one of EASES
     """
 
     time_s: float
     text: str = ""
     intensity: float | None = None
     code: tuple[float, ...] | None = None
+    fade_s: float | None = None
+    ease: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,8 @@ class EmotionTrack:
         words  a string; or (time_s, text) or (time_s, text, intensity) tuples, mappings with those names, or Keyframes
         Raises BadInput for times that are negative or given twice, and for an intensity outside 0 .. 1.
 
-        >>> EmotionTrack.parse([(2, "furious"), (0, "calm")]).keyframes[0]
-        Keyframe(time_s=0.0, text='calm', intensity=None, code=None)
+        >>> [k.text for k in EmotionTrack.parse([(2, "furious"), (0, "calm")]).keyframes]
+        ['calm', 'furious']
         """
         if isinstance(words, str):
             return cls((Keyframe(0.0, words.strip()),))
@@ -84,8 +91,8 @@ class EmotionTrack:
         >>> EmotionTrack.parse([(0, "calm"), (1.5, "angry", 0.5)]).to_json()
         '[{"time_s": 0.0, "text": "calm"}, {"time_s": 1.5, "text": "angry", "intensity": 0.5}]'
         """
-        values = ({key: getattr(k, key) for key in ("time_s", "text", "intensity", "code")} for k in self.keyframes)
-        return json.dumps([{key: v for key, v in value.items() if v is not None} for value in values])
+        values = ({key: getattr(k, key) for key in Keyframe.__dataclass_fields__} for k in self.keyframes)
+        return json.dumps([{key: v for key, v in value.items() if v not in (None, "linear")} for value in values])
 
     def read(self, codes: Callable[[list[str]], np.ndarray]) -> EmotionTrack:
         """The same track with its words read by `codes` (texts -> [n, 27]); codes that are given stay."""
@@ -97,27 +104,35 @@ class EmotionTrack:
         return EmotionTrack(tuple(filled))
 
     def held(self, cross_fade_s: float) -> EmotionTrack:
-        """The same emotions, each held until `cross_fade_s` before the next, which is then faded to.
+        """The same emotions, each held until `cross_fade_s` before the next; fades that are given stay.
 
-        >>> [k.time_s for k in EmotionTrack.parse([(0, "calm"), (3, "angry")]).held(0.5).keyframes]
-        [0.0, 2.5, 3.0]
+        >>> [k.fade_s for k in EmotionTrack.parse([(0, "calm"), {"time_s": 3, "fade_s": 1}]).held(0.5).keyframes]
+        [0.5, 1.0]
         """
-        keyframes = list(self.keyframes[:1])
-        for before, after in pairwise(self.keyframes):
-            begin = after.time_s - max(cross_fade_s, LEAST_FADE_S)
-            if begin > before.time_s:
-                keyframes.append(replace(before, time_s=begin))
-            keyframes.append(after)
-        return EmotionTrack(tuple(keyframes))
+        return EmotionTrack(
+            tuple(k if k.fade_s is not None else replace(k, fade_s=float(cross_fade_s)) for k in self.keyframes)
+        )
 
     def at(self, times_s: ArrayLike) -> np.ndarray:
-        """Codes [T, 27] float32 at the given times, cross-faded linearly; the track must have been read."""
+        """Codes [T, 27] float32 at the given times, held and faded as the keyframes say; it must have been read."""
         if any(k.code is None for k in self.keyframes):
             raise ValueError("this track has words without codes: call read() first")
         codes = np.stack([with_intensity(np.asarray(k.code), k.intensity) for k in self.keyframes])
-        marks = [k.time_s for k in self.keyframes]
         times = np.asarray(times_s, dtype=np.float64)
-        return np.stack([np.interp(times, marks, column) for column in codes.T], axis=-1).astype(np.float32)
+        if len(codes) == 1:
+            return np.repeat(codes, len(times), axis=0).astype(np.float32)
+        marks = np.array([k.time_s for k in self.keyframes])
+        gaps = np.diff(marks, prepend=marks[0] - 1.0)
+        wanted = [
+            gap if k.fade_s is None else max(k.fade_s, LEAST_FADE_S)
+            for k, gap in zip(self.keyframes, gaps, strict=True)
+        ]
+        fades = np.minimum(wanted, gaps)
+        is_smooth = np.array([k.ease == "smooth" for k in self.keyframes])
+        after = np.searchsorted(marks, times, side="right").clip(1, len(marks) - 1)
+        share = (1.0 + (times - marks[after]) / fades[after]).clip(0.0, 1.0)
+        share = np.where(is_smooth[after], share * share * (3.0 - 2.0 * share), share)[:, None]
+        return ((1.0 - share) * codes[after - 1] + share * codes[after]).astype(np.float32)
 
 
 def with_intensity(code: np.ndarray, intensity: float | None) -> np.ndarray:
@@ -153,11 +168,16 @@ def _keyframe(item: Any, number: int) -> Keyframe:
         raise BadInput(f"The text of emotion keyframe {number} is {text!r}; expected words.")
     if code is not None and (np.shape(code) != (EMOTION_CODE_SIZE,) or not np.isfinite(code).all()):
         raise BadInput(f"The code of emotion keyframe {number} must be {EMOTION_CODE_SIZE} finite numbers.")
+    fade_s, ease = values.get("fade_s"), values.get("ease", "linear")
+    if ease not in EASES:
+        raise BadInput(f"The ease of emotion keyframe {number} is {ease!r}; it is one of {', '.join(EASES)}.")
     return Keyframe(
         time_s=_number(values["time_s"], f"time_s of emotion keyframe {number}", math.inf),
         text=text.strip(),
         intensity=None if intensity is None else _number(intensity, f"intensity of emotion keyframe {number}", 1.0),
         code=None if code is None else tuple(map(float, code)),
+        fade_s=None if fade_s is None else _number(fade_s, f"fade_s of emotion keyframe {number}", math.inf),
+        ease=ease,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y
 from .crop import FaceCrop
 
 FOUND, HEARD, QUIET, PAPER, INK = (38, 166, 154), (47, 110, 186), (176, 184, 194), (250, 250, 250), (60, 64, 70)
@@ -21,8 +22,8 @@ def draw_face(picture: np.ndarray, where: FaceCrop | None, label: str = "") -> n
     if where is not None:
         corners = [where.point(x, y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))]
         pen.line(corners, fill=FOUND, width=thick, joint="curve")
-        for x in (0.37, 0.63):
-            eye_x, eye_y = where.point(x, 0.44)
+        for x in (0.5 - EYE_HALF_DISTANCE, 0.5 + EYE_HALF_DISTANCE):
+            eye_x, eye_y = where.point(x, EYE_LINE_Y)
             pen.ellipse([eye_x - thick, eye_y - thick, eye_x + thick, eye_y + thick], fill=FOUND)
     if label:
         size = max(12, round(min(image.size) / 24))

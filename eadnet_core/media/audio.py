@@ -274,6 +274,8 @@ def _loud_level(levels: np.ndarray, n_loud: int) -> float:
     return float(np.partition(levels, rank)[rank])
 
 
+GATE_DB = -26.0
+"""Level under a clip's own loud moments below which a sound counts as silence."""
 _GATE_FLOOR_DBFS = -75.0
 """A clip whose loud moments lie below this holds no speech, only the noise of a microphone."""
 _MIN_PERIODICITY = 0.5
@@ -286,7 +288,7 @@ _LEAD_S, _HOLD_S, _RAMP_S = 0.08, 0.2, 0.12
 """The gate opens this long before the first sound, stays open this long after the last, and moves this fast."""
 
 
-def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = -26.0) -> np.ndarray:
+def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_DB) -> np.ndarray:
     """Where somebody speaks: 1 in speech, 0 in silence and noise, smooth between; our design.
 
     samples       [N]  float32 mono 16 kHz, any gain

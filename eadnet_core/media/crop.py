@@ -36,6 +36,11 @@ class FaceCrop:
     angle: float = 0.0
     """Radians."""
 
+    @property
+    def center(self) -> tuple[float, float]:
+        """Pixel position of the middle."""
+        return self.center_x, self.center_y
+
     def point(self, x: float, y: float) -> tuple[float, float]:
         """Pixel position of a point of the frame, given in frame widths (0 .. 1).
 

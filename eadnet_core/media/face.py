@@ -77,8 +77,9 @@ def locate(
     face_box: Sequence[float] | None = None,
     threshold: float = FACE_THRESHOLD,
     what: str = "portrait",
+    index: int = 0,
 ) -> FaceCrop:
-    """Where the most prominent face of a picture lies.
+    """Where the most prominent face of a picture lies, or another one by its `index`, 1 the next, ...
 
     image      uint8 [H, W, 3]
     face_box   x0, y0, x1, y1 in pixels, drawn by hand from the middle of the forehead to the chin; it wins over any
@@ -103,7 +104,7 @@ def locate(
             "picture whose face fills at least a tenth of it, a face_box (x0,y0,x1,y1 in pixels, from the middle of "
             "the forehead to the chin), or lower face_threshold."
         )
-    return _geometry(accepted[0].box, accepted[0].angle)
+    return geometry_of(accepted[min(index, len(accepted) - 1)])
 
 
 def crop_geometry(face_box: Sequence[float], image_size: tuple[int, int], angle: float = 0.0) -> FaceCrop:
@@ -126,6 +127,11 @@ def crop_geometry(face_box: Sequence[float], image_size: tuple[int, int], angle:
     if not (0 <= (x0 + x1) / 2 <= width and 0 <= (y0 + y1) / 2 <= height):
         raise BadInput(f"face_box {text} has its middle outside the picture of {width} x {height} pixels.")
     return _geometry((x0, y0, x1, y1), angle)
+
+
+def geometry_of(face: Face) -> FaceCrop:
+    """The training frame of a face that was found."""
+    return _geometry(face.box, face.angle)
 
 
 def _geometry(box: tuple[float, float, float, float], angle: float) -> FaceCrop:

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from ..config import FPS
-from ..errors import BadInput, FaceNotFound
+from ..errors import BadInput
 from .crop import FaceCrop, Paster, crop
 from .face import FACE_THRESHOLD, locate
 from .image import read_image
-
-MISS_POLICIES = ("hold", "pass_through", "stop")
-"""A frame without a face: keep the face where it was, leave the frame as it is, or raise FaceNotFound."""
-FOUND_EVERY = 5
-"""Frames between two searches in a video; the face moves evenly in between, which is steadier than frame by frame."""
+from .track import follow
+from .video import FrameCursor, VideoReader
 
 
 @dataclass(frozen=True)
 class Subject:
     """Pictures and the face in each.
 
-    pictures   [B, H, W, 3]  uint8, or float 0 .. 1
+    pictures   [B, H, W, 3]  uint8, or float 0 .. 1; or a video, read as it is needed
     crops      one for each picture; None where the picture passes through as it is
     fps        of the pictures; ignored for a single one
     """
 
-    pictures: np.ndarray | Tensor
+    pictures: np.ndarray | Tensor | VideoReader
     crops: tuple[FaceCrop | None, ...]
     fps: float = FPS
     missed: tuple[int, ...] = field(default=())
-    """Pictures that were searched and held no face."""
+    """Pictures that hold no face."""
 
     @property
     def is_still(self) -> bool:
-        return len(self.crops) == 1
+        return len(self.crops) == 1 and not isinstance(self.pictures, VideoReader)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
+        if isinstance(self.pictures, VideoReader):
+            return self.pictures.size
         return int(self.pictures.shape[2]), int(self.pictures.shape[1])
 
     def index(self, frame: int) -> int:
@@ -49,23 +50,45 @@ class Subject:
         return min(round(frame * self.fps / FPS), len(self.crops) - 1)
 
     def picture(self, frame: int) -> np.ndarray:
-        """uint8 [H, W, 3] of a frame of the clip."""
-        return read_image(self.pictures[self.index(frame)])
+        """uint8 [H, W, 3] of a frame of the clip; for many frames of a video see `reader`."""
+        return self.reader()(frame)
 
-    def references(self, n_frames: int, size_px: int) -> np.ndarray:
-        """The training frames that a clip is made from: [1, size, size, 3] of a portrait, [n_frames, ..] of a video."""
-        frames = range(1 if self.is_still else n_frames)
-        return np.stack([crop(self.picture(i), self._nearest(self.index(i)), size_px) for i in frames])
+    def reader(self) -> Callable[[int], np.ndarray]:
+        """What `picture` does, for frames in order: a video is read on, not opened again for each."""
+        pictures = FrameCursor(self.pictures) if isinstance(self.pictures, VideoReader) else self.pictures
+        return lambda frame: read_image(pictures[self.index(frame)])
 
-    def _nearest(self, index: int) -> FaceCrop:
+    def reference(self, size_px: int) -> np.ndarray | Callable[[int, int], np.ndarray]:
+        """What a clip is made from: a portrait's training frame, or (start, stop) -> those of a video's frames."""
+        read = self.reader()
+        if self.is_still:
+            return self._crop(read(0), 0, size_px)
+        return lambda start, stop: np.stack([self._crop(read(i), i, size_px) for i in range(start, stop)])
+
+    def _crop(self, picture: np.ndarray, frame: int, size_px: int) -> np.ndarray:
+        return crop(picture, self.nearest(self.index(frame)), size_px)
+
+    def nearest(self, index: int) -> FaceCrop:
         """The crop of a picture, or of the nearest that has one."""
-        known = [i for i, found in enumerate(self.crops) if found is not None]
-        found = self.crops[min(known, key=lambda i: abs(i - index))]
-        assert found is not None
-        return found
+        for distance in range(len(self.crops)):
+            for near in (index - distance, index + distance):
+                if 0 <= near < len(self.crops) and (found := self.crops[near]) is not None:
+                    return found
+        raise ValueError("no picture of this subject has a face")
+
+    def face_states(self, n_frames: int) -> list[dict[str, Any]]:
+        """What became of the face in every frame of a clip of a video: found, held or passed, and where it lies."""
+        missed, rows = set(self.missed), []
+        for frame in range(n_frames):
+            where = self.crops[self.index(frame)]
+            state = "passed" if where is None else "held" if self.index(frame) in missed else "found"
+            rows.append({"frame": frame, "face": state, **({} if where is None else asdict(where))})
+        return rows
 
     def on(self, pictures: np.ndarray | Tensor) -> Subject:
         """The same faces on other pictures of the scene, such as enlarged ones; raises BadInput if they cannot be."""
+        if isinstance(self.pictures, VideoReader):
+            raise BadInput("The face was looked for in a video file; its own frames are what is pasted into.")
         if len(pictures) not in (1, len(self.crops)) or (len(pictures) == 1 and not self.is_still):
             raise BadInput(
                 f"'portrait' holds {len(pictures)} pictures, but the face was looked for in {len(self.crops)}. "
@@ -83,82 +106,63 @@ class Subject:
         )
         return replace(self, pictures=pictures, crops=crops)
 
-    def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
-        """(face frames uint8 [T, size, size, 3], number of the first) -> full pictures uint8 [T, H, W, 3]."""
+    def paster(self, mask: str | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
+        """(face frames uint8 [T, size, size, 3], number of the first) -> full pictures uint8 [T, H, W, 3].
+
+        mask  a key of MASK_BOXES: what part of the frame is pasted; by default "full" in a portrait, "face" in a video
+        """
         still: list[Paster] = []
+        read = self.reader()
 
         def paste(frames: np.ndarray, start: int) -> np.ndarray:
             if not self.is_still:
-                return np.stack([self._paste(frame, start + i) for i, frame in enumerate(frames)])
+                numbers = range(start, start + len(frames))
+                return np.stack([self._paste(f, read(i), i, mask) for f, i in zip(frames, numbers, strict=True)])
             if not still:
-                still.append(Paster(self.picture(0), self._nearest(0), frames.shape[1]))
+                still.append(Paster(read(0), self.nearest(0), frames.shape[1], mask or "full"))
             return np.stack([still[0].paste(frame) for frame in frames])
 
         return paste
 
-    def _paste(self, frame: np.ndarray, number: int) -> np.ndarray:
-        where, picture = self.crops[self.index(number)], self.picture(number)
-        return picture if where is None else Paster(picture, where, frame.shape[0], "face").paste(frame)
+    def _paste(self, frame: np.ndarray, picture: np.ndarray, number: int, mask: str | None) -> np.ndarray:
+        where = self.crops[self.index(number)]
+        return picture if where is None else Paster(picture, where, frame.shape[0], mask or "face").paste(frame)
 
 
 def find_subject(
-    pictures: np.ndarray | Tensor,
+    pictures: np.ndarray | Tensor | VideoReader,
     index: int = 0,
     face_box: tuple[float, float, float, float] | None = None,
     threshold: float = FACE_THRESHOLD,
     on_missing: str = "hold",
     fps: float = FPS,
     on_picture: Callable[[int, int], None] | None = None,
+    face_index: int = 0,
+    n_frames: int | None = None,
 ) -> Subject:
     """Look for the face in one picture of a batch, or in all.
 
-    pictures    [B, H, W, 3]  uint8, or float 0 .. 1
+    pictures    [B, H, W, 3]  uint8, or float 0 .. 1; or a video, which is read one frame at a time
     index       the portrait's number in the batch, from 0; -1 takes every picture, the frames of a video
-    face_box    x0, y0, x1, y1 in pixels, as in `locate`; for a video the same in every frame
+    face_box    x0, y0, x1, y1 in pixels, as in `locate`; in a video it says which face is followed, as in `follow`
     on_missing  one of MISS_POLICIES, for videos
-    on_picture  called with (pictures searched, pictures to search); may raise to stop
+    on_picture  called with (pictures searched, pictures to search or 0 where unknown); may raise to stop
+    face_index  which face, where there are several: 0 the most prominent
+    n_frames    of a video: as many are looked at, and no more
     Raises BadInput, or FaceNotFound for a portrait without a face, a video without any, or by the policy.
     """
-    if not -1 <= index < len(pictures):
-        raise BadInput(
-            f"index is {index}, but there are {len(pictures)} pictures: give 0 .. {len(pictures) - 1}, or -1."
-        )
-    if on_missing not in MISS_POLICIES:
-        raise BadInput(f"on_missing is '{on_missing}'; give one of {', '.join(MISS_POLICIES)}.")
-    if index >= 0 or len(pictures) == 1:
-        portrait = pictures[max(index, 0)][None]
-        return Subject(portrait, (locate(read_image(portrait), face_box, threshold),))
-    if face_box is not None:
-        return Subject(pictures, (locate(read_image(pictures[0]), face_box),) * len(pictures), fps)
-    searched = sorted({*range(0, len(pictures), FOUND_EVERY), len(pictures) - 1})
-    found: dict[int, FaceCrop] = {}
-    for done, number in enumerate(searched):
-        try:
-            found[number] = locate(read_image(pictures[number]), None, threshold, f"frame {number}")
-        except FaceNotFound as error:
-            if on_missing == "stop":
-                raise FaceNotFound(f"{error} Or set on_missing to 'hold' or 'pass_through'.") from error
-        if on_picture is not None:
-            on_picture(done + 1, len(searched))
-    if not found:
-        raise FaceNotFound(
-            f"No face in any of {len(searched)} frames that were searched. Lower face_threshold, or give a face_box "
-            "(x0,y0,x1,y1 in pixels, from the middle of the forehead to the chin)."
-        )
-    missed = tuple(number for number in searched if number not in found)
-    crops: list[FaceCrop | None] = list(_between(found, len(pictures)))
-    if on_missing == "pass_through":
-        for number in missed:
-            last = min(number + FOUND_EVERY, len(pictures))
-            crops[max(0, number - FOUND_EVERY + 1) : last] = [None] * (last - max(0, number - FOUND_EVERY + 1))
-    return Subject(pictures, tuple(crops), fps, missed)
-
-
-def _between(found: dict[int, FaceCrop], n: int) -> list[FaceCrop]:
-    """Crops of all `n` pictures from those of some, smoothed over their neighbours, linear in between."""
-    at = sorted(found)
-    values = np.array([[c.center_x, c.center_y, c.side_px, c.angle] for c in (found[i] for i in at)])
-    padded = np.pad(values, ((1, 1), (0, 0)), mode="edge")
-    smooth = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
-    columns = [np.interp(np.arange(n), at, column) for column in smooth.T]
-    return [FaceCrop(*(float(v) for v in row)) for row in zip(*columns, strict=True)]
+    if isinstance(pictures, VideoReader):
+        total, fps, looked_at = n_frames or 0, pictures.fps, iter(pictures)
+    else:
+        if not -1 <= index < len(pictures):
+            raise BadInput(
+                f"index is {index}, but there are {len(pictures)} pictures: give 0 .. {len(pictures) - 1}, or -1."
+            )
+        if index >= 0 or len(pictures) == 1:
+            portrait = pictures[max(index, 0)][None]
+            return Subject(portrait, (locate(read_image(portrait), face_box, threshold, index=face_index),))
+        total, looked_at = len(pictures), (read_image(picture) for picture in pictures)
+    searched = islice(looked_at, n_frames)
+    tell = None if on_picture is None else lambda done: on_picture(done, total)
+    track = follow(searched, face_box, face_index, threshold, on_missing, tell)
+    return Subject(pictures, track.crops, fps, track.missed)

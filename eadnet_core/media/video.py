@@ -29,6 +29,10 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlg
 """IPTC's code for media made by a trained model; stands in the tags and in the XMP packet of every file written."""
 SUFFIXES = (".mp4", ".m4v", ".mov")
 _CRF = "15"
+_PART_OPTIONS = ("-bf", "0")
+"""Frames that refer to later ones are decoded before they are shown: where parts meet, that order would overlap."""
+SOUND_OPTIONS = ("-c:a", "aac", "-b:a", "192k")
+MP4_OPTIONS = ("-movflags", "use_metadata_tags+faststart")
 _TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,format=yuv420p"
 _TO_RGB = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 """Without these flags ffmpeg's fast conversion darkens every picture by one level."""
@@ -86,15 +90,20 @@ class VideoWriter:
         audio: Audio | None = None,
         settings: dict[str, Any] | None = None,
         overwrite: bool = False,
+        is_part: bool = False,
     ) -> None:
-        """Start ffmpeg. `size` is (width, height) of the frames; `settings` are JSON values kept in the file's tags."""
+        """Start ffmpeg. `size` is (width, height) of the frames; `settings` are JSON values kept in the file's tags.
+
+        is_part  one of several files that `join_videos` makes one of; says nothing of padding, which is said there
+        """
         self.path = check_writable(path, overwrite)
         self.size, self.n_frames = size, 0
-        self._overwrite = overwrite
+        self._overwrite, self._is_part = overwrite, is_part
         self._padding = (size[1] % 2, size[0] % 2)
         if any(self._padding):
             even = (size[0] + self._padding[1], size[1] + self._padding[0])
-            logger.warning("H.264 needs even sizes: %d x %d is padded to %d x %d", *size, *even)
+            level = logging.DEBUG if is_part else logging.WARNING
+            logger.log(level, "H.264 needs even sizes: %d x %d is padded to %d x %d", *size, *even)
         folder = self.path.absolute().parent
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem[:40]}-", dir=folder))
         self._unfinished = self._folder / f"video{self.path.suffix.lower()}"
@@ -114,28 +123,21 @@ class VideoWriter:
     def _command(self, fps: int | Fraction, audio: Audio | None, settings: dict[str, Any]) -> list[str]:
         width, height = self.size[0] + self._padding[1], self.size[1] + self._padding[0]
         tags = self._folder / "tags.txt"
-        tags.write_text(_ffmetadata(settings), encoding="utf-8")
-        command = [_ffmpeg(), "-v", "error", "-nostdin", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+        tags.write_text(ffmetadata(settings), encoding="utf-8")
+        command = [ffmpeg(), "-v", "error", "-nostdin", "-f", "rawvideo", "-pix_fmt", "rgb24"]
         command += ["-video_size", f"{width}x{height}", "-framerate", str(Fraction(fps)), "-i", "pipe:0"]
         command += ["-f", "ffmetadata", "-i", str(tags)]
         if audio is not None:
-            command += ["-i", str(self._sound(audio)), "-map", "2:a:0", "-c:a", "aac", "-b:a", "192k"]
+            command += ["-i", str(sound_file(self._folder, audio)), "-map", "2:a:0", *SOUND_OPTIONS]
         command += ["-map", "0:v:0", "-map_metadata", "1", "-map_chapters", "-1", "-c:v", "libx264", "-crf", _CRF]
-        command += ["-preset", "veryfast", "-vf", _TO_YUV]
+        command += ["-preset", "veryfast", "-vf", _TO_YUV, *(_PART_OPTIONS if self._is_part else ())]
         command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
-        return [*command, "-movflags", "use_metadata_tags+faststart", str(self._unfinished)]
+        return [*command, *MP4_OPTIONS, str(self._unfinished)]
 
-    def _sound(self, audio: Audio) -> Path:
-        """The file that holds the original sound."""
-        if audio.original is None:
-            if audio.path is None:
-                raise BadInput("The audio has neither a file nor its original samples. Make it with read_audio.")
-            return audio.path.resolve()
-        import soundfile
-
-        path = self._folder / "sound.wav"
-        soundfile.write(path, audio.original.T, audio.rate_hz, subtype="FLOAT")
-        return path
+    @property
+    def pid(self) -> int:
+        """Number of the ffmpeg process."""
+        return self._process.pid
 
     def write(self, frames: np.ndarray) -> None:
         """Append frames, uint8 [T, H, W, 3] or [H, W, 3]."""
@@ -176,17 +178,7 @@ class VideoWriter:
             self._process.stdin.close()
         if self._process.wait() != 0:
             raise self._failure()
-        with self._unfinished.open("ab") as file:
-            packet = _XMP.encode()
-            file.write((24 + len(packet)).to_bytes(4, "big") + b"uuid" + _XMP_BOX + packet)
-        if self.path.exists() and not self._overwrite:
-            raise BadInput(f"Output '{self.path}' appeared while the video was made. Give another name.")
-        try:
-            os.replace(self._unfinished, self.path)
-        except OSError as error:
-            raise MediaError(
-                f"'{self.path}' cannot be replaced ({error.strerror}). Close whatever has it open."
-            ) from error
+        publish(self._unfinished, self.path, self._overwrite)
         shutil.rmtree(self._folder, ignore_errors=True)
         return self.path
 
@@ -211,6 +203,34 @@ class VideoWriter:
             self.abort()
 
 
+def sound_file(folder: Path, audio: Audio) -> Path:
+    """The file that holds the original sound; samples are written into `folder`."""
+    if audio.original is None:
+        if audio.path is None:
+            raise BadInput("The audio has neither a file nor its original samples. Make it with read_audio.")
+        return audio.path.resolve()
+    import soundfile
+
+    path = folder / "sound.wav"
+    soundfile.write(path, audio.original.T, audio.rate_hz, subtype="FLOAT")
+    return path
+
+
+def publish(unfinished: Path, path: Path, overwrite: bool) -> None:
+    """Mark a finished file as synthetic and give it its name, in one step that is on the disk when this returns."""
+    with unfinished.open("ab") as file:
+        packet = _XMP.encode()
+        file.write((24 + len(packet)).to_bytes(4, "big") + b"uuid" + _XMP_BOX + packet)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists() and not overwrite:
+        raise BadInput(f"Output '{path}' appeared while the video was made. Give another name.")
+    try:
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise MediaError(f"'{path}' cannot be replaced ({error.strerror}). Close whatever has it open.") from error
+
+
 def write_video(
     path: str | os.PathLike[str],
     frames: Iterable[np.ndarray],
@@ -232,14 +252,15 @@ def write_video(
     return writer.n_frames
 
 
-def _ffmpeg() -> str:
+def ffmpeg() -> str:
+    """The ffmpeg to run. Raises MediaError where there is none."""
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
         raise MediaError("No ffmpeg was found. Install imageio-ffmpeg again, or set IMAGEIO_FFMPEG_EXE.") from error
 
 
-def _ffmetadata(settings: dict[str, Any]) -> str:
+def ffmetadata(settings: dict[str, Any]) -> str:
     """Tags in ffmpeg's own text format: a file, since a command line is too short for a long prompt on some systems."""
     tags = {
         "comment": json.dumps(settings, ensure_ascii=False),
@@ -255,7 +276,7 @@ def _ffmetadata(settings: dict[str, Any]) -> str:
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The tags of a video or sound file; what VideoWriter wrote stands under "settings" and "digital_source_type"."""
     path = _existing(path)
-    command = [_ffmpeg(), "-v", "error", "-nostdin", "-i", str(path.resolve()), "-f", "ffmetadata", "pipe:1"]
+    command = [ffmpeg(), "-v", "error", "-nostdin", "-i", str(path.resolve()), "-f", "ffmetadata", "pipe:1"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["unknown format"]
@@ -298,7 +319,7 @@ class VideoReader:
     def __init__(self, path: str | os.PathLike[str], fps: int | None = None) -> None:
         """Read the header. `fps` resamples the frames (drops or repeats) to another rate. Raises BadInput."""
         self.path = _existing(path)
-        self._filter = _TO_RGB if fps is None else f"fps={fps},{_TO_RGB}"
+        self._rate = "" if fps is None else f"fps={fps},"
         frames = self._open()
         try:
             header = next(frames)
@@ -312,8 +333,9 @@ class VideoReader:
         """(width, height) in pixels."""
         self.fps: float = float(fps or header["fps"])
 
-    def _open(self) -> Generator[Any, None, None]:
-        options = ["-vf", self._filter]
+    def _open(self, first: int = 0) -> Generator[Any, None, None]:
+        skip = f"trim=start_frame={first},setpts=PTS-STARTPTS," if first else ""
+        options = ["-vf", f"{self._rate}{skip}{_TO_RGB}"]
         return imageio_ffmpeg.read_frames(str(self.path.resolve()), pix_fmt="rgb24", output_params=options)
 
     @cached_property
@@ -322,7 +344,11 @@ class VideoReader:
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        frames = self._open()
+        return self.frames()
+
+    def frames(self, first: int = 0) -> Iterator[np.ndarray]:
+        """The frames from number `first` on; those before it are decoded, exactly, but not handed out."""
+        frames = self._open(first)
         try:
             next(frames)
             for data in frames:
@@ -333,6 +359,28 @@ class VideoReader:
     def audio(self) -> Audio:
         """The sound track. Raises BadInput where there is none."""
         return read_audio(self.path)
+
+
+class FrameCursor:
+    """Pictures of a video by their number: read forwards once, and opened again where one is asked for that is past."""
+
+    def __init__(self, video: VideoReader) -> None:
+        self._video = video
+        self._frames: Iterator[np.ndarray] = iter(())
+        self._next, self._last = 0, np.zeros((0, 0, 3), np.uint8)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """uint8 [H, W, 3]; IndexError beyond the end."""
+        if number == self._next - 1:
+            return self._last
+        if number < self._next or self._next == 0:
+            self._frames, self._next = self._video.frames(number), number
+        while self._next <= number:
+            found = next(self._frames, None)
+            if found is None:
+                raise IndexError(f"'{self._video.path}' ends before frame {number}")
+            self._last, self._next = found, self._next + 1
+        return self._last
 
 
 def read_video(path: str | os.PathLike[str], fps: int | None = None) -> VideoReader:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MediaError
+from ..machine import peak_memory_bytes
 
 _POLL_S = 0.02
 
@@ -24,23 +25,27 @@ class Cost:
     peak_memory_gb: float
 
 
-def measure_command(command: Sequence[str], n_threads: int | None = None) -> Cost:
-    """Run a command to its end. Raises MediaError with its last words if it fails."""
+def measure_command(command: Sequence[str], n_threads: int | None = None, said: Path | None = None) -> Cost:
+    """Run a command to its end; what it says goes to the file `said`.
+
+    Raises MediaError with its last words if it fails.
+    """
     environment = dict(os.environ)
     if n_threads is not None:
         environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(n_threads)
     began = time.perf_counter()
-    process = subprocess.Popen(
-        list(command), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True, errors="replace"
-    )
+    with open(said or os.devnull, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            list(command), stdout=output, stderr=subprocess.PIPE, env=environment, text=True, errors="replace"
+        )
     peaks: dict[int, float] = {}
     try:
-        said = _watch(process, peaks)
+        complaint = _watch(process, peaks)
     finally:
         process.kill()
     seconds = time.perf_counter() - began
     if process.returncode != 0:
-        last = said.strip().splitlines()[-1:] or ["it said nothing"]
+        last = complaint.strip().splitlines()[-1:] or ["it said nothing"]
         raise MediaError(f"'{' '.join(command)}' ended with status {process.returncode}: {last[0]}")
     return Cost(seconds, sum(peaks.values()) if any(peaks.values()) else _children_peak_gb())
 
@@ -52,7 +57,7 @@ def _watch(process: subprocess.Popen[str], peaks: dict[int, float]) -> str:
             return process.communicate(timeout=_POLL_S)[1]
         except subprocess.TimeoutExpired:
             for pid in _tree(process.pid):
-                peaks[pid] = max(peaks.get(pid, 0.0), _peak_gb(pid))
+                peaks[pid] = max(peaks.get(pid, 0.0), peak_memory_bytes(pid) / 1e9)
 
 
 def _tree(pid: int) -> list[int]:
@@ -65,16 +70,6 @@ def _tree(pid: int) -> list[int]:
             except OSError:
                 continue
     return found
-
-
-def _peak_gb(pid: int) -> float:
-    """Greatest resident memory of a process so far; 0 where /proc does not tell or it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    return int(line.split()[1]) * 1024 / 1e9 if line else 0.0
 
 
 def _children_peak_gb() -> float:

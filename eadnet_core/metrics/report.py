@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +29,11 @@ from .identity import identity
 from .lip_sync import LipSync, embed_pictures, embed_sound, score_embeddings, speech_windows
 from .motion import MotionMeter, ratio
 from .plot import ACCENT, INK, LINE, PALETTE, SOFT_INK, Chart, Page
+from .syncnet_v2 import SyncNetV2Score, score_syncnet_v2
 
 if TYPE_CHECKING:
     from ..checkpoints import Experts
+    from ..nets.syncnet_v2 import SyncNetV2
 
 TRUE_JITTER = {"whole": 1.21, "mouth": 1.33, "eyes": 1.0}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""
@@ -75,6 +77,7 @@ class Scores:
     jitter_ratio                 by region: second over first differences of the pixels, against the same of true clips
     motion_amplitude             by region: RMS distance of the pixels from their mean over the clip, 0 .. 1
     identity, identity_least     see metrics.identity, against the first frame: mean and least
+    syncnet_v2                   the original SyncNet's figures, where its weights were given
     """
 
     video: str
@@ -96,10 +99,13 @@ class Scores:
     identity_least: float
     blinks_per_minute: float
     tracks: Tracks = field(repr=False, compare=False)
+    syncnet_v2: SyncNetV2Score | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values, without the tracks; null for nan."""
-        values = {key: value for key, value in vars(self).items() if key != "tracks"}
+        values = {key: value for key, value in vars(self).items() if key not in ("tracks", "syncnet_v2")}
+        if self.syncnet_v2 is not None:
+            values["syncnet_v2"] = self.syncnet_v2.to_json()
         return json_values({**values, "emotion_is_right": self.emotion_is_right})
 
     @property
@@ -182,6 +188,7 @@ def score_video(
     emotion: str | None = None,
     face_box: Sequence[float] | None = None,
     on_frame: Callable[[int], None] | None = None,
+    syncnet_v2: SyncNetV2 | None = None,
 ) -> Scores:
     """Score a video file; frames are resampled to 25 per second.
 
@@ -190,6 +197,7 @@ def score_video(
     face_box   x0, y0, x1, y1 in pixels; else the face is looked for once a second until found, and then stays there: a
                crop that follows the head would add its own jitter
     on_frame   called with the number of frames read so far
+    syncnet_v2 the original SyncNet (`metrics.syncnet_v2.load_syncnet_v2`), to score by as well: reads the file again
     Raises BadInput for files that cannot be read, an unknown label, or less than 5 frames; FaceNotFound.
     """
     if emotion is not None and emotion not in EMOTIONS:
@@ -202,7 +210,10 @@ def score_video(
         scorer.add(frames)
         if on_frame is not None:
             on_frame(scorer.n_frames)
-    return scorer.finish(sound.samples, Path(video).name, emotion)
+    scores = scorer.finish(sound.samples, Path(video).name, emotion)
+    if syncnet_v2 is None:
+        return scores
+    return replace(scores, syncnet_v2=score_syncnet_v2(syncnet_v2, reader, sound.samples, geometry))
 
 
 def _locate_face(reader: VideoReader, face_box: Sequence[float] | None) -> FaceCrop:
@@ -271,6 +282,9 @@ def draw_report(scores: Scores) -> Image.Image:
     page.text(40, 28, scores.video or "video", 24)
     page.text(40, 64, _summary(scores), 15, SOFT_INK)
     page.text(40, 88, _second_summary(scores), 15, SOFT_INK)
+    if (v2 := scores.syncnet_v2) is not None:
+        line = f"Original SyncNet: LSE-C {v2.lse_c:.2f}, LSE-D {v2.lse_d:.2f}, offset {_offset(v2.offset)} frames."
+        page.text(40, 112, line, 15, SOFT_INK)
     _draw_sync(page, scores, (_LEFT, 156, _RIGHT, 350))
     _draw_mouth(page, scores, (_LEFT, 456, _RIGHT, 650))
     _draw_emotion(page, scores, (_LEFT, 756, _RIGHT, 980))

@@ -1,14 +1,14 @@
 """The diffusion U-Net, whole, readable top to bottom.
 
-Frames are processed as pictures, [B T, C, h, w]; only STDA, TFRM and (by config) the group norms look across time.
-Per layer: residual block with FiLM from the frame's conditions, spatial self-attention, attention to the frame's audio
-tokens, attention to its emotion tokens, feed-forward, STDA; per level and in the middle: TFRM.
+Frames are processed as pictures, [B T, C, h, w]; only STDA, TFRM, LatentSync's motion modules and (by config) the group
+norms look across time. `DenoiserConfig.layout` chooses the blocks: those of `latentsync_blocks`, or ours below, which
+have per layer: residual block with FiLM from the frame's conditions, spatial self-attention, attention to the frame's
+audio tokens, attention to its emotion tokens, feed-forward, STDA; per level and in the middle: TFRM.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
-from .layers import SMALL_INIT, Attention, FeedForward, scale_init
-from .stda import STDA
-from .tfrm import TFRM
+from . import latentsync_blocks
+from .adapters import Context, FrameNorm, NormAttention, adapter_init, apply_tfrm, build_stda, build_tfrm
+from .layers import SMALL_INIT, FeedForward, scale_init
 
 TIME_WIDTH = 128
 TIME_SCALE = {"residual": 1000.0, "epsilon": 1.0}
@@ -30,28 +30,13 @@ about 1."""
 MOTION_FREQUENCIES = (math.pi / 4, math.pi / 2, math.pi)
 
 
-class Context(NamedTuple):
-    """What every layer receives beside its input."""
-
-    n_frames: int
-    condition: Tensor
-    """[B T, D]"""
-    audio: Tensor
-    """[B T, S, D_a]"""
-    emotion: Tensor
-    """[B T, E, D_e]"""
-    reference: Tensor
-    """[B, C, h, w]"""
-    stda_strength: float
-    tfrm_strength: float
-
-
 class Denoiser(nn.Module):
     """U-Net over latents, conditioned on sound, emotion and motion of every frame.
 
     STDA, TFRM and emotion attention are residual branches under their own key prefixes (`stda.`, `tfrm.`, `emotion.`).
     With `zero_init_adapters` their last projection starts at zero, so that a base model with untrained adapters equals
-    the base to the bit.
+    the base to the bit. In the layout "latentsync" frame conditions are an adapter too (`conditions.`), and without
+    `has_adapters` the keys are those of LatentSync's own weights.
     """
 
     residual_scale: Tensor
@@ -62,30 +47,33 @@ class Denoiser(nn.Module):
         self.config = config
         c = config.latent_channels
         widths = config.widths
-        self.register_buffer("residual_scale", torch.ones(c))
-        self.register_buffer("latent_scale", torch.ones(c))
-        self.conditions = Conditions(config)
+        is_ours = config.layout == "eadnet"
+        self.register_buffer("residual_scale", torch.ones(c), persistent=is_ours)
+        self.register_buffer("latent_scale", torch.ones(c), persistent=is_ours)
+        self.conditions = Conditions(config) if config.has_adapters else None
+        self.time_embedding = None if is_ours else latentsync_blocks.TimeEmbedding(widths[0])
         self.conv_in = nn.Conv2d(3 * c + 1, widths[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList(
-            DownBlock(config, level, widths[max(level - 1, 0)]) for level in range(len(widths))
-        )
-        self.mid_block = MidBlock(config)
+        down, mid, up = BLOCKS[config.layout]
+        self.down_blocks = nn.ModuleList(down(config, level, widths[max(level - 1, 0)]) for level in range(len(widths)))
+        self.mid_block = mid(config)
         self.up_blocks = nn.ModuleList(
-            UpBlock(config, level, widths[min(level + 1, len(widths) - 1)]) for level in reversed(range(len(widths)))
+            up(config, level, widths[min(level + 1, len(widths) - 1)]) for level in reversed(range(len(widths)))
         )
         self.conv_norm_out = FrameNorm(config, widths[0])
         self.conv_out = nn.Conv2d(widths[0], c, 3, padding=1)
-        scale_init(self.conv_out, SMALL_INIT)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if is_ours:
+            scale_init(self.conv_out, SMALL_INIT)
+        self.memory_format = torch.channels_last if is_ours else torch.contiguous_format
+        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(
         self,
         sample: Tensor,
         time: Tensor,
         audio: Tensor,
-        emotion: Tensor,
-        motion: Tensor,
-        motion_known: Tensor,
+        emotion: Tensor | None = None,
+        motion: Tensor | None = None,
+        motion_known: Tensor | None = None,
         *,
         strengths: tuple[float, float] = (1.0, 1.0),
         return_aux: bool = False,
@@ -100,17 +88,23 @@ class Denoiser(nn.Module):
         motion_known  [B, T]              1 where motion is given, 0 where it is free
         strengths     of STDA and of TFRM; 0 leaves the module out exactly
         returns       [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
+
+        The layout "latentsync" does without emotion and motion: the adapters that read them are then left out.
         """
         n_frames = sample.shape[2]
+        condition = None
+        if self.conditions is not None and emotion is not None:
+            condition = self.conditions(time, audio, emotion, motion, motion_known)
         context = Context(
             n_frames,
-            self.conditions(time, audio, emotion, motion, motion_known),
+            time if self.time_embedding is None else self.time_embedding(time),
+            condition,
             audio.flatten(0, 1),
-            emotion.flatten(0, 1),
+            None if emotion is None else emotion.flatten(0, 1),
             sample[:, -self.config.latent_channels :, 0],
             *strengths,
         )
-        x = rearrange(sample, "b c t h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
+        x = rearrange(sample, "b c t h w -> (b t) c h w").contiguous(memory_format=self.memory_format)
         x = self.conv_in(x)
         skips: list[list[Tensor]] = []
         graph = x.new_zeros(())
@@ -254,17 +248,7 @@ class Layer(nn.Module):
         self.attention = (
             Transformer(config, width, has_self=has_self, has_cross=has_cross) if has_self or has_cross else None
         )
-        self.stda = None
-        if config.stda[level]:
-            self.stda = STDA(
-                width,
-                config.heads,
-                config.stda_block_frames[level],
-                shifted=shifted,
-                norm_groups=config.norm_groups,
-                backend=config.attention_backend,
-                init=adapter_init(config),
-            )
+        self.stda = build_stda(config, level, shifted=shifted) if config.stda[level] else None
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """[B T, C_in, h, w] -> [B T, C, h, w]"""
@@ -326,35 +310,6 @@ class Transformer(nn.Module):
         return rearrange(tokens, "n (h w) c -> n c h w", h=h)
 
 
-class NormAttention(nn.Module):
-    """Attention of normalised tokens to a context, or to themselves without one."""
-
-    def __init__(self, width: int, context_width: int, heads: int, backend: str, init: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, context_width, heads, backend=backend, init=init)
-
-    def forward(self, tokens: Tensor, context: Tensor | None) -> Tensor:
-        """tokens [N, L, D], context [N, M, D_c] or None -> [N, L, D]"""
-        normed = self.norm(tokens)
-        return self.attention(normed, normed if context is None else context)
-
-
-class FrameNorm(nn.GroupNorm):
-    """GroupNorm of every frame by itself, or (`norm_over_frames`, as LatentSync's base has it) over the whole clip."""
-
-    def __init__(self, config: DenoiserConfig, channels: int) -> None:
-        super().__init__(config.norm_groups, channels)
-        self.over_frames = config.norm_over_frames
-
-    def forward(self, x: Tensor, n_frames: int) -> Tensor:  # type: ignore[override]
-        """[B T, C, h, w] -> [B T, C, h, w]"""
-        if not self.over_frames:
-            return super().forward(x)
-        clips = rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
-        return rearrange(super().forward(clips), "b c t h w -> (b t) c h w")
-
-
 def fourier_time(time: Tensor, width: int) -> Tensor:
     """Sines and cosines of noise times [B] at wavelengths from 2 pi to 20,000 pi, [B, width].
 
@@ -366,25 +321,8 @@ def fourier_time(time: Tensor, width: int) -> Tensor:
     return torch.cat((angles.sin(), angles.cos()), 1)
 
 
-def adapter_init(config: DenoiserConfig) -> float:
-    """Scale of the last projection of STDA, TFRM and emotion attention at the start."""
-    return 0.0 if config.zero_init_adapters else SMALL_INIT
-
-
-def build_tfrm(config: DenoiserConfig, width: int) -> TFRM:
-    """A TFRM for features of that width."""
-    return TFRM(
-        width,
-        config.latent_channels,
-        nodes=config.tfrm_nodes,
-        node_width=config.tfrm_width,
-        norm_groups=config.norm_groups,
-        init=adapter_init(config),
-    )
-
-
-def apply_tfrm(tfrm: TFRM | None, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-    """TFRM where there is one: the output and its graph regulariser (0 without)."""
-    if tfrm is None:
-        return x, x.new_zeros(())
-    return tfrm(x, context.reference, context.n_frames, context.tfrm_strength)
+BLOCKS: dict[str, tuple[type[nn.Module], type[nn.Module], type[nn.Module]]] = {
+    "eadnet": (DownBlock, MidBlock, UpBlock),
+    "latentsync": (latentsync_blocks.DownBlock, latentsync_blocks.MidBlock, latentsync_blocks.UpBlock),
+}
+"""Blocks on the way down, in the middle and on the way up, by `DenoiserConfig.layout`."""

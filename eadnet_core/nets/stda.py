@@ -48,8 +48,8 @@ class STDA(nn.Module):
         self.heads = heads
         strip = max(1, heads * 3 // 8)
         self.split = (strip, strip, heads - 2 * strip)
-        directions = torch.arange(3).repeat_interleave(torch.tensor(self.split))
-        self.register_buffer("directions", directions, persistent=False)
+        directions = [direction for direction, n_heads in enumerate(self.split) for _ in range(n_heads)]
+        self.register_buffer("directions", torch.tensor(directions), persistent=False)
         self.block_frames = block_frames
         self.shifted = shifted
         self.backend = backend

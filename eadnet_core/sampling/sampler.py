@@ -9,7 +9,7 @@ at a time is one segment plus about one window per step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -87,7 +87,7 @@ def sample_segments(
     noise    [C, 1 or n_frames, h, w]  unit variance, on the device to sample on
     cancel   asked before every batch of windows; True raises Cancelled
     """
-    wave = _Wavefront(net, config, source, noise, options, sync, on_step, cancel or _never)
+    wave = Wavefront(net, config, source, noise, options, sync, on_step, cancel)
     for start in range(0, source.n_frames, options.segment_frames):
         stop = min(start + options.segment_frames, source.n_frames)
         yield start, wave.advance(stop)
@@ -97,8 +97,25 @@ def _never() -> bool:
     return False
 
 
-class _Wavefront:
-    """The frames in flight, each at its own noise level.
+@dataclass(frozen=True)
+class Known:
+    """Frames whose x0 is given: the windows see them at every noise level, and they come out as they went in.
+
+    x0       [C, T, h, w]  of the whole clip; what it holds elsewhere is not looked at
+    is_held  [T]           True where it is given
+    """
+
+    x0: Tensor
+    is_held: Tensor
+
+    def hold(self, x0: Tensor, start: int) -> Tensor:
+        """x0 [C, t, h, w] of the frames from `start` on, with the given ones put in."""
+        part = slice(start, start + x0.shape[1])
+        return torch.where(self.is_held[part, None, None], self.x0[:, part], x0)
+
+
+class Wavefront:
+    """The frames in flight, each at its own noise level: a ring whose size does not depend on the clip's length.
 
     reached[k] is the number of frames that have been through step k; the buffers hold the frames from `first` on.
     """
@@ -110,12 +127,13 @@ class _Wavefront:
         source: ConditionSource,
         noise: Tensor,
         options: SamplerOptions,
-        sync: SyncGuide | None,
-        on_step: OnStep | None,
-        cancel: Callable[[], bool],
+        sync: SyncGuide | None = None,
+        on_step: OnStep | None = None,
+        cancel: Callable[[], bool] | None = None,
+        known: Known | None = None,
     ) -> None:
         self.net, self.config, self.source, self.noise, self.options = net, config, source, noise, options
-        self.sync, self.on_step, self.cancel = sync, on_step, cancel
+        self.sync, self.on_step, self.cancel, self.known = sync, on_step, cancel or _never, known
         self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift)
         self.needed = branches(options.guidance_audio, options.guidance_emotion)
         self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
@@ -140,6 +158,24 @@ class _Wavefront:
         self.conditions = self.conditions.frames(stop - self.first, self.conditions.n_frames)
         self.first = stop
         return finished
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything in flight, so that `restore` goes on from here to the bit, in another process too; on the CPU."""
+        found = {"first": torch.tensor(self.first), "reached": torch.tensor(self.reached), "x": self.x}
+        found |= {f"sync_tail.{k}": tail for k, tail in self.sync_tails.items()}
+        if self.conditions is not None:
+            values = {f.name: getattr(self.conditions, f.name) for f in fields(Conditions)}
+            found |= {f"conditions.{name}": value for name, value in values.items() if value is not None}
+        return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state` of the same clip with the same options."""
+        given = {name: value.to(self.noise.device) for name, value in state.items()}
+        self.first, self.reached, self.x = int(given["first"]), given["reached"].tolist(), given["x"]
+        tails = {name: value for name, value in given.items() if name.startswith("sync_tail.")}
+        self.sync_tails = {int(name.partition(".")[2]): value for name, value in tails.items()}
+        values = {name.partition(".")[2]: v for name, v in given.items() if name.startswith("conditions.")}
+        self.conditions = Conditions(**values) if values else None
 
     def _targets(self, stop: int) -> list[int]:
         """How far each step must get: the last one to `stop`, each earlier one to where the next one's windows end."""
@@ -187,6 +223,8 @@ class _Wavefront:
         x0 = fuse(pieces, order)
         if k in self.synced and self.sync is not None:
             x0 = self._synced(k, x0, fuse(corrections, order) if corrections else None, start)
+        if self.known is not None:
+            x0 = self.known.hold(x0, start)
         a, b = start - self.first, stop - self.first
         self.x[:, a:b] = self.grid.step(self.x[:, a:b], x0, k)
         self.reached[k] = stop

@@ -104,8 +104,14 @@ class TimeGrid:
         """x_t of the first step: both kinds of net start from pure noise of unit variance."""
         return noise.clone()
 
-    def step(self, x_t: Tensor, x0: Tensor, index: int) -> Tensor:
-        """x at the next level: keep the noise that x_t and x0 imply (the Euler step of the flow, DDIM with eta 0)."""
+    def step(self, x_t: Tensor, x0: Tensor, index: int, noise: Tensor | None = None) -> Tensor:
+        """x at the next level: keep the noise that x_t and x0 imply (the Euler step of the flow, DDIM with eta 0).
+
+        noise  the noise itself, where the net predicted it and x0 was not changed since: the same step, and equal to
+               the bit to diffusers' DDIMScheduler, which the detour over x0 is not
+        """
+        if noise is not None:
+            return self.alphas[index + 1] * x0 + self.sigmas[index + 1] * noise
         ratio = self.sigmas[index + 1] / self.sigmas[index]
         return ratio * x_t + (self.alphas[index + 1] - ratio * self.alphas[index]) * x0
 
@@ -133,11 +139,12 @@ def _ddim_grid(n_steps: int) -> TimeGrid:
     stride = DDIM_TIMES // n_steps
     after = [*steps, steps[-1] - stride]
     table = scheduler.alphas_cumprod
-    alpha_bar = [float(table[t]) if t >= 0 else float(scheduler.final_alpha_cumprod) for t in after]
+    # float32 throughout, as the scheduler computes
+    alpha_bar = torch.stack([table[t] if t >= 0 else scheduler.final_alpha_cumprod for t in after])
     return TimeGrid(
         times=tuple(float(t) for t in steps),
-        alphas=tuple(a**0.5 for a in alpha_bar),
-        sigmas=tuple((1 - a) ** 0.5 for a in alpha_bar),
+        alphas=tuple(alpha_bar.sqrt().tolist()),
+        sigmas=tuple((1 - alpha_bar).sqrt().tolist()),
         noise_fraction=tuple((t + 1) / DDIM_TIMES for t in steps),
     )
 

@@ -33,7 +33,6 @@ FACE_OUTPUTS = ("mouth_opening", "mouth_width", "yaw", "pitch", "roll", "blink")
 and the closure of the eyelids 0 .. 1."""
 FACE_OUTPUT_SCALE = (0.2, 0.015, 0.08, 0.05, 0.04, 0.3)
 """Typical spread of each: errors are measured in it."""
-EXPERT_CONFIG = ClassifierConfig(space="pixels", in_channels=3)
 EMOTION_OUTPUTS = len(EMOTIONS) + 1 + len(ACTION_UNITS)
 """Logits of the emotions, logit of the intensity, action units 0 .. 1 (the last only to learn from)."""
 ACTION_UNIT_SPREAD = 0.25
@@ -139,19 +138,19 @@ def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray) -> Batch:
 
 def train_expression(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the reader of expressions that judges pictures while the model learns; returns its scores."""
-    sizes = replace(EXPERT_CONFIG, outputs=EMOTION_OUTPUTS)
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
     return _train("expression", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 
 def train_emotion_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the pixel expert that reads emotion and intensity; returns its scores."""
-    sizes = replace(EXPERT_CONFIG, outputs=EMOTION_OUTPUTS)
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
     return _train("emotion_expert", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 
 def train_face_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the pixel expert that reads mouth, pose and blinks; returns its scores."""
-    sizes = replace(EXPERT_CONFIG, outputs=len(FACE_OUTPUTS))
+    sizes = ClassifierConfig(outputs=len(FACE_OUTPUTS))
     return _train("face_expert", sizes, FaceObjective, _score_face, cache, output, options)
 
 

@@ -1,11 +1,25 @@
-"""Real pictures, speech and video, where somebody has them."""
+"""Real pictures, speech and video, where somebody has them; the comparison with LatentSync as a module."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def parity() -> ModuleType:
+    """bench/parity.py: its small sizes, seeded weights and inputs."""
+    spec = importlib.util.spec_from_file_location("parity", ROOT / "bench" / "parity.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

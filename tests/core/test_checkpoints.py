@@ -14,6 +14,7 @@ from eadnet_core import checkpoints
 from eadnet_core.checkpoints import PARTS, load_part, read_metadata, save_part
 from eadnet_core.config import SyncNetConfig
 from eadnet_core.errors import BadInput, CheckpointError
+from eadnet_core.weight_files import open_weights
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))
@@ -50,7 +51,7 @@ def test_values_that_half_precision_cannot_hold_stay_exact(tmp_path: Path, tiny:
 def test_missing_and_unexpected_keys_are_listed_up_to_five(tmp_path: Path, tiny: Any) -> None:
     path = tiny.write(tmp_path, "vae")
     state = load_file(path)
-    with checkpoints._opened(path) as file:
+    with open_weights(path) as file:
         metadata = file.metadata()
     removed = sorted(state)[:7]
     broken = {k: v for k, v in state.items() if k not in removed} | {"extra.weight": torch.zeros(1)}

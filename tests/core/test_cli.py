@@ -13,6 +13,7 @@ import soundfile
 from PIL import Image
 
 from eadnet_core import cli
+from eadnet_core.cli.arguments import Bar
 from eadnet_core.errors import EADNetError
 from eadnet_core.media.video import read_metadata, read_video
 from eadnet_core.request import GenerateOptions
@@ -34,7 +35,20 @@ def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 def test_every_command_of_the_help_exists() -> None:
     commands = subcommands(cli.build_parser())
-    assert list(commands) == ["generate", "score", "emotion", "evaluate", "corpus", "train", "info"]
+    assert list(commands) == [
+        "generate",
+        "dub",
+        "score",
+        "emotion",
+        "caption",
+        "direct",
+        "evaluate",
+        "corpus",
+        "train",
+        "download",
+        "convert",
+        "info",
+    ]
     assert list(subcommands(commands["corpus"])) == ["sheet", "render"]
     parts = {"vae", "syncnet", "video-features", "denoiser", "emotion", "experts"}
     assert parts <= set(subcommands(commands["train"]))
@@ -132,7 +146,7 @@ def test_ctrl_c_is_status_130_and_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli._Bar, "__call__", interrupt)
+    monkeypatch.setattr(Bar, "__call__", interrupt)
     output = tmp_path / "out.mp4"
     before = set(tmp_path.iterdir())
     assert cli.main(["generate", *inputs, "--model", str(tiny_folder), "--output", str(output)]) == 130
@@ -156,3 +170,37 @@ def test_emotion_reads_a_file_in_order(tiny_folder: Path, tmp_path: Path, capsys
     assert all({"label", "intensity", "valence", "arousal"} <= set(r) for r in readings)
     assert readings[1]["label"] == "neutral"
     assert readings[1]["intensity"] == 0
+
+
+def test_a_script_and_a_track_file_direct_a_video(
+    inputs: list[str], tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "script.txt").write_text("[calm] one two three [furious: 0.8] four five")
+    (tmp_path / "times.srt").write_text("1\n00:00:00,100 --> 00:00:01,100\none two three four five\n")
+    (tmp_path / "track.json").write_text('{"keyframes": [{"time_s": 0, "text": "sad"}, {"word": 3, "text": "happy"}]}')
+    given = ["generate", *inputs, "--model", str(tiny_folder), "--transcript", str(tmp_path / "times.srt")]
+    for flag, name, texts in (
+        ("--script", "script.txt", ["calm", "furious"]),
+        ("--emotion-track", "track.json", ["sad", "happy"]),
+    ):
+        words = [flag, str(tmp_path / name), "--json", str(tmp_path / "run.json")]
+        assert cli.main([*given, *words, "--output", str(tmp_path / f"{texts[0]}.mp4")]) == 0, capsys.readouterr().err
+        emotions = json.loads((tmp_path / "run.json").read_text())["emotions"]
+        assert [e["text"] for e in emotions] == texts
+        assert emotions[1]["start_s"] == pytest.approx(0.7, abs=0.01)
+    assert cli.main([*given, "--output", str(tmp_path / "none.mp4")]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_without_words_the_voice_decides(inputs: list[str], tiny_folder: Path, tmp_path: Path) -> None:
+    given = ["generate", *inputs, "--model", str(tiny_folder), "--output", str(tmp_path / "out.mp4")]
+    assert cli.main([*given, "--json", str(tmp_path / "run.json")]) == 0
+    (reading,) = json.loads((tmp_path / "run.json").read_text())["emotions"]
+    assert reading["text"] == "auto"
+
+
+def test_a_portrait_follows_its_voice_and_a_dub_keeps_the_face_it_has() -> None:
+    parser = cli.build_parser()
+    shared = ["--audio", "a.wav", "--output", "o.mp4"]
+    assert parser.parse_args(["generate", "--portrait", "p.png", *shared]).emotion == "auto"
+    assert parser.parse_args(["dub", "--video", "v.mp4", *shared]).emotion == ""

@@ -87,3 +87,34 @@ def test_bad_json_is_refused(text: str) -> None:
 def test_unread_words_have_no_codes() -> None:
     with pytest.raises(ValueError, match="read"):
         EmotionTrack.parse("glad").at([0.0])
+
+
+def test_a_fade_takes_its_time_and_holds_before() -> None:
+    given = [(0, "calm"), {"time_s": 4, "text": "furious", "fade_s": 1.0}]
+    shares = EmotionTrack.parse(given).read(codes).at([0, 2.9, 3.25, 3.5, 4, 5])[:, 8]
+    np.testing.assert_allclose(shares, [0, 0, 0.25, 0.5, 1, 1], atol=1e-6)
+    at_once = EmotionTrack.parse([(0, "calm"), {"time_s": 4, "text": "furious", "fade_s": 0}]).read(codes)
+    np.testing.assert_allclose(at_once.at([3.95, 4.0])[:, 8], [0, 1], atol=1e-6)
+
+
+def test_a_fade_longer_than_the_gap_takes_the_gap() -> None:
+    given = [(0, "calm"), {"time_s": 1, "text": "furious", "fade_s": 9}]
+    np.testing.assert_allclose(EmotionTrack.parse(given).read(codes).at([0, 0.5])[:, 8], [0, 0.5], atol=1e-6)
+
+
+def test_an_ease_starts_and_ends_softly_and_meets_in_the_middle() -> None:
+    given = [(0, "calm"), {"time_s": 1, "text": "furious", "ease": "smooth"}]
+    curve = EmotionTrack.parse(given).read(codes).at(np.linspace(0, 1, 11))[:, 8]
+    assert curve[1] < 0.05 and curve[9] > 0.95 and curve[5] == pytest.approx(0.5)
+    assert (np.diff(curve) > 0).all()
+
+
+@pytest.mark.parametrize(("name", "value"), [("ease", "bounce"), ("fade_s", -1), ("fade_s", "soon")])
+def test_bad_fades_are_refused(name: str, value: object) -> None:
+    with pytest.raises(BadInput, match=name):
+        EmotionTrack.parse([{"time_s": 0, "text": "calm", name: value}])
+
+
+def test_json_keeps_fades_and_eases() -> None:
+    track = EmotionTrack.parse([(0, "calm"), {"time_s": 1, "text": "glad", "fade_s": 0.0, "ease": "smooth"}])
+    assert EmotionTrack.from_json(track.to_json()) == track

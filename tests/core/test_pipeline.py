@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound, MediaError
 from eadnet_core.media.audio import n_frames_of
 from eadnet_core.media.video import VideoWriter, read_metadata, read_video
-from eadnet_core.pipeline import emotion_codes, generate, prepare, write_video
+from eadnet_core.output import write_video
+from eadnet_core.pipeline import emotion_codes, generate, prepare
 from eadnet_core.request import GenerateOptions, Progress
 
 BOX = (60.0, 40.0, 140.0, 120.0)
@@ -144,7 +146,18 @@ def test_the_forecast_counts_frames_and_grows_with_steps(
     )
     assert one.n_frames == 30
     assert many.seconds > one.seconds
-    assert 0.3e9 < one.memory_bytes < 2e9
+    assert 0.3e9 < one.memory_bytes < one.more_memory_bytes + 30e9
+    assert 0 < one.output_bytes < one.disk_bytes < 10e6
+
+
+def test_the_forecast_says_what_to_lower(tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray) -> None:
+    generation = prepare(picture, voice_samples, "", QUICK, model=tiny_model, sample_rate=16_000)
+    found = replace(generation.forecast(), more_memory_bytes=10**9, segment_frame_bytes=10**6, window_bytes=10**8)
+    assert found.lacking_memory(2 * 10**9, QUICK) is None and found.lacking_disk(10**9) is None
+    assert "batch_windows 1 and segment_frames 250" in str(found.lacking_memory(int(0.7e9), QUICK))
+    assert "batch_windows 1 and segment_frames 125" in str(found.lacking_memory(int(0.6e9), QUICK))
+    assert "reduce the picture" in str(found.lacking_memory(10, QUICK))
+    assert "50% of its width" in str(found.lacking_disk(found.disk_bytes // 4))
 
 
 def test_cancel_and_a_dying_encoder_leave_nothing(

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.testing import assert_allclose
 
 from eadnet_core.checkpoints import Experts, load_experts
+from eadnet_core.cli import main
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, FaceNotFound
 from eadnet_core.media.audio import read_audio
+from eadnet_core.media.crop import FaceCrop
 from eadnet_core.media.video import write_video
 from eadnet_core.metrics.cost import measure_command
 from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.metrics.motion import motion_stats
 from eadnet_core.metrics.plot import ACCENT, PALETTE, Chart, Page, ticks
 from eadnet_core.metrics.report import Scorer, Scores, count_blinks, draw_report, envelope, save_json, score_video
+from eadnet_core.metrics.syncnet_v2 import score_syncnet_v2
+from eadnet_core.nets.syncnet_v2 import SyncNetV2
 
 N_FRAMES = 60
 
@@ -196,6 +203,30 @@ def test_a_video_is_scored_as_its_frames(video: Path, experts: Experts, scores: 
 def test_other_sound_wins_over_the_videos_own(video: Path, experts: Experts, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
     assert score_video(video, experts, audio=tmp_path / "silence.wav", face_box=FACE_BOX).speech_windows == 0
+
+
+def test_the_original_syncnet_scores_a_video_from_the_command_line(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = SyncNetV2()
+    torch.save(judge.state_dict(), tmp_path / "syncnet_v2.model")
+    monkeypatch.setattr("eadnet_core.metrics.report.score_syncnet_v2", _first_frames_only)
+    box = ",".join(str(v) for v in FACE_BOX)
+    out = tmp_path / "scores.json"
+    plot = tmp_path / "report.png"
+    options = ["--face-box", box, "--json", str(out), "--plot", str(plot), "--device", "cpu"]
+    assert main(["score", str(video), "--syncnet-v2", str(tmp_path / "syncnet_v2.model"), *options]) == 0
+    scores = json.loads(out.read_text())
+    assert scores == json.loads(capsys.readouterr().out)
+    assert scores["syncnet_v2"]["n_windows"] == 3
+    assert scores["syncnet_v2"]["lse_d"] > 0 and -15 <= scores["syncnet_v2"]["offset"] <= 15
+    assert plot.stat().st_size > 0
+    assert main(["score", str(video), "--syncnet-v2", str(tmp_path / "none.model"), *options]) == 2
+    assert "No weight file" in capsys.readouterr().err
+
+
+def _first_frames_only(net: SyncNetV2, frames: Iterable[np.ndarray], samples: np.ndarray, face: FaceCrop):
+    return score_syncnet_v2(net, islice(frames, 8), samples, face)
 
 
 def test_bad_videos_and_labels_are_refused(video: Path, experts: Experts, tmp_path: Path) -> None:

@@ -103,6 +103,19 @@ def test_ddim_step_equals_the_schedulers() -> None:
         assert torch.allclose(x, theirs, atol=1e-4)
 
 
+def test_ddim_step_from_the_noise_equals_the_schedulers_to_the_bit() -> None:
+    for n_steps in (2, 20, 50):
+        grid = schedule.time_grid("epsilon", n_steps)
+        scheduler = schedule._ddim_scheduler()
+        scheduler.set_timesteps(n_steps)
+        x = theirs = torch.randn(1, 400, generator=torch.Generator().manual_seed(n_steps))
+        for k, timestep in enumerate(scheduler.timesteps):
+            noise = torch.sin(3 * x)
+            theirs = scheduler.step(noise, timestep, theirs, eta=0.0).prev_sample
+            x = grid.step(x, schedule.to_x0(noise, x, timestep[None], EPSILON), k, noise)
+            assert torch.equal(x, theirs)
+
+
 def test_sampling_a_gaussian_converges_to_its_known_solution() -> None:
     """For x0 ~ N(0, s^2) the ideal x0 estimate is c_skip x_t, and the flow maps noise to s * noise exactly."""
     errors = []

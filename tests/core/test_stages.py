@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from eadnet_core.checkpoints import Model, load_experts, load_model, set_attention_backend
-from eadnet_core.emotion.captions import PHRASES, caption
 from eadnet_core.emotion.code import VALENCE, describe, emotion_at, emotion_code, scaled
-from eadnet_core.emotion.prosody import arousal
+from eadnet_core.emotion.face_words import PHRASES, caption
 from eadnet_core.emotion.taxonomy import ACTION_UNITS, EMOTIONS, VALENCE_AROUSAL
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
@@ -22,9 +21,9 @@ from eadnet_core.media.audio import read_audio
 from eadnet_core.media.crop import FaceCrop
 from eadnet_core.media.subject import Subject
 from eadnet_core.media.video import read_video
-from eadnet_core.pipeline import generate
+from eadnet_core.pipeline import generate, prepare
 from eadnet_core.request import GenerateOptions, Progress
-from eadnet_core.stages import at_rate, decode_clip, hear, preview, render, sample_clip, score_pictures, voice_arousal
+from eadnet_core.stages import at_rate, decode_clip, hear, preview, render, sample_clip, score_pictures
 
 BOX = (30.0, 30.0, 100.0, 100.0)
 
@@ -172,13 +171,17 @@ def test_captions_name_what_moves() -> None:
     assert "lip corners" not in angry.lower()
 
 
-def test_a_lively_voice_is_more_aroused_than_a_flat_one() -> None:
-    spoken = np.ones(100, np.float32)
-    lively = np.where(np.arange(100) % 8 < 4, 1.0, 0.05)
-    flat = np.full(100, 0.6)
-    assert arousal(lively, spoken) == 1.0 and arousal(flat, spoken) == -1.0
-    samples = np.zeros(16_000, np.float32)
-    assert voice_arousal(hear(read_audio(samples, 16_000))) is None
+def test_the_voice_is_heard_in_stages_as_in_one_go(
+    tiny_model: Model, portrait: np.ndarray, voice_samples: np.ndarray
+) -> None:
+    sound = read_audio(np.tile(voice_samples, 2), 16_000)
+    options = GenerateOptions(steps=1, prosody_weight=0.5)
+    for words in ("auto", "sad"):
+        whole = prepare(portrait, sound, words, dataclasses.replace(options, face_box=BOX), model=tiny_model)
+        clip = sample_clip(tiny_model, still(portrait), hear(sound), EmotionTrack.parse(words), options)
+        assert np.array_equal(whole.performance.motion, clip.motion)
+    plain = prepare(portrait, sound, "sad", GenerateOptions(steps=1, face_box=BOX), model=tiny_model)
+    assert not np.array_equal(plain.performance.code, whole.performance.code)
 
 
 def test_a_performance_of_a_still_has_motion(

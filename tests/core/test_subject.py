@@ -31,7 +31,7 @@ def test_a_portrait_is_one_picture_of_a_batch(portrait_256: np.ndarray) -> None:
     found = find_subject(batch, index=1)
     assert found.is_still and found.size == (256, 256)
     assert np.array_equal(found.picture(17), portrait_256)
-    assert found.references(50, 32).shape == (1, 32, 32, 3)
+    assert found.reference(32).shape == (32, 32, 3)
 
 
 def test_the_face_of_a_video_is_followed(portrait_256: np.ndarray) -> None:
@@ -41,7 +41,7 @@ def test_the_face_of_a_video_is_followed(portrait_256: np.ndarray) -> None:
     moved = [crop.center_x for crop in found.crops if crop is not None]
     assert len(moved) == 11 and moved == sorted(moved)
     assert moved[5] - moved[0] == pytest.approx(15, abs=8)
-    assert searched == [(1, 3), (2, 3), (3, 3)]
+    assert searched == [(i, 11) for i in range(1, 12)]
 
 
 def test_misses_hold_pass_through_or_stop(portrait_256: np.ndarray) -> None:
@@ -49,10 +49,12 @@ def test_misses_hold_pass_through_or_stop(portrait_256: np.ndarray) -> None:
     frames = np.stack([portrait] * 3 + [np.full_like(portrait, 90)] * 9)
     held = find_subject(frames, -1)
     passed = find_subject(frames, -1, on_missing="pass_through")
-    assert held.missed == passed.missed == (5, 10, 11)
+    assert held.missed == passed.missed == tuple(range(3, 12))
     assert None not in held.crops
-    assert passed.crops[0] is not None and passed.crops[11] is None
-    with pytest.raises(FaceNotFound, match=r"frame 5.*'hold' or 'pass_through'"):
+    assert passed.crops[2] is not None and passed.crops[3:] == (None,) * 9
+    assert [row["face"] for row in held.face_states(12)] == ["found"] * 3 + ["held"] * 9
+    assert passed.face_states(4)[3] == {"frame": 3, "face": "passed"}
+    with pytest.raises(FaceNotFound, match=r"frame 3.*'hold' or 'pass_through'"):
         find_subject(frames, -1, on_missing="stop")
     with pytest.raises(BadInput, match="on_missing is 'guess'"):
         find_subject(frames, -1, on_missing="guess")
@@ -71,7 +73,7 @@ def test_a_video_is_pasted_frame_by_frame_and_missed_frames_stay(portrait: np.nd
     assert np.array_equal(made[1], frames[1])
     assert not np.array_equal(made[0], frames[0])
     assert np.array_equal(made[0][:15], frames[0][:15])
-    assert subject.references(3, 32).shape == (3, 32, 32, 3)
+    assert subject.reference(32)(0, 3).shape == (3, 32, 32, 3)
 
 
 def test_the_same_faces_on_enlarged_pictures() -> None:

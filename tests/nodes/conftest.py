@@ -232,16 +232,28 @@ def talk_prompt(**changes: Any) -> dict[str, Any]:
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 
 
-def ports(described: dict[str, Any]) -> list[tuple[str, bool, bool]]:
-    """(name, is a widget, has a control value after it) of a node's inputs, as /object_info describes them."""
-    found = []
+DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
+"""A choice that brings inputs of its own."""
+
+
+def ports(described: dict[str, Any], values: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, value or None for a socket) of a node's inputs, as /object_info describes them; takes from `values`."""
+    inputs = described.get("input", described)
     for group in ("required", "optional"):
-        for name in described.get("input_order", {}).get(group, []):
-            kind, *more = described["input"][group][name]
+        for name in described.get("input_order", inputs).get(group, []):
+            kind, *more = inputs[group][name]
             options = more[0] if more else {}
-            is_widget = (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput")
-            found.append((name, is_widget, bool(options.get("control_after_generate"))))
-    return found
+            if kind == DYNAMIC:
+                chosen = values.pop(0)
+                yield prefix + name, chosen
+                brings = next(option["inputs"] for option in options["options"] if option["key"] == chosen)
+                yield from ports(brings, values, f"{prefix}{name}.")
+            elif (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput"):
+                yield prefix + name, values.pop(0)
+                if options.get("control_after_generate"):
+                    assert values.pop(0) in ("fixed", "increment", "decrement", "randomize")
+            else:
+                yield prefix + name, None
 
 
 def to_api(workflow: dict[str, Any], describe: Any) -> dict[str, Any]:
@@ -251,17 +263,10 @@ def to_api(workflow: dict[str, Any], describe: Any) -> dict[str, Any]:
     for node in workflow["nodes"]:
         if node["type"] in ("MarkdownNote", "Note"):
             continue
-        values = list(node["widgets_values"])
-        linked = {port["name"]: port["link"] for port in node["inputs"] if port.get("link") is not None}
-        inputs: dict[str, Any] = {}
-        for name, is_widget, has_control in ports(describe(node["type"])):
-            if is_widget:
-                inputs[name] = values.pop(0)
-                if has_control:
-                    assert values.pop(0) in ("fixed", "increment", "decrement", "randomize")
-            if name in linked:
-                inputs[name] = sources[linked[name]]
-        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+        linked = {port["name"]: sources[port["link"]] for port in node["inputs"] if port.get("link") is not None}
+        values = dict(ports(describe(node["type"]), list(node["widgets_values"])))
+        inputs = {name: value for name, value in values.items() if value is not None}
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs | linked}
     return prompt
 
 

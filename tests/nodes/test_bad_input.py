@@ -206,7 +206,7 @@ def test_keyframes_that_cannot_be_read(host: Any, text: str, problem: str) -> No
 
 def test_nothing_to_describe_and_nothing_to_score(host: Any, portrait_image: torch.Tensor) -> None:
     with pytest.raises(Exception, match="nothing to describe"):
-        host.call("EADNet_LLMEmotionCaption", provider="rules", text=" ")
+        host.call("EADNet_LLMEmotionCaption", provider={"provider": "rules"}, text=" ")
     score = {"asked_emotion": "any", "fps": 25.0, "box": ""}
     with pytest.raises(Exception, match="Connect either images or a video"):
         host.call("EADNet_SyncScore", **score)

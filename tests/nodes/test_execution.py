@@ -167,12 +167,63 @@ def test_a_point_of_the_pad_is_its_emotion(host: Any) -> None:
 
 
 def test_a_caption_of_words_of_a_face_and_of_a_voice(host: Any, portrait_image: torch.Tensor, voice: Any) -> None:
-    said, _ = host.call("EADNet_LLMEmotionCaption", provider="rules", text="very sad")
+    rules = {"provider": "rules", "prosody_weight": 0.0}
+    said, _ = host.call("EADNet_LLMEmotionCaption", provider=rules, text="very sad")
     assert said.startswith("The face looks very sad.") and "lip corners" in said.lower()
-    seen, _ = host.call("EADNet_LLMEmotionCaption", provider="rules", text="", images=portrait_image)
-    heard, emotion = host.call("EADNet_LLMEmotionCaption", provider="rules", text="", audio=voice)
+    seen, _ = host.call("EADNet_LLMEmotionCaption", provider=rules, text="", images=portrait_image)
+    heard, emotion = host.call("EADNet_LLMEmotionCaption", provider=rules, text="", audio=voice)
     assert seen.startswith("The face looks") and heard.startswith("The face looks")
     assert -1.0 <= float(emotion.at([0.0])[0, 10]) <= 1.0
+
+
+def test_a_script_is_directed(host: Any, voice: Any) -> None:
+    script = "[calm] Good morning. [furious: 0.8] What is that?"
+    times = '[{"text": "good", "start_s": 0, "end_s": 0.1}, {"text": "morning", "start_s": 0.1, "end_s": 0.2}, '
+    times += '{"text": "what", "start_s": 0.4, "end_s": 0.5}]'
+    rules = {"provider": "rules"}
+    track, keyframes = host.call("EADNet_Director", provider=rules, script=script, audio=voice, transcript=times)
+    assert [(k.text, k.time_s) for k in track.keyframes] == [("calm", 0.0), ("furious", 0.4)]
+    assert track.at([0.5])[0, 8] == pytest.approx(0.8)
+    (again,) = host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5)
+    assert (again.at([0.0, 0.3, 0.5]) == track.at([0.0, 0.3, 0.5])).all()
+    spread, _ = host.call("EADNet_Director", provider=rules, script=script, audio=voice, transcript="")
+    assert 0.0 < spread.keyframes[1].time_s < 0.6
+
+
+def test_a_keyframe_can_follow_the_voice(host: Any, voice: Any) -> None:
+    keyframes = '[{"time": 0, "text": "auto"}]'
+    (track,) = host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5, audio=voice)
+    assert track.keyframes[0].code is not None
+    with pytest.raises(Exception, match="connect the voice"):
+        host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5)
+
+
+@pytest.mark.parametrize("provider", ["local_text", "openai"])
+def test_a_language_model_is_asked_for_by_its_own_fields(host: Any, provider: str) -> None:
+    """A folder that is not there is an error that says where to put it; a server that is not there, a note."""
+    chosen = {"provider": provider, "model": "none", "url": "http://127.0.0.1:9/v1", "retries": 0, "timeout_s": 2.0}
+    if provider == "local_text":
+        with pytest.raises(Exception, match=r"models/LLM|LLM"):
+            host.call("EADNet_LLMEmotionCaption", provider=chosen, text="sad")
+        return
+    with torch.inference_mode():
+        done = host.node("EADNet_LLMEmotionCaption").PREPARE_CLASS_CLONE(None).execute(provider=chosen, text="sad")
+    assert "cannot be reached" in done.ui["text"][0] and "(rules)" in done.ui["text"][0]
+
+
+def test_a_choice_of_provider_travels_with_its_fields_alone(host: Any) -> None:
+    prompt = {
+        "caption": {
+            "class_type": "EADNet_LLMEmotionCaption",
+            "inputs": {"provider": "rules", "provider.prosody_weight": 0.5, "text": "very sad"},
+        },
+        "show": {"class_type": "PreviewAny", "inputs": {"source": ["caption", 0]}},
+    }
+    assert host.run(prompt) == ["caption", "show"]
+    del prompt["caption"]["inputs"]["provider.prosody_weight"]
+    prompt["caption"]["inputs"] |= {"provider": "openai", "provider.url": "http://127.0.0.1:9/v1"}
+    valid, *_ = host.validate(prompt)
+    assert not valid
 
 
 def test_a_video_is_dubbed_in_all_its_frames(host: Any, portrait_image: torch.Tensor, voice: Any) -> None:

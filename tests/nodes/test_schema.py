@@ -46,12 +46,21 @@ def test_ids_are_prefixed_and_in_one_category(host: Any) -> None:
         assert schema.description
 
 
+def brought(option: Any) -> list[Any]:
+    """The inputs that an entry of a dynamic combo brings; a plain combo's bring none."""
+    return getattr(option, "inputs", [])
+
+
 @pytest.mark.parametrize("node_id", IDS)
 def test_every_input_and_output_has_a_tooltip(host: Any, node_id: str) -> None:
     schema = host.node(node_id).GET_SCHEMA()
-    bare = [port.id for port in [*schema.inputs, *schema.outputs] if not port.tooltip]
+    inputs = [
+        *schema.inputs,
+        *(i for port in schema.inputs for o in getattr(port, "options", None) or [] for i in brought(o)),
+    ]
+    bare = [port.id for port in [*inputs, *schema.outputs] if not port.tooltip]
     assert not bare
-    widgets = [i for i in schema.inputs if hasattr(i, "default") and i.default not in (None, "") and i.id != "text"]
+    widgets = [i for i in inputs if hasattr(i, "default") and i.default not in (None, "") and i.id != "text"]
     silent = [i.id for i in widgets if i.id != "keyframes" and "Default:" not in i.tooltip]
     assert not silent, "these tooltips do not say the default"
 

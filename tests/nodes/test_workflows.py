@@ -11,8 +11,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 NODES = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
-WANTED = {"emotional_talking_head", "first_run", "emotion_track", "dub_a_video", "compare_emotions", "score"}
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+WANTED = {
+    "emotional_talking_head",
+    "first_run",
+    "emotion_track",
+    "dub_a_video",
+    "compare_emotions",
+    "director",
+    "score",
+}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 CORE_NODES = {
     "CreateVideo",
     "GetVideoComponents",
@@ -33,7 +41,7 @@ def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_all_six_are_there_and_no_second_folder_hides_them() -> None:
+def test_all_are_there_and_no_second_folder_hides_them() -> None:
     assert {path.stem for path in WORKFLOWS} == WANTED
     other = {"example_workflows", "example", "examples", "workflow"}
     assert not [name for name in other if (ROOT / name).exists()]

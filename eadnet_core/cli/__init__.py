@@ -1,0 +1,76 @@
+"""The command line, `eadnet COMMAND`: a video made, dubbed or scored, words read, clips captioned, scripts directed.
+
+Argument parsing only, a file for each subject; every command imports what it needs when it runs. Exit status: 0 done,
+2 bad input (one line on stderr that says what to do), 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from ..errors import EADNetError
+from .emotion import add_caption, add_direct, add_emotion
+from .generate import add_dub, add_generate
+from .info import add_info
+from .score import add_evaluate, add_score
+from .train import add_corpus, add_train
+from .weights import add_convert, add_download
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    _set_up_log(args.debug)
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except EADNetError as error:
+        if args.debug:
+            raise
+        print(f"eadnet: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if args.debug or error.name is None or error.name.startswith("eadnet_core"):
+            raise
+        print(f"eadnet: this command needs the package '{error.name}': pip install 'eadnet[train]'.", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+def _set_up_log(is_debug: bool) -> None:
+    """What this package logs goes to stderr; other packages keep their own ways."""
+    logger = logging.getLogger(__name__.rpartition(".")[0])
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.setLevel(logging.DEBUG if is_debug else logging.INFO)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = argparse.ArgumentParser(prog="eadnet", description="Emotional talking heads from a portrait and a voice.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (
+        add_generate,
+        add_dub,
+        add_score,
+        add_emotion,
+        add_caption,
+        add_direct,
+        add_evaluate,
+        add_corpus,
+        add_train,
+        add_download,
+        add_convert,
+        add_info,
+    ):
+        add(commands)
+    return parser

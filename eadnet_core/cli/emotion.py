@@ -1,0 +1,173 @@
+"""`eadnet emotion | caption | direct`: how words are read, what clips show, and scripts as emotion tracks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from .arguments import Bar, add_model, check_output, command, emotion_line, read_lines, write_json
+
+if TYPE_CHECKING:
+    from ..emotion.chat import ChatOptions
+    from ..emotion.providers import Opened
+    from ..emotion.script import Script
+    from ..pipeline import Words
+
+
+def add_words(parser: Any, default: str) -> None:
+    """What the face should feel: --emotion, which has a default, --emotion-track or --script."""
+    words = parser.add_mutually_exclusive_group()
+    text = f'in your own words, e.g. "quietly furious"; "auto" follows the voice (default: {default or "none"})'
+    words.add_argument("--emotion", default=default, help=text)
+    words.add_argument(
+        "--emotion-track", type=Path, metavar="FILE", help="keyframes over time, as track.schema.json says"
+    )
+    words.add_argument("--script", type=Path, metavar="FILE", help="what is said, with [directions] in it")
+    text = "the words with their times, for --script and numbers of words: .srt, .vtt or JSON"
+    parser.add_argument("--transcript", type=Path, metavar="FILE", help=text)
+
+
+def words_of(args: argparse.Namespace) -> Words:
+    """What `add_words` was given, as `pipeline.prepare` takes it."""
+    from ..emotion.track_file import read_track
+    from ..emotion.transcript import read_transcript
+
+    if args.script is not None:
+        return read_script(args.script, args.transcript)
+    if args.emotion_track is not None:
+        return read_track(args.emotion_track, read_transcript(args.transcript) if args.transcript else ())
+    if args.transcript is not None:
+        raise BadInput("--transcript tells the times of a --script or --emotion-track: give one of them with it.")
+    return args.emotion
+
+
+def add_emotion(commands: Any) -> None:
+    """`eadnet emotion`."""
+    parser = command(commands, "emotion", "Show how emotion words are read.", _emotion)
+    parser.add_argument("text", nargs="?", help="the words")
+    parser.add_argument("--file", type=Path, help="a text file with one prompt per line")
+    parser.add_argument("--json", type=Path, help="write the list here, in the order of the file")
+    parser.add_argument("--model", default="mini", help="mini, or the folder of your own model (default: mini)")
+
+
+def _emotion(args: argparse.Namespace) -> None:
+    from ..pipeline import read_emotions
+
+    if (args.text is None) == (args.file is None):
+        raise BadInput("Give either one text or --file with one prompt per line.")
+    check_output(args.json, ".json")
+    texts = [args.text] if args.file is None else read_lines(args.file)
+    readings = read_emotions(texts, args.model)
+    if args.json:
+        write_json(args.json, readings)
+    for reading in readings:
+        print(emotion_line(reading))
+
+
+def add_caption(commands: Any) -> None:
+    """`eadnet caption`."""
+    text = "Describe the faces in a folder of clips, one JSON line for each; a run that was stopped goes on."
+    parser = command(commands, "caption", text, _caption)
+    parser.add_argument("folder", type=Path, help="folder of videos; MEAD's layout tells label and level")
+    parser.add_argument("--output", required=True, type=Path, help="file to write or go on with (.jsonl)")
+    parser.add_argument("--no-fall-back", action="store_true", help="record an error where the model gives no answer")
+    _add_provider(parser)
+
+
+def _caption(args: argparse.Namespace) -> None:
+    from ..captioning import caption_folder, find_clips
+    from ..checkpoints import load_experts, load_reader
+    from ..emotion.caption import asked, rules
+    from ..stages import read_pictures
+
+    check_output(args.output, ".jsonl")
+    find_clips(args.folder)
+    opened, options = _open(args)
+    read = load_reader(args.model).codes
+    experts = load_experts(args.device, args.model)
+    provider = rules(read, lambda pictures: read_pictures(pictures, experts))
+    if opened is not None:
+        see = None if opened.sees_pictures else lambda pictures: read_pictures(pictures, experts)
+        fall_back = None if args.no_fall_back else provider
+        provider = asked(opened.chat, opened.name, read, fall_back, options, see)
+    with Bar("caption", "clip") as bar:
+        n_done, n_failed = caption_folder(args.folder, args.output, provider, bar.count)
+    failed = f", {n_failed} failed (see their 'error'; another run tries them again)" if n_failed else ""
+    print(f"{args.output}: {n_done} clips have a caption{failed}")
+
+
+def add_direct(commands: Any) -> None:
+    """`eadnet direct`."""
+    text = "Turn a script into an emotion track: when the face changes while it is spoken, and to what."
+    parser = command(commands, "direct", text, _direct)
+    parser.add_argument("script", type=Path, help="text file; [directions] in it are followed")
+    parser.add_argument("--audio", required=True, type=Path, help="the speech")
+    parser.add_argument("--transcript", type=Path, help="its words with their times: .srt, .vtt, or JSON")
+    parser.add_argument("--output", required=True, type=Path, help="emotion track to write (.json)")
+    _add_provider(parser)
+
+
+def _direct(args: argparse.Namespace) -> None:
+    from ..checkpoints import load_reader
+    from ..emotion.director import by_model, by_rule
+    from ..media.audio import read_audio
+    from ..stages import hear
+
+    check_output(args.output, ".json")
+    script = read_script(args.script, args.transcript)
+    voice = hear(read_audio(args.audio)).voice
+    opened, options = _open(args)
+    direct = by_rule(load_reader(args.model).codes)
+    if opened is not None:
+        direct = by_model(opened.chat, opened.name, direct, options)
+    done = direct(script, voice)
+    write_json(args.output, {"version": 1, "keyframes": json.loads(done.track.to_json())})
+    for note in done.notes:
+        print(f"note: {note}")
+    for keyframe in done.track.keyframes:
+        strength = "" if keyframe.intensity is None else f" ({keyframe.intensity:.2f})"
+        print(f"{keyframe.time_s:7.2f} s  {keyframe.text or 'neutral'}{strength}")
+    print(f"{args.output}: {len(done.track.keyframes)} keyframes by {done.provider}")
+
+
+def read_script(path: Path, transcript: Path | None) -> Script:
+    """The script in a text file, and the times of its words where a transcript tells them."""
+    from ..emotion.script import parse_script
+    from ..emotion.transcript import read_transcript
+
+    return parse_script("\n".join(read_lines(path)), () if transcript is None else read_transcript(transcript))
+
+
+def _add_provider(parser: Any) -> None:
+    """Who describes: --provider and what goes with it."""
+    from ..emotion.chat import ChatOptions
+    from ..emotion.providers import PROVIDERS
+
+    add_model(parser)
+    group = parser.add_argument_group("provider")
+    group.add_argument("--provider", choices=PROVIDERS, default=PROVIDERS[0], help="who describes (default: rules)")
+    group.add_argument("--llm", type=Path, metavar="FOLDER", help="model of local_text and local_vision")
+    group.add_argument("--url", default="", help="endpoint of openai, e.g. http://localhost:11434/v1; its key is read")
+    group.add_argument("--url-model", default="", metavar="NAME", help="model at that endpoint")
+    for name, text in {
+        "max_tokens": "length of an answer",
+        "temperature": "0 takes the likeliest words",
+        "seed": "of the draws at a temperature above 0",
+        "timeout_s": "how long an endpoint may take",
+        "retries": "how often a wrong answer is asked for again",
+    }.items():
+        default = getattr(ChatOptions(), name)
+        flag = "--" + name.replace("_", "-")
+        group.add_argument(flag, type=type(default), default=default, metavar="X", help=f"{text} (default: {default})")
+
+
+def _open(args: argparse.Namespace) -> tuple[Opened | None, ChatOptions]:
+    from ..emotion.chat import ChatOptions
+    from ..emotion.providers import open_provider
+
+    names = ("max_tokens", "temperature", "seed", "timeout_s", "retries")
+    options = ChatOptions(**{name: getattr(args, name) for name in names})
+    return open_provider(args.provider, args.llm or "", args.url, args.url_model, args.device), options

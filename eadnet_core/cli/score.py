@@ -1,0 +1,75 @@
+"""`eadnet score` and `eadnet evaluate`: how well it did."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .arguments import add_model, box, check_output, command, write_json
+
+
+def add_score(commands: Any) -> None:
+    """`eadnet score`."""
+    parser = command(commands, "score", "Score a video: lip sync, emotion, motion, identity.", _score)
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--audio", type=Path, help="the speech, if the video has no sound or another one")
+    parser.add_argument("--emotion", help="the label it should show")
+    parser.add_argument("--face-box", type=box, metavar="X0,Y0,X1,Y1", help="the face by hand, in pixels")
+    parser.add_argument(
+        "--syncnet-v2", type=Path, metavar="FILE", help="also score by the original SyncNet, from its syncnet_v2.model"
+    )
+    parser.add_argument("--json", type=Path, help="write the scores here")
+    parser.add_argument("--plot", type=Path, help="draw the report here (.png)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+
+
+def _score(args: argparse.Namespace) -> None:
+    from ..checkpoints import load_experts
+    from ..metrics.report import draw_report, save_json, score_video
+    from ..metrics.syncnet_v2 import load_syncnet_v2
+
+    check_output(args.plot, ".png")
+    check_output(args.json, ".json")
+    experts = load_experts(args.device)
+    judge = load_syncnet_v2(args.syncnet_v2, experts.device) if args.syncnet_v2 else None
+    scores = score_video(args.video, experts, args.audio, args.emotion, args.face_box, syncnet_v2=judge)
+    if args.json:
+        save_json(scores, args.json)
+    if args.plot:
+        draw_report(scores).save(args.plot)
+    print(json.dumps(scores.to_json(), indent=2))
+
+
+def add_evaluate(commands: Any) -> None:
+    """`eadnet evaluate`."""
+    text = "Generate fresh held-out clips and score them beside their ceilings."
+    parser = command(commands, "evaluate", text, _evaluate)
+    add_model(parser)
+    parser.add_argument("--clips", type=int, default=48, metavar="N", help="number of clips (default: 48)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips are drawn (default: 0)")
+    parser.add_argument("--all", action="store_true", help="also compare guidance, emotional portraits and long clips")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from ..evaluate import SECTIONS, evaluate
+    from ..metrics.table import format_table, missed
+
+    check_output(args.json, ".json")
+    sections = SECTIONS if args.all else ()
+    with tqdm(desc="evaluate", unit="clip") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        results = evaluate(args.model, args.clips, args.seed, None, show, sections, args.device)
+    if args.json:
+        write_json(args.json, results)
+    print(format_table(results))
+    for line in missed(results):
+        print(line)

@@ -1,0 +1,104 @@
+"""`eadnet corpus` and `eadnet train`: the procedural corpus and every training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from .arguments import check_output, command
+
+if TYPE_CHECKING:
+    from ..training.loop import TrainOptions
+
+TRAIN_PARTS = {
+    "vae": ("expression", "vae"),
+    "syncnet": ("syncnet",),
+    "video-features": ("video_features",),
+    "denoiser": ("denoiser",),
+    "emotion": ("text_reader",),
+    "experts": ("sync_expert", "emotion_expert", "face_expert"),
+    "all": (),
+}
+"""What each `eadnet train` command trains; () is everything."""
+
+
+def add_corpus(commands: Any) -> None:
+    """`eadnet corpus`."""
+    parser = commands.add_parser("corpus", help="Look at the procedural corpus, or write clips of it.")
+    kinds = parser.add_subparsers(required=True, metavar="COMMAND")
+    sheet = command(kinds, "sheet", "Draw a contact sheet.", _corpus_sheet)
+    sheet.add_argument("output", type=Path, help="picture to write (.png)")
+    sheet.add_argument("--kind", default="clips", help="clips, emotions, identities or mouths (default: clips)")
+    sheet.add_argument("--rows", type=int, default=6)
+    render = command(kinds, "render", "Write clips as WebDataset shards.", _corpus_render)
+    render.add_argument("output", type=Path, help="folder to write to")
+    render.add_argument("--clips", type=int, default=64)
+    render.add_argument("--frames", type=int, default=50)
+    render.add_argument("--split", default="train", help="train, heldout or expert (default: train)")
+    for one in (sheet, render):
+        one.add_argument("--seed", type=int, default=0)
+        one.add_argument("--size", type=int, default=128, metavar="PX", help="side of a frame (default: 128)")
+
+
+def _corpus_sheet(args: argparse.Namespace) -> None:
+    from ..corpus.sheet import draw_sheet
+
+    check_output(args.output, ".png")
+    print(draw_sheet(args.output, args.kind, seed=args.seed, rows=args.rows, size_px=args.size))
+
+
+def _corpus_render(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from ..corpus.export import export_clips
+
+    with tqdm(total=args.clips, desc="render", unit="clip") as bar:
+        paths = export_clips(
+            args.output,
+            args.clips,
+            n_frames=args.frames,
+            size_px=args.size,
+            seed=args.seed,
+            split=args.split,
+            on_clip=lambda done: bar.update(done - bar.n),
+        )
+    for path in paths:
+        print(path)
+
+
+def add_train(commands: Any) -> None:
+    """`eadnet train`."""
+    parser = commands.add_parser("train", help="Train the nets on the procedural corpus.")
+    kinds = parser.add_subparsers(required=True, metavar="PART")
+    for kind, parts in TRAIN_PARTS.items():
+        text = f"Train {', '.join(parts)}." if parts else "Train everything, from nothing to a model folder."
+        one = command(kinds, kind, text, _train)
+        one.set_defaults(parts=parts)
+        one.add_argument("--preset", default="mini", help="sizes of the nets (default: mini)")
+        one.add_argument(
+            "--output", type=Path, default=Path("runs"), help="folder of caches, runs and weights (default: runs)"
+        )
+        one.add_argument("--minutes-scale", type=float, default=1.0, metavar="X", help="1: budgets for two CPU cores")
+        one.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
+        one.add_argument("--workers", type=int, default=2, metavar="N", help="processes that render clips (default: 2)")
+        one.add_argument("--threads", type=int, metavar="N", help="CPU threads of a training")
+        one.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from ..config import PRESETS
+    from ..training.loop import TrainOptions
+    from ..training.mini import train_mini
+
+    if args.preset not in PRESETS:
+        raise BadInput(f"Unknown preset '{args.preset}'; give one of {', '.join(PRESETS)}.")
+    if args.preset != "mini":
+        raise BadInput(f"'{args.preset}' is made from public weights, not trained from nothing: see eadnet convert.")
+    options: TrainOptions = TrainOptions(max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed)
+    scores = train_mini(
+        args.output, args.minutes_scale, options=options, workers=args.workers, parts=args.parts or None
+    )
+    print(json.dumps(scores, indent=2))

@@ -1,0 +1,41 @@
+"""What this machine has left, and what a process takes of it, where the system tells."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def peak_memory_bytes(pid: int | None = None) -> int:
+    """Greatest resident memory of a process so far, by default of this one; 0 where /proc does not tell."""
+    return _status("self" if pid is None else str(pid), "VmHWM")
+
+
+def memory_bytes() -> int:
+    """Resident memory of this process now; 0 where /proc does not tell."""
+    return _status("self", "VmRSS")
+
+
+def free_memory_bytes() -> int | None:
+    """Memory that programs can still have; None where the system does not tell."""
+    found = _field(Path("/proc/meminfo"), "MemAvailable")
+    if found:
+        return found
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _status(process: str, name: str) -> int:
+    return _field(Path(f"/proc/{process}/status"), name)
+
+
+def _field(path: Path, name: str) -> int:
+    """A line such as "VmHWM:  1234 kB" in bytes; 0 where there is none."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return 0
+    line = next((line for line in lines if line.startswith(f"{name}:")), None)
+    return int(line.split()[1]) * 1024 if line else 0

@@ -1,0 +1,113 @@
+"""What the denoiser's blocks share, whatever their layout: the context handed down and the residual adapters.
+
+Emotion attention, frame conditions, STDA and TFRM are adapters: residual branches under their own names in the keys
+(`ADAPTERS`). On a trained base their last projection starts at zero, so that the base is unchanged to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..config import DenoiserConfig
+from .layers import SMALL_INIT, Attention
+from .stda import STDA
+from .tfrm import TFRM
+
+ADAPTERS = frozenset({"conditions", "emotion", "stda", "tfrm"})
+"""Names that mark a key of a LatentSync-shaped denoiser as an adapter's."""
+
+
+class Context(NamedTuple):
+    """What every layer receives beside its input."""
+
+    n_frames: int
+    time: Tensor
+    """[B, D_t], embedded, in the layout "latentsync"; in ours as it came, [B], for it is part of `condition`"""
+    condition: Tensor | None
+    """[B T, D]; None where neither emotion nor motion is asked of a base"""
+    audio: Tensor
+    """[B T, S, D_a]"""
+    emotion: Tensor | None
+    """[B T, E, D_e]"""
+    reference: Tensor
+    """[B, C, h, w]"""
+    stda_strength: float
+    tfrm_strength: float
+
+
+class FrameNorm(nn.GroupNorm):
+    """GroupNorm of every frame by itself, or (`norm_over_frames`, as LatentSync's base has it) over the whole clip."""
+
+    def __init__(self, config: DenoiserConfig, channels: int) -> None:
+        super().__init__(config.norm_groups, channels)
+        self.over_frames = config.norm_over_frames
+
+    def forward(self, x: Tensor, n_frames: int) -> Tensor:  # type: ignore[override]
+        """[B T, C, h, w] -> [B T, C, h, w]"""
+        if not self.over_frames:
+            return super().forward(x)
+        clips = rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
+        return rearrange(super().forward(clips), "b c t h w -> (b t) c h w")
+
+
+class NormAttention(nn.Module):
+    """Attention of normalised tokens to a context, or to themselves without one."""
+
+    def __init__(self, width: int, context_width: int, heads: int, backend: str, init: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, context_width, heads, backend=backend, init=init)
+
+    def forward(self, tokens: Tensor, context: Tensor | None) -> Tensor:
+        """tokens [N, L, D], context [N, M, D_c] or None -> [N, L, D]"""
+        normed = self.norm(tokens)
+        return self.attention(normed, normed if context is None else context)
+
+
+def is_adapter_key(key: str) -> bool:
+    """Whether a key of a LatentSync-shaped denoiser belongs to an adapter rather than to the base.
+
+    >>> is_adapter_key("down_blocks.1.stda.0.out.weight"), is_adapter_key("conv_in.weight")
+    (True, False)
+    """
+    return not ADAPTERS.isdisjoint(key.split("."))
+
+
+def adapter_init(config: DenoiserConfig) -> float:
+    """Scale of the last projection of the adapters at the start."""
+    return 0.0 if config.zero_init_adapters else SMALL_INIT
+
+
+def build_stda(config: DenoiserConfig, level: int, *, shifted: bool) -> STDA:
+    """An STDA for features of that level."""
+    return STDA(
+        config.widths[level],
+        config.heads,
+        config.stda_block_frames[level],
+        shifted=shifted,
+        norm_groups=config.norm_groups,
+        backend=config.attention_backend,
+        init=adapter_init(config),
+    )
+
+
+def build_tfrm(config: DenoiserConfig, width: int) -> TFRM:
+    """A TFRM for features of that width."""
+    return TFRM(
+        width,
+        config.latent_channels,
+        nodes=config.tfrm_nodes,
+        node_width=config.tfrm_width,
+        norm_groups=config.norm_groups,
+        init=adapter_init(config),
+    )
+
+
+def apply_tfrm(tfrm: TFRM | None, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+    """TFRM where there is one: the output and its graph regulariser (0 without)."""
+    if tfrm is None:
+        return x, x.new_zeros(())
+    return tfrm(x, context.reference, context.n_frames, context.tfrm_strength)

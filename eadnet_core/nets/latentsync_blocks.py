@@ -1,0 +1,348 @@
+"""The denoiser's blocks in the shape of LatentSync's U-Net (arXiv 2412.09262), so that its public weights fit.
+
+Names of parameters are LatentSync's own. Three things that its weights depend on, and that similar nets do otherwise:
+the norms of the residual blocks pool over the clip's frames while those of transformers and motion modules see frames
+alone; the time embedding is projected once per clip; positions of the motion modules are stored, 24 of them.
+Tokens are made contiguous before the attention over time: torch multiplies others in one way where weights require a
+gradient, as LatentSync's do even in use, and in another where they do not, and the last bits differ.
+
+The adapters follow each layer: frame conditions after the residual block, emotion attention inside the transformer,
+STDA after the motion module, TFRM at the end of the level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention import FeedForward
+from diffusers.models.embeddings import TimestepEmbedding, get_timestep_embedding
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..config import DenoiserConfig
+from ..errors import BadInput
+from .adapters import Context, FrameNorm, NormAttention, adapter_init, apply_tfrm, build_stda, build_tfrm
+from .layers import attention, scale_init
+
+MAX_FRAMES = 24
+"""Positions that the motion modules know."""
+NORM_EPS = 1e-6
+"""Of the group norms in transformers and motion modules; the residual blocks have PyTorch's 1e-5."""
+TIME_MULTIPLIER = 4
+
+
+class TimeEmbedding(TimestepEmbedding):
+    """Noise time -> vector: sines and cosines, then two linear layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, TIME_MULTIPLIER * width)
+        self.width = width
+
+    def forward(self, time: Tensor) -> Tensor:  # type: ignore[override]
+        """Noise times [B], 0 .. 999 -> [B, 4 width]"""
+        waves = get_timestep_embedding(time, self.width, flip_sin_to_cos=True, downscale_freq_shift=0)
+        return super().forward(waves.to(self.linear_1.weight.dtype))
+
+
+class Level(nn.Module):
+    """Layers of one resolution, each a residual block, a transformer and a motion module, with their adapters."""
+
+    def __init__(self, config: DenoiserConfig, level: int, in_widths: Sequence[int], *, has_motion: bool) -> None:
+        super().__init__()
+        width = config.widths[level]
+        counts = range(len(in_widths))
+        self.resnets = nn.ModuleList(ResBlock(config, in_width, width) for in_width in in_widths)
+        self.attentions = nn.ModuleList()
+        if config.cross_attention[level]:
+            self.attentions.extend(Transformer(config, width) for _ in counts)
+        self.motion_modules = nn.ModuleList()
+        if has_motion:
+            self.motion_modules.extend(MotionModule(config, width) for _ in counts)
+        self.conditions = nn.ModuleList()
+        self.stda = nn.ModuleList()
+        self.tfrm = None
+        if not config.has_adapters:
+            return
+        self.conditions.extend(FrameCondition(config, width) for _ in counts)
+        if config.stda[level]:
+            self.stda.extend(build_stda(config, level, shifted=bool(i % 2)) for i in counts)
+        if config.tfrm[level]:
+            self.tfrm = build_tfrm(config, width)
+
+    def layer(self, i: int, x: Tensor, context: Context) -> Tensor:
+        """Layer i: [B T, C_in, h, w] -> [B T, C, h, w]"""
+        x = self.resnets[i](x, context)
+        if self.conditions and context.condition is not None:
+            x = self.conditions[i](x, context.condition)
+        if self.attentions:
+            x = self.attentions[i](x, context)
+        if self.motion_modules:
+            x = self.motion_modules[i](x, context)
+        if self.stda:
+            x = self.stda[i](x, context.n_frames, context.stda_strength)
+        return x
+
+
+class DownBlock(Level):
+    """One resolution on the way down: layers, TFRM, then halve (but at the last)."""
+
+    def __init__(self, config: DenoiserConfig, level: int, in_width: int) -> None:
+        width = config.widths[level]
+        super().__init__(config, level, [in_width] + [width] * (config.blocks[level] - 1), has_motion=True)
+        self.downsamplers = nn.ModuleList()
+        if level + 1 < len(config.widths):
+            self.downsamplers.append(Resample(width, stride=2))
+
+    def forward(self, x: Tensor, context: Context) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Returns the halved output, all outputs of this resolution for the skips, and the graph regulariser."""
+        outputs = [x]
+        for i in range(len(self.resnets)):
+            x = self.layer(i, x, context)
+            outputs.append(x)
+        x, loss = apply_tfrm(self.tfrm, x, context)
+        outputs[-1] = x
+        for downsampler in self.downsamplers:
+            x = downsampler(x)
+        return x, outputs, loss
+
+
+class MidBlock(Level):
+    """The coarsest cells: residual block, transformer, TFRM, residual block; no motion module."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__(config, len(config.widths) - 1, [], has_motion=False)
+        width = config.widths[-1]
+        self.resnets.extend(ResBlock(config, width, width) for _ in range(2))
+        self.attentions.append(Transformer(config, width))
+        if config.has_adapters:
+            self.conditions.append(FrameCondition(config, width))
+            self.tfrm = build_tfrm(config, width)
+
+    def forward(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+        """[B T, C, h, w] -> the same, and the graph regulariser."""
+        x, loss = apply_tfrm(self.tfrm, self.layer(0, x, context), context)
+        return self.resnets[1](x, context), loss
+
+
+class UpBlock(Level):
+    """One resolution on the way up: concatenate a skip before each layer, TFRM, then double (but at the finest)."""
+
+    def __init__(self, config: DenoiserConfig, level: int, in_width: int) -> None:
+        width = config.widths[level]
+        n_layers = config.up_blocks[level]
+        entry_width = config.widths[max(level - 1, 0)]
+        skip_widths = [entry_width if i == config.blocks[level] else width for i in range(n_layers)]
+        in_widths = [skip + (width if i else in_width) for i, skip in enumerate(skip_widths)]
+        super().__init__(config, level, in_widths, has_motion=True)
+        self.upsamplers = nn.ModuleList()
+        if level:
+            self.upsamplers.append(Resample(width, stride=1))
+
+    def forward(self, x: Tensor, skips: list[Tensor], context: Context) -> tuple[Tensor, Tensor]:
+        """Takes the outputs of the same resolution, last first; returns the output and the graph regulariser."""
+        for i in range(len(self.resnets)):
+            x = self.layer(i, torch.cat((x, skips[-1 - i]), 1), context)
+        x, loss = apply_tfrm(self.tfrm, x, context)
+        for upsampler in self.upsamplers:
+            x = upsampler(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return x, loss
+
+
+class Resample(nn.Module):
+    """3x3 convolution that halves the cells, or that follows their doubling."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, stride=stride, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B T, C, h, w] -> [B T, C, h / stride, w / stride]"""
+        return self.conv(x)
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions around a residual; the time embedding is added between them."""
+
+    def __init__(self, config: DenoiserConfig, in_width: int, width: int) -> None:
+        super().__init__()
+        self.norm1 = FrameNorm(config, in_width)
+        self.conv1 = nn.Conv2d(in_width, width, 3, padding=1)
+        self.time_emb_proj = nn.Linear(TIME_MULTIPLIER * config.widths[0], width)
+        self.norm2 = FrameNorm(config, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv_shortcut = nn.Conv2d(in_width, width, 1) if in_width != width else None
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """[B T, C_in, h, w] -> [B T, C, h, w]"""
+        y = self.conv1(F.silu(self.norm1(x, context.n_frames)))
+        time = self.time_emb_proj(F.silu(context.time))  # of B rows: of B T rows the last bit would differ
+        y = y + time.repeat_interleave(context.n_frames, 0)[:, :, None, None]
+        y = self.conv2(F.silu(self.norm2(y, context.n_frames)))
+        return (x if self.conv_shortcut is None else self.conv_shortcut(x)) + y
+
+
+class FrameCondition(nn.Module):
+    """Adapter: adds a projection of the frame's conditions (emotion, motion, time) to every cell."""
+
+    def __init__(self, config: DenoiserConfig, width: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(config.condition_width, width)
+        scale_init(self.out, adapter_init(config))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x [B T, C, h, w], condition [B T, D] -> [B T, C, h, w]"""
+        return x + self.out(condition)[:, :, None, None]
+
+
+class Transformer(nn.Module):
+    """Tokens of a frame look at one another, at its sound and at its emotion; between two 1x1 convolutions."""
+
+    def __init__(self, config: DenoiserConfig, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(config.norm_groups, width, eps=NORM_EPS)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList([TransformerBlock(config, width)])
+        self.proj_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """[B T, C, h, w] -> [B T, C, h, w]"""
+        tokens = rearrange(self.proj_in(self.norm(x)), "n c h w -> n (h w) c")
+        for block in self.transformer_blocks:
+            tokens = block(tokens, context)
+        tokens = rearrange(tokens, "n (h w) c -> n c h w", h=x.shape[-2]).contiguous()
+        return self.proj_out(tokens) + x
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, attention to sound, attention to emotion (adapter), feed-forward, each a pre-norm residual."""
+
+    def __init__(self, config: DenoiserConfig, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn1 = BaseAttention(config, width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.attn2 = BaseAttention(config, width, config.audio_width)
+        self.emotion = None
+        if config.has_adapters:
+            self.emotion = NormAttention(
+                width, config.emotion_width, config.heads, config.attention_backend, adapter_init(config)
+            )
+        self.ff = FeedForward(width, mult=config.feed_forward_multiplier, activation_fn="geglu")
+        self.norm3 = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, context: Context) -> Tensor:
+        """[B T, h w, D] -> [B T, h w, D]"""
+        normed = self.norm1(tokens)
+        tokens = self.attn1(normed, normed) + tokens
+        tokens = self.attn2(self.norm2(tokens), context.audio) + tokens
+        if self.emotion is not None and context.emotion is not None:
+            tokens = self.emotion(tokens, context.emotion) + tokens
+        return self.ff(self.norm3(tokens)) + tokens
+
+
+class MotionModule(nn.Module):
+    """Every cell looks at itself in the other frames; zero at first in LatentSync's training."""
+
+    def __init__(self, config: DenoiserConfig, width: int) -> None:
+        super().__init__()
+        self.temporal_transformer = TemporalTransformer(config, width)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """[B T, C, h, w] -> [B T, C, h, w]; raises BadInput beyond 24 frames."""
+        if context.n_frames > MAX_FRAMES:
+            raise BadInput(
+                f"A window of {context.n_frames} frames was asked of LatentSync's motion modules, which know "
+                f"{MAX_FRAMES} positions. Set window_frames to {MAX_FRAMES} or less; it was trained with 16."
+            )
+        return self.temporal_transformer(x, context.n_frames)
+
+
+class TemporalTransformer(nn.Module):
+    """Norm of each frame, a linear layer, attention over time, a linear layer; a residual."""
+
+    def __init__(self, config: DenoiserConfig, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(config.norm_groups, width, eps=NORM_EPS)
+        self.proj_in = nn.Linear(width, width)
+        self.transformer_blocks = nn.ModuleList([TemporalBlock(config, width)])
+        self.proj_out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, n_frames: int) -> Tensor:
+        """[B T, C, h, w] -> [B T, C, h, w]"""
+        tokens = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c"))
+        for block in self.transformer_blocks:
+            tokens = block(tokens, n_frames)
+        return rearrange(self.proj_out(tokens), "n (h w) c -> n c h w", h=x.shape[-2]).contiguous() + x
+
+
+class TemporalBlock(nn.Module):
+    """Two attentions over time and a feed-forward, each a pre-norm residual."""
+
+    def __init__(self, config: DenoiserConfig, width: int) -> None:
+        super().__init__()
+        self.attention_blocks = nn.ModuleList(TemporalAttention(config, width, width) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.ff = FeedForward(width, mult=config.feed_forward_multiplier, activation_fn="geglu")
+        self.ff_norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, n_frames: int) -> Tensor:
+        """[B T, h w, D] -> [B T, h w, D]"""
+        cells = tokens.shape[1]
+        for norm, block in zip(self.norms, self.attention_blocks, strict=True):
+            over_time = rearrange(norm(tokens), "(b t) n c -> (b n) t c", t=n_frames).contiguous()
+            tokens = rearrange(block(over_time), "(b n) t c -> (b t) n c", n=cells) + tokens
+        return self.ff(self.ff_norm(tokens)) + tokens
+
+
+class BaseAttention(nn.Module):
+    """Multi-head attention to a context; q, k, v without bias, the output with one."""
+
+    def __init__(self, config: DenoiserConfig, width: int, context_width: int) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.backend = config.attention_backend
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(context_width, width, bias=False)
+        self.to_v = nn.Linear(context_width, width, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """tokens [N, L, D] look at context [N, M, D_c]; returns [N, L, D]."""
+        q, k, v = (
+            rearrange(x, "n l (heads d) -> n heads l d", heads=self.heads)
+            for x in (self.to_q(tokens), self.to_k(context), self.to_v(context))
+        )
+        out = attention(q, k, v, self.backend)
+        return self.to_out[0](rearrange(out, "n heads l d -> n l (heads d)"))
+
+
+class TemporalAttention(BaseAttention):
+    """Attention of frames to one another, with their positions added."""
+
+    def __init__(self, config: DenoiserConfig, width: int, context_width: int) -> None:
+        super().__init__(config, width, context_width)
+        self.pos_encoder = Positions(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:  # type: ignore[override]
+        """[N, T, D] -> [N, T, D]"""
+        tokens = self.pos_encoder(tokens)
+        return super().forward(tokens, tokens)
+
+
+class Positions(nn.Module):
+    """Adds sines and cosines of the frame's place; stored with the weights, as LatentSync does."""
+
+    pe: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        place = torch.arange(MAX_FRAMES).unsqueeze(1)
+        angles = place * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+        self.register_buffer("pe", torch.stack((angles.sin(), angles.cos()), -1).flatten(1).unsqueeze(0))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[N, T, D] -> [N, T, D]"""
+        return tokens + self.pe[:, : tokens.shape[1]]

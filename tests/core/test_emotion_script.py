@@ -1,0 +1,189 @@
+"""Scripts, transcripts and track files: where words become seconds, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eadnet_core.emotion.script import Script, parse_script
+from eadnet_core.emotion.track_file import SCHEMA, parse_track, read_track, track_schema
+from eadnet_core.emotion.transcript import parse_transcript, read_transcript
+from eadnet_core.emotion.words import Word, align, split_words, spread, syllables
+from eadnet_core.errors import BadInput
+
+VOICE = np.array([0] * 25 + [1] * 50 + [0] * 25 + [1] * 50)
+"""A second of silence, two of speech, one of silence, two of speech."""
+SRT = "1\n00:00:00,500 --> 00:00:01,500\n<i>Who is</i>\nthere?\n\n2\n00:01:02,000 --> 00:01:03,000\nNobody\n"
+VTT = "WEBVTT\n\n00:00.500 --> 00:01.500 align:start\nWho is there?\n\n01:02.000 --> 01:03.000\nNobody\n"
+WHISPER = {
+    "text": "Who is there? Nobody",
+    "segments": [
+        {"start": 0.5, "end": 1.5, "text": " Who is there?"},
+        {"start": 62.0, "end": 63.0, "text": "x", "words": [{"word": " Nobody", "start": 62.0, "end": 63.0}]},
+    ],
+}
+
+
+def times(script: Script, voice: np.ndarray = VOICE) -> list[float]:
+    return [round(k.time_s, 3) for k in script.track(voice).keyframes]
+
+
+def test_directions_become_keyframes_where_their_words_begin() -> None:
+    script = parse_script("[calm] one two [furious: 0.8] three four")
+    keyframes = script.track(VOICE).keyframes
+    assert [(k.text, k.intensity) for k in keyframes] == [("calm", None), ("furious", 0.8)]
+    assert times(script) == [0.0, 4.0]
+
+
+def test_a_line_begins_where_the_voice_sets_in_if_little_speech_lies_between() -> None:
+    gate = np.array([1] * 50 + [0] * 25 + [1] * 45)
+    script = parse_script("[a] one two three four [b] five six seven four")
+    assert spread(script.words, gate)[4].start_s == pytest.approx(1.69, abs=0.01)
+    assert times(script, gate) == [0.0, 3.0]
+    far = parse_script("[a] one [b] two three four")
+    assert times(far, gate) == [0.0, pytest.approx(spread(far.words, gate)[1].start_s, abs=1e-3)]
+
+
+def test_nothing_is_said_in_silence() -> None:
+    for word in spread(["a"] * 37, VOICE):
+        middle = VOICE[int((word.start_s + 1e-6) * 25)], VOICE[int((word.end_s - 1e-6) * 25)]
+        assert middle == (1, 1)
+
+
+@given(st.lists(st.sampled_from(["so", "emotion", "a", "hello", "table"]), min_size=1, max_size=40))
+def test_spread_words_are_in_order_and_fill_the_voice(words: list[str]) -> None:
+    timed = spread(words, VOICE)
+    assert timed[0].start_s == 1.0 and timed[-1].end_s == pytest.approx(6.0)
+    starts = [w.start_s for w in timed]
+    assert starts == sorted(starts) and all(w.end_s > w.start_s for w in timed)
+
+
+def test_a_sound_without_speech_takes_the_words_all_the_same() -> None:
+    assert spread(["one", "two"], np.zeros(50))[1].start_s == 1.0
+
+
+def test_a_direction_after_the_last_word_begins_when_that_is_said() -> None:
+    script = parse_script("one two [smiles]")
+    assert times(script) == [0.0, 6.0]
+    assert script.track(VOICE).keyframes[1].text == "smiles"
+
+
+def test_directions_without_words_between_are_one() -> None:
+    lines = parse_script("[whispering] ... [afraid: 0.5] Who is \\[there]?").lines
+    assert [(line.direction, line.intensity) for line in lines] == [("whispering, afraid", 0.5)]
+    assert lines[0].text == "Who is [there]?"
+
+
+def test_lines_never_share_a_time() -> None:
+    script = parse_script("".join(f"[d{i}] w " for i in range(200)))
+    assert (np.diff([k.time_s for k in script.track(np.ones(10)).keyframes]) >= 0.0399).all()
+
+
+def test_a_transcript_gives_the_times() -> None:
+    heard = tuple(Word(w, 10.0 + i, 10.5 + i) for i, w in enumerate(["who's", "there", "tell", "me"]))
+    script = parse_script("[afraid] Who's there? [pleading] Please tell me!", heard)
+    timed = script.timed(VOICE)
+    assert [w.start_s for w in timed] == pytest.approx([10.0, 11.0, 11.5, 12.0, 13.0])
+    assert times(script) == [0.0, 11.5]
+    with pytest.raises(BadInput, match="Only 0 of the script's 2 words"):
+        parse_script("[glad] Guten Morgen", heard).track(VOICE)
+
+
+@given(st.lists(st.booleans(), min_size=12, max_size=12))
+def test_missing_words_keep_the_order_of_time(is_heard: list[bool]) -> None:
+    words = [f"w{i}" for i in range(12)]
+    heard = [Word(w, 0.5 * i, 0.5 * i + 0.4) for i, w in enumerate(words) if is_heard[i]]
+    if len(heard) < 4:
+        return
+    timed = align(words, heard)
+    starts = [w.start_s for w in timed]
+    assert starts == sorted(starts)
+    assert all(t == h for t, h in zip((w for w, ok in zip(timed, is_heard, strict=True) if ok), heard, strict=True))
+
+
+@pytest.mark.parametrize(
+    "text", [SRT, VTT, json.dumps(WHISPER), json.dumps(WHISPER["segments"]), SRT.replace("\n", "\r\n")]
+)
+def test_transcripts_of_other_programs(text: str) -> None:
+    words = parse_transcript(text)
+    assert [split_words(w.text) for w in words] == [["Who"], ["is"], ["there"], ["Nobody"]]
+    assert (words[0].start_s, words[2].end_s, words[3].start_s) == (0.5, pytest.approx(1.5), 62.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("3", "cannot be read"),
+        ("[]", "no words"),
+        ('[{"text": "a"}]', "KeyError"),
+        ('[{"text": "a", "start_s": 2, "end_s": 1}]', "must go up"),
+        ('[{"text": "a", "start_s": NaN, "end_s": 1}]', "must go up"),
+        ("1 --> 2", "no words"),
+    ],
+)
+def test_bad_transcripts_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_transcript(text)
+
+
+def test_a_missing_transcript_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no\.srt"):
+        read_transcript(tmp_path / "no.srt")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[happy]", "no words to say"), ("  ", "no words"), ("[sad: 1.5] no", r"0 \.\. 1"), ("a" * 100_001, "characters")],
+)
+def test_bad_scripts_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_script(text)
+
+
+def test_syllables_of_words() -> None:
+    known = {"I": 1, "never": 2, "yesterday": 3, "apples": 2, "moves": 1, "the": 1, "rhythm": 1, "2026": 4, "爱": 1}
+    assert {word: syllables(word) for word in known} == known
+
+
+def test_a_track_file_has_times_words_fades_and_eases(tmp_path: Path) -> None:
+    path = tmp_path / "track.json"
+    first = {"time_s": 0, "text": "calm"}
+    second = {"word": 1, "text": "furious", "intensity": 0.5, "fade_s": 0.2, "ease": "smooth"}
+    spoken = [{"text": "oh", "start_s": 0.1, "end_s": 0.3}, {"text": "no", "start_s": 1.5, "end_s": 2.0}]
+    path.write_text(json.dumps({"$schema": "track.schema.json", "keyframes": [first, second], "words": spoken}))
+    track = read_track(path)
+    assert [(k.time_s, k.intensity, k.fade_s, k.ease) for k in track.keyframes] == [
+        (0.0, None, None, "linear"),
+        (1.5, 0.5, 0.2, "smooth"),
+    ]
+    assert parse_track(track.to_json()) == track
+    assert parse_track(json.dumps([second]), [Word("a", 0, 1), Word("b", 3, 4)]).keyframes[0].time_s == 3
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"text": "sad"}, "either time_s or word"),
+        ({"time_s": 0, "word": 0}, "either time_s or word"),
+        ({"time_s": -1}, r"keyframes\.0\.time_s"),
+        ({"time_s": 0, "intensity": 2}, r"keyframes\.0\.intensity"),
+        ({"time_s": 0, "ease": "bounce"}, "linear"),
+        ({"time_s": 0, "colour": 1}, "colour"),
+        ({"time_s": 0, "code": [0.0]}, "27"),
+        ({"time_s": 0, "text": "x" * 2001}, "2000"),
+        ({"word": 4}, "the times of 0 words"),
+    ],
+)
+def test_a_bad_track_file_names_the_entry(entry: dict, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_track(json.dumps({"keyframes": [entry]}))
+
+
+def test_the_shipped_schema_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == track_schema()
