@@ -202,19 +202,25 @@ class _Trial:
         return full
 
     def encode(self, frames: np.ndarray) -> float:
-        """Bytes per frame that the encoder makes of them: what a first frame takes, and what each next one does."""
+        """Bytes per frame that the encoder makes of them; its start and first frame count once in a segment."""
         with tempfile.TemporaryDirectory() as folder:
             first, path = Path(folder) / "first.mp4", Path(folder) / "trial.mp4"
+            began = time.perf_counter()
             with VideoWriter(first, self.subject.size, is_part=True) as writer:
                 writer.write(frames[:1])
-            began = time.perf_counter()
+            middle = time.perf_counter()
             with VideoWriter(path, self.subject.size, is_part=True) as writer:
                 writer.write(frames)
                 self.encoder_bytes = peak_memory_bytes(writer.pid)
-            self.per_frame["write"] = (time.perf_counter() - began) / len(frames)
-            head, whole = first.stat().st_size, path.stat().st_size
-        every = min(KEY_FRAMES, self.options.segment_frames)
-        return head / every + max(0, whole - head) / max(1, len(frames) - 1) * (every - 1) / every
+            once_s, whole_s = middle - began, time.perf_counter() - middle
+            once, whole = first.stat().st_size, path.stat().st_size
+        self.per_frame["write"] = self._spread(once_s, whole_s, len(frames), self.options.segment_frames)
+        return self._spread(once, whole, len(frames), min(KEY_FRAMES, self.options.segment_frames))
+
+    @staticmethod
+    def _spread(once: float, whole: float, n_frames: int, every: int) -> float:
+        """Per frame, where one frame takes `once`, `n_frames` take `whole`, and all begins anew every so many."""
+        return once / every + max(0.0, whole - once) / max(1, n_frames - 1) * (every - 1) / every
 
 
 def _duration(seconds: float) -> str:

@@ -18,8 +18,8 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True)
 class Cost:
-    """`peak_memory_gb` (10^9 bytes) is the sum over all processes of each one's own peak, so an upper bound; nan where
-    the system does not tell (Windows)."""
+    """`peak_memory_gb` (10^9 bytes) is the greatest sum over the processes alive at one time, each with its own peak so
+    far, so an upper bound; nan where the system does not tell (Windows)."""
 
     seconds: float
     peak_memory_gb: float
@@ -38,7 +38,7 @@ def measure_command(command: Sequence[str], n_threads: int | None = None, said: 
         process = subprocess.Popen(
             list(command), stdout=output, stderr=subprocess.PIPE, env=environment, text=True, errors="replace"
         )
-    peaks: dict[int, float] = {}
+    peaks: list[float] = []
     try:
         complaint = _watch(process, peaks)
     finally:
@@ -47,17 +47,21 @@ def measure_command(command: Sequence[str], n_threads: int | None = None, said: 
     if process.returncode != 0:
         last = complaint.strip().splitlines()[-1:] or ["it said nothing"]
         raise MediaError(f"'{' '.join(command)}' ended with status {process.returncode}: {last[0]}")
-    return Cost(seconds, sum(peaks.values()) if any(peaks.values()) else _children_peak_gb())
+    return Cost(seconds, max(peaks) if any(peaks) else _children_peak_gb())
 
 
-def _watch(process: subprocess.Popen[str], peaks: dict[int, float]) -> str:
-    """Wait for the end and return the error output; meanwhile note the peak memory of every process, in GB."""
+def _watch(process: subprocess.Popen[str], peaks: list[float]) -> str:
+    """Wait for the end and return the error output; meanwhile note what its processes take together, in GB."""
+    before: set[int] = set()
     while True:
         try:
             return process.communicate(timeout=_POLL_S)[1]
         except subprocess.TimeoutExpired:
-            for pid in _tree(process.pid):
-                peaks[pid] = max(peaks.get(pid, 0.0), peak_memory_bytes(pid) / 1e9)
+            alive = _tree(process.pid)
+            # a process that has just been started may still be a twin of its parent, with the parent's memory
+            counted = [pid for pid in alive if pid in before or pid == process.pid]
+            peaks.append(sum(peak_memory_bytes(pid) for pid in counted) / 1e9)
+            before = set(alive)
 
 
 def _tree(pid: int) -> list[int]:

@@ -11,7 +11,8 @@ Up to 30 s both are the same, to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,8 @@ OVERLAP = 0.2
 """Share of a segment that it has in common with the next: 6 s, 3 s of context for whatever is kept."""
 FADE = 0.2
 """Share of the overlap, around its middle, over which one segment fades into the next."""
+HELD_SEGMENTS = 3
+"""Encoded segments that stay in memory: 11 MB each at full size."""
 
 
 class WhisperEncoder(nn.Module):
@@ -96,27 +99,60 @@ def _sinusoids(steps: int, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-@torch.inference_mode()
-def encode_sound(encoder: WhisperEncoder, mel: Tensor, mode: str = "overlapped") -> Iterator[Tensor]:
-    """Features of a sound of any length, in order, a segment's worth at a time: memory does not grow with the sound.
+class SoundFeatures:
+    """Features of a sound of any length, made where they are asked for: memory does not grow with the sound.
 
     mel      [80, N]          of the whole sound
     mode     one of MODES
-    yields   [n, levels, D]   on the encoder's device; N // 2 steps in all, at least one
     """
-    if mode not in MODES:
-        raise ValueError(f"Unknown mode {mode!r}: expected one of {', '.join(MODES)}.")
-    size, n_steps = encoder.config.steps, max(1, mel.shape[1] // 2)
-    starts = _starts(n_steps, size, mode)
-    held = torch.empty(0)
-    for index, start in enumerate(starts):
-        part = mel[:, 2 * start : 2 * (start + size)].to(encoder.positions)
-        levels = encoder(part[None])[0][: n_steps - start]
-        if len(held):
-            levels = torch.cat([_fade(held, levels[: len(held)]), levels[len(held) :]])
-        shared = max(0, start + size - starts[index + 1]) if index + 1 < len(starts) else 0
-        held = levels[len(levels) - shared :]
-        yield levels[: len(levels) - shared]
+
+    def __init__(self, encoder: WhisperEncoder, mel: Tensor, mode: str = "overlapped") -> None:
+        if mode not in MODES:
+            raise ValueError(f"Unknown mode {mode!r}: expected one of {', '.join(MODES)}.")
+        self.encoder, self.mel = encoder, mel
+        self.n_steps = max(1, mel.shape[1] // 2)
+        self.starts = _starts(self.n_steps, encoder.config.steps, mode)
+        self._segments: dict[int, Tensor] = {}
+
+    def block(self, index: int) -> Tensor:
+        """[n, levels, D] of the steps from `starts[index]` to the next start, on the encoder's device."""
+        stop = self.starts[index + 1] if index + 1 < len(self.starts) else self.n_steps
+        return self._faded(index)[: stop - self.starts[index]]
+
+    def frames(self, first: int, last: int) -> Tensor:
+        """`frame_tokens` of frames `first` up to but not including `last`; frames beyond the sound repeat its end."""
+        low, high = STEPS_PER_FRAME * first - STEPS_BEFORE, STEPS_PER_FRAME * (last - 1) + STEPS_AFTER - 1
+        low, high = (min(max(step, 0), self.n_steps - 1) for step in (low, high))
+        begin, end = (bisect_right(self.starts, step) - 1 for step in (low, high))
+        steps = torch.cat([self.block(index) for index in range(begin, end + 1)])
+        return frame_tokens(steps, first, last, self.starts[begin], self.n_steps)
+
+    def _faded(self, index: int) -> Tensor:
+        """A segment whose beginning was faded into from the end of the one before."""
+        levels = self._segment(index)
+        shared = self.starts[index - 1] + self.encoder.config.steps - self.starts[index] if index else 0
+        if shared <= 0:
+            return levels
+        # only the last one, which ends with the sound, reaches back to where the one before was faded itself
+        before = self._faded(index - 1) if index + 1 == len(self.starts) else self._segment(index - 1)
+        return torch.cat([_fade(before[-shared:], levels[:shared]), levels[shared:]])
+
+    def _segment(self, index: int) -> Tensor:
+        """What the encoder makes of one segment; those around it stay in memory."""
+        if index not in self._segments:
+            start = self.starts[index]
+            part = self.mel[:, 2 * start : 2 * (start + self.encoder.config.steps)].to(self.encoder.positions)
+            with torch.inference_mode():
+                levels = self.encoder(part[None])[0][: self.n_steps - start]
+            near = {i: kept for i, kept in self._segments.items() if abs(i - index) < HELD_SEGMENTS}
+            self._segments = {**near, index: levels}
+        return self._segments[index]
+
+
+def encode_sound(encoder: WhisperEncoder, mel: Tensor, mode: str = "overlapped") -> Iterator[Tensor]:
+    """The blocks [n, levels, D] of `SoundFeatures`, in order: N // 2 steps in all, at least one."""
+    features = SoundFeatures(encoder, mel, mode)
+    yield from (features.block(index) for index in range(len(features.starts)))
 
 
 def _starts(n_steps: int, size: int, mode: str) -> list[int]:
@@ -148,25 +184,6 @@ def frame_tokens(steps: Tensor, first: int, last: int, offset: int = 0, n_steps:
     frames = torch.arange(first, last, device=steps.device)[:, None] * STEPS_PER_FRAME
     reach = torch.arange(-STEPS_BEFORE, STEPS_AFTER, device=steps.device)
     return steps[(frames + reach).clamp(0, n_steps - 1) - offset].flatten(1, 2)
-
-
-def stream_tokens(blocks: Iterable[Tensor], n_frames: int, n_steps: int) -> Iterator[Tensor]:
-    """`frame_tokens` of successive frames as the blocks of `encode_sound` arrive.
-
-    n_frames  of the video; frames beyond the sound repeat its last step
-    n_steps   in all the blocks together
-    yields    [T, 10 levels, D], n_frames in all
-    """
-    kept, offset, done = torch.empty(0), 0, 0
-    for block in blocks:
-        kept = torch.cat([kept, block]) if len(kept) else block
-        known = offset + len(kept)
-        ready = n_frames if known >= n_steps else min(n_frames, (known - STEPS_AFTER) // STEPS_PER_FRAME + 1)
-        if ready > done:
-            yield frame_tokens(kept, done, ready, offset, n_steps)
-            done = ready
-        first = min(max(STEPS_PER_FRAME * done - STEPS_BEFORE, offset), known - 1)
-        kept, offset = kept[first - offset :], first
 
 
 _FROM_OPENAI = {

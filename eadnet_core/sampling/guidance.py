@@ -2,12 +2,13 @@
 
 Classifier-free guidance is nested, reference -> audio -> emotion (InstructPix2Pix, eq. 3, with audio first):
 v = v0 + s_a (v_a - v0) + s_e (v_ae - v_a). Strong audio guidance under the emotion term is what contains the loss of
-sync. It is linear, so it is done on x0 predictions. SyncNet guidance on x0 is our own addition.
+sync. It is linear, so it is done on what the net predicts: x0, or the noise, as LatentSync does it. SyncNet guidance on
+x0 is our own addition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -74,6 +75,26 @@ class Conditions:
                 joined[f.name] = torch.cat([theirs, mine])
         return replace(self, **joined)
 
+    def held(self, before: int, after: int) -> Conditions:
+        """The same with its first frame repeated `before` times in front of it, and its last one behind."""
+        longer: dict[str, Tensor] = {"context": hold_ends(self.context, before, after, dim=1)}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name not in ("context", "null_emotion") and value is not None:
+                longer[f.name] = hold_ends(value, before, after, dim=0)
+        return replace(self, **longer)
+
+
+def hold_ends(x: Tensor, before: int, after: int, dim: int) -> Tensor:
+    """The first slice along `dim` repeated in front of x, and the last one behind it.
+
+    >>> hold_ends(torch.tensor([1, 2, 3]), 2, 1, 0).tolist()
+    [1, 1, 1, 2, 3, 3]
+    """
+    last = x.shape[dim] - 1
+    places = torch.cat([torch.zeros(before), torch.arange(last + 1), torch.full((after,), last)])
+    return x.index_select(dim, places.to(x.device, torch.long))
+
 
 class Branch(NamedTuple):
     """One prediction of nested guidance: which conditions it sees, and its weight in the sum."""
@@ -100,10 +121,12 @@ def branches(guidance_audio: float, guidance_emotion: float) -> list[Branch]:
 
 
 class Prediction(NamedTuple):
-    """x0 [B, C, T, h, w] after guidance, and how far guidance moved it (None with a single branch)."""
+    """x0 [B, C, T, h, w] after guidance, how far guidance moved it (None with a single branch), and the noise that the
+    net predicted, guided (None of a net that does not)."""
 
     x0: Tensor
     correction: Tensor | None
+    noise: Tensor | None = None
 
 
 def predict_x0(
@@ -131,6 +154,8 @@ def predict_x0(
         _repeat(torch.stack([c.motion for c in conditions]), len(needed)),
         _repeat(torch.stack([c.motion_known for c in conditions]), len(needed)),
     )
+    if config.prediction == "epsilon":
+        return _from_noise(output.split(n), x_t, times[:n], config, needed)
     predicted = to_x0(output, _repeat(x_t, len(needed)), times, config).split(n)
     if len(needed) == 1:
         return Prediction(predicted[0] * needed[0].weight, None)
@@ -138,6 +163,18 @@ def predict_x0(
     for branch, value in zip(needed, predicted, strict=True):
         x0 = x0 + branch.weight * value
     return Prediction(x0, x0 - predicted[-1])
+
+
+def _from_noise(
+    outputs: Sequence[Tensor], x_t: Tensor, times: Tensor, config: DenoiserConfig, needed: list[Branch]
+) -> Prediction:
+    """Guidance on predicted noise, each branch against the one before it: equal to the bit to LatentSync's."""
+    noise = outputs[0]
+    for i in range(1, len(needed)):
+        noise = noise + sum(branch.weight for branch in needed[i:]) * (outputs[i] - outputs[i - 1])
+    x0 = to_x0(noise, x_t, times, config)
+    moved = None if len(needed) == 1 else x0 - to_x0(outputs[-1], x_t, times, config)
+    return Prediction(x0, moved, noise)
 
 
 def _repeat(x: Tensor, n: int) -> Tensor:

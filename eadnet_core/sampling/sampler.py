@@ -16,9 +16,20 @@ from torch import Tensor
 
 from ..config import DenoiserConfig
 from ..errors import Cancelled
-from .guidance import SYNC_NOISE_RANGE, Conditions, Net, SyncGuide, branches, guide_sync, predict_x0, sync_steps
+from .guidance import (
+    SYNC_NOISE_RANGE,
+    Conditions,
+    Net,
+    Prediction,
+    SyncGuide,
+    branches,
+    guide_sync,
+    hold_ends,
+    predict_x0,
+    sync_steps,
+)
 from .schedule import TimeGrid, time_grid
-from .windows import Window, batches, fuse, plan
+from .windows import SHIFT_FRAMES, Window, batches, fuse, plan
 
 OnStep = Callable[[int, int, Tensor], None]
 """(frame-steps done, frame-steps in all, latest x0 [C, T, h, w]); called after each batch of windows."""
@@ -33,6 +44,8 @@ class SamplerOptions:
     guidance_audio: float = 1.0
     guidance_emotion: float = 1.0
     window_frames: int = 16
+    windows: str = "shifted"
+    """One of windows.WINDOWS."""
     batch_windows: int = 4
     segment_frames: int = 250
     sync_range: tuple[float, float] = SYNC_NOISE_RANGE
@@ -137,7 +150,9 @@ class Wavefront:
         self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift)
         self.needed = branches(options.guidance_audio, options.guidance_emotion)
         self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
-        self.plans = [plan(source.n_frames, options.window_frames, k) for k in range(len(self.grid))]
+        shift = SHIFT_FRAMES if options.windows == "shifted" else 0
+        self.plans = [plan(source.n_frames, options.window_frames, k, shift) for k in range(len(self.grid))]
+        self.is_filled = config.norm_over_frames and options.windows == "shifted"
         self.reached = [0] * len(self.grid)
         self.sync_tails: dict[int, Tensor] = {}
         self.first = 0
@@ -198,36 +213,50 @@ class Wavefront:
     def _step(self, k: int, windows: list[Window]) -> None:
         assert self.conditions is not None
         start, stop = windows[0].start, windows[-1].stop
-        pieces: list[Tensor] = []
-        corrections: list[Tensor] = []
+        predicted: list[Prediction] = []
         order: list[Window] = []
         n_done = sum(self.reached)
         for group in batches(windows, self.options.batch_windows):
             if self.cancel():
                 raise Cancelled(f"Stopped at frame {self.first} of {self.source.n_frames}; finished frames are kept.")
-            spans = [(w.start - self.first, w.stop - self.first) for w in group]
-            predicted = predict_x0(
-                self.net,
-                self.config,
-                torch.stack([self.x[:, a:b] for a, b in spans]),
-                self.grid.times[k],
-                [self.conditions.frames(a, b) for a, b in spans],
-                self.needed,
-            )
+            predicted.append(self._predict(k, group))
             order += group
-            pieces += list(predicted.x0)
-            if predicted.correction is not None:
-                corrections += list(predicted.correction)
             n_done += sum(window.length for window in group)
-            self._tell(n_done, pieces[-1])
-        x0 = fuse(pieces, order)
+            self._tell(n_done, predicted[-1].x0[-1])
+        x0 = fuse([piece for p in predicted for piece in p.x0], order)
+        corrections = [piece for p in predicted if p.correction is not None for piece in p.correction]
+        noises = [piece for p in predicted if p.noise is not None for piece in p.noise]
         if k in self.synced and self.sync is not None:
             x0 = self._synced(k, x0, fuse(corrections, order) if corrections else None, start)
+            noises = []
         if self.known is not None:
             x0 = self.known.hold(x0, start)
+            noises = []
         a, b = start - self.first, stop - self.first
-        self.x[:, a:b] = self.grid.step(self.x[:, a:b], x0, k)
+        self.x[:, a:b] = self.grid.step(self.x[:, a:b], x0, k, fuse(noises, order) if noises else None)
         self.reached[k] = stop
+
+    def _predict(self, k: int, group: list[Window]) -> Prediction:
+        """What the net makes of windows of equal length.
+
+        Where norms pool over frames, a short one is filled up to the usual length with its frame at the clip's end
+        held still, and what comes out for those frames is dropped: it looks to the net as in training.
+        """
+        assert self.conditions is not None
+        n_short = self.options.window_frames - group[0].length if self.is_filled else 0
+        fills = [(n_short, 0) if w.start == 0 and w.stop < self.source.n_frames else (0, n_short) for w in group]
+        spans = [(w.start - self.first, w.stop - self.first) for w in group]
+        samples = [self.x[:, a:b] for a, b in spans]
+        conditions = [self.conditions.frames(a, b) for a, b in spans]
+        if n_short:
+            samples = [hold_ends(x, *fill, dim=1) for x, fill in zip(samples, fills, strict=True)]
+            conditions = [c.held(*fill) for c, fill in zip(conditions, fills, strict=True)]
+        found = predict_x0(self.net, self.config, torch.stack(samples), self.grid.times[k], conditions, self.needed)
+        if not n_short:
+            return found
+        kept = [slice(before, before + group[0].length) for before, _ in fills]
+        cut = [None if v is None else torch.stack([x[:, s] for x, s in zip(v, kept, strict=True)]) for v in found]
+        return Prediction(*cut)  # type: ignore[arg-type]
 
     def _tell(self, n_done: int, x0: Tensor) -> None:
         if self.on_step is not None:

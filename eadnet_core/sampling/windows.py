@@ -5,7 +5,10 @@ every frame is denoised exactly once per step (cost 1.0x) and context spreads ov
 
 Our choice at the ends: no wrap-around. Frame 0 and frame T - 1 are not neighbours, and a window around both ends would
 let attention tie them together. Instead the first and last window of a step may be shorter, but never under a quarter
-of the window; the nets take any length, so a shorter window is an ordinary input to them.
+of the window. The mini takes any length, so a shorter window is an ordinary input to it; what a net with norms over
+frames makes of a frame depends on the window's length, so for LatentSync's the sampler fills short windows up.
+
+"fixed" windows do not shift and the last one is what is left: LatentSync's own, with a seam every 16 frames.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+WINDOWS = ("shifted", "fixed")
 SHIFT_FRAMES = 7
 """How far the cuts move per step; it shares no divisor with the usual window lengths, so cuts do not return soon."""
 
@@ -35,14 +39,18 @@ class Window(NamedTuple):
 def plan(n_frames: int, window: int, step_index: int, shift: int = SHIFT_FRAMES) -> list[Window]:
     """The windows of one step, in order; together they cover each of `n_frames` once, none longer than `window`.
 
+    shift  frames that the cuts move per step; at 0 they stay, and the last window may have a single frame
+
     >>> plan(40, 16, 0)
     [Window(start=0, stop=16), Window(start=16, stop=32), Window(start=32, stop=40)]
     >>> plan(40, 16, 1)
     [Window(start=0, stop=7), Window(start=7, stop=23), Window(start=23, stop=36), Window(start=36, stop=40)]
+    >>> [window.length for window in plan(33, 16, 5, shift=0)]
+    [16, 16, 1]
     """
     if n_frames <= window:
         return [Window(0, n_frames)]
-    least = max(1, window // 4)
+    least = max(1, window // 4) if shift else 1
     cuts = list(range(step_index * shift % window or window, n_frames, window))
     cuts[0] = max(cuts[0], least)
     cuts[-1] = min(cuts[-1], n_frames - least)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from eadnet_core.sampling.guidance import (
     predict_x0,
     sync_steps,
 )
+from eadnet_core.sampling.schedule import add_noise, to_x0
 
 CONFIG = DenoiserConfig(latent_channels=2, cells=4, residual_std=1.0)
 N_FRAMES = 12
@@ -57,7 +60,7 @@ def test_nested_guidance_is_the_equation_at_the_least_cost(scales: tuple[float, 
     net = CountingNet()
     x_t = torch.zeros(2, 2, N_FRAMES, 4, 4)
     given = [conditions(), conditions()]
-    x0, correction = predict_x0(net, CONFIG, x_t, 1.0, given, branches(s_a, s_e))
+    x0, correction, _ = predict_x0(net, CONFIG, x_t, 1.0, given, branches(s_a, s_e))
     assert torch.allclose(x0, torch.full_like(x0, v0 + s_a * (v_a - v0) + s_e * (v_ae - v_a)), atol=1e-5)
     assert net.batches == [2 * n_passes]
     assert (correction is None) == (n_passes == 1)
@@ -65,9 +68,20 @@ def test_nested_guidance_is_the_equation_at_the_least_cost(scales: tuple[float, 
 
 def test_the_correction_is_the_distance_from_the_conditional() -> None:
     x_t = torch.zeros(1, 2, N_FRAMES, 4, 4)
-    _, correction = predict_x0(CountingNet(), CONFIG, x_t, 1.0, [conditions()], branches(1.0, 1.5))
+    _, correction, _ = predict_x0(CountingNet(), CONFIG, x_t, 1.0, [conditions()], branches(1.0, 1.5))
     assert correction is not None
     assert torch.allclose(correction, torch.full_like(correction, 16.0 - 11.0))
+
+
+def test_guidance_on_noise_gives_the_same_x0_and_the_noise_that_belongs_to_it() -> None:
+    config = replace(CONFIG, prediction="epsilon")
+    x_t = torch.randn(1, 2, N_FRAMES, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = predict_x0(CountingNet(), config, x_t, 601.0, [conditions()], branches(1.5, 2.0))
+    assert found.noise is not None and found.correction is not None
+    torch.testing.assert_close(found.noise, torch.full_like(x_t, 0.0 + 1.5 * 1.0 + 2.0 * 10.0))
+    torch.testing.assert_close(add_noise(found.x0, found.noise, torch.tensor([601.0]), "epsilon"), x_t)
+    last = to_x0(torch.full_like(x_t, 11.0), x_t, torch.tensor([601.0]), config)
+    torch.testing.assert_close(found.correction, found.x0 - last)
 
 
 def guide(strength: float = 0.2, real_cosine: float = 0.9) -> SyncGuide:

@@ -139,7 +139,7 @@ def test_a_file_holds_sound_settings_and_the_right_length(
 def test_the_forecast_counts_frames_and_grows_with_steps(
     tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray
 ) -> None:
-    options = GenerateOptions(steps=40, face_box=BOX)
+    options = GenerateOptions(steps=100, face_box=BOX)
     one, many = (
         prepare(picture, voice_samples, "", o, model=tiny_model, sample_rate=16_000).forecast()
         for o in (QUICK, options)

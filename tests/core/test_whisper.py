@@ -10,12 +10,13 @@ from torch import Tensor
 from eadnet_core.config import WhisperConfig
 from eadnet_core.media.whisper_mel import whisper_mel
 from eadnet_core.nets.whisper import (
+    HELD_SEGMENTS,
+    SoundFeatures,
     WhisperEncoder,
     encode_sound,
     frame_tokens,
     from_openai,
     from_transformers,
-    stream_tokens,
 )
 
 SHORT = WhisperConfig(steps=100, width=32, heads=2, layers=2)
@@ -79,21 +80,24 @@ def test_a_frame_reads_ten_steps_and_the_ends_repeat() -> None:
 
 @pytest.mark.parametrize("mode", ["exact", "overlapped"])
 @pytest.mark.parametrize("seconds", [0.03, 1.0, 2.0, 2.01, 3.9, 7.33])
-def test_every_step_comes_once_and_streaming_changes_nothing(mode: str, seconds: float) -> None:
+def test_every_step_comes_once_and_frames_are_read_from_anywhere(mode: str, seconds: float) -> None:
     net, mel = encoder(), whisper_mel(voice(seconds))
     steps = steps_of(net, mel, mode)
     assert steps.shape == (max(1, mel.shape[1] // 2), 3, 32)
     n_frames = round(25 * seconds) + 3
-    streamed = list(stream_tokens(encode_sound(net, mel, mode), n_frames, len(steps)))
-    assert torch.equal(torch.cat(streamed), frame_tokens(steps, 0, n_frames))
+    whole, features = frame_tokens(steps, 0, n_frames), SoundFeatures(net, mel, mode)
+    for first in (n_frames - 1, *range(0, n_frames, 7), 0):
+        last = min(first + 7, n_frames)
+        assert torch.equal(features.frames(first, last), whole[first:last])
 
 
-def test_streaming_holds_one_segment_not_the_sound() -> None:
+def test_few_segments_are_held_not_the_sound() -> None:
     net, mel = encoder(), whisper_mel(voice(30.0))
     for mode in ("exact", "overlapped"):
-        blocks = list(encode_sound(net, mel, mode))
-        assert max(len(block) for block in blocks) <= SHORT.steps
-        assert max(len(part) for part in stream_tokens(blocks, 750, 1500)) <= SHORT.steps
+        features = SoundFeatures(net, mel, mode)
+        for first in range(0, 750, 16):
+            features.frames(first, first + 16)
+            assert len(features._segments) <= HELD_SEGMENTS + 1
 
 
 def test_both_modes_agree_on_a_sound_of_one_segment() -> None:

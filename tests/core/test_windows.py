@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -120,3 +122,34 @@ def test_a_seed_is_one_noise_for_all_frames() -> None:
     assert torch.equal(draw_noise(CONFIG, 5), draw_noise(CONFIG, 5))
     assert not torch.equal(draw_noise(CONFIG, 5), draw_noise(CONFIG, 6))
     assert draw_noise(CONFIG, 5).shape == (2, 1, 4, 4)
+
+
+class LengthNet(MixingNet):
+    """A net that remembers how long its windows were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lengths: list[int] = []
+
+    def __call__(self, sample: Tensor, *rest: Tensor) -> Tensor:
+        self.lengths += [sample.shape[2]] * len(sample)
+        return super().__call__(sample, *rest)
+
+
+@pytest.mark.parametrize("n_frames", [1, 5, 16, 33, 50])
+def test_windows_are_filled_for_nets_whose_norms_pool_over_frames(n_frames: int) -> None:
+    given, noise, pooled = conditions(n_frames), draw_noise(CONFIG, 3), replace(CONFIG, norm_over_frames=True)
+    net = LengthNet()
+    x0 = sample(net, pooled, given, noise, SamplerOptions(steps=4))
+    assert x0.shape[1] == n_frames and set(net.lengths) == {16}
+    short = LengthNet()
+    sample(short, pooled, given, noise, SamplerOptions(steps=4, windows="fixed"))
+    assert short.lengths == 4 * [*[16] * (n_frames // 16), *([n_frames % 16] if n_frames % 16 else [])]
+
+
+def test_a_filled_window_sees_the_edge_frame_held_still() -> None:
+    given = conditions(20)
+    held = given.frames(0, 3).held(2, 1)
+    assert torch.equal(held.audio, given.audio[[0, 0, 0, 1, 2, 2]])
+    assert torch.equal(held.context, given.context[:, [0, 0, 0, 1, 2, 2]])
+    assert torch.equal(held.null_emotion, given.null_emotion) and held.voice is None
