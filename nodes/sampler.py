@@ -33,7 +33,7 @@ class Sampler(io.ComfyNode):
                     default=DEFAULTS.steps,
                     min=1,
                     max=100,
-                    tooltip="Denoising steps. Time grows in proportion. Default: 2.",
+                    tooltip="Denoising steps. Time grows in proportion; the mini shows feelings best in one. Default: 1.",
                 ),
                 io.Int.Input(
                     "seed",
