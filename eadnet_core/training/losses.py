@@ -51,7 +51,7 @@ class DenoiserLossWeights:
     """Distance of video features, generated and real."""
     graph: float = 0.01
     """TFRM's regulariser."""
-    picture: float = 1.0
+    picture: float = 5.0
     """The autoencoder's own loss, expression included, of a few decoded frames: what will be seen."""
     emotion_bottleneck: float = 0.02
     """Cross-entropy of a linear emotion classifier on the middle of the net."""
