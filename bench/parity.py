@@ -100,6 +100,7 @@ def main() -> None:
 
 def parts(has_full_size: bool) -> dict[str, Callable[[Path, int], float]]:
     """Every part by name: (folder of the reference, seed) -> largest absolute difference."""
+    import parity_pipeline
     from parity_signals import PARTS
 
     found: dict[str, Callable[[Path, int], float]] = {}
@@ -110,7 +111,7 @@ def parts(has_full_size: bool) -> dict[str, Callable[[Path, int], float]]:
         found[f"{name}_zero_adapters"] = lambda reference, seed, name=name: compare(
             reference, seed, name, has_adapters=True
         )
-    return found | PARTS
+    return found | PARTS | parity_pipeline.PARTS
 
 
 @torch.no_grad()

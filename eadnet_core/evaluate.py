@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .animate import Performance, animate
-from .checkpoints import ASSETS, Experts, Model, load_experts, load_model
+from .animate import Performance, animate, sampler_options, settled
+from .checkpoints import ASSETS, Experts, Model, find_model, is_base, load_experts, load_model
 from .config import FPS
 from .emotion.code import Emotion
 from .emotion.taxonomy import EMOTIONS, LEVELS
@@ -173,8 +173,13 @@ def evaluate(
         raise BadInput(f"clips is {clips}; give a multiple of {CLIPS_PER_GROUP}, at least {CLIPS_PER_GROUP}.")
     if unknown := sorted(set(sections) - set(SECTIONS)):
         raise BadInput(f"Unknown section '{unknown[0]}'; give any of {', '.join(SECTIONS)}.")
-    options = options or GenerateOptions()
+    if is_base(find_model(model_name)):
+        raise BadInput(
+            f"'{model_name}' is a base: it changes lips in pictures of people, and what is held out here are drawn "
+            "heads whose whole face is made. Score its videos with eadnet score."
+        )
     bench = Bench(load_model(model_name, device), load_experts(device, model_name), seed)
+    options = settled(bench.model, options or GenerateOptions())
     groups = draw_cases(clips, seed)
     emotional = with_emotional_references(groups, seed)[: -(-len(groups) // 2)] if SECTIONS[1] in sections else []
     long = with_length(groups, LONG_FRAMES)[: -(-len(groups) // 6)] if SECTIONS[2] in sections else []
@@ -291,7 +296,7 @@ def _long(tally: Tally, model: Model, options: GenerateOptions) -> dict[str, Any
     """Clips longer than a window, and whether the borders of the last step's windows show in the jitter."""
     generated, true = (tally.jitter[version] for version in ("generated", "ground_truth"))
     by_frame = generated / np.maximum(true.mean(), 1e-9)
-    last = plan(LONG_FRAMES, model.config.denoiser.window_frames, options.steps - 1)
+    last = plan(LONG_FRAMES, model.config.denoiser.window_frames, sampler_options(model, options).steps - 1)
     borders = np.zeros(LONG_FRAMES, bool)
     for window in last[1:]:
         borders[window.start - 1 : window.start + 1] = True

@@ -79,7 +79,7 @@ class Forecast:
         if self.more_memory_bytes <= free_bytes:
             return None
         text = f"{self.more_memory_bytes / 1e9:.2f} GB more memory are needed, {free_bytes / 1e9:.2f} GB are free. "
-        segment, batch, needed = options.segment_frames, options.batch_windows, self.more_memory_bytes
+        segment, batch, needed = options.segment_frames, options.batch_windows or 1, self.more_memory_bytes
         while needed > free_bytes and (batch > 1 or segment > 25):
             if batch > 1:
                 needed -= (batch - batch // 2) * self.window_bytes
@@ -102,9 +102,9 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
     frames = trial.decode(sampled)
     video_bytes = trial.encode(frames)
     n_frames, size, per = performance.n_frames, model.config.size_px, trial.per_frame
-    steps = time_grid(model.config.denoiser.prediction, options.steps, options.shift)
+    steps = time_grid(model.config.denoiser.prediction, sampler_options(model, options).steps, options.shift)
     n_synced = len(sync_steps(steps.noise_fraction, (options.sync_low, options.sync_high)))
-    seconds = per["condition"] + options.steps * per["step"] + per["decode"] + per["paste"] + per["write"]
+    seconds = per["condition"] + len(steps) * per["step"] + per["decode"] + per["paste"] + per["write"]
     seconds += n_synced * per["sync"]
     picture_bytes = 3 * subject.size[0] * subject.size[1]
     held = min(n_frames, options.segment_frames) - trial.n_frames
@@ -156,7 +156,7 @@ class _Trial:
         seen: list[Conditions] = []
 
         def condition(length: int) -> Tensor:
-            stage.waiting, stage.pictures = stage.waiting[:0], stage.pictures[:0]
+            stage.waiting = {}
             seen[:] = [stage.conditions(first, first + length)]
             return seen[0].context
 
@@ -177,19 +177,19 @@ class _Trial:
         if self.options.sync_guidance > 0:
             self._timed("sync", n_frames, lambda: advance(n_frames, self.options.sync_guidance))
             self.per_frame["sync"] = max(0.0, self.per_frame["sync"] - self.per_frame["step"])
-        values = (context, seen[0].audio, seen[0].emotion, x0, stage.waiting)
+        values = (context, seen[0].audio, seen[0].emotion, x0, *stage.waiting.values())
         self.frame_bytes = sum(value.nbytes for value in values) // n_frames + 3 * self.clip.model.config.size_px**2
         return x0
 
     def decode(self, x0: Tensor) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""
         n_frames = min(self.n_frames, TRIAL_FRAMES)
-        motion, turned, pictures = self.clip.stage.take(self.first, self.first + n_frames)
+        view = self.clip.stage.take(n_frames)
         faces: list[np.ndarray] = []
 
         def decode(length: int) -> Tensor:
-            shown = None if pictures is None else pictures[:length]
-            faces[:] = [self.clip.head.decode(x0[:, :length], motion[:length], turned[:length], shown)]
+            shown = {name: value[:length] for name, value in view.items()}
+            faces[:] = [self.clip.stage.scene.decode(x0[:, :length], shown)]
             return x0
 
         self._timed("decode", 1, lambda: decode(min(n_frames, 8)))

@@ -1,4 +1,4 @@
-"""The reference in latents and back: what a clip's residuals are added to, and how frames come out of them."""
+"""The mini's view of a clip: the reference in latents, what its residuals are added to, and how frames come of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .checkpoints import Model
+from .config import SAMPLE_RATE_HZ
+from .emotion.taxonomy import MOTION
+from .media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
+from .media.framing import FRAME
 from .media.pose import turn_head
+from .performance import Crops, Performance, Reference, View
+from .request import GenerateOptions
+from .sampling.guidance import SyncGuide
 
 DECODE_FRAMES = 8
 LOWPASS_SIGMA = 1 / 32
 """Of the colour correction, in frame widths: finer detail would ghost where the head moves."""
+MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
+"""x0, y0, x1, y1 in frame widths of what SyncNet guidance may move: inner mouth and jaw, not the lip corners."""
 
 
 class Head:
@@ -72,6 +81,121 @@ class Head:
     def _turned(picture: Tensor, motion: Tensor) -> Tensor:
         turned = turn_head(picture.expand(len(motion), -1, -1, -1), motion)
         return turned.contiguous(memory_format=torch.channels_last)
+
+
+class HeadScene:
+    """A clip as the mini sees it: residuals to a head that is turned, the whole frame generated."""
+
+    framing = FRAME
+
+    def __init__(self, model: Model, reference: Reference, options: GenerateOptions) -> None:
+        self.model = model
+        self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
+        self.head = Head(model, reference if isinstance(reference, np.ndarray) else reference(0, 1))
+        self.latent_scale = model.denoiser.latent_scale.float()[:, None, None, None]
+        channels, cells = self.head.latents.shape[1], self.head.latents.shape[-1]
+        mask = torch.ones(1, 1, cells, cells, device=model.device)
+        masked = torch.zeros(channels, 1, cells, cells, device=model.device)
+        self.everything = torch.cat([mask, masked])
+
+    @staticmethod
+    def check(model: Model, options: GenerateOptions) -> None:
+        """The mini can do all that the options say."""
+
+    def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
+        """The turned reference of each frame in latents, its motion, and in a video its picture."""
+        pictures = None if self.crops is None else self.crops(start, start + len(motion))
+        turned = self.head.turn(motion, pictures) if kept is None else kept["turned"].to(motion.device)
+        view = {"motion": motion, "turned": turned}
+        return view if pictures is None else {**view, "pictures": torch.from_numpy(pictures)}
+
+    def kept(self, view: View) -> View:
+        """What `look` would not make again to the bit: encoding depends on how many pictures go together."""
+        return {"turned": view["turned"]}
+
+    def context(self, view: View) -> Tensor:
+        """mask | masked picture | reference of a view, for the net: [2C + 1, T, h, w]."""
+        turned = view["turned"].transpose(0, 1)
+        return torch.cat([self.everything.expand(-1, turned.shape[1], -1, -1), turned / self.latent_scale])
+
+    def decode(self, x0: Tensor, view: View) -> np.ndarray:
+        """Finished squares, uint8 [T, size, size, 3], of x0 [C, T, h, w]."""
+        pictures = view["pictures"].numpy() if "pictures" in view else None
+        return self.head.decode(x0, view["motion"], view["turned"], pictures)
+
+    def preview(self, x0: Tensor) -> np.ndarray:
+        """About what one frame of x0 [C, 1, h, w] will look like: uint8 [size, size, 3]."""
+        still = {"motion": x0.new_zeros(1, len(MOTION)), "turned": self.head.latents.float()}
+        return self.decode(x0, still)[0]
+
+    def ears(self, performance: Performance, options: GenerateOptions) -> HeadEars:
+        """What the model hears of a performance."""
+        return HeadEars(self.model, performance, options)
+
+    def sync_guide(self, strength: float) -> SyncGuide:
+        """SyncNet guidance with this model's own SyncNet."""
+        syncnet = self.model.syncnet
+        return SyncGuide(
+            embed_frames=syncnet.embed_frames,
+            to_latents=self._to_latents,
+            mouth=box_cells(MOUTH_CELLS, self.head.latents.shape[-1]).to(self.model.device),
+            strength=strength,
+            real_cosine=self.model.real_cosine,
+            n_frames=syncnet.config.frames,
+        )
+
+    def _to_latents(self, x0: Tensor, context: Tensor) -> Tensor:
+        """x0 [C, T, h, w] -> latents of the same shape, given the context of its frames."""
+        scale = self.head.scale[:, None].clone()  # gradients pass here, and a tensor of inference mode would forbid it
+        return x0 * scale + context[-x0.shape[0] :] * self.latent_scale
+
+
+class HeadEars:
+    """The sound as the mini hears it, read a few frames at a time."""
+
+    def __init__(self, model: Model, performance: Performance, options: GenerateOptions) -> None:
+        self.model, self.performance, self.lips = model, performance, min(options.lips, 1.0)
+        audio = model.config.audio
+        self.margin = audio.tokens_per_frame + audio.layers * (audio.layers + 1) // 2 + 2
+        quiet = np.zeros((2 * self.margin + 1) * SAMPLES_PER_FRAME, np.float32)
+        self.silence = self._encode(log_mel(quiet))[self.margin]
+
+    def tokens(self, start: int, stop: int, voice: Tensor) -> Tensor:
+        """[T, S, D_a] of frames start .. stop - 1, drawn towards silence where voice [T] is low."""
+        mel, skip = self._mel(start, stop)
+        tokens = self._encode(mel)[skip : skip + stop - start]
+        return self.silence + (voice * self.lips)[:, None, None] * (tokens - self.silence)
+
+    def sync(self, start: int, stop: int) -> Tensor:
+        """SyncNet embeddings [T, D] of the sound that starts at each of the frames start .. stop - 1."""
+        mel, skip = self._mel(start, stop)
+        config = self.model.syncnet.config
+        steps = MEL_STEPS_PER_FRAME * config.frames + 2 * config.mel_context
+        beyond = np.zeros(steps * SAMPLE_RATE_HZ // 100, np.float32)
+        quiet = torch.from_numpy(log_mel(beyond))[:1]
+        whole = torch.cat([quiet.expand(config.mel_context, -1), torch.from_numpy(mel), quiet.expand(steps, -1)])
+        begin = skip * MEL_STEPS_PER_FRAME
+        windows = whole[begin:].unfold(0, steps, MEL_STEPS_PER_FRAME)[: stop - start].transpose(1, 2)
+        return self.model.syncnet.embed_audio(windows.to(self.model.device))
+
+    def _mel(self, start: int, stop: int) -> tuple[np.ndarray, int]:
+        """Log-mel [4 T', 80] of these frames with a margin around, and how many frames that is in front."""
+        first, last = max(0, start - self.margin), min(self.performance.n_frames, stop + self.margin)
+        samples = self.performance.samples[first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
+        return log_mel(fit_length(samples, last - first)), start - first
+
+    def _encode(self, mel: np.ndarray) -> Tensor:
+        """Log-mel [4 T, 80] -> tokens [T, S, D_a]."""
+        given = torch.from_numpy(mel)[None].to(self.model.device, self.model.dtype)
+        return self.model.audio_encoder(given)[0].float()
+
+
+def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
+    """[cells, cells]: 1 inside a box given in frame widths, 0 outside."""
+    x0, y0, x1, y1 = (round(edge * cells) for edge in box)
+    mask = torch.zeros(cells, cells)
+    mask[y0:y1, x0:x1] = 1
+    return mask
 
 
 def _parts(frames: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,12 +117,12 @@ class _Job:
         self._score_stored(range(first))
         for number, (start, x0) in enumerate(clip, first):
             if folder.is_finished(number):
-                clip.skip(start, x0)
+                clip.skip(x0)
                 self._score_stored([number])
                 continue
             motion = generation.performance.motion[start : start + x0.shape[1]]
             is_last = number == len(self.spans) - 1
-            self._add(number, clip, x0, motion, None if is_last else clip.state)
+            self._add(generation, number, clip, x0, motion, None if is_last else clip.state)
 
     def redo(self, number: int) -> None:
         """Make one segment anew between its neighbours, which stay."""
@@ -144,26 +144,27 @@ class _Job:
         blended = performance.motion.copy()
         blended[first:last] = motion
         blended[start:stop] += weight[:, None] * (performance.motion[start:stop] - motion[inside])
-        moved = replace(generation, performance=replace(performance, motion=blended))
+        moved = generation.moving(0, blended)
         clip = moved.animation(self.on_progress, self.cancel)
         made = clip.resample(start, stop, first, x0)
         made = torch.lerp(x0[:, inside], made, torch.from_numpy(weight)[:, None, None])
         self._score_stored(range(number))
-        self._add(number, clip, made, blended[start:stop], None)
+        self._add(moved, number, clip, made, blended[start:stop], None)
         self._score_stored(range(number + 1, len(self.spans)))
 
     def _add(
         self,
+        generation: Generation,
         number: int,
         clip: Animation,
         x0: Tensor,
         motion: np.ndarray,
         state: Callable[[], dict[str, Tensor]] | None,
     ) -> None:
-        generation, seconds = self.generation, self.generation.report.seconds
+        seconds = generation.report.seconds
         began, counted = time.perf_counter(), sum(seconds.values())
         start = self.spans[number][0]
-        parts = clip.frames(start, x0, generation.at_once)
+        parts = clip.frames(x0, generation.at_once)
         frames = self._watched(generation.finished(parts, start, generation.paster()))
         latents = {"x0": x0.contiguous(), "motion": torch.from_numpy(motion.copy())}
         kept = state() if state is not None else None
@@ -190,13 +191,14 @@ class _Job:
         """Let the scorer see segments that were finished before."""
         if self.scorer is None:
             return
-        model = self.generation.model
-        reference = self.generation.subject.reference(model.config.size_px)
         for number in numbers:
             start, stop = self.spans[number]
             x0, motion = self._stored(start, stop)
-            for _, frames in decode_latents(model, reference, x0, motion, first=start):
-                self.scorer.add(frames)
+            generation = self.generation.moving(start, motion)
+            reference = generation.shot.reference(generation.model.config.size_px)
+            decoded = decode_latents(generation.model, reference, x0, motion, generation.options, first=start)
+            for segment in generation.finished((frames for _, frames in decoded), start, generation.paster()):
+                self.scorer.add(segment.face_frames)
 
     def settings(self) -> dict[str, Any]:
         """What the file says it was made with; segments that were made anew are named with their seeds."""

@@ -10,15 +10,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
-from .animate import Animation, Performance
+from .animate import Animation, Performance, sampler_options, scene_of, settled
 from .checkpoints import Model, load_model, load_reader
-from .config import FPS
-from .emotion.code import Emotion, describe, emotion_code
+from .config import FPS, PRESETS
+from .emotion.code import INTENSITY, Emotion, describe, emotion_code
 from .emotion.motion import generate_motion
 from .emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
 from .emotion.script import Script
@@ -27,6 +28,7 @@ from .forecast import OUTPUT_BYTES, Forecast, forecast
 from .head import DECODE_FRAMES
 from .media.audio import Audio, frame_energy, read_audio, speech_gate
 from .media.crop import FaceCrop
+from .media.framing import FRAME
 from .media.image import read_image
 from .media.segments import check_segments
 from .media.subject import Subject, find_subject
@@ -93,6 +95,7 @@ def prepare(
         model = load_model(model, device)
     clock.stop("load")
     track = in_time(asked, sound).read(model.reader.codes)
+    options = fitted(model, subject, track, options)
     code = felt(track, sound, n_frames, options)
     clock.stop("emotion")
     report = GenerationReport(
@@ -106,7 +109,7 @@ def prepare(
         options=options,
         emotions=_readings(track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[*_notes(model, options), *_length_notes(subject, sound, n_frames)],
+        notes=[*notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
         seconds=clock.seconds,
     )
     performance = _perform(sound, code, options, report, subject.is_still)
@@ -172,12 +175,48 @@ def perform(sound: Audio, voice: np.ndarray, code: np.ndarray, options: Generate
     return Performance(sound.samples, voice, code, motion)
 
 
-def _notes(model: Model, options: GenerateOptions) -> list[str]:
-    """Settings that cannot have the effect they were given for."""
-    steps = time_grid(model.config.denoiser.prediction, options.steps, options.shift).noise_fraction
+def has_emotion(track: EmotionTrack) -> bool:
+    """Whether a track that has been read asks for any emotion, in words or as a code."""
+    return any(
+        k.text not in ("", "auto") or (not k.text and bool(k.code and k.code[INTENSITY])) for k in track.keyframes
+    )
+
+
+def fitted(model: Model, subject: Subject, track: EmotionTrack, options: GenerateOptions) -> GenerateOptions:
+    """Options with nothing left open: the model's own numbers, and the mask that the mode needs.
+
+    A base without adapters was trained to make the mouth alone. Raises BadInput for what the model cannot do.
+    """
+    options = settled(model, options)
+    if options.mask != "auto":
+        return options
+    is_whole = subject.is_still and scene_of(model).framing is FRAME
+    mask = "full" if is_whole else "face" if has_emotion(track) and model.emotion_encoder is not None else "mouth"
+    return replace(options, mask=mask)
+
+
+def notes_of(model: Model, options: GenerateOptions, track: EmotionTrack) -> list[str]:
+    """Settings and words that cannot have the effect they were given for."""
+    config, notes = model.config.denoiser, []
+    n_steps = sampler_options(model, options).steps
+    steps = time_grid(config.prediction, n_steps, options.shift).noise_fraction
     if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
-        return [f"sync_guidance has no effect with {options.steps} steps: none lies in its noise range."]
-    return []
+        notes.append(f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")
+    if config.prediction == "residual":
+        if options.hearing != "overlapped":
+            notes.append(f"hearing has no effect: '{model.name}' does not hear through Whisper.")
+        return notes
+    if model.emotion_encoder is None and has_emotion(track):
+        notes.append(f"'{model.name}' has no emotion adapters: the words change nothing.")
+    if model.emotion_encoder is None and options.mask not in ("auto", "mouth"):
+        notes.append(
+            f"'{model.name}' was trained to make the mouth alone; mask '{options.mask}' may spoil eyes and brows."
+        )
+    if options.window_frames not in (0, config.window_frames):
+        notes.append(
+            f"'{model.name}' was trained with windows of {config.window_frames} frames; others look otherwise."
+        )
+    return notes
 
 
 @dataclass
@@ -194,6 +233,17 @@ class Generation:
     def __iter__(self) -> Iterator[Segment]:
         return self.segments()
 
+    @cached_property
+    def shot(self) -> Subject:
+        """The subject as the model is shown it: a portrait's head may have been turned already."""
+        return shot(self.model, self.subject, self.performance.motion)
+
+    def moving(self, start: int, motion: np.ndarray) -> Generation:
+        """The same with other motion [T, 8] in the frames from `start` on."""
+        whole = self.performance.motion.copy()
+        whole[start : start + len(motion)] = motion
+        return replace(self, performance=replace(self.performance, motion=whole))
+
     @property
     def geometry(self) -> FaceCrop:
         """Where the face lies in the first picture."""
@@ -201,7 +251,7 @@ class Generation:
 
     def forecast(self) -> Forecast:
         """Time, memory and disk this will take; measured by making a few of its frames."""
-        return forecast(self.model, self.subject, self.performance, replace(self.options, mask=self.mask))
+        return forecast(self.model, self.shot, self.performance, self.options)
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.
@@ -210,11 +260,11 @@ class Generation:
         """
         animation, paste = self.animation(on_progress, cancel), self.paster()
         for start, x0 in animation:
-            yield from self.finished(animation.frames(start, x0, self.at_once), start, paste)
+            yield from self.finished(animation.frames(x0, self.at_once), start, paste)
 
     def animation(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Animation:
         """The clip in the training frame."""
-        reference = self.subject.reference(self.model.config.size_px)
+        reference = self.shot.reference(self.model.config.size_px)
         seconds = self.report.seconds
         return Animation(self.model, reference, self.performance, self.options, on_progress, cancel, seconds)
 
@@ -224,29 +274,32 @@ class Generation:
         n_frames = max(1, OUTPUT_BYTES // (3 * self.report.width_px * self.report.height_px))
         return max(n_frames // DECODE_FRAMES * DECODE_FRAMES, min(n_frames, DECODE_FRAMES))
 
-    @property
-    def mask(self) -> str:
-        """The part of the frame that is pasted back: what was asked for, or what the mode needs."""
-        if self.options.mask != "auto":
-            return self.options.mask
-        has_emotion = any(reading["text"] for reading in self.report.emotions)
-        return "full" if self.subject.is_still else "face" if has_emotion else "mouth"
-
     def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
-        """(face frames, number of the first) -> full pictures, for frames in order."""
-        return self.subject.paster(self.mask)
+        """(generated squares, number of the first) -> full pictures, for frames in order."""
+        return self.shot.paster(self.options.mask)
 
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]
     ) -> Iterator[Segment]:
-        """Segments of face frames that come in parts, from frame `start` on."""
-        clock = Clock(self.report.seconds)
+        """Segments of generated squares that come in parts, from frame `start` on."""
+        clock, seen = Clock(self.report.seconds), self.shot
         for frames in parts:
             clock.start()
             pasted = paste(frames, start)
+            faces = seen.faces(frames, pasted, start, PRESETS["mini"].size_px)
             clock.stop("paste")
-            yield Segment(pasted, start, frames)
+            yield Segment(pasted, start, faces)
             start += len(frames)
+
+
+def shot(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
+    """The subject as a model is shown it, for motion [T, 8].
+
+    The mini turns the head itself. A base changes the lower face of what it sees, so that a portrait becomes a video
+    whose head moves before it is shown to it.
+    """
+    framing = scene_of(model).framing
+    return subject if framing is FRAME else subject.turned(motion, framing)
 
 
 def in_time(asked: EmotionTrack | Script, sound: Audio) -> EmotionTrack:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from .config import SamplingConfig
 from .errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,24 +22,33 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """Every setting of a generation, with its default. Raises BadInput for a value out of its range."""
+    """Every setting of a generation, with its default; None is the model's own (`config.SAMPLING`).
 
-    steps: int = 1
-    """Denoising steps, 1 .. 100; time grows with them, and the mini shows feelings best in one."""
-    guidance_audio: float = 1.0
-    """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step."""
-    guidance_emotion: float = 2.0
-    """Weight of the emotion, 0 .. 10; costs as guidance_audio. 2 shows the mini's soft feelings more plainly."""
+    Raises BadInput for a value out of its range.
+    """
+
+    steps: int | None = None
+    """Denoising steps, 1 .. 100; time grows with them. The mini takes 1, a base 20."""
+    guidance_audio: float | None = None
+    """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step. The
+    mini takes 1, a base 1.5."""
+    guidance_emotion: float | None = None
+    """Weight of the emotion, 0 .. 10; costs as guidance_audio. The mini takes 2, a base with adapters 1.5."""
     sync_guidance: float = 0.0
-    """Pull of the SyncNet on the mouth, 0 .. 1; 0.1 - 0.3 is useful."""
+    """Pull of the SyncNet on the mouth, 0 .. 1; 0.2 helps the mini's lips a little."""
     sync_low: float = 0.30
-    sync_high: float = 0.75
+    sync_high: float = 1.0
     """The noise range in which it pulls, 0 clean .. 1 pure noise."""
     stda_strength: float = 1.0
     tfrm_strength: float = 1.0
     """Scale of what STDA and TFRM add, 0 left out .. 1 as trained .. 2."""
     window_frames: int = 0
     """Frames of a window, 0 as trained; other lengths change how far motion is seen together."""
+    windows: str = "shifted"
+    """How a long clip is cut for the net: shifted from step to step, so that no seam stays in place, or fixed, as
+    LatentSync does."""
+    hearing: str = "overlapped"
+    """How a base hears a sound of more than 30 s: overlapped, or exact as LatentSync, whose lips glitch every 30 s."""
     head: float = 1.0
     """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
     blink: float = 1.0
@@ -67,12 +77,14 @@ class GenerateOptions:
     """Above 1 spends more of the steps near pure noise."""
     segment_frames: int = 250
     """Frames that are finished and handed out together; memory grows with them."""
-    batch_windows: int = 4
-    """Windows in one forward pass; more is faster on a GPU and takes more memory."""
+    batch_windows: int | None = None
+    """Windows in one forward pass; more is faster on a GPU and takes more memory. The mini takes 4, a base 1."""
 
     def __post_init__(self) -> None:
         for name, (low, high, is_whole) in _RANGES.items():
             value = getattr(self, name)
+            if value is None and name in MODELS_OWN:
+                continue
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
             if not is_number or not low <= value <= high or (is_whole and int(value) != value):
                 kind = "a whole number" if is_whole else "a number"
@@ -83,8 +95,22 @@ class GenerateOptions:
         if self.sync_low > self.sync_high:
             raise BadInput(f"sync_low {self.sync_low} lies above sync_high {self.sync_high}; exchange them.")
 
+    def of(self, own: SamplingConfig) -> GenerateOptions:
+        """The same with the model's own numbers in place of None.
 
+        >>> GenerateOptions(steps=7).of(SamplingConfig(20, 1.5, 1.5, 1)).steps
+        7
+        >>> GenerateOptions().of(SamplingConfig(20, 1.5, 1.5, 1)).steps
+        20
+        """
+        return replace(self, **{name: getattr(own, name) for name in MODELS_OWN if getattr(self, name) is None})
+
+
+MODELS_OWN = ("steps", "guidance_audio", "guidance_emotion", "batch_windows")
+"""Options whose default is the model's own."""
 CHOICES: dict[str, tuple[str, ...]] = {
+    "windows": ("shifted", "fixed"),
+    "hearing": ("overlapped", "exact"),
     "mask": ("auto", "mouth", "face", "full"),
     "on_missing": ("hold", "pass_through", "stop"),
     "length": ("shortest", "audio", "video"),

@@ -29,7 +29,7 @@ from .media.image import read_image
 from .media.subject import Subject
 from .media.video import VideoWriter
 from .output import LEAST_SCORED_FRAMES
-from .pipeline import felt, in_time, perform
+from .pipeline import felt, fitted, in_time, notes_of, perform, shot
 from .request import Cancel, GenerateOptions, OnProgress
 
 if TYPE_CHECKING:
@@ -55,12 +55,16 @@ class Speech:
 class Clip:
     """What was sampled: everything about a clip but its pictures.
 
-    x0      [C, T, h, w]  residual to the turned reference, on the CPU
-    motion  [T, 8]        taxonomy.MOTION
+    x0       [C, T, h, w]  of the mini the residual to the turned reference, of a base latents; on the CPU
+    motion   [T, 8]        taxonomy.MOTION
+    options  what it was sampled with, nothing left to the model
+    notes    settings and words that had no effect
     """
 
     x0: Tensor
     motion: np.ndarray
+    options: GenerateOptions
+    notes: tuple[str, ...] = ()
 
     @property
     def n_frames(self) -> int:
@@ -89,9 +93,10 @@ def sample_clip(
     performance = perform(speech.sound, speech.voice, code, options)
     if not subject.is_still:
         performance = replace(performance, motion=np.zeros_like(performance.motion))
-    reference = subject.reference(model.config.size_px)
+    options = fitted(model, subject, read, options)
+    reference = shot(model, subject, performance.motion).reference(model.config.size_px)
     x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
-    return Clip(x0, performance.motion)
+    return Clip(x0, performance.motion, options, tuple(notes_of(model, options, read)))
 
 
 def decode_clip(
@@ -102,10 +107,10 @@ def decode_clip(
     pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
     """
     target = subject if pictures is None else subject.on(pictures)
-    paste = target.paster()
-    reference = subject.reference(model.config.size_px)
+    paste = shot(model, target, clip.motion).paster(clip.options.mask)
+    reference = shot(model, subject, clip.motion).reference(model.config.size_px)
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
-    for start, frames in decode_latents(model, reference, clip.x0, clip.motion, per_segment):
+    for start, frames in decode_latents(model, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)
 
 

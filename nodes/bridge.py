@@ -158,15 +158,14 @@ def host(model: Model) -> HostedModel:
     Layers become ComfyUI's own kinds, which compute with weights that lie elsewhere: on a small card a plain torch net
     would be left half on the CPU and fail.
     """
-    nets = EADNets(
-        {
-            "vae": model.vae,
-            "denoiser": model.denoiser,
-            "audio": model.audio_encoder,
-            "emotion": model.emotion_encoder,
-            "syncnet": model.syncnet,
-        }
-    )
+    parts = {
+        "vae": model.vae,
+        "denoiser": model.denoiser,
+        "audio": model.audio_encoder,
+        "emotion": model.emotion_encoder,
+        "syncnet": model.syncnet,
+    }
+    nets = EADNets({name: net for name, net in parts.items() if net is not None})
     for net in nets.modules():
         castable = getattr(comfy.ops.manual_cast, type(net).__name__, None)
         if castable is not None and type(net).__module__.startswith("torch.nn."):
@@ -178,9 +177,11 @@ def host(model: Model) -> HostedModel:
 
 def resident(hosted: HostedModel) -> Model:
     """The model with its nets where they compute; call it before each use."""
-    config = hosted.model.config.denoiser
-    frames = hosted.options.batch_windows * (hosted.options.window_frames or config.window_frames)
-    activations = 3 * frames * config.cells**2 * max(config.widths) * 4 * 16
+    from ..eadnet_core.animate import sampler_options
+
+    config, own = hosted.model.config.denoiser, sampler_options(hosted.model, hosted.options)
+    largest = max(width * (config.cells >> level) ** 2 for level, width in enumerate(config.widths))
+    activations = 3 * own.window_frames * own.batch_windows * largest * hosted.model.dtype.itemsize * 16
     patcher = hosted.patcher
     with torch.inference_mode(False):  # SyncNet guidance differentiates, which tensors made in inference mode forbid
         mm.load_models_gpu([patcher], memory_required=activations)

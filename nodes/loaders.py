@@ -93,7 +93,12 @@ def about(hosted: HostedModel) -> str:
 
     model = hosted.model
     n_weights = sum(part.n_weights for part in info(str(model.folder)))
+    deaf = (
+        ""
+        if model.emotion_encoder is not None
+        else "\nNo emotion adapters: it moves the lips, and words change nothing."
+    )
     return (
         f"{model.name}: {model.config.size_px} px, {n_weights / 1e6:.1f} M weights, {str(model.dtype).split('.')[-1]}\n"
-        f"Licence: {licence(model.folder)}"
+        f"Licence: {licence(model.folder)}{deaf}"
     )

@@ -11,6 +11,8 @@ from . import bridge
 from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, HostedModel, SampledClip
 
 DEFAULTS = GenerateOptions()
+MODELS_OWN = {"steps": 0, "guidance_audio": -1.0, "guidance_emotion": -1.0}
+"""What stands in these widgets for the model's own value."""
 
 
 class Sampler(io.ComfyNode):
@@ -30,10 +32,11 @@ class Sampler(io.ComfyNode):
                 EADEmotion.Input("emotion", tooltip="How it feels, from Emotion Prompt, Track or Caption."),
                 io.Int.Input(
                     "steps",
-                    default=DEFAULTS.steps,
-                    min=1,
+                    default=MODELS_OWN["steps"],
+                    min=0,
                     max=100,
-                    tooltip="Denoising steps. Time grows in proportion; the mini shows feelings best in one. Default: 1.",
+                    tooltip="Denoising steps; time grows in proportion. 0 takes the model's own: mini 1, a base 20. "
+                    "Default: 0.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -46,21 +49,22 @@ class Sampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance_audio",
-                    default=DEFAULTS.guidance_audio,
-                    min=0.0,
+                    default=MODELS_OWN["guidance_audio"],
+                    min=-1.0,
                     max=10.0,
                     step=0.1,
-                    tooltip="Weight of the sound. 1 is the net's own and free; above 1 follows the sound more "
-                    "closely and costs one more pass per step. Default: 1.",
+                    tooltip="Weight of the sound. 1 is the net as it was trained and free; above 1 follows the sound "
+                    "more closely and costs one more pass per step. -1 takes the model's own: mini 1, a base 1.5. "
+                    "Default: -1.",
                 ),
                 io.Float.Input(
                     "guidance_emotion",
-                    default=DEFAULTS.guidance_emotion,
-                    min=0.0,
+                    default=MODELS_OWN["guidance_emotion"],
+                    min=-1.0,
                     max=10.0,
                     step=0.1,
-                    tooltip="Weight of the emotion. 1 is the net's own and free; above 1 exaggerates and costs one "
-                    "more pass per step. Default: 2.",
+                    tooltip="Weight of the emotion. 1 is the net as it was trained and free; above 1 exaggerates and "
+                    "costs one more pass per step. -1 takes the model's own: mini 2, a base 1.5. Default: -1.",
                 ),
                 io.Float.Input(
                     "sync_guidance",
@@ -68,7 +72,7 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Pull of the SyncNet on the mouth. 0 off, 0.1 to 0.3 useful; costs a pass through the "
+                    tooltip="Pull of the SyncNet on the mouth. 0 off, 0.2 helps the mini a little; costs a pass through the "
                     "small SyncNet in every second step of its range. Default: 0.",
                 ),
                 io.Float.Input(
@@ -86,7 +90,7 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Default: 0.75.",
+                    tooltip="Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Default: 1.",
                 ),
             ],
             outputs=[EADLatents.Output("latents", tooltip="The clip before it has pictures, for Decode or Render.")],
@@ -94,10 +98,13 @@ class Sampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: HostedModel, face: Any, speech: Any, emotion: Any, **settings: Any) -> io.NodeOutput:
+        from ..eadnet_core.animate import sampler_options
         from ..eadnet_core.stages import sample_clip
 
-        hosted = model.with_options(**settings)
+        own = {name: None for name, unset in MODELS_OWN.items() if settings[name] == unset}
+        hosted = model.with_options(**{**settings, **own})
         ready = bridge.resident(hosted)
-        bar = bridge.Bar(len(speech.voice) * hosted.options.steps)
+        bar = bridge.Bar(len(speech.voice) * sampler_options(ready, hosted.options).steps)
         clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel)
-        return io.NodeOutput(SampledClip(hosted, clip))
+        ui = {"text": list(clip.notes)} if clip.notes else None
+        return io.NodeOutput(SampledClip(hosted, clip), ui=ui)

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..eadnet_core.media.audio import GATE_DB
 from . import bridge
-from .sampler import DEFAULTS
+from .sampler import DEFAULTS, MODELS_OWN
 
 
 class Speak(io.ComfyNode):
@@ -99,10 +99,10 @@ class Speak(io.ComfyNode):
             face=face.out(0),
             speech=heard.out(0),
             emotion=felt.out(0),
-            steps=DEFAULTS.steps,
+            steps=MODELS_OWN["steps"],
             seed=0,
-            guidance_audio=DEFAULTS.guidance_audio,
-            guidance_emotion=DEFAULTS.guidance_emotion,
+            guidance_audio=MODELS_OWN["guidance_audio"],
+            guidance_emotion=MODELS_OWN["guidance_emotion"],
             sync_guidance=DEFAULTS.sync_guidance,
             sync_low=DEFAULTS.sync_low,
             sync_high=DEFAULTS.sync_high,

@@ -27,6 +27,10 @@ from eadnet_core.config import (
     WhisperConfig,
 )
 from eadnet_core.emotion.taxonomy import EMOTIONS
+from eadnet_core.nets.adapters import is_adapter_key
+from eadnet_core.nets.denoiser import Denoiser
+from eadnet_core.nets.emotion_encoder import EmotionEncoder
+from eadnet_core.weight_files import save_adapters, write_weights
 
 TINY = ModelConfig(
     name="tiny",
@@ -127,6 +131,26 @@ class Tiny:
         save_part(path, part, self.net(part), self.part_config(part), metadata)
         return path
 
+    def write_base(self, folder: Path, *, has_adapters: bool = False) -> Path:
+        """The folder of a base without a SyncNet, as `eadnet convert` makes it; trained adapters beside it or none."""
+        torch.manual_seed(0)
+        denoiser = Denoiser(TINY_BASE.denoiser)
+        with torch.no_grad():
+            for key, value in denoiser.named_parameters():
+                if is_adapter_key(key):
+                    value.add_(0.02 * torch.randn_like(value))
+        bare = replace(TINY_BASE, denoiser=replace(TINY_BASE.denoiser, has_adapters=False))
+        state = {key: value for key, value in denoiser.state_dict().items() if not is_adapter_key(key)}
+        write_weights(folder / "denoiser.safetensors", "denoiser", state, bare, {"licence": "OpenRAIL++ (tiny)"})
+        for name, part in (("vae", "sd_vae"), ("whisper", "whisper")):
+            path = folder / f"{name}.safetensors"
+            save_part(path, part, self.net(part), self.part_config(part), {"licence": "MIT (tiny)"})
+        self.write(folder, "text_reader")
+        if has_adapters:
+            encoder = EmotionEncoder(TINY_BASE.emotion)
+            save_adapters(folder / "adapters.safetensors", denoiser, encoder, TINY_BASE)
+        return folder
+
 
 @pytest.fixture(scope="session")
 def tiny() -> Tiny:
@@ -145,6 +169,23 @@ def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_folder: Path) -> Model:
     return load_model(str(tiny_folder), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_base_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_base(tmp_path_factory.mktemp("tiny-base"))
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_base_folder: Path) -> Model:
+    """A base as public weights make it: lips alone."""
+    return load_model(str(tiny_base_folder), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_adapted(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A base with adapters that do something."""
+    return load_model(str(tiny.write_base(tmp_path_factory.mktemp("tiny-adapted"), has_adapters=True)), "cpu")
 
 
 @pytest.fixture

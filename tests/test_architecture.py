@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "machine": set(),
     "emotion.taxonomy": set(),
     "config": {"errors", "emotion.taxonomy"},
-    "request": {"errors"},
+    "request": {"errors", "emotion.taxonomy", "config"},
+    "performance": set(),
     "emotion": {"errors", "emotion.taxonomy", "config"},
     "nets": {"errors", "emotion.taxonomy", "config", "emotion"},
     "sampling": {"errors", "emotion.taxonomy", "config", "emotion"},
@@ -52,8 +53,9 @@ ALLOWED: dict[str, set[str]] = {
         "machine",
     },
 }
-ALLOWED["head"] = {*ALLOWED["metrics"]}
-ALLOWED["animate"] = {*ALLOWED["metrics"], "sampling", "head"}
+ALLOWED["head"] = {*ALLOWED["metrics"], "sampling", "performance"}
+ALLOWED["inpaint"] = {*ALLOWED["head"], "head"}
+ALLOWED["animate"] = {*ALLOWED["inpaint"], "inpaint"}
 ALLOWED["forecast"] = {*ALLOWED["animate"], "animate"}
 ALLOWED["pipeline"] = {*ALLOWED["forecast"], "forecast", "metrics"}
 ALLOWED["output"] = {*ALLOWED["pipeline"], "pipeline"}

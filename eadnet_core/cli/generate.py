@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..config import FPS
+from ..config import FPS, SAMPLING
 from ..errors import BadInput
 from ..request import CHOICES, GenerateOptions
 from .arguments import Bar, add_model, box, check_output, command, emotion_line, write_json
@@ -26,6 +26,12 @@ NUMBERS = {
     "face_index": "which face, where there are several: 0 the most prominent",
     "segment_frames": "frames that are finished together; memory grows with them",
     "batch_windows": "windows in one forward pass; memory grows with them",
+}
+KINDS: dict[str, type] = {"steps": int, "guidance_audio": float, "guidance_emotion": float, "batch_windows": int}
+"""Of the numbers whose default is the model's own."""
+WORDS = {
+    "windows": "how a long clip is cut: shifted from step to step, or fixed as LatentSync does",
+    "hearing": "how a base hears beyond 30 s: overlapped, or exact as LatentSync does",
 }
 MOVING = {"head": "amplitude of head motion, 0 none, 1 as trained", "blink": "rate of blinks, 0 none, 1 natural"}
 
@@ -66,9 +72,14 @@ def _add_run(parser: Any, numbers: dict[str, str], emotion: str) -> Any:
     group.add_argument("--dry-run", action="store_true", help="check everything, show the forecast, and stop")
     group = parser.add_argument_group("settings")
     for name, text in numbers.items():
-        kind = type(DEFAULTS[name])
-        flag, text = "--" + name.replace("_", "-"), f"{text} (default: {DEFAULTS[name]})"
+        kind = KINDS.get(name, type(DEFAULTS[name]))
+        own = " / ".join(f"{getattr(sampling, name)}" for sampling in SAMPLING.values()) if name in KINDS else ""
+        shown = f"the model's own, mini / base: {own}" if own else DEFAULTS[name]
+        flag, text = "--" + name.replace("_", "-"), f"{text} (default: {shown})"
         group.add_argument(flag, type=kind, default=DEFAULTS[name], metavar="N" if kind is int else "X", help=text)
+    for name, text in WORDS.items():
+        text = f"{text} (default: {DEFAULTS[name]})"
+        group.add_argument("--" + name, choices=CHOICES[name], default=DEFAULTS[name], help=text)
     text = "the face by hand, in pixels, from the middle of the forehead to the chin"
     group.add_argument("--face-box", type=box, metavar="X0,Y0,X1,Y1", help=text)
     group.add_argument("--no-speech-gate", action="store_true", help="let the mouth move in silence and to music")

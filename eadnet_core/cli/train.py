@@ -86,6 +86,19 @@ def add_train(commands: Any) -> None:
         one.add_argument("--workers", type=int, default=2, metavar="N", help="processes that render clips (default: 2)")
         one.add_argument("--threads", type=int, metavar="N", help="CPU threads of a training")
         one.add_argument("--seed", type=int, default=0, metavar="N")
+        if kind == "denoiser":
+            _add_adapters(one)
+
+
+def _add_adapters(parser: Any) -> None:
+    """What a base's adapters are trained with; the mini takes none of it."""
+    group = parser.add_argument_group("adapters on a base (--preset base-256 or base-512)")
+    group.add_argument("--train", choices=("all", "adapters"), default="all", help="all: the mini (default: all)")
+    group.add_argument("--base", type=Path, metavar="FILE", help="the base's denoiser, or the folder that holds it")
+    group.add_argument("--data", type=Path, metavar="FOLDER", help="shards (eadnet corpus render) or videos, 25 fps")
+    group.add_argument("--steps", type=int, default=20_000, metavar="N", help="(default: 20000)")
+    group.add_argument("--batch", type=int, metavar="N", help="windows per step (default: 1)")
+    group.add_argument("--learning-rate", type=float, metavar="X", help="(default: 0.0001)")
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -96,9 +109,43 @@ def _train(args: argparse.Namespace) -> None:
     if args.preset not in PRESETS:
         raise BadInput(f"Unknown preset '{args.preset}'; give one of {', '.join(PRESETS)}.")
     if args.preset != "mini":
-        raise BadInput(f"'{args.preset}' is made from public weights, not trained from nothing: see eadnet convert.")
+        _train_adapters(args)
+        return
+    if getattr(args, "train", "all") != "all":
+        raise BadInput("The mini is trained whole, it has no adapters. Give --preset base-256, --base and --data.")
     options: TrainOptions = TrainOptions(max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed)
     scores = train_mini(
         args.output, args.minutes_scale, options=options, workers=args.workers, parts=args.parts or None
     )
     print(json.dumps(scores, indent=2))
+
+
+def _train_adapters(args: argparse.Namespace) -> None:
+    from ..config import ModelConfig
+    from ..training.adapters import train_adapters
+    from ..training.loop import TrainOptions
+    from ..weight_files import read_config, read_metadata
+
+    if getattr(args, "train", "all") != "adapters":
+        raise BadInput(
+            f"'{args.preset}' is made from public weights, not trained from nothing: see eadnet convert. On top of "
+            "them: eadnet train denoiser --train adapters --base FILE --data FOLDER."
+        )
+    if args.base is None or args.data is None:
+        raise BadInput("--train adapters needs --base (the base's denoiser) and --data (a folder of shards or videos).")
+    path = args.base / "denoiser.safetensors" if args.base.is_dir() else args.base
+    found = read_config(path, ModelConfig, read_metadata(path, "denoiser")).name
+    if found != args.preset:
+        raise BadInput(f"'{path}' holds '{found}', not '{args.preset}': give --preset {found}, or another --base.")
+    options = TrainOptions(
+        max_steps=args.steps,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        device=args.device,
+        num_threads=args.threads,
+        seed=args.seed,
+        run_folder=args.output / "runs",
+    )
+    output = args.output / "adapters.safetensors"
+    print(json.dumps(train_adapters(args.base, args.data, output, options), indent=2))
+    print(f"{output}: put it beside {path.name} in the folder of the base; load it by that folder.")

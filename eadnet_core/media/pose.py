@@ -24,6 +24,7 @@ DEPTH_EDGE, DEPTH_MIDDLE = -0.06 * SCALE, 0.22 * SCALE
 """How far the rim and the middle of the face lie before the axis that it turns about."""
 REACH_X, REACH_Y, FADE = 0.40, 0.47, 0.20
 """Half axes of what moves with the head, hair included, and the share of them over which motion fades out."""
+_SOLVER_STEPS = 12
 POSE = tuple(MOTION.index(name) for name in ("yaw", "pitch", "roll", "shift_x", "shift_y"))
 
 
@@ -41,6 +42,31 @@ def turn_head(pictures: Tensor, motion: Tensor) -> Tensor:
     size = pictures.shape[-1]
     axis = (torch.arange(size, device=pictures.device, dtype=torch.float32) + 0.5) / size
     y, x = torch.meshgrid(axis, axis, indexing="ij")
+    grid = torch.stack(_sources(x, y, motion), -1) * 2 - 1
+    turned = F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
+    return turned.to(pictures.dtype)
+
+
+def turned_points(points: Tensor, motion: Tensor) -> Tensor:
+    """Where points of a picture come to lie when its head turns.
+
+    points   [n, 2]  x, y in frame widths
+    motion   [B, 8]
+    returns  [B, n, 2]
+
+    >>> points = torch.tensor([[0.4, 0.4], [0.5, 0.6]])
+    >>> bool(torch.allclose(turned_points(points, torch.zeros(1, 8)), points[None], atol=1e-5))
+    True
+    """
+    found = points.expand(len(motion), -1, -1).clone()
+    for _ in range(_SOLVER_STEPS):  # the place that is drawn from the point; motion is small, so this converges
+        x, y = _sources(found[:, None, :, 0], found[:, None, :, 1], motion)
+        found = found + points - torch.stack([x, y], -1)[:, 0]
+    return found
+
+
+def _sources(x: Tensor, y: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the pixels at x, y come from: each of the shape of x and y (or [B, ...]), for motion [B, 8]."""
     yaw, pitch, roll, shift_x, shift_y = (motion[:, i, None, None].float() for i in POSE)
     across, down = x - CENTRE_X - shift_x, y - CENTRE_Y - shift_y - PIVOT
     u = across * torch.cos(roll) + down * torch.sin(roll)
@@ -51,11 +77,7 @@ def turn_head(pictures: Tensor, motion: Tensor) -> Tensor:
         from_u, from_v = u - depth * torch.sin(yaw), v - depth * torch.sin(pitch)
     reach = ((u / REACH_X) ** 2 + ((v + 0.02) / REACH_Y) ** 2).sqrt()
     share = torch.sigmoid((1 + FADE / 2 - reach) * (4 / FADE))
-    source_x = x + (CENTRE_X + from_u - x) * share
-    source_y = y + (CENTRE_Y + from_v - y) * share
-    grid = torch.stack([source_x, source_y], -1) * 2 - 1
-    turned = F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
-    return turned.to(pictures.dtype)
+    return x + (CENTRE_X + from_u - x) * share, y + (CENTRE_Y + from_v - y) * share
 
 
 def _depth(u: Tensor, v: Tensor) -> Tensor:

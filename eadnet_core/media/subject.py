@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ..config import FPS
 from ..errors import BadInput
-from .crop import FaceCrop, Paster, crop
+from .crop import FaceCrop, crop
 from .face import FACE_THRESHOLD, locate
+from .framing import FRAME, Framing, Paste
 from .image import read_image
 from .track import follow
+from .turned import TurnedPortrait
 from .video import FrameCursor, VideoReader
 
 
@@ -26,13 +28,15 @@ class Subject:
     pictures   [B, H, W, 3]  uint8, or float 0 .. 1; or a video, read as it is needed
     crops      one for each picture; None where the picture passes through as it is
     fps        of the pictures; ignored for a single one
+    framing    how the face is cut out and put back
     """
 
-    pictures: np.ndarray | Tensor | VideoReader
+    pictures: np.ndarray | Tensor | VideoReader | TurnedPortrait
     crops: tuple[FaceCrop | None, ...]
     fps: float = FPS
     missed: tuple[int, ...] = field(default=())
     """Pictures that hold no face."""
+    framing: Framing = FRAME
 
     @property
     def is_still(self) -> bool:
@@ -59,14 +63,28 @@ class Subject:
         return lambda frame: read_image(pictures[self.index(frame)])
 
     def reference(self, size_px: int) -> np.ndarray | Callable[[int, int], np.ndarray]:
-        """What a clip is made from: a portrait's training frame, or (start, stop) -> those of a video's frames."""
+        """What a clip is made from: a portrait's square, or (start, stop) -> those of a video's frames."""
         read = self.reader()
         if self.is_still:
             return self._crop(read(0), 0, size_px)
         return lambda start, stop: np.stack([self._crop(read(i), i, size_px) for i in range(start, stop)])
 
     def _crop(self, picture: np.ndarray, frame: int, size_px: int) -> np.ndarray:
-        return crop(picture, self.nearest(self.index(frame)), size_px)
+        return self.framing.cut(picture, self.nearest(self.index(frame)), size_px)
+
+    def turned(self, motion: np.ndarray, framing: Framing) -> Subject:
+        """A portrait as a video whose head moves by motion [T, 8], in that framing; a video as it is."""
+        if not self.is_still:
+            return replace(self, framing=framing)
+        frames = TurnedPortrait(self.picture(0), self.nearest(0), motion)
+        return Subject(frames, frames.faces(), FPS, framing=framing)
+
+    def faces(self, squares: np.ndarray, pictures: np.ndarray, start: int, size_px: int) -> np.ndarray:
+        """The training frames [T, size, size, 3] of finished pictures [T, H, W, 3]: the squares, if they are that."""
+        if self.framing is FRAME:
+            return squares
+        where = [self.nearest(self.index(start + i)) for i in range(len(pictures))]
+        return np.stack([crop(picture, face, size_px) for picture, face in zip(pictures, where, strict=True)])
 
     def nearest(self, index: int) -> FaceCrop:
         """The crop of a picture, or of the nearest that has one."""
@@ -111,7 +129,7 @@ class Subject:
 
         mask  a key of MASK_BOXES: what part of the frame is pasted; by default "full" in a portrait, "face" in a video
         """
-        still: list[Paster] = []
+        still: list[Paste] = []
         read = self.reader()
 
         def paste(frames: np.ndarray, start: int) -> np.ndarray:
@@ -119,14 +137,14 @@ class Subject:
                 numbers = range(start, start + len(frames))
                 return np.stack([self._paste(f, read(i), i, mask) for f, i in zip(frames, numbers, strict=True)])
             if not still:
-                still.append(Paster(read(0), self.nearest(0), frames.shape[1], mask or "full"))
-            return np.stack([still[0].paste(frame) for frame in frames])
+                still.append(self.framing.paster(read(0), self.nearest(0), frames.shape[1], mask or "full"))
+            return np.stack([still[0](frame) for frame in frames])
 
         return paste
 
     def _paste(self, frame: np.ndarray, picture: np.ndarray, number: int, mask: str | None) -> np.ndarray:
         where = self.crops[self.index(number)]
-        return picture if where is None else Paster(picture, where, frame.shape[0], mask or "face").paste(frame)
+        return picture if where is None else self.framing.paster(picture, where, len(frame), mask or "face")(frame)
 
 
 def find_subject(

@@ -6,6 +6,7 @@ Emotion attention, frame conditions, STDA and TFRM are adapters: residual branch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from einops import rearrange
@@ -36,6 +37,22 @@ class Context(NamedTuple):
     """[B, C, h, w]"""
     stda_strength: float
     tfrm_strength: float
+    n_branches: int = 1
+    """The batch is so many predictions of the same windows, one after the other, which differ in sound and emotion
+    alone: until they are read, one is computed for all (layout "latentsync")"""
+    n_silent: int = 0
+    """So many clips at the head of the batch have no sound: attention to it then adds its last bias and no more"""
+    heard: Mapping[nn.Module, tuple[Tensor, Tensor]] | None = None
+    """Keys and values of the sound, [B T, S, D] each, by the attention that reads them; None: computed from `audio`"""
+    is_recomputed: bool = False
+    """Gradient checkpointing: of a layer only the input is kept for the backward pass, which computes it again (layout
+    "latentsync")"""
+
+    def spread(self, x: Tensor) -> Tensor:
+        """Features or tokens [B T, ...] of every branch, from those of one; whole batches stay as they are."""
+        if self.n_branches == 1 or len(x) == len(self.audio):
+            return x
+        return x.repeat(self.n_branches, *(1,) * (x.dim() - 1))
 
 
 class FrameNorm(nn.GroupNorm):

@@ -9,6 +9,8 @@ audio tokens, attention to its emotion tokens, feed-forward, STDA; per level and
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +79,7 @@ class Denoiser(nn.Module):
         *,
         strengths: tuple[float, float] = (1.0, 1.0),
         return_aux: bool = False,
+        recompute: bool = False,
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """The raw output of the net; `sampling.schedule` turns it into clean latents.
 
@@ -87,25 +90,15 @@ class Denoiser(nn.Module):
         motion        [B, T, 8]           taxonomy.MOTION
         motion_known  [B, T]              1 where motion is given, 0 where it is free
         strengths     of STDA and of TFRM; 0 leaves the module out exactly
+        recompute     keep only the inputs of layers for a backward pass (layout "latentsync"): the same gradients, less
+                      memory, a third more time
         returns       [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
 
         The layout "latentsync" does without emotion and motion: the adapters that read them are then left out.
         """
         n_frames = sample.shape[2]
-        condition = None
-        if self.conditions is not None and emotion is not None:
-            condition = self.conditions(time, audio, emotion, motion, motion_known)
-        context = Context(
-            n_frames,
-            time if self.time_embedding is None else self.time_embedding(time),
-            condition,
-            audio.flatten(0, 1),
-            None if emotion is None else emotion.flatten(0, 1),
-            sample[:, -self.config.latent_channels :, 0],
-            *strengths,
-        )
-        x = rearrange(sample, "b c t h w -> (b t) c h w").contiguous(memory_format=self.memory_format)
-        x = self.conv_in(x)
+        given = (sample, time, audio, emotion, motion, motion_known)
+        x, context = self.begin(*given, strengths=strengths, shortcuts={"is_recomputed": recompute})
         skips: list[list[Tensor]] = []
         graph = x.new_zeros(())
         for down in self.down_blocks:
@@ -118,12 +111,50 @@ class Denoiser(nn.Module):
         for up in self.up_blocks:
             x, loss = up(x, skips.pop(), context)
             graph = graph + loss
-        x = self.conv_out(F.silu(self.conv_norm_out(x, n_frames)))
-        out = rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
+        out = self.finish(x, n_frames)
         if not return_aux:
             return out
         pooled = rearrange(bottleneck.mean((2, 3)), "(b t) c -> b t c", t=n_frames)
         return out, {"graph_regulariser": graph, "bottleneck": pooled}
+
+    def begin(
+        self,
+        sample: Tensor,
+        time: Tensor,
+        audio: Tensor,
+        emotion: Tensor | None = None,
+        motion: Tensor | None = None,
+        motion_known: Tensor | None = None,
+        *,
+        strengths: tuple[float, float] = (1.0, 1.0),
+        shortcuts: Mapping[str, Any] | None = None,
+    ) -> tuple[Tensor, Context]:
+        """Features [B T, C, h, w] after the first convolution, and what every layer is given; see `forward`.
+
+        shortcuts  fields of `Context` that spare work or memory, n_branches and what follows it; the features are those
+                   of one branch
+        """
+        condition = None
+        if self.conditions is not None and emotion is not None:
+            condition = self.conditions(time, audio, emotion, motion, motion_known)
+        context = Context(
+            sample.shape[2],
+            time if self.time_embedding is None else self.time_embedding(time),
+            condition,
+            audio.flatten(0, 1),
+            None if emotion is None else emotion.flatten(0, 1),
+            sample[:, -self.config.latent_channels :, 0],
+            *strengths,
+            **(shortcuts or {}),
+        )
+        one = sample[: len(sample) // context.n_branches]
+        x = rearrange(one, "b c t h w -> (b t) c h w").contiguous(memory_format=self.memory_format)
+        return self.conv_in(x), context
+
+    def finish(self, x: Tensor, n_frames: int) -> Tensor:
+        """Features of the finest level -> the output: [B T, C, h, w] -> [B, C_latent, T, h, w]"""
+        x = self.conv_out(F.silu(self.conv_norm_out(x, n_frames)))
+        return rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
 
 
 class Conditions(nn.Module):

@@ -21,6 +21,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.embeddings import TimestepEmbedding, get_timestep_embedding
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..config import DenoiserConfig
 from ..errors import BadInput
@@ -74,11 +75,15 @@ class Level(nn.Module):
 
     def layer(self, i: int, x: Tensor, context: Context) -> Tensor:
         """Layer i: [B T, C_in, h, w] -> [B T, C, h, w]"""
+        if context.is_recomputed and torch.is_grad_enabled():
+            return checkpoint(self._layer, i, x, context, use_reentrant=False, preserve_rng_state=False)
+        return self._layer(i, x, context)
+
+    def _layer(self, i: int, x: Tensor, context: Context) -> Tensor:
         x = self.resnets[i](x, context)
         if self.conditions and context.condition is not None:
-            x = self.conditions[i](x, context.condition)
-        if self.attentions:
-            x = self.attentions[i](x, context)
+            x = self.conditions[i](context.spread(x), context.condition)
+        x = self.attentions[i](x, context) if self.attentions else context.spread(x)
         if self.motion_modules:
             x = self.motion_modules[i](x, context)
         if self.stda:
@@ -133,6 +138,7 @@ class UpBlock(Level):
     def __init__(self, config: DenoiserConfig, level: int, in_width: int) -> None:
         width = config.widths[level]
         n_layers = config.up_blocks[level]
+        self.last_skip = config.blocks[level]
         entry_width = config.widths[max(level - 1, 0)]
         skip_widths = [entry_width if i == config.blocks[level] else width for i in range(n_layers)]
         in_widths = [skip + (width if i else in_width) for i, skip in enumerate(skip_widths)]
@@ -143,12 +149,20 @@ class UpBlock(Level):
 
     def forward(self, x: Tensor, skips: list[Tensor], context: Context) -> tuple[Tensor, Tensor]:
         """Takes the outputs of the same resolution, last first; returns the output and the graph regulariser."""
-        for i in range(len(self.resnets)):
-            x = self.layer(i, torch.cat((x, skips[-1 - i]), 1), context)
+        return self.merge(self.layers(x, skips, context, 0, len(self.resnets)), context)
+
+    def merge(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+        """What follows the layers; as `forward`."""
         x, loss = apply_tfrm(self.tfrm, x, context)
         for upsampler in self.upsamplers:
             x = upsampler(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return x, loss
+
+    def layers(self, x: Tensor, skips: list[Tensor], context: Context, first: int, stop: int) -> Tensor:
+        """Layers first .. stop - 1, each with its skip: [B T, C_in, h, w] -> [B T, C, h, w]"""
+        for i in range(first, stop):
+            x = self.layer(i, torch.cat((x, context.spread(skips[self.last_skip - i])), 1), context)
+        return x
 
 
 class Resample(nn.Module):
@@ -178,7 +192,8 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """[B T, C_in, h, w] -> [B T, C, h, w]"""
         y = self.conv1(F.silu(self.norm1(x, context.n_frames)))
-        time = self.time_emb_proj(F.silu(context.time))  # of B rows: of B T rows the last bit would differ
+        n_clips = len(x) // context.n_frames
+        time = self.time_emb_proj(F.silu(context.time[:n_clips]))  # of B rows: of B T rows the last bit would differ
         y = y + time.repeat_interleave(context.n_frames, 0)[:, :, None, None]
         y = self.conv2(F.silu(self.norm2(y, context.n_frames)))
         return (x if self.conv_shortcut is None else self.conv_shortcut(x)) + y
@@ -213,7 +228,7 @@ class Transformer(nn.Module):
         for block in self.transformer_blocks:
             tokens = block(tokens, context)
         tokens = rearrange(tokens, "n (h w) c -> n c h w", h=x.shape[-2]).contiguous()
-        return self.proj_out(tokens) + x
+        return self.proj_out(tokens) + context.spread(x)
 
 
 class TransformerBlock(nn.Module):
@@ -237,10 +252,22 @@ class TransformerBlock(nn.Module):
         """[B T, h w, D] -> [B T, h w, D]"""
         normed = self.norm1(tokens)
         tokens = self.attn1(normed, normed) + tokens
-        tokens = self.attn2(self.norm2(tokens), context.audio) + tokens
+        tokens = self._listen(context.spread(tokens), context)
         if self.emotion is not None and context.emotion is not None:
             tokens = self.emotion(tokens, context.emotion) + tokens
         return self.ff(self.norm3(tokens)) + tokens
+
+    def _listen(self, tokens: Tensor, context: Context) -> Tensor:
+        """Attention to sound; keys and values have no bias, so that without sound it comes down to a constant."""
+        known = None if context.heard is None else context.heard[self.attn2]
+        n_quiet = context.n_silent * context.n_frames
+        if not n_quiet:
+            return self.attn2(self.norm2(tokens), context.audio, known) + tokens
+        heard = tokens[n_quiet:]
+        if known is not None:
+            known = known[0][n_quiet:], known[1][n_quiet:]
+        louder = self.attn2(self.norm2(heard), context.audio[n_quiet:], known) + heard
+        return torch.cat((self.attn2.to_out[0].bias + tokens[:n_quiet], louder))
 
 
 class MotionModule(nn.Module):
@@ -309,11 +336,15 @@ class BaseAttention(nn.Module):
         self.to_v = nn.Linear(context_width, width, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
 
-    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """tokens [N, L, D] look at context [N, M, D_c]; returns [N, L, D]."""
+    def keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """What does not depend on the tokens: context [N, M, D_c] -> two of [N, M, D]."""
+        return self.to_k(context), self.to_v(context)
+
+    def forward(self, tokens: Tensor, context: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """tokens [N, L, D] look at context [N, M, D_c], whose keys and values may be known; returns [N, L, D]."""
         q, k, v = (
             rearrange(x, "n l (heads d) -> n heads l d", heads=self.heads)
-            for x in (self.to_q(tokens), self.to_k(context), self.to_v(context))
+            for x in (self.to_q(tokens), *(self.keys_and_values(context) if known is None else known))
         )
         out = attention(q, k, v, self.backend)
         return self.to_out[0](rearrange(out, "n heads l d -> n l (heads d)"))

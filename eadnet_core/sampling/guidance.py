@@ -19,9 +19,10 @@ from ..config import DenoiserConfig
 from .schedule import to_x0
 
 Net = Callable[..., Tensor]
-"""The denoiser: (sample, time, audio, emotion, motion, motion_known) -> raw output."""
+"""The denoiser: (sample, time, audio, emotion, motion, motion_known) -> raw output; with `SamplerOptions.tells_place`
+also given place=Place."""
 
-SYNC_NOISE_RANGE = (0.30, 0.75)
+SYNC_NOISE_RANGE = (0.30, 1.0)
 SYNC_EVERY = 2
 SYNC_LEAST_VOICE = 0.5
 """Least mean of the speech gate over a SyncNet window for it to guide."""
@@ -120,6 +121,19 @@ def branches(guidance_audio: float, guidance_emotion: float) -> list[Branch]:
     return [b for b in every if b.weight != 0.0]
 
 
+class Place(NamedTuple):
+    """Where a call of the net is in the sampling, for a net that keeps something from call to call.
+
+    frames    of each window; a window that was filled up names its last or first frame again and again
+    branches  of the batch, which holds all windows of the first, then all of the second, ...
+    """
+
+    step: int
+    n_steps: int
+    frames: tuple[tuple[int, ...], ...]
+    branches: tuple[Branch, ...]
+
+
 class Prediction(NamedTuple):
     """x0 [B, C, T, h, w] after guidance, how far guidance moved it (None with a single branch), and the noise that the
     net predicted, guided (None of a net that does not)."""
@@ -130,14 +144,22 @@ class Prediction(NamedTuple):
 
 
 def predict_x0(
-    net: Net, config: DenoiserConfig, x_t: Tensor, time: float, conditions: list[Conditions], needed: list[Branch]
+    net: Net,
+    config: DenoiserConfig,
+    x_t: Tensor,
+    time: float,
+    conditions: list[Conditions],
+    needed: list[Branch],
+    place: Place | None = None,
 ) -> Prediction:
     """Guided x0 of B windows of equal length, all branches of all windows in one forward pass.
 
     x_t         [B, C, T, h, w]
     time        what the net is given: 0 .. 1 (residual) or 0 .. 999 (epsilon)
     conditions  one per window
+    place       handed to the net, where it is one that asks for it
     """
+    told = {} if place is None else {"place": place}
     n = len(conditions)
     audio = torch.stack([c.audio for c in conditions])
     emotion = torch.stack([c.emotion for c in conditions])
@@ -153,6 +175,7 @@ def predict_x0(
         torch.cat([emotion if b.has_emotion else null for b in needed]),
         _repeat(torch.stack([c.motion for c in conditions]), len(needed)),
         _repeat(torch.stack([c.motion_known for c in conditions]), len(needed)),
+        **told,
     )
     if config.prediction == "epsilon":
         return _from_noise(output.split(n), x_t, times[:n], config, needed)
@@ -188,7 +211,7 @@ class SyncGuide:
     embed_frames  [B, F, C, h, w] latents -> [B, D] unit norm; gradients flow through it and nothing else
     to_latents    (x0 [C, T, h, w], context [2C + 1, T, h, w]) -> latents [C, T, h, w] as the SyncNet was trained on
     mouth         [h, w]  1 in the cells that may move: inner mouth and jaw, not the lip corners
-    strength      rho, the step in units of the guidance's own correction; 0.1 - 0.3 is useful
+    strength      rho, the step in units of the guidance's own correction
     real_cosine   mean cosine of real clips, where pulling stops
     n_frames      F, frames of one SyncNet window
     """

@@ -20,6 +20,7 @@ from .guidance import (
     SYNC_NOISE_RANGE,
     Conditions,
     Net,
+    Place,
     Prediction,
     SyncGuide,
     branches,
@@ -41,14 +42,18 @@ class SamplerOptions:
 
     steps: int = 4
     shift: float = 1.0
+    spacing: str = "leading"
+    """One of schedule.SPACINGS: where the steps of a net that predicts noise lie."""
     guidance_audio: float = 1.0
     guidance_emotion: float = 1.0
     window_frames: int = 16
     windows: str = "shifted"
-    """One of windows.WINDOWS."""
+    """Or "fixed": whether their cuts move from step to step."""
     batch_windows: int = 4
     segment_frames: int = 250
     sync_range: tuple[float, float] = SYNC_NOISE_RANGE
+    tells_place: bool = False
+    """Whether the net is told step, frames and branches of each call."""
 
 
 def draw_noise(config: DenoiserConfig, seed: int) -> Tensor:
@@ -147,7 +152,7 @@ class Wavefront:
     ) -> None:
         self.net, self.config, self.source, self.noise, self.options = net, config, source, noise, options
         self.sync, self.on_step, self.cancel, self.known = sync, on_step, cancel or _never, known
-        self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift)
+        self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift, options.spacing)
         self.needed = branches(options.guidance_audio, options.guidance_emotion)
         self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
         shift = SHIFT_FRAMES if options.windows == "shifted" else 0
@@ -251,12 +256,21 @@ class Wavefront:
         if n_short:
             samples = [hold_ends(x, *fill, dim=1) for x, fill in zip(samples, fills, strict=True)]
             conditions = [c.held(*fill) for c, fill in zip(conditions, fills, strict=True)]
-        found = predict_x0(self.net, self.config, torch.stack(samples), self.grid.times[k], conditions, self.needed)
+        place = self._place(k, group, fills) if self.options.tells_place else None
+        x_t, time = torch.stack(samples), self.grid.times[k]
+        found = predict_x0(self.net, self.config, x_t, time, conditions, self.needed, place)
         if not n_short:
             return found
         kept = [slice(before, before + group[0].length) for before, _ in fills]
         cut = [None if v is None else torch.stack([x[:, s] for x, s in zip(v, kept, strict=True)]) for v in found]
         return Prediction(*cut)  # type: ignore[arg-type]
+
+    def _place(self, k: int, group: list[Window], fills: list[tuple[int, int]]) -> Place:
+        filled = zip(group, fills, strict=True)
+        frames = [
+            [w.start] * before + [*range(w.start, w.stop)] + [w.stop - 1] * after for w, (before, after) in filled
+        ]
+        return Place(k, len(self.grid), tuple(map(tuple, frames)), tuple(self.needed))
 
     def _tell(self, n_done: int, x0: Tensor) -> None:
         if self.on_step is not None:

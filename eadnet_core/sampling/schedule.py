@@ -23,6 +23,7 @@ from torch import Tensor
 from ..config import DenoiserConfig
 
 DDIM_TIMES = 1000
+SPACINGS = ("leading", "trailing")
 TRAINING_SHIFT = 4.0
 """Time shift of the share of training times that leans towards pure noise, where a condition decides the result."""
 
@@ -116,14 +117,20 @@ class TimeGrid:
         return ratio * x_t + (self.alphas[index + 1] - ratio * self.alphas[index]) * x0
 
 
-def time_grid(prediction: str, n_steps: int, shift: float = 1.0) -> TimeGrid:
-    """The grid of `n_steps` steps; `shift` above 1 spends more of them near pure noise ("residual" only).
+def time_grid(prediction: str, n_steps: int, shift: float = 1.0, spacing: str = "leading") -> TimeGrid:
+    """The grid of `n_steps` steps.
+
+    shift    above 1 spends more of them near pure noise ("residual" only)
+    spacing  of "epsilon": "leading", as LatentSync, or "trailing", which begins at the noisiest time (Lin et al. 2024):
+             with few steps the first leads far below it, 751 of 999 with four, though the clip starts as pure noise
 
     >>> time_grid("residual", 4).times
     (1.0, 0.75, 0.5, 0.25)
+    >>> time_grid("epsilon", 4).times, time_grid("epsilon", 4, spacing="trailing").times
+    ((751.0, 501.0, 251.0, 1.0), (999.0, 749.0, 499.0, 249.0))
     """
     if prediction == "epsilon":
-        return _ddim_grid(n_steps)
+        return _ddim_grid(n_steps, spacing)
     if prediction != "residual":
         raise ValueError(f"Unknown prediction {prediction!r}: expected 'residual' or 'epsilon'.")
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
@@ -132,8 +139,10 @@ def time_grid(prediction: str, n_steps: int, shift: float = 1.0) -> TimeGrid:
     return TimeGrid(sigmas[:-1], tuple(1 - s for s in sigmas), sigmas, sigmas[:-1])
 
 
-def _ddim_grid(n_steps: int) -> TimeGrid:
-    scheduler = _ddim_scheduler()
+def _ddim_grid(n_steps: int, spacing: str) -> TimeGrid:
+    if spacing not in SPACINGS:
+        raise ValueError(f"Unknown spacing {spacing!r}: expected one of {', '.join(SPACINGS)}.")
+    scheduler = _ddim_scheduler(spacing)
     scheduler.set_timesteps(n_steps)
     steps = [int(t) for t in scheduler.timesteps]
     stride = DDIM_TIMES // n_steps
@@ -149,7 +158,7 @@ def _ddim_grid(n_steps: int) -> TimeGrid:
     )
 
 
-def _ddim_scheduler() -> DDIMScheduler:
+def _ddim_scheduler(spacing: str = "leading") -> DDIMScheduler:
     return DDIMScheduler(
         num_train_timesteps=DDIM_TIMES,
         beta_start=0.00085,
@@ -158,6 +167,7 @@ def _ddim_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
+        timestep_spacing=spacing,
     )
 
 

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-WINDOWS = ("shifted", "fixed")
 SHIFT_FRAMES = 7
 """How far the cuts move per step; it shares no divisor with the usual window lengths, so cuts do not return soon."""
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.animate import Performance, animate, box_cells, sampler_options
+from eadnet_core.animate import Performance, animate, sampler_options
 from eadnet_core.checkpoints import Model
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, Cancelled
-from eadnet_core.head import Head, low_pass
+from eadnet_core.head import Head, box_cells, low_pass
 from eadnet_core.request import GenerateOptions, Progress
 
 

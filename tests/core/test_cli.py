@@ -110,6 +110,9 @@ def test_debug_shows_where_it_failed(tmp_path: Path) -> None:
         (["emotion", "sad", "--json", "nowhere/x.json"], "nowhere"),
         (["info", "no-such-model"], "no-such-model"),
         (["train", "vae", "--preset", "giant"], "giant"),
+        (["train", "vae", "--preset", "base-256"], "--train adapters"),
+        (["train", "denoiser", "--preset", "base-256", "--train", "adapters"], "needs --base"),
+        (["train", "denoiser", "--train", "adapters"], "--preset base-256"),
         (["corpus", "sheet", "sheet.txt"], ".png"),
     ],
 )

@@ -103,10 +103,11 @@ def test_ddim_step_equals_the_schedulers() -> None:
         assert torch.allclose(x, theirs, atol=1e-4)
 
 
-def test_ddim_step_from_the_noise_equals_the_schedulers_to_the_bit() -> None:
+@pytest.mark.parametrize("spacing", schedule.SPACINGS)
+def test_ddim_step_from_the_noise_equals_the_schedulers_to_the_bit(spacing: str) -> None:
     for n_steps in (2, 20, 50):
-        grid = schedule.time_grid("epsilon", n_steps)
-        scheduler = schedule._ddim_scheduler()
+        grid = schedule.time_grid("epsilon", n_steps, spacing=spacing)
+        scheduler = schedule._ddim_scheduler(spacing)
         scheduler.set_timesteps(n_steps)
         x = theirs = torch.randn(1, 400, generator=torch.Generator().manual_seed(n_steps))
         for k, timestep in enumerate(scheduler.timesteps):
@@ -130,7 +131,18 @@ def test_sampling_a_gaussian_converges_to_its_known_solution() -> None:
     assert errors[1] < errors[0] / 4
 
 
+def test_few_trailing_steps_begin_at_pure_noise_and_end_in_the_clean() -> None:
+    for n_steps in (1, 2, 4, 8):
+        trailing, leading = (
+            schedule.time_grid("epsilon", n_steps, spacing=spacing) for spacing in ("trailing", "leading")
+        )
+        assert trailing.noise_fraction[0] == 1 > leading.noise_fraction[0]
+        assert trailing.sigmas[-1] == leading.sigmas[-1] < 0.03
+
+
 def test_an_unknown_prediction_is_named() -> None:
+    with pytest.raises(ValueError, match="'middle'"):
+        schedule.time_grid("epsilon", 4, spacing="middle")
     with pytest.raises(ValueError, match="'x'"):
         schedule.time_grid("x", 4)
     with pytest.raises(ValueError, match="'x'"):

@@ -1,0 +1,214 @@
+"""A base's denoiser with less work per step: what branches share, what steps share, what is nearly the same.
+
+The net itself is untouched: `FastDenoiser` calls its blocks in the same order and leaves out what it knows already.
+It holds features of the frames in flight, so there is one for each clip that is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import BadInput
+from .adapters import Context
+from .denoiser import Denoiser
+from .latentsync_blocks import TransformerBlock
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What may be spared. Only what changes no more than the last bits is on by default."""
+
+    share_branches: bool = True
+    """Compute what the predictions of guidance have in common once, and no attention to sound where there is none."""
+    cache_sound: bool = False
+    """Keep each layer's keys and values of every frame's sound for all steps: at full size 5 MB per frame in flight in
+    float32, for 0.4 % of the work. Equal to the bit where kernels treat rows alike."""
+    channels_last: bool = False
+    """Store features cell by cell: sums are in another order, so the last bits differ."""
+    compiled: bool = False
+    """torch.compile of the whole net at fixed shapes: minutes at first, then fused kernels; the last bits differ."""
+    reuse_every: int = 1
+    """Compute the deep layers in one step of so many and take their features from the step before in the others (after
+    DeepCache, Ma et al. 2023); 1 never does. The result differs visibly: measure it (bench/speed.py)."""
+    fresh_layers: int = 1
+    """Layers of the finest level on the way up that are computed in every step."""
+
+    def __post_init__(self) -> None:
+        if self.reuse_every < 1:
+            raise BadInput(f"reuse_every is {self.reuse_every}; give 1 (every step in full) or more.")
+        if self.fresh_layers < 1:
+            raise BadInput(f"fresh_layers is {self.fresh_layers}; give 1 or more.")
+        if self.compiled and self.cache_sound:
+            raise BadInput("compiled and cache_sound do not go together: compiled code keeps no table; choose one.")
+
+
+class Placed(Protocol):
+    """What a call is about: `sampling.guidance.Place`."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def n_steps(self) -> int: ...
+    @property
+    def frames(self) -> Sequence[Sequence[int]]: ...
+    @property
+    def branches(self) -> Sequence[Any]: ...
+
+
+class FastDenoiser(nn.Module):
+    """A denoiser of the layout "latentsync" for one clip, called as `Denoiser` is, and told where in the clip it is."""
+
+    def __init__(self, net: Denoiser, speed: Speed) -> None:
+        super().__init__()
+        if net.config.layout != "latentsync":
+            raise BadInput("Only a base's denoiser can be sped up so; the mini's is fast as it is. Leave speed out.")
+        n_layers = net.config.up_blocks[0]
+        if speed.reuse_every > 1 and speed.fresh_layers >= n_layers:
+            raise BadInput(f"fresh_layers is {speed.fresh_layers}; of this net's {n_layers} give 1 to {n_layers - 1}.")
+        self.net, self.speed = net, speed
+        self.n_reused = n_layers - speed.fresh_layers
+        self.sound: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self.deep: dict[tuple[int, int], Tensor] = {}
+        if speed.channels_last:
+            net.memory_format = torch.channels_last
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._full = torch.compile(self._run, dynamic=False) if speed.compiled else self._run
+        self._shallow = torch.compile(self._rerun, dynamic=False) if speed.compiled else self._rerun
+
+    def forward(
+        self,
+        sample: Tensor,
+        time: Tensor,
+        audio: Tensor,
+        *given: Tensor,
+        strengths: tuple[float, float] = (1.0, 1.0),
+        place: Placed | None = None,
+    ) -> Tensor:
+        """The raw output, as `Denoiser.forward`; without gradients.
+
+        place  step, frames of each window and branches of the batch, which holds every window of the first branch, then
+               of the second, ...; without it nothing is spared but by channels_last and compiled
+        """
+        inputs = (sample, time, audio, *given)
+        if place is None:
+            return self._full(inputs, strengths, {}, False)[0]
+        shortcuts = self._shortcuts(audio, place)
+        phase = place.step % self.speed.reuse_every
+        is_kept = self.speed.reuse_every > 1 and phase + 1 < self.speed.reuse_every and place.step + 1 < place.n_steps
+        deep = self._recall(place, is_last=not is_kept) if phase else None
+        if deep is not None:
+            out = self._shallow(inputs, strengths, shortcuts, deep)
+        else:
+            out, deep = self._full(inputs, strengths, shortcuts, is_kept)
+            if is_kept:
+                self._remember(deep, place)
+        if place.step + 1 == place.n_steps:
+            for frame in {frame for window in place.frames for frame in window}:
+                self.sound.pop(frame, None)
+        return out
+
+    def state(self) -> dict[str, Tensor]:
+        """Deep features of the frames in flight, so that a run that goes on later gives the same; on the CPU."""
+        return {f"{branch}.{frame}": value.cpu() for (branch, frame), value in self.deep.items()}
+
+    def restore(self, state: Mapping[str, Tensor], device: torch.device | str) -> None:
+        """Go on from a `state`."""
+        keys = {name: name.partition(".") for name in state}
+        self.deep = {(int(key[0]), int(key[2])): state[name].to(device) for name, key in keys.items()}
+        self.sound.clear()
+
+    def _shortcuts(self, audio: Tensor, place: Placed) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.speed.share_branches:
+            quiet = [not branch.has_audio for branch in place.branches]
+            n_quiet = next((i for i, is_quiet in enumerate(quiet) if not is_quiet), len(quiet))
+            found |= {"n_branches": len(quiet), "n_silent": len(place.frames) * n_quiet}
+        if self.speed.cache_sound:
+            found["heard"] = self._heard(audio, place)
+        return found
+
+    def _heard(self, audio: Tensor, place: Placed) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+        """Keys and values [B T, S, D] for every attention to sound; each frame's are computed once."""
+        readers = [m.attn2 for m in self.net.modules() if isinstance(m, TransformerBlock)]
+        n_windows = len(place.frames)
+        loud = next((i for i, branch in enumerate(place.branches) if branch.has_audio), None)
+        if loud is not None:
+            tokens = audio[loud * n_windows : (loud + 1) * n_windows]
+            for frames, window in zip(place.frames, tokens, strict=True):
+                new = list({frame: i for i, frame in enumerate(frames) if frame not in self.sound}.values())
+                if new:
+                    pairs = [reader.keys_and_values(window[new]) for reader in readers]
+                    for row, i in enumerate(new):
+                        self.sound[frames[i]] = [(k[row], v[row]) for k, v in pairs]
+        heard = {}
+        for at, reader in enumerate(readers):
+            pair = []
+            for which in (0, 1):
+                if loud is None:
+                    pair.append(
+                        audio.new_zeros(audio.shape[0] * audio.shape[1], audio.shape[2], reader.to_k.out_features)
+                    )
+                    continue
+                one = torch.stack([self.sound[frame][at][which] for window in place.frames for frame in window])
+                pair.append(
+                    torch.cat([one if branch.has_audio else torch.zeros_like(one) for branch in place.branches])
+                )
+            heard[reader] = (pair[0], pair[1])
+        return heard
+
+    def _remember(self, deep: Tensor, place: Placed) -> None:
+        frames = [frame for window in place.frames for frame in window]
+        for row, value in enumerate(deep):
+            self.deep[row // len(frames), frames[row % len(frames)]] = value
+
+    def _recall(self, place: Placed, *, is_last: bool) -> Tensor | None:
+        """Deep features [B T, C, h, w] of the batch, given up where no later step needs them; None where some lack."""
+        keys = [(b, frame) for b in range(len(place.branches)) for window in place.frames for frame in window]
+        if any(key not in self.deep for key in keys):
+            return None
+        found = torch.stack([self.deep[key] for key in keys])
+        if is_last:
+            for key in set(keys):
+                del self.deep[key]
+        return found.contiguous(memory_format=self.net.memory_format)
+
+    def _run(
+        self, inputs: tuple[Tensor, ...], strengths: tuple[float, float], shortcuts: dict[str, Any], is_kept: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The whole net; beside the output the features that enter the fresh layers, where they are kept."""
+        net = self.net
+        x, context = net.begin(*inputs, strengths=strengths, shortcuts=shortcuts)
+        skips: list[list[Tensor]] = []
+        for down in net.down_blocks:
+            x, outputs, _ = down(x, context)
+            skips.append(outputs)
+        x, _ = net.mid_block(x, context)
+        *deeper, finest = net.up_blocks
+        for up in deeper:
+            x, _ = up(x, skips.pop(), context)
+        deep: Any = finest
+        x = deep.layers(x, skips[0], context, 0, self.n_reused)
+        return self._end(x, skips[0], context), x if is_kept else x[:0]
+
+    def _rerun(
+        self, inputs: tuple[Tensor, ...], strengths: tuple[float, float], shortcuts: dict[str, Any], deep: Tensor
+    ) -> Tensor:
+        """The first and last layers alone, around features of a step before."""
+        net: Any = self.net
+        x, context = net.begin(*inputs, strengths=strengths, shortcuts=shortcuts)
+        skips = [x]
+        for i in range(self.speed.fresh_layers - 1):
+            x = net.down_blocks[0].layer(i, x, context)
+            skips.append(x)
+        return self._end(deep, skips, context)
+
+    def _end(self, x: Tensor, skips: list[Tensor], context: Context) -> Tensor:
+        finest: Any = self.net.up_blocks[-1]
+        x = finest.layers(x, skips, context, self.n_reused, len(finest.resnets))
+        x, _ = finest.merge(x, context)
+        return self.net.finish(x, context.n_frames)

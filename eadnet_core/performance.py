@@ -1,0 +1,36 @@
+"""What a clip is made from, whatever the model: a reference in pictures, and what the head is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+Crops = Callable[[int, int], np.ndarray]
+"""(first frame, frame after the last) -> the pictures they are made from, uint8 [T, size, size, 3]."""
+Reference = np.ndarray | Crops
+"""One picture as the model looks at it, uint8 [size, size, 3], for the whole clip, or a picture for every frame."""
+View = dict[str, Tensor]
+"""What a model sees of some frames beside their latents, each value with the frames first."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What a head is asked to do, per frame.
+
+    samples  [N]      float32 mono 16 kHz; cut or padded with silence to T frames
+    voice    [T]      0 .. 1: how far the mouth follows the sound; 0 is a mouth at rest
+    code     [T, 27]  emotion code
+    motion   [T, 8]   taxonomy.MOTION, relative to the reference
+    """
+
+    samples: np.ndarray
+    voice: np.ndarray
+    code: np.ndarray
+    motion: np.ndarray
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.code)

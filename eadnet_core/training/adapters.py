@@ -1,0 +1,264 @@
+"""Training of the adapters on top of a base whose weights stay as they are.
+
+Adapters are STDA, TFRM, emotion attention and frame conditions, with the emotion encoder. The loss is the base's own,
+the squared error of the predicted noise, with TFRM's regulariser and the error's change from frame to frame. Layers
+are computed again in the backward pass, so that what is kept is little more than the weights.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..checkpoints import find_device
+from ..config import DenoiserConfig, ModelConfig
+from ..media.aligned_crop import MASKS, latent_mask
+from ..nets.adapters import ADAPTERS, is_adapter_key
+from ..nets.denoiser import Denoiser
+from ..nets.emotion_encoder import EmotionEncoder
+from ..nets.latentsync_blocks import Level
+from ..sampling.schedule import DDIM_TIMES, add_noise
+from ..weight_files import write_weights
+from .base_clips import encode_folder, open_base, read_clip
+from .denoiser import draw_noise
+from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+
+log = logging.getLogger(__name__)
+
+BATCH = 1
+"""Windows of 16 frames per step."""
+LEARNING_RATE = 1e-4
+COPIES = 5
+"""Of each trained weight: itself, its gradient, two moments of AdamW, its running mean."""
+
+
+@dataclass(frozen=True)
+class AdapterMix:
+    """What a batch is made of, and what the losses weigh."""
+
+    drop_audio: float = 0.05
+    drop_emotion: float = 0.1
+    drop_motion: float = 0.1
+    full_mask: float = 0.5
+    """Share of windows of which the whole face is generated, brows and eyes too; of the others the lower half."""
+    shared_noise: float = 0.5
+    """Share of the noise's variance that all frames have in common."""
+    temporal_difference: float = 0.1
+    graph: float = 0.01
+
+
+class AdapterObjective(nn.Module):
+    """The losses of one batch; only adapters and emotion encoder get gradients."""
+
+    def __init__(self, denoiser: Denoiser, emotion: EmotionEncoder, mix: AdapterMix) -> None:
+        super().__init__()
+        self.denoiser, self.emotion, self.mix = denoiser, emotion, mix
+        for name, weight in denoiser.named_parameters():
+            weight.requires_grad_(is_adapter_key(name))
+
+    def forward(self, batch: Batch) -> Losses:
+        """batch: see `draw_windows`."""
+        latents = rearrange(batch["latents"], "b t c h w -> b c t h w")
+        t = torch.randint(0, DDIM_TIMES, (len(latents),), device=latents.device)
+        noise = draw_noise(latents, self.mix.shared_noise)
+        sample = torch.cat([add_noise(latents, noise, t, "epsilon"), batch["context"]], 1)
+        n_frames = latents.shape[2]
+        null = self.emotion.null(len(latents), n_frames, latents.device)
+        emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, self.emotion(batch["code"]), null)
+        known = batch["keep_motion"][:, None].expand(-1, n_frames)
+        audio = batch["tokens"] * batch["keep_audio"][:, None, None, None]
+        motion = batch["motion"] * known[:, :, None]
+        found, aux = self.denoiser(sample, t, audio, emotion, motion, known, return_aux=True, recompute=True)
+        error = found.float() - noise
+        losses: Losses = {"noise": error.square().mean(), "graph": aux["graph_regulariser"].float()}
+        losses["temporal_difference"] = error.diff(dim=2).square().mean() if n_frames > 1 else error.new_zeros(())
+        total = losses["noise"] + self.mix.graph * losses["graph"]
+        return {"loss": total + self.mix.temporal_difference * losses["temporal_difference"], **losses}
+
+
+def trained_modules(denoiser: Denoiser, emotion: EmotionEncoder) -> nn.ModuleDict:
+    """The adapters alone, by the prefix of their keys in adapters.safetensors with "/" for "."."""
+    found = nn.ModuleDict({"emotion": emotion})
+    for name, module in denoiser.named_modules():
+        *parents, last = name.split(".")
+        if last in ADAPTERS and ADAPTERS.isdisjoint(parents):
+            found[f"denoiser/{name.replace('.', '/')}"] = module
+    return found
+
+
+def draw_windows(clips: list[Path], config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator, n: int) -> Batch:
+    """`n` windows of random clips, each with another part of its clip as the reference, as LatentSync is trained."""
+    windows = [_window(clips[rng.integers(len(clips))], config, mix, rng) for _ in range(n)]
+    return {name: torch.stack([window[name] for window in windows]) for name in windows[0]}
+
+
+def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator) -> Batch:
+    clip = read_clip(path)
+    spare = len(clip["latents"]) - config.window_frames
+    start, other = (int(rng.integers(spare + 1)) for _ in range(2))
+    here, there = (slice(first, first + config.window_frames) for first in (start, other))
+    kind = MASKS[int(rng.random() < mix.full_mask)]
+    mask = latent_mask(8 * config.cells, kind).float().expand(config.window_frames, -1, -1, -1)
+    context = torch.cat([mask, clip[f"masked_{kind}"][here], clip["latents"][there]], 1)
+    keep = {name: float(rng.random() >= getattr(mix, f"drop_{name}")) for name in ("audio", "emotion", "motion")}
+    return {
+        "latents": clip["latents"][here],
+        "context": context.transpose(0, 1),
+        "tokens": clip["tokens"][here],
+        "code": clip["code"][here],
+        "motion": clip["motion"][here],
+        "keep_audio": torch.tensor(keep["audio"]),
+        "keep_emotion": clip["has_code"] * keep["emotion"],
+        "keep_motion": clip["has_motion"] * keep["motion"],
+    }
+
+
+@dataclass(frozen=True)
+class MemoryForecast:
+    """Bytes that a training takes where the base is; what the system and the kernels' scratch take comes on top."""
+
+    base: int
+    trained: int
+    """Adapters with gradients, moments and mean."""
+    kept: int
+    """What the forward pass keeps: the inputs of layers, and what lies between them."""
+    layer: int
+    """The insides of the largest layer, when it is computed again."""
+
+    @property
+    def total(self) -> int:
+        return self.base + self.trained + self.kept + self.layer
+
+    def __str__(self) -> str:
+        """One sentence.
+
+        >>> str(MemoryForecast(5_000_000_000, 2_000_000_000, 500_000_000, 500_000_000))
+        'about 8.0 GB: 5.0 GB the base, 2.0 GB the adapters and their optimiser, 1.0 GB the pass of a batch'
+        """
+        base, trained, batch = (n / 1e9 for n in (self.base, self.trained, self.kept + self.layer))
+        return (
+            f"about {self.total / 1e9:.1f} GB: {base:.1f} GB the base, {trained:.1f} GB the adapters and their "
+            f"optimiser, {batch:.1f} GB the pass of a batch"
+        )
+
+
+def forecast_memory(net: Denoiser, config: ModelConfig, batch: int = BATCH) -> MemoryForecast:
+    """What a step will take in float32, from a forward pass over tensors that have shapes and no values."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    c = config.denoiser
+    shape = (batch, 3 * c.latent_channels + 1, c.window_frames, c.cells, c.cells)
+    frames = (batch, c.window_frames)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        saved = _Saved(net, [mode.from_tensor(weight) for weight in net.parameters()])
+        with saved, torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda x: x):
+            net(
+                torch.empty(shape),
+                torch.zeros(batch),
+                torch.empty(*frames, config.audio.tokens_per_frame, c.audio_width),
+                torch.empty(*frames, config.emotion.tokens, c.emotion_width, requires_grad=True),
+                torch.empty(*frames, c.motion_size),
+                torch.ones(frames),
+                return_aux=True,
+            )
+    sizes = {name: value.numel() * value.element_size() for name, value in net.state_dict().items()}
+    trained = sum(size for name, size in sizes.items() if is_adapter_key(name))
+    inside = list(saved.inside.values())
+    kept = saved.total - sum(inside) + sum(saved.inputs.values())
+    return MemoryForecast(sum(sizes.values()) - trained, COPIES * trained, kept, max(inside))
+
+
+class _Saved:
+    """Counts what autograd keeps of a pass, in all and inside each layer that `recompute` would leave out."""
+
+    def __init__(self, net: Denoiser, weights: list[Tensor]) -> None:
+        self.net = net
+        self.weights = {weight.untyped_storage()._cdata for weight in weights}
+        self.seen: dict[int, Any] = {}
+        self.total = 0
+        self.inside: dict[tuple[int, int], int] = {}
+        self.inputs: dict[tuple[int, int], int] = {}
+        self._began = 0
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> None:
+        for level, module in enumerate(m for m in self.net.modules() if isinstance(m, Level)):
+            for parts in (module.resnets, module.conditions, module.attentions, module.motion_modules, module.stda):
+                for i, part in enumerate(parts[:1] if module is self.net.mid_block else parts):
+                    self._hooks.append(part.register_forward_pre_hook(self._begin))
+                    end = self._ender((level, i), is_first=parts is module.resnets)
+                    self._hooks.append(part.register_forward_hook(end))
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def pack(self, value: Tensor) -> Tensor:
+        """Count a tensor that is kept, once, and weights never."""
+        storage = value.untyped_storage()
+        if storage._cdata not in self.weights and storage._cdata not in self.seen:
+            self.seen[storage._cdata] = storage  # holds on to it, so that its number is not given away
+            self.total += storage.nbytes()
+        return value
+
+    def _begin(self, *_: Any) -> None:
+        self._began = self.total
+
+    def _ender(self, layer: tuple[int, int], *, is_first: bool) -> Any:
+        def end(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> None:
+            self.inside[layer] = self.inside.get(layer, 0) + self.total - self._began
+            if is_first:
+                self.inputs[layer] = inputs[0].numel() * inputs[0].element_size()
+
+        return end
+
+
+def train_adapters(
+    base: Path,
+    data: Path,
+    output: Path,
+    options: TrainOptions,
+    mix: AdapterMix | None = None,
+) -> dict[str, float]:
+    """Train adapters on the clips of a folder and write them to `output`; returns the last losses.
+
+    base    the denoiser's file, or the folder with it; vae.safetensors and whisper.safetensors lie beside it
+    data    folder of shards or videos, see `base_clips`
+    output  adapters.safetensors; beside the base it is opened with it by `load_model`
+    """
+    mix = mix or AdapterMix()
+    config, denoiser = open_base(base)
+    torch.manual_seed(options.seed)
+    emotion = EmotionEncoder(config.emotion)
+    objective = AdapterObjective(denoiser, emotion, mix)
+    log.info("training takes %s", forecast_memory(denoiser, config, options.batch or BATCH))
+    device = find_device(options.device)
+    size_px, window = config.size_px, config.denoiser.window_frames
+    clips = encode_folder(data, Path(options.run_folder) / "encoded", base, size_px, device, window)
+    trained = trained_modules(denoiser, emotion)
+    recipe = Recipe(
+        part="adapters",
+        trained=trained,
+        objective=objective,
+        draw=lambda rng, n: draw_windows(clips, config.denoiser, mix, rng, n),
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+    )
+    averaged, at = fit(recipe, options)
+    state = dict(_named(averaged))
+    write_weights(output, "adapters", state, config, {**metadata_of(options.seed, at), "n_clips": len(clips)})
+    return {"steps": at.step, "minutes": round(at.seconds / 60, 1), "clips": len(clips)}
+
+
+def _named(trained: Any) -> Iterator[tuple[str, Tensor]]:
+    for name, module in trained.items():
+        for key, value in module.state_dict().items():
+            yield f"{name.replace('/', '.')}.{key}", value.detach().cpu().contiguous().clone()

@@ -1,0 +1,207 @@
+"""Clips as a base sees them: aligned squares in latents, Whisper's features of the sound, emotion and motion per frame.
+
+Clips come from WebDataset shards (.tar, what `eadnet corpus render` writes) and from videos with one face in them.
+Emotion of a video is read from the captions beside it (captions.jsonl, what `eadnet emotion caption` writes); a video
+without one is taught to the tokens of "no emotion given". Each clip is encoded once, into a file of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..checkpoints import load_reader
+from ..config import FPS, ModelConfig
+from ..emotion.taxonomy import EMOTION_CODE_SIZE, MOTION
+from ..errors import BadInput, CheckpointError, EADNetError
+from ..media.aligned_crop import MASKS, crop_aligned, keep_mask
+from ..media.alignment import aligned_box
+from ..media.audio import SAMPLES_PER_FRAME, fit_length
+from ..media.track import follow
+from ..media.video import read_video
+from ..media.whisper_mel import whisper_mel
+from ..nets.adapters import is_adapter_key
+from ..nets.denoiser import Denoiser
+from ..nets.whisper import SoundFeatures
+from ..weight_files import load_part, read_config, read_metadata, read_state
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
+PIECE_FRAMES = 250
+"""A longer video is cut into clips of so many frames."""
+AT_ONCE = 8
+"""Squares that go through the autoencoder together."""
+CAPTIONS = "captions.jsonl"
+
+
+@dataclass(frozen=True)
+class RawClip:
+    """A clip before it is encoded.
+
+    frames   uint8 [T, H, W, 3], 25 per second
+    samples  [N] float32 mono 16 kHz
+    codes    [T, 27], or None where nobody said what is felt
+    motion   [T, 8] of the head against frame 0, or None where it is not known
+    """
+
+    key: str
+    frames: np.ndarray
+    samples: np.ndarray
+    codes: np.ndarray | None
+    motion: np.ndarray | None
+
+
+def open_base(path: Path) -> tuple[ModelConfig, Denoiser]:
+    """A base's denoiser with fresh adapters from its file, or from the folder it lies in; in float32 on the CPU.
+
+    Raises CheckpointError for a file of another kind.
+    """
+    path = path / "denoiser.safetensors" if path.is_dir() else path
+    config: ModelConfig = read_config(path, ModelConfig, read_metadata(path, "denoiser"))
+    if config.denoiser.layout != "latentsync":
+        raise CheckpointError(f"'{path}' is no base: it holds '{config.name}', whose adapters are part of it.")
+    config = replace(config, denoiser=replace(config.denoiser, has_adapters=True))
+    net = Denoiser(config.denoiser)
+    base = {key: value for key, value in net.state_dict().items() if not is_adapter_key(key)}
+    net.load_state_dict(read_state(path, "denoiser", base), strict=False)
+    return config, net
+
+
+class BaseEncoder:
+    """Encodes clips with the autoencoder and the sound encoder that lie beside a base's denoiser."""
+
+    def __init__(self, folder: Path, size_px: int, device: torch.device) -> None:
+        self.size_px, self.device = size_px, device
+        nets: list[Any] = []
+        for name, part in (("vae", "sd_vae"), ("whisper", "whisper")):
+            path = folder / f"{name}.safetensors"
+            if not path.is_file():
+                raise CheckpointError(f"'{path}' is missing: clips are encoded with it. Make it with eadnet convert.")
+            nets.append(load_part(path, part, device)[0])
+        self.vae, self.whisper = nets
+
+    @torch.inference_mode()
+    def encode(self, clip: RawClip) -> dict[str, Tensor]:
+        """What a base is trained on, in half precision: latents and masked_<kind> [T, C, h, w], tokens [T, S, D_a],
+        code [T, 27], motion [T, 8], and has_code and has_motion, which are 0 or 1. Raises FaceNotFound."""
+        n_frames = len(clip.frames)
+        track = follow(clip.frames, on_missing="hold")
+        boxes = [aligned_box(face) for face in track.crops if face is not None]
+        pairs = zip(clip.frames, boxes, strict=True)
+        squares = np.stack([crop_aligned(picture, box, self.size_px) for picture, box in pairs])
+        pictures = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 127.5 - 1
+        found = {"latents": self._latents(pictures)}
+        for kind in MASKS:
+            found[f"masked_{kind}"] = self._latents(pictures * keep_mask(self.size_px, kind).float())
+        features = SoundFeatures(self.whisper, whisper_mel(fit_length(clip.samples, n_frames)))
+        found["tokens"] = features.frames(0, n_frames).cpu()
+        for name, size, track_of in (("code", EMOTION_CODE_SIZE, clip.codes), ("motion", len(MOTION), clip.motion)):
+            values = np.zeros((n_frames, size), np.float32) if track_of is None else track_of
+            found[name] = torch.from_numpy(np.asarray(values, np.float32))
+            found[f"has_{name}"] = torch.tensor(float(track_of is not None))
+        return {name: value.half().contiguous() for name, value in found.items()}
+
+    def _latents(self, pictures: Tensor) -> Tensor:
+        return torch.cat([self.vae.encode(part.to(self.device))[0].cpu() for part in pictures.split(AT_ONCE)])
+
+
+def encode_folder(
+    source: Path, output: Path, base: Path, size_px: int, device: torch.device, least_frames: int
+) -> list[Path]:
+    """Encode the clips of a folder that are not yet in `output`; returns the files of all that can be trained on.
+
+    A clip without a face, or of less than `least_frames`, is left out with a warning. Raises BadInput where none is
+    left.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    encoder: BaseEncoder | None = None
+    kept = []
+    for key, read in find_clips(source):
+        path = output / f"{key}.safetensors"
+        if not path.is_file():
+            encoder = encoder or BaseEncoder(base if base.is_dir() else base.parent, size_px, device)
+            try:
+                clip = read()
+                if len(clip.frames) < least_frames:
+                    raise BadInput(f"it has {len(clip.frames)} frames; a window needs {least_frames}")
+                found = encoder.encode(clip)
+            except EADNetError as error:
+                log.warning("'%s' is left out: %s", key, error)
+                continue
+            partial = path.with_name(path.name + ".partial")
+            save_file(found, partial)
+            partial.replace(path)
+        kept.append(path)
+    if not kept:
+        raise BadInput(
+            f"'{source}' has no clip to train on: give shards (.tar) or videos of {least_frames} frames or more."
+        )
+    return kept
+
+
+def find_clips(source: Path) -> Iterator[tuple[str, Callable[[], RawClip]]]:
+    """(key, reader) of every clip in the shards and videos below a folder. Raises BadInput for what holds neither."""
+    if (source / "cache.json").is_file():
+        raise BadInput(
+            f"'{source}' is a clip cache, which keeps no sound that Whisper could hear. Give a folder of shards "
+            "(eadnet corpus render) or of videos."
+        )
+    shards, videos = sorted(source.rglob("*.tar")), sorted(p for p in source.rglob("*") if p.suffix in VIDEO_SUFFIXES)
+    if not shards and not videos:
+        raise BadInput(f"'{source}' holds neither shards (.tar) nor videos ({', '.join(VIDEO_SUFFIXES)}).")
+    yield from _in_shards(shards)
+    captions = _captions(source)
+    for path in videos:
+        name = path.relative_to(source)
+        yield from _in_video(path, "-".join(name.with_suffix("").parts), captions.get(name.as_posix()))
+
+
+def _in_shards(shards: list[Path]) -> Iterator[tuple[str, Callable[[], RawClip]]]:
+    from ..corpus.shards import decode_clip, read_shards
+
+    for key, members in read_shards(shards):
+
+        def read(key: str = key, members: dict[str, bytes] = members) -> RawClip:
+            clip = decode_clip(members)
+            return RawClip(key, clip.frames, clip.samples, clip.tracks.get("codes"), clip.tracks.get("motion"))
+
+        yield key, read
+
+
+def _in_video(path: Path, key: str, caption: str | None) -> Iterator[tuple[str, Callable[[], RawClip]]]:
+    video = read_video(path, FPS)
+    for number, start in enumerate(range(0, video.n_frames, PIECE_FRAMES)):
+
+        def read(start: int = start) -> RawClip:
+            frames = np.stack(list(islice(video.frames(start), PIECE_FRAMES)))
+            first = start * SAMPLES_PER_FRAME
+            samples = video.audio().samples[first : first + len(frames) * SAMPLES_PER_FRAME]
+            code = None if caption is None else load_reader("mini").codes([caption]).repeat(len(frames), 0)
+            return RawClip(key, frames, samples, code, None)
+
+        yield f"{key}-{number:04d}", read
+
+
+def _captions(source: Path) -> dict[str, str]:
+    """Caption by clip of the captions file in a folder; empty without one."""
+    path = source / CAPTIONS
+    if not path.is_file():
+        return {}
+    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {line["clip"]: line["caption"] for line in lines if "caption" in line}
+
+
+def read_clip(path: Path) -> dict[str, Tensor]:
+    """What `BaseEncoder.encode` found, in float32."""
+    return {name: value.float() for name, value in load_file(path).items()}
