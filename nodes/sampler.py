@@ -72,8 +72,8 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Pull of the SyncNet on the mouth. 0 off, 0.2 helps the mini a little; costs a pass through the "
-                    "small SyncNet in every second step of its range. Default: 0.",
+                    tooltip="Pull of the SyncNet on the mouth. 0 off, 0.2 helps the mini a little; costs a pass "
+                    "through the small SyncNet in every second step of its range. Default: 0.",
                 ),
                 io.Float.Input(
                     "sync_low",
