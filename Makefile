@@ -56,7 +56,7 @@ format: $(VENV)/.dev  ## let ruff format the code and mend what it can
 bench: $(VENV)/.run  ## speed and memory of a generation on this machine
 	$(BIN)/python bench/generate.py $(ARGS)
 
-train-mini: $(VENV)/.dev  ## reproduce the shipped weights from nothing (hours; continues where it was stopped)
+train-mini: $(VENV)/.dev  ## train a mini from nothing (hours; continues where it was stopped)
 	$(BIN)/eadnet train all --preset mini $(ARGS)
 
 comfyui: .comfyui/.ready  ## set up a ComfyUI in .comfyui (needs the internet) and start it with this pack

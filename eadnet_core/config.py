@@ -29,7 +29,7 @@ DENOISER_LAYOUTS = ("eadnet", "latentsync")
 class VAEConfig:
     """Image autoencoder whose decoder sees the reference picture."""
 
-    latent_channels: int = 8
+    latent_channels: int = 16
     downscale: int = 8
     encoder_widths: tuple[int, ...] = (32, 64, 96)
     decoder_widths: tuple[int, ...] = (128, 64, 32)
@@ -63,7 +63,7 @@ class DenoiserConfig:
     has_adapters: bool = True
     """Whether a "latentsync" net has STDA, TFRM, emotion attention and frame conditions beside the base; ours always
     has them."""
-    latent_channels: int = 8
+    latent_channels: int = 16
     cells: int = 16
     widths: tuple[int, ...] = (64, 128, 192)
     blocks: tuple[int, ...] = (1, 1, 1)
@@ -111,7 +111,7 @@ class SyncNetConfig:
 
     space: str = "latents"
     """"latents" (supervises and guides) or "pixels" (the scoring expert)."""
-    in_channels: int = 8
+    in_channels: int = 16
     frames: int = 5
     mel_context: int = 4
     """Mel steps added on both sides of the 4 * frames steps of the window."""
@@ -162,7 +162,7 @@ class StableSyncNetConfig:
 class VideoFeaturesConfig:
     """Masked video autoencoder over latents, what TREPA compares."""
 
-    in_channels: int = 8
+    in_channels: int = 16
     cells: int = 16
     frames: int = 16
     patch: tuple[int, int, int] = (2, 4, 4)
@@ -174,10 +174,8 @@ class VideoFeaturesConfig:
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Convolutional reader of frames or latents: emotion classifier, or mouth and pose regressor."""
+    """Convolutional reader of pictures of 128 px: emotion and action units, or mouth and pose."""
 
-    space: str = "latents"
-    in_channels: int = 8
     widths: tuple[int, ...] = (64, 96, 128)
     outputs: int = 8
 
@@ -210,7 +208,6 @@ class ModelConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     syncnet: SyncNetConfig = field(default_factory=SyncNetConfig)
     video_features: VideoFeaturesConfig = field(default_factory=VideoFeaturesConfig)
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
 
 
 def latentsync_denoiser(cells: int) -> DenoiserConfig:
@@ -266,10 +263,11 @@ class SamplingConfig:
 
 
 SAMPLING: dict[str, SamplingConfig] = {
-    "residual": SamplingConfig(steps=2, guidance_audio=1.0, guidance_emotion=2.0, batch_windows=4),
+    "residual": SamplingConfig(steps=1, guidance_audio=1.0, guidance_emotion=2.0, batch_windows=4),
     "epsilon": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
-"""By `DenoiserConfig.prediction`: the mini, whose soft feelings show more plainly at 2, and what LatentSync uses."""
+"""By `DenoiserConfig.prediction`: the mini, which shows feelings best in one step and at emotion guidance 2,
+and what LatentSync uses."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ PARTS: dict[str, Part] = {
     "syncnet": Part(SyncNetConfig, _build_syncnet),
     "text_reader": Part(TextReaderConfig, _build_text_encoder),
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
-    "emotion": Part(ClassifierConfig, _build_classifier),
+    "expression": Part(ClassifierConfig, _build_classifier),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "emotion_expert": Part(ClassifierConfig, _build_classifier),
     "face_expert": Part(ClassifierConfig, _build_classifier),

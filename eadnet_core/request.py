@@ -28,16 +28,16 @@ class GenerateOptions:
     """
 
     steps: int | None = None
-    """Denoising steps, 1 .. 100; time grows with them. The mini takes 2, a base 20."""
+    """Denoising steps, 1 .. 100; time grows with them. The mini takes 1, a base 20."""
     guidance_audio: float | None = None
     """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step. The
     mini takes 1, a base 1.5."""
     guidance_emotion: float | None = None
     """Weight of the emotion, 0 .. 10; costs as guidance_audio. The mini takes 2, a base with adapters 1.5."""
     sync_guidance: float = 0.0
-    """Pull of the SyncNet on the mouth, 0 .. 1; 0.1 - 0.3 is useful."""
+    """Pull of the SyncNet on the mouth, 0 .. 1; 0.2 helps the mini's lips a little."""
     sync_low: float = 0.30
-    sync_high: float = 0.75
+    sync_high: float = 1.0
     """The noise range in which it pulls, 0 clean .. 1 pure noise."""
     stda_strength: float = 1.0
     tfrm_strength: float = 1.0

@@ -35,7 +35,7 @@ class Sampler(io.ComfyNode):
                     default=MODELS_OWN["steps"],
                     min=0,
                     max=100,
-                    tooltip="Denoising steps; time grows in proportion. 0 takes the model's own: mini 2, a base 20. "
+                    tooltip="Denoising steps; time grows in proportion. 0 takes the model's own: mini 1, a base 20. "
                     "Default: 0.",
                 ),
                 io.Int.Input(
@@ -72,8 +72,8 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Pull of the SyncNet on the mouth. 0 off, 0.1 to 0.3 useful; costs a pass through the "
-                    "small SyncNet in every second step of its range. Default: 0.",
+                    tooltip="Pull of the SyncNet on the mouth. 0 off, 0.2 helps the mini a little; costs a pass "
+                    "through the small SyncNet in every second step of its range. Default: 0.",
                 ),
                 io.Float.Input(
                     "sync_low",
@@ -90,7 +90,7 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Default: 0.75.",
+                    tooltip="Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Default: 1.",
                 ),
             ],
             outputs=[EADLatents.Output("latents", tooltip="The clip before it has pictures, for Decode or Render.")],

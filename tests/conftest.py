@@ -51,7 +51,6 @@ TINY = ModelConfig(
     ),
     syncnet=SyncNetConfig(in_channels=4, widths=(16, 16, 16), embedding=16),
     video_features=VideoFeaturesConfig(in_channels=4, width=32, layers=1, heads=2),
-    classifier=ClassifierConfig(in_channels=4, widths=(16, 16, 16)),
 )
 """Every net of the mini at a few thousand weights; the same training frame and cells."""
 
@@ -112,10 +111,10 @@ class Tiny:
                 norm_groups=8,
             ),
         }
-        configs |= {"emotion": TINY.classifier, "sync_expert": pixels, "text_reader": READER}
-        experts = {"emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
+        configs |= {"sync_expert": pixels, "text_reader": READER}
+        experts = {"expression": len(EMOTIONS) + 1, "emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
         if part in experts:
-            return ClassifierConfig(space="pixels", in_channels=3, widths=(16, 16, 16), outputs=experts[part])
+            return ClassifierConfig(widths=(16, 16, 16), outputs=experts[part])
         return configs[part]
 
     def net(self, part: str, seed: int = 0) -> nn.Module:

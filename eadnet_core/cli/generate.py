@@ -19,7 +19,7 @@ NUMBERS = {
     "steps": "denoising steps; time grows with them",
     "guidance_audio": "weight of the sound; other than 1 costs a pass more per step",
     "guidance_emotion": "weight of the emotion; other than 1 costs a pass more per step",
-    "sync_guidance": "pull of the SyncNet on the mouth, 0 off, 0.1 - 0.3 useful",
+    "sync_guidance": "pull of the SyncNet on the mouth, 0 off, 0.2 helps the mini a little",
     "lips": "amplitude of speech, 0 none, 1 as trained",
     "emotion_scale": "amplitude of the emotion, 0 neutral, 1 as the words say",
     "prosody_weight": "share of the emotion that the voice tells, 0 the words alone, 1 the voice alone",

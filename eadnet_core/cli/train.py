@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ..training.loop import TrainOptions
 
 TRAIN_PARTS = {
-    "vae": ("vae",),
+    "vae": ("expression", "vae"),
     "syncnet": ("syncnet",),
     "video-features": ("video_features",),
     "denoiser": ("denoiser",),
-    "emotion": ("text_reader", "emotion"),
+    "emotion": ("text_reader",),
     "experts": ("sync_expert", "emotion_expert", "face_expert"),
     "all": (),
 }

@@ -1,5 +1,5 @@
-"""A small convolutional reader of single frames: the latent emotion classifier of training and the two pixel experts
-that score videos (emotion; mouth opening and width, yaw, pitch, roll, blink)."""
+"""A small convolutional reader of single pictures: the reader of expressions that supervises, and the two experts that
+score videos (emotion; mouth opening and width, yaw, pitch, roll, blink)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,11 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        pixels = config.space == "pixels"
-        if pixels:
-            half = STEM_WIDTH // 2
-            layers: list[nn.Module] = [
-                ConvNorm(config.in_channels, half, stride=2),
-                ConvNorm(half, STEM_WIDTH, stride=2),
-            ]
-        else:
-            layers = [ConvNorm(config.in_channels, STEM_WIDTH)]
+        half = STEM_WIDTH // 2
+        layers: list[nn.Module] = [ConvNorm(3, half, stride=2), ConvNorm(half, STEM_WIDTH, stride=2)]
         channels = STEM_WIDTH
         for i, width in enumerate(config.widths):
-            layers.append(ConvNorm(channels, width, stride=2 if i or pixels else 1))
+            layers.append(ConvNorm(channels, width, stride=2))
             if i:
                 layers.append(ResidualConv(width))
             channels = width
@@ -44,7 +37,15 @@ class Classifier(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Read frames one by one.
 
-        frames   [B, C, h, w]  latents of 16x16 cells, or pictures [B, 3, 128, 128] in -1 .. 1
+        frames   [B, 3, 128, 128]  -1 .. 1
         returns  [B, outputs]
         """
         return self.head(self.features(frames.contiguous(memory_format=torch.channels_last)))
+
+    def maps(self, frames: Tensor) -> list[Tensor]:
+        """What the net sees on its way, finest first: the map after every layer [B, C', h', w'] but the last two."""
+        x, seen = frames.contiguous(memory_format=torch.channels_last), []
+        for layer in list(self.features.children())[:-2]:
+            x = layer(x)
+            seen.append(x)
+        return seen

@@ -56,6 +56,7 @@ class Encoder(nn.Module):
         self.unshuffle = nn.PixelUnshuffle(2)
         self.conv_in = nn.Conv2d(12, fine, 3, padding=1)
         self.fine = nn.Conv2d(fine, fine, 3, padding=1)
+        self.refine = ResBlock(fine, groups=0)
         self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
         self.middle = ResBlock(middle)
         self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
@@ -65,7 +66,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See `VAE.encode`."""
         x = self.conv_in(self.unshuffle(images))
-        x = x + self.fine(F.silu(x))
+        x = self.refine(x + self.fine(F.silu(x)))
         x = self.middle(self.down1(F.silu(x)))
         x = self.coarse(self.down2(F.silu(x)))
         mean, log_variance = self.conv_out(F.silu(x)).chunk(2, dim=1)
@@ -108,6 +109,7 @@ class Decoder(nn.Module):
         self.up2 = nn.Sequential(nn.Conv2d(middle, 4 * fine, 1), nn.PixelShuffle(2))
         self.merge_half = nn.Conv2d(fine + half + 12, fine, 3, padding=1)
         self.fine = nn.Conv2d(fine, fine, 3, padding=1)
+        self.refine = ResBlock(fine, groups=0)
         self.conv_out = nn.Sequential(nn.Conv2d(fine, 16, 3, padding=1), nn.PixelShuffle(2))
 
     def read(self, image: Tensor, latents: Tensor) -> Reference:
@@ -125,7 +127,7 @@ class Decoder(nn.Module):
         fetched = fetch(reference.image, flow)
         x = torch.cat([x, fetch(reference.half, flow), self.unshuffle(fetched)], 1)
         x = self.merge_half(F.silu(x))
-        x = x + self.fine(F.silu(x))
+        x = self.refine(x + self.fine(F.silu(x)))
         painted = self.conv_out(F.silu(x))
         return torch.sigmoid(painted[:, 3:] + 3) * fetched + painted[:, :3]
 

@@ -22,7 +22,7 @@ Net = Callable[..., Tensor]
 """The denoiser: (sample, time, audio, emotion, motion, motion_known) -> raw output; with `SamplerOptions.tells_place`
 also given place=Place."""
 
-SYNC_NOISE_RANGE = (0.30, 0.75)
+SYNC_NOISE_RANGE = (0.30, 1.0)
 SYNC_EVERY = 2
 SYNC_LEAST_VOICE = 0.5
 """Least mean of the speech gate over a SyncNet window for it to guide."""
@@ -211,7 +211,7 @@ class SyncGuide:
     embed_frames  [B, F, C, h, w] latents -> [B, D] unit norm; gradients flow through it and nothing else
     to_latents    (x0 [C, T, h, w], context [2C + 1, T, h, w]) -> latents [C, T, h, w] as the SyncNet was trained on
     mouth         [h, w]  1 in the cells that may move: inner mouth and jaw, not the lip corners
-    strength      rho, the step in units of the guidance's own correction; 0.1 - 0.3 is useful
+    strength      rho, the step in units of the guidance's own correction
     real_cosine   mean cosine of real clips, where pulling stops
     n_frames      F, frames of one SyncNet window
     """
@@ -230,7 +230,7 @@ def sync_steps(
     """The steps at which SyncNet guidance acts: every second one within a part of the noise range.
 
     >>> sorted(sync_steps((1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125)))
-    [2, 4]
+    [0, 2, 4]
     """
     low, high = noise_range
     inside = [i for i, fraction in enumerate(noise_fraction) if low <= fraction <= high]

@@ -1,12 +1,10 @@
-"""Training of the frame readers: the latent emotion classifier that supervises, and the pixel experts that score.
+"""Training of the readers of pictures: the reader of expressions that supervises, and the experts that score.
 
-The experts are trained apart from everything they judge: other clips (the corpus split "expert"), another seed, pixels
-instead of latents. They see blurred, noisy and recoloured pictures too, so that they read the face and not the
-sharpness of the renderer.
+The experts are trained apart from everything they judge: other clips (the corpus split "expert") and another seed. All
+see blurred, noisy and recoloured pictures too, so that they read the face and not the sharpness of the renderer.
 
 A net that only names emotions learns the training faces by heart (99 % of them, 42 % of unseen ones). So it also reads
-the action units, which mean the same on every face, and sees moved and recoloured faces: pictures mirrored and turned,
-latents mixed.
+the action units, which mean the same on every face, and sees moved and recoloured faces.
 """
 
 from __future__ import annotations
@@ -28,15 +26,13 @@ from ..nets.classifier import Classifier
 from .data import Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 
-LATENT_BATCH = 192
-PIXEL_BATCH = 64
+BATCH = 64
 LEARNING_RATE = 2e-3
 FACE_OUTPUTS = ("mouth_opening", "mouth_width", "yaw", "pitch", "roll", "blink")
 """What the face expert reads, in its outputs' order: lip gap over `rig.FULL_GAP`, half width in frame widths, radians,
 and the closure of the eyelids 0 .. 1."""
 FACE_OUTPUT_SCALE = (0.2, 0.015, 0.08, 0.05, 0.04, 0.3)
 """Typical spread of each: errors are measured in it."""
-EXPERT_CONFIG = ClassifierConfig(space="pixels", in_channels=3)
 EMOTION_OUTPUTS = len(EMOTIONS) + 1 + len(ACTION_UNITS)
 """Logits of the emotions, logit of the intensity, action units 0 .. 1 (the last only to learn from)."""
 ACTION_UNIT_SPREAD = 0.25
@@ -44,7 +40,6 @@ _SMOOTHING = 0.05
 _LATENT_NOISE = 0.3
 _LATENT_SHIFT = 0.3
 """Spread of the random offset of each latent channel, in standard deviations of the latents."""
-_MIX_CONCENTRATION = 0.3
 _WEIGHT_DECAY = 0.05
 _MONITOR_FRAMES = 512
 
@@ -57,18 +52,13 @@ class EmotionObjective(nn.Module):
         self.classifier = classifier
 
     def forward(self, batch: Batch) -> Losses:
-        """batch: frames [B, C, h, w], emotion [B] index of EMOTIONS, intensity [B], action_units [B, 16] 0 .. 1."""
-        frames = disturb(move(batch["frames"]))
-        labels, intensity = F.one_hot(batch["emotion"], len(EMOTIONS)).float(), batch["intensity"]
-        units = batch["action_units"]
-        if frames.shape[1] != 3:
-            frames, (labels, intensity, units) = mix(frames, labels, intensity, units)
-        outputs = self.classifier(frames).float()
+        """batch: frames [B, 3, H, W], emotion [B] index of EMOTIONS, intensity [B], action_units [B, 16] 0 .. 1."""
+        outputs = self.classifier(disturb(move(batch["frames"]))).float()
         n = len(EMOTIONS)
-        emotion = F.cross_entropy(outputs[:, :n], labels, label_smoothing=_SMOOTHING)
-        strength = F.binary_cross_entropy_with_logits(outputs[:, n], intensity)
-        moved = ((outputs[:, n + 1 :] - units) / ACTION_UNIT_SPREAD).square().mean()
-        accuracy = (outputs[:, :n].argmax(1) == labels.argmax(1)).float().mean()
+        emotion = F.cross_entropy(outputs[:, :n], batch["emotion"], label_smoothing=_SMOOTHING)
+        strength = F.binary_cross_entropy_with_logits(outputs[:, n], batch["intensity"])
+        moved = ((outputs[:, n + 1 :] - batch["action_units"]) / ACTION_UNIT_SPREAD).square().mean()
+        accuracy = (outputs[:, :n].argmax(1) == batch["emotion"]).float().mean()
         loss = emotion + strength + moved
         return {"loss": loss, "emotion": emotion, "intensity": strength, "action_units": moved, "accuracy": accuracy}
 
@@ -108,12 +98,7 @@ def disturb(frames: Tensor, together: int = 1) -> Tensor:
 
 
 def move(frames: Tensor) -> Tensor:
-    """Mirror, turn, scale and shift pictures [B, 3, H, W] a little; latents are shifted by whole cells, all alike."""
-    if frames.shape[1] != 3:
-        down, right = torch.randint(-1, 2, (2,)).tolist()
-        return F.pad(frames, (1, 1, 1, 1), mode="replicate")[
-            :, :, 1 + down : 1 + down + frames.shape[2], 1 + right : 1 + right + frames.shape[3]
-        ]
+    """Mirror, turn, scale and shift pictures [B, 3, H, W] a little."""
     n = len(frames)
     u = torch.rand(n, 5, device=frames.device) * 2 - 1
     angle, scale, shift, side = 0.12 * u[:, 0], 1 + 0.08 * u[:, 1], 0.08 * u[:, 2:4], u[:, 4].sign()
@@ -123,40 +108,27 @@ def move(frames: Tensor) -> Tensor:
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
 
 
-def mix(frames: Tensor, *targets: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Mixup (Zhang et al. 2018): every frame with a share of another, and its targets [B, ...] alike."""
-    n = len(frames)
-    share = torch.distributions.Beta(_MIX_CONCENTRATION, _MIX_CONCENTRATION).sample((n,)).to(frames.device)
-    share, order = torch.maximum(share, 1 - share), torch.randperm(n, device=frames.device)
-
-    def blend(values: Tensor) -> Tensor:
-        return torch.lerp(values[order], values, share.view(n, *(1,) * (values.dim() - 1)))
-
-    return blend(frames), [blend(values) for values in targets]
-
-
-def draw_frames(cache: Cache, rng: np.random.Generator, n: int, array: str) -> Batch:
+def draw_frames(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
     """Random frames of training clips whose emotion does not change, with what is true of them."""
-    clips = cache.draw_clips(rng, n, encoded=array == "latents")
+    clips = cache.draw_clips(rng, n)
     pure = clips[cache.array("is_pure")[clips] > 0]
     clips = np.where(cache.array("is_pure")[clips] > 0, clips, rng.choice(pure, n)) if len(pure) else clips
-    return _frames_batch(cache, clips, rng.integers(0, cache.info.n_frames, n), array)
+    return _frames_batch(cache, clips, rng.integers(0, cache.info.n_frames, n))
 
 
-def monitor_frames(cache: Cache, n: int, array: str) -> Batch:
+def monitor_frames(cache: Cache, n: int) -> Batch:
     """Fixed frames of clips that are not trained on."""
     clips = cache.monitor_clips()
     clips = clips[cache.array("is_pure")[clips] > 0]
     picks = clips[np.arange(n) % len(clips)]
-    return _frames_batch(cache, picks, (np.arange(n) * 7 + np.arange(n) // len(clips)) % cache.info.n_frames, array)
+    return _frames_batch(cache, picks, (np.arange(n) * 7 + np.arange(n) // len(clips)) % cache.info.n_frames)
 
 
-def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray, array: str) -> Batch:
-    is_latents = array == "latents"
+def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray) -> Batch:
     pose = cache.tensor("pose", (clips, frames))
     face = [cache.tensor(name, (clips, frames))[:, None] for name in ("mouth_opening", "mouth_width", "blink")]
     return {
-        "frames": cache.tensor(array, (clips, frames)) if is_latents else cache.images(array, (clips, frames)),
+        "frames": cache.images("frames", (clips, frames)),
         "emotion": torch.from_numpy(cache.array("emotion")[clips].astype(np.int64)),
         "intensity": cache.tensor("codes", (clips, frames))[:, len(EMOTIONS)],
         "action_units": cache.tensor("action_units", (clips, frames)),
@@ -164,22 +136,22 @@ def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray, array: st
     }
 
 
-def train_latent_classifier(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
-    """Train the latent emotion classifier on a cache with latents; returns its scores."""
-    sizes = replace(config.classifier, in_channels=config.vae.latent_channels, outputs=EMOTION_OUTPUTS)
-    return _train("emotion", sizes, EmotionObjective, _score_emotion, "latents", cache, output, options)
+def train_expression(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train the reader of expressions that judges pictures while the model learns; returns its scores."""
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
+    return _train("expression", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 
 def train_emotion_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the pixel expert that reads emotion and intensity; returns its scores."""
-    sizes = replace(EXPERT_CONFIG, outputs=EMOTION_OUTPUTS)
-    return _train("emotion_expert", sizes, EmotionObjective, _score_emotion, "frames", cache, output, options)
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
+    return _train("emotion_expert", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 
 def train_face_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the pixel expert that reads mouth, pose and blinks; returns its scores."""
-    sizes = replace(EXPERT_CONFIG, outputs=len(FACE_OUTPUTS))
-    return _train("face_expert", sizes, FaceObjective, _score_face, "frames", cache, output, options)
+    sizes = ClassifierConfig(outputs=len(FACE_OUTPUTS))
+    return _train("face_expert", sizes, FaceObjective, _score_face, cache, output, options)
 
 
 def _train(
@@ -187,7 +159,6 @@ def _train(
     sizes: ClassifierConfig,
     objective: Callable[[nn.Module], nn.Module],
     score: Callable[[Tensor, Batch], dict[str, float]],
-    array: str,
     cache: Path,
     output: Path,
     options: TrainOptions,
@@ -195,7 +166,7 @@ def _train(
     clips = Cache(cache)
     torch.manual_seed(options.seed)
     classifier = Classifier(sizes)
-    sample = monitor_frames(clips, _MONITOR_FRAMES, array)
+    sample = monitor_frames(clips, _MONITOR_FRAMES)
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
         parts = [net(part.to(device)).float().cpu() for part in sample["frames"].split(64)]
@@ -205,8 +176,8 @@ def _train(
         part=part,
         trained=classifier,
         objective=objective(classifier),
-        draw=lambda rng, n: draw_frames(clips, rng, n, array),
-        batch=LATENT_BATCH if array == "latents" else PIXEL_BATCH,
+        draw=lambda rng, n: draw_frames(clips, rng, n),
+        batch=BATCH,
         learning_rate=LEARNING_RATE,
         evaluate=evaluate,
     )

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..checkpoints import load_part, save_part
 from ..config import DenoiserConfig, ModelConfig
 from ..emotion.taxonomy import EMOTIONS
+from ..media.pose import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
@@ -29,7 +30,7 @@ from . import losses as L
 from .data import MEL_STEPS, Cache
 from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import DenoiserLossWeights
+from .losses import DenoiserLossWeights, VAELossWeights, picture_losses
 from .syncnet import SILENCE, window_starts
 
 BATCH = 3
@@ -56,12 +57,13 @@ class Mix:
     shared_noise: float = 0.5
     """Share of the noise's variance that all frames have in common."""
     supervise_every: int = 2
-    """SyncNet, TREPA and the emotion classifier judge one step in so many, with so much more weight."""
+    """SyncNet, TREPA and the decoded pictures judge one step in so many, with so much more weight."""
     supervise_below: float = 1.01
     """SyncNet and TREPA judge samples with less noise than this. At 1.01 they judge all: below half noise the estimate
     is already as much in sync as real clips (measured: cosine .70 after 150 steps, real .67), so they teach nothing."""
     sync_windows: int = 4
-    emotion_frames: int = 4
+    picture_frames: int = 6
+    """Frames that are decoded and looked at."""
 
 
 class Frozen(nn.Module):
@@ -90,6 +92,7 @@ class DenoiserObjective(nn.Module):
         self.nets: Any = nets
         self.judges = judges
         self.config, self.weights, self.mix = config, weights, mix
+        self.pictures = VAELossWeights()
 
     def forward(self, batch: Batch) -> Losses:
         """batch: see `draw_clips`."""
@@ -125,12 +128,12 @@ class DenoiserObjective(nn.Module):
         return losses
 
     def _supervises(self) -> bool:
-        wanted = self.weights.sync or self.weights.trepa or self.weights.emotion
+        wanted = self.weights.sync or self.weights.trepa or self.weights.picture
         return bool(wanted) and bool(torch.rand(()) < 1 / self.mix.supervise_every)
 
     def _often(self, name: str) -> float:
         """Losses computed one step in n weigh n times as much."""
-        return self.mix.supervise_every if name in ("sync", "trepa", "emotion") else 1.0
+        return self.mix.supervise_every if name in ("sync", "trepa", "picture") else 1.0
 
     def _supervision(self, x0: Tensor, target: Tensor, t: Tensor, batch: Batch) -> Losses:
         """Losses of the judges, in float32 and on absolute latents."""
@@ -141,8 +144,8 @@ class DenoiserObjective(nn.Module):
                 losses |= self._sync(x0, batch, clear.to(x0.device))
             if self.weights.trepa and len(clear) and x0.shape[2] % self.judges["video_features"].config.patch[0] == 0:
                 losses["trepa"] = self._trepa(x0[clear], target[clear])
-            if self.weights.emotion:
-                losses |= self._emotion(x0, target, batch)
+            if self.weights.picture:
+                losses["picture"] = self._picture(x0, batch)
         return losses
 
     def _sync(self, x0: Tensor, batch: Batch, clear: Tensor) -> Losses:
@@ -171,17 +174,15 @@ class DenoiserObjective(nn.Module):
             real = features.features(target * scale)
         return L.trepa_loss(features.features(x0 * scale), real)
 
-    def _emotion(self, x0: Tensor, target: Tensor, batch: Batch) -> Losses:
-        classifier = self.judges["emotion"]
-        told = torch.nonzero(batch["keep_emotion"] > 0)[:, 0]
-        if not len(told):
-            return {}
-        picked = torch.randperm(x0.shape[2], device=x0.device)[: self.mix.emotion_frames]
-        reference, denoiser = batch["reference"][told][:, picked], self.nets["denoiser"]
-        with torch.no_grad():
-            real = classifier(absolute(target[told][:, :, picked], reference, denoiser).flatten(0, 1))
-        read = classifier(absolute(x0[told][:, :, picked], reference, denoiser).flatten(0, 1))
-        return {"emotion": L.emotion_loss(read[:, : len(EMOTIONS)], real[:, : len(EMOTIONS)])}
+    def _picture(self, x0: Tensor, batch: Batch) -> Tensor:
+        """The autoencoder's loss of the frames that `look_at` chose, decoded from x0 [B, C, T, h, w]."""
+        clips, frames = batch["seen_clip"], batch["seen_frame"]
+        latents = absolute(x0, batch["reference"], self.nets["denoiser"])[clips, frames]
+        moved = (batch["motion"] * batch["keep_motion"][:, None, None])[clips, frames]
+        told = batch["reference"][clips, frames]
+        images = self.judges["vae"].decode(latents, turn_head(batch["seen_reference"], moved), told)
+        losses = picture_losses(images, batch["seen"], self.pictures, self.judges["expression"])
+        return losses["reconstruction"] + self.pictures.expression * losses["expression"]
 
     def _bottleneck(self, bottleneck: Tensor, batch: Batch) -> Tensor:
         logits = self.nets["emotion_head"](bottleneck.mean(1))
@@ -268,7 +269,20 @@ def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Ge
     batch["keep_motion"] = keep_motion.float()
     still = cache.tensor("reference_latents", clips)[:, None]
     batch["reference"] = torch.where(keep_motion[:, None, None, None, None], batch["reference"], still)
-    return batch
+    return batch | look_at(cache, clips, int(start), batch["latents"].shape[1], mix.picture_frames, rng)
+
+
+def look_at(
+    cache: Cache, clips: np.ndarray, start: int, n_frames: int, n_looks: int, rng: np.random.Generator
+) -> Batch:
+    """Some frames of a batch as they truly are, with their places in the batch and the reference pictures."""
+    which, when = rng.integers(0, len(clips), n_looks), rng.integers(0, n_frames, n_looks)
+    return {
+        "seen_clip": torch.from_numpy(which),
+        "seen_frame": torch.from_numpy(when),
+        "seen": cache.images("frames", (clips[which], start + when)),
+        "seen_reference": cache.images("references", (clips[which],)),
+    }
 
 
 def clips_batch(
@@ -315,14 +329,14 @@ def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Any, n_clips:
 
 
 def load_judges(parts: Path, weights: DenoiserLossWeights) -> Frozen:
-    """The judges that losses with a weight above 0 need, and the VAE of the sample sheets, from a folder of parts."""
+    """The judges that losses with a weight above 0 need, and the VAE that decodes, from a folder of parts."""
 
     def wanted() -> Iterator[str]:
         yield "vae"
         for part, weight in (
             ("syncnet", weights.sync),
             ("video_features", weights.trepa),
-            ("emotion", weights.emotion),
+            ("expression", weights.picture),
         ):
             if weight or (parts / f"{part}.safetensors").exists():
                 yield part
@@ -342,7 +356,7 @@ def train_denoiser(
 ) -> dict[str, float]:
     """Train denoiser, audio encoder and emotion encoder on a cache with latents; returns the scores.
 
-    parts  folder with vae.safetensors and the judges (syncnet, video_features, emotion) whose losses have a weight;
+    parts  folder with vae.safetensors and the judges (syncnet, video_features, expression) whose losses have a weight;
            default: the folder of `output`
     """
     from .denoiser_scores import alarms, draw_sheet, score_generation

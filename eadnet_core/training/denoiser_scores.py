@@ -25,6 +25,7 @@ ALARM_CLIPS = 6
 SCORE_CLIPS = 16
 SCORE_STEPS = 8
 _SHEET_FRAMES = 8
+_LOOK_EVERY = 4
 _SHEET_TRUE_FRAMES = 2
 
 
@@ -77,7 +78,7 @@ def score_generation(
 
     generated_error   error of the latents relative to that of the turned reference picture
     motion_ratio      size of the latents' frame-to-frame differences, generated over true
-    emotion_accuracy  share of frames in which the latent classifier reads the asked emotion, and on real latents
+    emotion_accuracy  share of frames in which the reader of expressions sees the asked emotion, and of real ones
     sync_cosine       mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
     """
     clips = _varied(cache, SCORE_CLIPS)
@@ -88,9 +89,14 @@ def score_generation(
         "generated_error": float((made - real).square().mean() / still),
         "motion_ratio": float(made.diff(dim=1).square().mean().sqrt() / real.diff(dim=1).square().mean().sqrt()),
     }
-    if "emotion" in judges.nets:
-        for name, latents in (("emotion_accuracy", made), ("emotion_accuracy_real", real)):
-            read = judges["emotion"](latents.flatten(0, 1)).unflatten(0, latents.shape[:2])[..., : len(EMOTIONS)]
+    if "expression" in judges.nets:
+        shown = np.arange(0, real.shape[1], _LOOK_EVERY)
+        true = cache.images("frames", (clips[:, None], shown[None])).to(device)
+        for name, images in (
+            ("emotion_accuracy", _decode(cache, clips, batch, made, shown, judges)),
+            ("emotion_accuracy_real", true),
+        ):
+            read = judges["expression"](images.flatten(0, 1)).unflatten(0, images.shape[:2])[..., : len(EMOTIONS)]
             scores[name] = float((read.argmax(-1) == batch["emotion"][:, None]).float().mean())
     if "syncnet" in judges.nets:
         scores |= _sync_scores(judges["syncnet"], batch, made, "")
@@ -128,14 +134,20 @@ def draw_sheet(nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, dev
     latents = generate(nets, batch, config)
     n_frames = latents.shape[1]
     shown = np.linspace(0, n_frames - 1, _SHEET_FRAMES).astype(np.int64)
-    references = cache.images("references", (clips,)).to(device)
-    picked = torch.from_numpy(shown).to(device)
-    turned = turn_head(references.repeat_interleave(len(shown), 0), batch["motion"][:, picked].flatten(0, 1))
-    made, told = (x[:, picked].flatten(0, 1) for x in (latents, batch["reference"]))
-    images = judges["vae"].decode(made, turned, told).unflatten(0, (len(clips), -1))
+    references = cache.images("references", (clips,))
+    images = _decode(cache, clips, batch, latents, shown, judges)
     true_frames = np.linspace(0, n_frames - 1, _SHEET_TRUE_FRAMES + 2).astype(np.int64)[1:-1]
     true = cache.images("frames", (clips[:, None], true_frames[None]))
-    save_sheet(torch.cat([references[:, None].cpu(), images.float().cpu(), true], 1), path)
+    save_sheet(torch.cat([references[:, None], images.float().cpu(), true], 1), path)
+
+
+def _decode(cache: Cache, clips: np.ndarray, batch: Batch, latents: Tensor, frames: np.ndarray, judges: Any) -> Tensor:
+    """The frames numbered `frames` [F] of every clip, [B, F, 3, H, W]."""
+    picked = torch.from_numpy(frames).to(latents.device)
+    references = cache.images("references", (clips,)).to(latents.device).repeat_interleave(len(frames), 0)
+    turned = turn_head(references, batch["motion"][:, picked].flatten(0, 1))
+    made, told = (x[:, picked].flatten(0, 1) for x in (latents, batch["reference"]))
+    return judges["vae"].decode(made, turned, told).unflatten(0, (len(clips), -1))
 
 
 def _varied(cache: Cache, n: int) -> np.ndarray:

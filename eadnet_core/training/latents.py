@@ -90,7 +90,7 @@ def _encode(vae: Any, images: Tensor, device: str) -> np.ndarray:
 
 
 def _latent_arrays(cache: Cache, vae: Any, device: str) -> dict[str, np.memmap]:
-    """The writable arrays of `encode_latents`, created where missing."""
+    """The writable arrays of `encode_latents`, made anew where missing or of another shape."""
     n, frames = cache.info.n_clips, cache.info.n_frames
     cell = _encode(vae, to_images(np.asarray(cache.array("references")[:1])), device).shape[1:]
     shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -102,6 +102,6 @@ def _latent_arrays(cache: Cache, vae: Any, device: str) -> dict[str, np.memmap]:
     }
     for name, (kind, shape) in shapes.items():
         path = cache.folder / f"{name}.npy"
-        if not path.exists():
+        if not path.exists() or np.load(path, mmap_mode="r").shape != shape:
             np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape).flush()
     return {name: cache.array(name, "r+") for name in shapes}

@@ -5,6 +5,7 @@ A weight of 0 switches a loss off: it is not computed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
+from ..nets.classifier import Classifier
 from ..sampling.schedule import noise_levels
 
 MOUTH_BOX = (0.5 - 0.22, MOUTH_Y - 0.14, 0.5 + 0.22, MOUTH_Y + 0.16)
@@ -28,9 +30,11 @@ class VAELossWeights:
     mse: float = 4.0
     gradient: float = 0.5
     kl: float = 2e-4
-    mouth: float = 3.0
-    eyes: float = 2.0
+    mouth: float = 8.0
+    eyes: float = 8.0
     """Weight of the pixels in the mouth's and the eyes' boxes against 1 elsewhere."""
+    expression: float = 0.3
+    """Distance of what a reader of expressions sees, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,8 @@ class DenoiserLossWeights:
     """Distance of video features, generated and real."""
     graph: float = 0.01
     """TFRM's regulariser."""
-    emotion: float = 0.0
-    """Divergence of the latent emotion classifier's reading, generated from real."""
+    picture: float = 5.0
+    """The autoencoder's own loss, expression included, of a few decoded frames: what will be seen."""
     emotion_bottleneck: float = 0.02
     """Cross-entropy of a linear emotion classifier on the middle of the net."""
     mouth: float = 6.0
@@ -86,6 +90,21 @@ def reconstruction_loss(images: Tensor, target: Tensor, weights: VAELossWeights)
         across, down = error.diff(dim=-1).abs(), error.diff(dim=-2).abs()
         total = total + weights.gradient * ((area[:, 1:] * across).mean() + (area[1:] * down).mean())
     return total
+
+
+def picture_losses(images: Tensor, target: Tensor, weights: VAELossWeights, reader: Classifier) -> dict[str, Tensor]:
+    """How far pictures [B, 3, H, W] are from the target in their pixels and in what a reader of expressions sees."""
+    with torch.no_grad():
+        seen = reader.maps(target)
+    return {
+        "reconstruction": reconstruction_loss(images.float(), target, weights),
+        "expression": expression_loss(reader.maps(images.float()), seen),
+    }
+
+
+def expression_loss(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """Mean squared distance of feature maps [B, C, h, w] in units of the target's own power, averaged over the maps."""
+    return torch.stack([(a - b).square().mean() / b.square().mean() for a, b in zip(maps, target, strict=True)]).mean()
 
 
 def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -147,11 +166,3 @@ def sync_loss(cosine: Tensor) -> Tensor:
 def trepa_loss(features: Tensor, target: Tensor) -> Tensor:
     """Mean squared distance of unit vectors [B, D] (LatentSync, arXiv 2412.09262), summed over D."""
     return (F.normalize(features, dim=-1) - F.normalize(target, dim=-1)).square().sum(-1).mean()
-
-
-def emotion_loss(logits: Tensor, target_logits: Tensor) -> Tensor:
-    """Divergence of the emotions read in generated frames from those read in the real ones, [B, 8] each.
-
-    The reading of the real frame, not its label, is the target: a faint emotion must not become a loud one.
-    """
-    return F.kl_div(logits.log_softmax(-1), target_logits.log_softmax(-1), log_target=True, reduction="batchmean")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..checkpoints import load_part, load_reader, read_metadata
 from ..config import PRESETS, ModelConfig
 from ..errors import BadInput
-from .classifier import train_emotion_expert, train_face_expert, train_latent_classifier
+from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
 from .latents import encode_latents
@@ -50,7 +50,6 @@ class CachePlan:
 
 CACHES = {
     "main": CachePlan(n_clips=3584, n_frames=16, seed=1, split="train", speech_utterances=1200),
-    "faces": CachePlan(n_clips=10_000, n_frames=1, seed=4, split="train", speech_utterances=300),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
     "expert_faces": CachePlan(n_clips=10_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
@@ -58,8 +57,8 @@ CACHES = {
 learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
 
 PLANS: dict[str, Plan] = {
-    "vae": Plan(train_vae, 40, "main"),
-    "emotion": Plan(train_latent_classifier, 8, "faces"),
+    "expression": Plan(train_expression, 13, "main"),
+    "vae": Plan(train_vae, 60, "main"),
     "syncnet": Plan(train_syncnet, 8, "main"),
     "video_features": Plan(train_video_features, 6, "main"),
     "denoiser": Plan(train_denoiser, 90, "main"),
@@ -69,10 +68,10 @@ PLANS: dict[str, Plan] = {
 }
 """Every net that learns from clips, in the order of training."""
 NEEDS = {
-    "emotion": ("vae",),
+    "vae": ("expression",),
     "syncnet": ("vae",),
     "video_features": ("vae",),
-    "denoiser": ("text_reader", "vae", "emotion", "syncnet", "video_features"),
+    "denoiser": ("text_reader", "vae", "syncnet", "video_features"),
 }
 """What must be trained before a part."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
+from ..checkpoints import load_part, save_part
 from ..config import ModelConfig
+from ..nets.classifier import Classifier
 from ..nets.vae import VAE
 from .data import CLIPS_PER_IDENTITY, Cache, to_images
-from .loop import Batch, Losses, Progress, Recipe, TrainOptions, fit, metadata_of
-from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, psnr, reconstruction_loss, region
+from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, picture_losses, psnr, region
 from .sheets import save_sheet
 
 BATCH = 12
@@ -24,13 +24,6 @@ FRAMES_PER_REFERENCE = 3
 LEARNING_RATE = 1.6e-3
 OTHER_CLIP_SHARE = 0.3
 """Share of samples whose reference is a frame of another clip of the same head instead of the clip's own reference."""
-REFERENCE_DROP = 0.3
-"""Share of references blanked out. Without it the decoder copies the reference, the latents stay empty, and training
-rests at the quality of a blurred copy (27.1 dB, measured)."""
-DECODER_WEIGHTS = VAELossWeights(mouth=8.0, eyes=8.0)
-"""For the decoder alone."""
-JOINT_SHARE = 0.5
-"""Share of the budget for encoder and decoder together; then the decoder goes on alone."""
 _MONITOR_PICTURES = 96
 _SHEET_ROWS = 12
 
@@ -38,10 +31,10 @@ _SHEET_ROWS = 12
 class VAEObjective(nn.Module):
     """Reconstruct a picture from its latents and a reference picture of the same head."""
 
-    def __init__(self, vae: VAE, weights: VAELossWeights, dropped: float) -> None:
-        """`dropped` is the share of references that are blanked out."""
+    def __init__(self, vae: VAE, weights: VAELossWeights, reader: Classifier) -> None:
+        """`reader` looks at the expressions; it does not learn."""
         super().__init__()
-        self.vae, self.weights, self.dropped = vae, weights, dropped
+        self.vae, self.weights, self.reader = vae, weights, reader
 
     def forward(self, batch: Batch) -> Losses:
         """batch: picture [B, 3, H, W] and reference [B', 3, H, W] in -1 .. 1; B / B' pictures in a row share one."""
@@ -50,11 +43,11 @@ class VAEObjective(nn.Module):
         n = len(pictures)
         log_variance = log_variance.clamp(-30, 20)
         latents = mean[:n] + torch.randn_like(mean[:n]) * (0.5 * log_variance[:n]).exp()
-        kept = (torch.rand(len(references), 1, 1, 1, device=references.device) >= self.dropped).to(references.dtype)
-        images = self.vae.decode(latents, references * kept, mean[n:] * kept)
-        reconstruction = reconstruction_loss(images.float(), pictures, self.weights)
-        kl = kl_loss(mean[:n].float(), log_variance[:n].float())
-        return {"loss": reconstruction + self.weights.kl * kl, "reconstruction": reconstruction, "kl": kl}
+        images = self.vae.decode(latents, references, mean[n:])
+        losses = picture_losses(images, pictures, self.weights, self.reader)
+        losses["kl"] = kl_loss(mean[:n].float(), log_variance[:n].float())
+        total = losses["reconstruction"] + self.weights.expression * losses["expression"]
+        return {"loss": total + self.weights.kl * losses["kl"], **losses}
 
 
 def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
@@ -126,37 +119,24 @@ def train_vae(
     options: TrainOptions,
     weights: VAELossWeights | None = None,
 ) -> dict[str, float]:
-    """Train the autoencoder on a clip cache and write its weights to `output`; returns its scores."""
+    """Train the autoencoder on a clip cache and write its weights to `output`; returns its scores.
+
+    The reader of expressions, expression.safetensors, lies in the folder of `output`.
+    """
     clips = Cache(cache)
+    reader: Any = load_part(Path(output).parent / "expression.safetensors", "expression")[0]
     torch.manual_seed(options.seed)
     vae = VAE(config.vae)
-    joint = _recipe("vae", vae, clips, weights or VAELossWeights(), REFERENCE_DROP)
-    vae.load_state_dict(fit(joint, _share(options, JOINT_SHARE))[0].state_dict())
-    averaged, at = train_decoder(vae, clips, _share(options, 1 - JOINT_SHARE))
-    save_part(output, "vae", averaged, config.vae, metadata_of(clips.info.seed, at))
-    return at.scores
-
-
-def train_decoder(vae: VAE, clips: Cache, options: TrainOptions) -> tuple[nn.Module, Progress]:
-    """Train the decoder alone, for the latents that are: what was learned on them stays valid."""
-    vae.encoder.requires_grad_(False)
-    return fit(_recipe("vae_decoder", vae, clips, DECODER_WEIGHTS, 0.0), options)
-
-
-def _share(options: TrainOptions, share: float) -> TrainOptions:
-    """The options with a share of their budget."""
-    steps, minutes = options.max_steps, options.max_minutes
-    return replace(options, max_steps=steps and max(1, round(steps * share)), max_minutes=minutes and minutes * share)
-
-
-def _recipe(part: str, vae: VAE, clips: Cache, weights: VAELossWeights, dropped: float) -> Recipe:
-    return Recipe(
-        part=part,
+    recipe = Recipe(
+        part="vae",
         trained=vae,
-        objective=VAEObjective(vae, weights, dropped),
+        objective=VAEObjective(vae, weights or VAELossWeights(), reader),
         draw=lambda rng, n: draw_pictures(clips, rng, n),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
         evaluate=score_vae(clips),
         sheet=_sheet(clips),
     )
+    averaged, at = fit(recipe, options)
+    save_part(output, "vae", averaged, config.vae, metadata_of(clips.info.seed, at))
+    return at.scores

@@ -151,6 +151,7 @@ def test_a_negative_cosine_still_pulls(x0: Tensor) -> None:
     assert mean_cosine(guide_sync(x0, None, given, sync), given, sync) > mean_cosine(x0, given, sync)
 
 
-def test_sync_steps_lie_in_the_middle_of_the_noise_range() -> None:
-    assert sync_steps((1.0, 0.75, 0.5, 0.25)) == {1}
-    assert sync_steps((1.0,)) == frozenset()
+def test_sync_steps_are_every_second_one_above_the_last_noise() -> None:
+    assert sync_steps((1.0, 0.75, 0.5, 0.25)) == {0, 2}
+    assert sync_steps((1.0,)) == {0}
+    assert sync_steps((1.0,), (0.3, 0.75)) == frozenset()

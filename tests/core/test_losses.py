@@ -100,10 +100,10 @@ def test_trepa_compares_directions_only() -> None:
     assert losses.trepa_loss(-features, features).item() == pytest.approx(4)
 
 
-def test_emotion_loss_is_zero_only_at_the_same_reading() -> None:
-    logits = torch.randn(4, 8)
-    assert losses.emotion_loss(logits + 3, logits).item() == pytest.approx(0, abs=1e-5)
-    assert losses.emotion_loss(torch.randn(4, 8), logits) > 0.01
+def test_expression_loss_is_relative_to_what_is_there() -> None:
+    maps = [torch.randn(2, 4, 8, 8), torch.randn(2, 8, 4, 4)]
+    assert losses.expression_loss(maps, maps) == 0
+    assert losses.expression_loss([2 * m for m in maps], maps).item() == pytest.approx(1)
 
 
 def test_info_nce_leaves_silent_windows_out() -> None:

@@ -17,7 +17,7 @@ from eadnet_core.config import ModelConfig
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.nets.vae import veil
-from eadnet_core.training.classifier import train_emotion_expert, train_face_expert, train_latent_classifier
+from eadnet_core.training.classifier import train_emotion_expert, train_expression, train_face_expert
 from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import (
     DenoiserObjective,
@@ -35,7 +35,7 @@ from eadnet_core.training.latents import box_mask, encode_latents
 from eadnet_core.training.loop import Recipe, TrainOptions, fit
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
-from eadnet_core.training.vae import train_decoder, train_vae
+from eadnet_core.training.vae import train_vae
 from eadnet_core.training.video_features import train_video_features
 
 if TYPE_CHECKING:
@@ -228,20 +228,13 @@ def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
 # The nets
 
 
-def test_the_autoencoder_trains(cache: Cache, tmp_path: Path, config: ModelConfig) -> None:
+def test_the_autoencoder_trains(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
+    tiny.write(tmp_path, "expression")
     scores = train_vae(config, cache.folder, tmp_path / "vae.safetensors", options(tmp_path))
     assert scores["psnr"] > 3
     assert load_part(tmp_path / "vae.safetensors", "vae")[1]["scores"]["psnr_mouth"] > 0
+    assert np.isfinite(logged(tmp_path, "vae", "expression")).all()
     assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
-
-
-def test_the_decoder_alone_leaves_the_latents_as_they_are(cache: Cache, tmp_path: Path, tiny: Tiny) -> None:
-    vae = tiny.net("vae").train().requires_grad_(True)  # type: ignore[operator]
-    before = {name: value.clone() for name, value in vae.state_dict().items()}
-    trained, at = train_decoder(vae, cache, options(tmp_path))  # type: ignore[arg-type]
-    changed = {name for name, value in trained.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed and all(name.startswith("decoder.") for name in changed)
-    assert at.scores["psnr_eyes"] > 0
 
 
 def test_a_veil_hides_the_face_and_nothing_else() -> None:
@@ -254,7 +247,7 @@ def test_a_veil_hides_the_face_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("train", "part", "score"),
     [
-        (train_latent_classifier, "emotion", "accuracy"),
+        (train_expression, "expression", "accuracy"),
         (train_emotion_expert, "emotion_expert", "intensity_correlation"),
         (train_face_expert, "face_expert", "yaw_correlation"),
         (train_syncnet, "syncnet", "offset_exact"),
@@ -275,13 +268,13 @@ def test_each_judge_trains(
 
 
 def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
-    for part in ("vae", "syncnet", "video_features", "emotion"):
+    for part in ("vae", "syncnet", "video_features", "expression"):
         tiny.write(tmp_path, part)
-    weights = DenoiserLossWeights(emotion=0.03, emotion_bottleneck=0.1)
+    weights = DenoiserLossWeights(emotion_bottleneck=0.1)
     mix = Mix(supervise_every=1, supervise_below=1.1, lengths=((1, 1.0),))
     output = tmp_path / "denoiser.safetensors"
     scores = train_denoiser(config, cache.folder, output, options(tmp_path, alarm_every=2), weights=weights, mix=mix)
-    for name in ("diffusion", "temporal_difference", "sync", "trepa", "graph", "emotion", "emotion_bottleneck"):
+    for name in ("diffusion", "temporal_difference", "sync", "trepa", "graph", "picture", "emotion_bottleneck"):
         values = logged(tmp_path, "denoiser", name)
         assert values and np.isfinite(values).all(), name
     assert {"generated_error", "emotion_accuracy", "right_minus_wrong_audio_t1"} <= scores.keys()
@@ -296,10 +289,10 @@ def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
     cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
 ) -> None:
     tiny.write(tmp_path, "vae")
-    off = DenoiserLossWeights(sync=0, trepa=0, emotion=0, graph=0, temporal_difference=0, emotion_bottleneck=0)
+    off = DenoiserLossWeights(sync=0, trepa=0, picture=0, graph=0, temporal_difference=0, emotion_bottleneck=0)
     train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
     assert logged(tmp_path, "denoiser", "loss") == pytest.approx(logged(tmp_path, "denoiser", "diffusion"))
-    for name in ("sync", "trepa", "emotion", "graph", "temporal_difference"):
+    for name in ("sync", "trepa", "picture", "graph", "temporal_difference"):
         assert logged(tmp_path, "denoiser", name) == []
     with pytest.raises(CheckpointError, match=r"syncnet\.safetensors"):
         train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
@@ -340,7 +333,7 @@ def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
 def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
     nets = tiny.net("denoiser")
     objective = DenoiserObjective(
-        nets, config, Frozen(), DenoiserLossWeights(sync=0, trepa=0, emotion=0, emotion_bottleneck=0), Mix()
+        nets, config, Frozen(), DenoiserLossWeights(sync=0, trepa=0, picture=0, emotion_bottleneck=0), Mix()
     )  # type: ignore[arg-type]
     batch = clips_batch(cache, config.denoiser, np.arange(4, 6))
     for name in ("keep_audio", "keep_emotion", "keep_motion"):
@@ -356,9 +349,9 @@ def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, confi
 
 
 def test_frozen_judges_stay_in_eval_mode_without_gradients(tiny: Tiny) -> None:
-    judges = Frozen(emotion=tiny.net("emotion"))
+    judges = Frozen(expression=tiny.net("expression"))
     judges.train()
-    assert not judges["emotion"].training
+    assert not judges["expression"].training
     assert not any(p.requires_grad for p in judges.parameters())
 
 
