@@ -44,12 +44,14 @@ VARIANTS: dict[str, tuple[Speed | None, str]] = {
     "shared branches": (Speed(), "sdpa"),
     "+ cached sound": (Speed(cache_sound=True), "sdpa"),
     "+ channels last": (Speed(channels_last=True), "sdpa"),
-    "+ plain attention": (Speed(), "plain"),
-    "+ xformers": (Speed(), "xformers"),
     "+ deep reuse 2": (Speed(reuse_every=2), "sdpa"),
     "+ deep reuse 3": (Speed(reuse_every=3), "sdpa"),
 }
-COMPILED = {"+ compiled": (Speed(compiled=True), "sdpa")}
+MORE: dict[str, tuple[Speed | None, str]] = {
+    "+ plain attention": (Speed(), "plain"),
+    "+ xformers": (Speed(), "xformers"),
+    "+ compiled": (Speed(compiled=True), "sdpa"),
+}
 QUALITY: dict[str, tuple[Speed | None, int, str]] = {
     "10 steps": (None, 10, "leading"),
     "10 steps, trailing": (None, 10, "trailing"),
@@ -86,7 +88,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads (default: 2)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and inputs (default: 0)")
     parser.add_argument(
-        "--compile", action="store_true", help="also with torch.compile (minutes; needs a C++ compiler)"
+        "--more", action="store_true", help="also other attention, and torch.compile (minutes; needs a C++ compiler)"
     )
     parser.add_argument(
         "--lengths", type=float, nargs="*", default=[5, 60, 600], metavar="S", help="(default: 5 60 600)"
@@ -174,7 +176,7 @@ def ratios(args: argparse.Namespace) -> dict[str, Any]:
     given = scene(REDUCED, args.seed)
     reference, state = seeded_reference(args.reference.resolve(), args.seed, REDUCED)
     runs: dict[str, Callable[[], Tensor]] = {"reference": lambda: theirs(reference, given, args.steps)}
-    for name, (speed, backend) in (VARIANTS | (COMPILED if args.compile else {})).items():
+    for name, (speed, backend) in (VARIANTS | (MORE if args.more else {})).items():
         net: nn.Module = build(state, REDUCED)
         try:
             set_attention_backend(net, backend)
@@ -206,10 +208,9 @@ def ratios(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def turns(n: int) -> Iterator[int]:
-    """Rounds, counted where somebody looks; the first warms up."""
+    """Rounds, told as they begin; the first warms up."""
     for i in range(n):
-        if sys.stderr.isatty():
-            print(f"\rround {i + 1} of {n}", end="", file=sys.stderr, flush=True)
+        print(f"round {i + 1} of {n}", file=sys.stderr, flush=True)
         yield i
 
 

@@ -112,7 +112,7 @@ def test_words_are_read_into_the_report(tiny_model: Model, picture: np.ndarray, 
 
 
 def test_what_cannot_have_an_effect_is_noted(tiny_model: Model, picture: np.ndarray) -> None:
-    options = GenerateOptions(steps=1, face_box=BOX, sync_guidance=0.2)
+    options = GenerateOptions(steps=1, face_box=BOX, sync_guidance=0.2, sync_high=0.75)
     report = prepare(picture, np.zeros(9600, np.float32), "", options, model=tiny_model, sample_rate=16_000).report
     assert any("sync_guidance has no effect with 1 step" in note for note in report.notes)
     assert any("No speech" in note for note in report.notes)
