@@ -181,6 +181,17 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True)
+class LipReaderConfig:
+    """Convolutional reader of lip shapes in latents."""
+
+    in_channels: int = 16
+    cells: int = 16
+    widths: tuple[int, ...] = (64, 96, 128)
+    outputs: int = 10
+    """Nine lip parameters and the mouth opening."""
+
+
+@dataclass(frozen=True)
 class TextReaderConfig:
     """The small BERT that reads emotion words, in the shape of MiniLM with a shorter vocabulary."""
 

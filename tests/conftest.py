@@ -17,6 +17,7 @@ from eadnet_core.config import (
     ClassifierConfig,
     DenoiserConfig,
     EmotionConfig,
+    LipReaderConfig,
     ModelConfig,
     SDVAEConfig,
     StableSyncNetConfig,
@@ -98,6 +99,7 @@ class Tiny:
             "denoiser": TINY,
             "syncnet": TINY.syncnet,
             "video_features": TINY.video_features,
+            "lip_reader": LipReaderConfig(in_channels=TINY.vae.latent_channels, widths=(16, 16, 16)),
             "sd_vae": SDVAEConfig(widths=(8, 8, 16, 16), layers=1, norm_groups=4),
             "whisper": WhisperConfig(steps=100, width=32, heads=2, layers=4),
             "stable_syncnet": StableSyncNetConfig(

@@ -8,7 +8,7 @@ part of the noise is shared by all frames, since sampling shares all of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..checkpoints import load_part, save_part
-from ..config import DenoiserConfig, ModelConfig
+from ..config import DenoiserConfig, LipReaderConfig, ModelConfig
 from ..emotion.taxonomy import EMOTIONS
 from ..media.pose import turn_head
 from ..nets.audio_encoder import AudioEncoder
@@ -28,7 +28,7 @@ from ..nets.emotion_encoder import EmotionEncoder
 from ..sampling.schedule import add_noise, draw_times, to_x0
 from . import losses as L
 from .data import MEL_STEPS, Cache
-from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
+from .denoiser_batches import Mix, draw_clips
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights, VAELossWeights, picture_losses
 from .syncnet import SILENCE, window_starts
@@ -36,34 +36,8 @@ from .syncnet import SILENCE, window_starts
 BATCH = 3
 """Clips per step, when whole; see `Mix.lengths`."""
 LEARNING_RATE = 1.6e-3
-
-
-@dataclass(frozen=True)
-class Mix:
-    """What a training batch is made of, and how often the costly losses are computed."""
-
-    drop_audio: float = 0.06
-    drop_emotion: float = 0.06
-    drop_both: float = 0.03
-    drop_motion: float = 0.08
-    """Share of clips whose motion is not told, and whose reference is not turned."""
-    masked: float = 0.15
-    """Share of clips of which only the face or only the mouth is generated (half each)."""
-    true_code: float = 0.35
-    """Share of clips given the corpus's own emotion code; the others get what the text reader made of their words."""
-    lengths: tuple[tuple[int, float], ...] = ((1, 0.15), (2, 0.2), (4, 0.15), (16, 0.5))
-    """Shares of steps on n times as many clips of 1/n of the length: most of the residual is the expression that a clip
-    has from end to end, and that is one draw, however long the clip."""
-    shared_noise: float = 0.5
-    """Share of the noise's variance that all frames have in common."""
-    supervise_every: int = 2
-    """SyncNet, TREPA and the decoded pictures judge one step in so many, with so much more weight."""
-    supervise_below: float = 1.01
-    """SyncNet and TREPA judge samples with less noise than this. At 1.01 they judge all: below half noise the estimate
-    is already as much in sync as real clips (measured: cosine .70 after 150 steps, real .67), so they teach nothing."""
-    sync_windows: int = 4
-    picture_frames: int = 6
-    """Frames that are decoded and looked at."""
+N_LIPS = LipReaderConfig().outputs
+_HEAD_WIDTH = 128
 
 
 class Frozen(nn.Module):
@@ -107,6 +81,10 @@ class DenoiserObjective(nn.Module):
             losses["graph"] = aux["graph_regulariser"].float()
         if self.weights.emotion_bottleneck:
             losses["emotion_bottleneck"] = self._bottleneck(aux["bottleneck"].float(), batch)
+        if self.weights.visemes:
+            losses["visemes"] = self._visemes(batch)
+        if self.weights.lips:
+            losses["lips"] = self._lips(x0, batch)
         if self._supervises():
             losses |= self._supervision(x0, target, t, batch)
         total = sum(getattr(self.weights, name) * self._often(name) * value for name, value in losses.items())
@@ -184,6 +162,20 @@ class DenoiserObjective(nn.Module):
         losses = picture_losses(images, batch["seen"], self.pictures, self.judges["expression"])
         return losses["reconstruction"] + self.pictures.expression * losses["expression"]
 
+    def _lips(self, x0: Tensor, batch: Batch) -> Tensor:
+        """How far the lips in x0 [B, C, T, h, w] are from those in the true latents, where the voice is told."""
+        with torch.autocast(x0.device.type, enabled=False):
+            latents = absolute(x0, batch["reference"], self.nets["denoiser"])
+            with torch.no_grad():
+                true = self.judges["lip_reader"](batch["latents"].flatten(0, 1))
+            error = L.lip_loss(self.judges["lip_reader"](latents.flatten(0, 1)), true).unflatten(0, latents.shape[:2])
+            return (error.mean(1) * batch["keep_audio"]).mean()
+
+    def _visemes(self, batch: Batch) -> Tensor:
+        """How far the lips read from the sound of whole clips are from the true ones."""
+        tokens = self.nets["audio"](batch["heard_mel"]).flatten(2)
+        return L.lip_loss(self.nets["viseme_head"](tokens).float(), batch["heard_lips"]).mean()
+
     def _bottleneck(self, bottleneck: Tensor, batch: Batch) -> Tensor:
         logits = self.nets["emotion_head"](bottleneck.mean(1))
         target = torch.where(batch["keep_emotion"] > 0, batch["emotion"], -100)
@@ -245,80 +237,6 @@ def predict(
     return to_x0(raw.float(), x_t, t, config), extra
 
 
-def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Generator, n: int) -> Batch:
-    """One batch of `n` random clips, or of more and shorter ones, with the choices of `mix` made."""
-    parts, shares = zip(*mix.lengths, strict=True)
-    part = int(rng.choice(parts, p=shares))
-    n, config = part * n, replace(config, window_frames=max(1, config.window_frames // part))
-    clips = cache.draw_clips(rng, n, encoded=True)
-    is_masked = rng.random(n) < mix.masked
-    clips[is_masked] -= clips[is_masked] % MASKED_EVERY
-    is_masked &= clips >= cache.n_monitor
-    clips = np.maximum(clips, cache.n_monitor)
-    start = rng.integers(0, cache.info.n_frames - min(config.window_frames, cache.info.n_frames) + 1)
-    batch = clips_batch(cache, config, clips, int(start), is_masked)
-    use_text = (rng.random(n) >= mix.true_code) & (cache.array("is_pure")[clips] > 0)
-    texts = cache.tensor("text_codes", (clips, rng.integers(0, cache.info.n_texts, n)))
-    batch["code"] = torch.where(torch.from_numpy(use_text)[:, None, None], texts[:, None], batch["code"])
-    u = rng.random(n)
-    no_audio = (u < mix.drop_audio) | (u >= 1 - mix.drop_both)
-    no_emotion = (u >= mix.drop_audio) & (u < mix.drop_audio + mix.drop_emotion) | (u >= 1 - mix.drop_both)
-    batch["keep_audio"] = torch.from_numpy(~no_audio).float()
-    batch["keep_emotion"] = torch.from_numpy(~no_emotion).float()
-    keep_motion = torch.from_numpy(rng.random(n) >= mix.drop_motion)
-    batch["keep_motion"] = keep_motion.float()
-    still = cache.tensor("reference_latents", clips)[:, None]
-    batch["reference"] = torch.where(keep_motion[:, None, None, None, None], batch["reference"], still)
-    return batch | look_at(cache, clips, int(start), batch["latents"].shape[1], mix.picture_frames, rng)
-
-
-def look_at(
-    cache: Cache, clips: np.ndarray, start: int, n_frames: int, n_looks: int, rng: np.random.Generator
-) -> Batch:
-    """Some frames of a batch as they truly are, with their places in the batch and the reference pictures."""
-    which, when = rng.integers(0, len(clips), n_looks), rng.integers(0, n_frames, n_looks)
-    return {
-        "seen_clip": torch.from_numpy(which),
-        "seen_frame": torch.from_numpy(when),
-        "seen": cache.images("frames", (clips[which], start + when)),
-        "seen_reference": cache.images("references", (clips[which],)),
-    }
-
-
-def clips_batch(
-    cache: Cache, config: DenoiserConfig, clips: np.ndarray, start: int = 0, is_masked: np.ndarray | None = None
-) -> Batch:
-    """Clips [B] from frame `start` on, with the sound of the whole clips, all conditions kept and true emotion codes.
-
-    Where `is_masked` (clips that are multiples of `MASKED_EVERY`) only the greyed-out box is to be generated.
-    """
-    n = len(clips)
-    is_masked = np.zeros(n, dtype=bool) if is_masked is None else is_masked
-    frames = slice(start, start + config.window_frames)
-    latents = cache.tensor("latents", (clips, frames))
-    masked, masks = torch.zeros_like(latents), np.ones((n, config.cells, config.cells), dtype=np.float32)
-    for i in np.flatnonzero(is_masked):
-        masked[i] = cache.tensor("masked_latents", (int(clips[i]) // MASKED_EVERY, frames))
-        masks[i] = box_mask(MASKED_BOXES[int(masked_box_of(clips[i]))], config.cells)
-    ones = torch.ones(n)
-    return {
-        "latents": latents,
-        "reference": cache.tensor("turned_latents", (clips, frames)),
-        "masked": masked,
-        "has_masked": torch.from_numpy(is_masked).float(),
-        "mask": torch.from_numpy(masks),
-        "mel": cache.tensor("mel", (clips,)),
-        "start": torch.tensor(start),
-        "energy": cache.tensor("energy", (clips, frames)),
-        "motion": cache.tensor("motion", (clips, frames)),
-        "code": cache.tensor("codes", (clips, frames)),
-        "emotion": torch.from_numpy(cache.array("emotion")[clips].astype(np.int64)),
-        "keep_audio": ones,
-        "keep_emotion": ones.clone(),
-        "keep_motion": ones.clone(),
-    }
-
-
 def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Any, n_clips: int = 256) -> None:
     """Set the denoiser's latent_scale and residual_scale [C] from the corpus; residuals get the std `residual_std`."""
     clips = np.linspace(cache.n_monitor, cache.n_encoded - 1, min(n_clips, cache.n_encoded)).astype(np.int64)
@@ -337,6 +255,7 @@ def load_judges(parts: Path, weights: DenoiserLossWeights) -> Frozen:
             ("syncnet", weights.sync),
             ("video_features", weights.trepa),
             ("expression", weights.picture),
+            ("lip_reader", weights.lips),
         ):
             if weight or (parts / f"{part}.safetensors").exists():
                 yield part
@@ -356,8 +275,8 @@ def train_denoiser(
 ) -> dict[str, float]:
     """Train denoiser, audio encoder and emotion encoder on a cache with latents; returns the scores.
 
-    parts  folder with vae.safetensors and the judges (syncnet, video_features, expression) whose losses have a weight;
-           default: the folder of `output`
+    parts  folder with vae.safetensors and the judges (see `load_judges`) whose losses have a weight; default: the
+           folder of `output`
     """
     from .denoiser_scores import alarms, draw_sheet, score_generation
 
@@ -375,6 +294,9 @@ def train_denoiser(
     measure_scales(clips, config.denoiser, nets["denoiser"])
     if weights.emotion_bottleneck:
         nets["emotion_head"] = nn.Linear(config.denoiser.widths[-1], len(EMOTIONS))
+    if weights.visemes:
+        size = config.audio.tokens_per_frame * config.audio.width
+        nets["viseme_head"] = nn.Sequential(nn.Linear(size, _HEAD_WIDTH), nn.SiLU(), nn.Linear(_HEAD_WIDTH, N_LIPS))
     judges = load_judges(parts or Path(output).parent, weights)
     recipe = Recipe(
         part="denoiser",

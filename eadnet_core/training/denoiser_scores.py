@@ -14,7 +14,8 @@ from ..emotion.taxonomy import EMOTIONS
 from ..media.pose import turn_head
 from ..sampling.schedule import add_noise, time_grid
 from .data import MEL_STEPS, Cache
-from .denoiser import absolute, clips_batch, draw_noise, predict, residual
+from .denoiser import absolute, draw_noise, predict, residual
+from .denoiser_batches import clips_batch
 from .loop import Batch
 from .sheets import save_sheet
 from .syncnet import SILENCE, best_offset, window_starts

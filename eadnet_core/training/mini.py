@@ -14,6 +14,7 @@ from .classifier import train_emotion_expert, train_expression, train_face_exper
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
 from .latents import encode_latents
+from .lip_reader import train_lip_reader
 from .loop import TrainOptions
 from .syncnet import train_sync_expert, train_syncnet
 from .text_reader import train_text_reader
@@ -61,6 +62,7 @@ PLANS: dict[str, Plan] = {
     "vae": Plan(train_vae, 60, "main"),
     "syncnet": Plan(train_syncnet, 8, "main"),
     "video_features": Plan(train_video_features, 6, "main"),
+    "lip_reader": Plan(train_lip_reader, 4, "main"),
     "denoiser": Plan(train_denoiser, 90, "main"),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
     "emotion_expert": Plan(train_emotion_expert, 14, "expert_faces"),
@@ -71,7 +73,8 @@ NEEDS = {
     "vae": ("expression",),
     "syncnet": ("vae",),
     "video_features": ("vae",),
-    "denoiser": ("text_reader", "vae", "syncnet", "video_features"),
+    "lip_reader": ("vae",),
+    "denoiser": ("text_reader", "vae", "syncnet", "video_features", "lip_reader"),
 }
 """What must be trained before a part."""
 

@@ -22,16 +22,15 @@ from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_tex
 from eadnet_core.training.denoiser import (
     DenoiserObjective,
     Frozen,
-    Mix,
     absolute,
-    clips_batch,
-    draw_clips,
     draw_noise,
     measure_scales,
     residual,
     train_denoiser,
 )
+from eadnet_core.training.denoiser_batches import Mix, clips_batch, draw_clips
 from eadnet_core.training.latents import box_mask, encode_latents
+from eadnet_core.training.lip_reader import train_lip_reader
 from eadnet_core.training.loop import Recipe, TrainOptions, fit
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
@@ -54,7 +53,7 @@ def fill(cache: Cache) -> Cache:
     cache.array("references", "r+")[:] = cache.array("frames")[:, 0]
     for name in ("mel", "motion", "pose", "mouth_opening", "mouth_width"):
         cache.array(name, "r+")[:] = rng.normal(0, 0.3, cache.array(name).shape)
-    for name in ("energy", "blink"):
+    for name in ("energy", "blink", "visemes"):
         cache.array(name, "r+")[:] = rng.uniform(0.2, 1, cache.array(name).shape)
     emotion = np.arange(n) % len(EMOTIONS)
     cache.array("emotion", "r+")[:] = emotion
@@ -253,6 +252,7 @@ def test_a_veil_hides_the_face_and_nothing_else() -> None:
         (train_syncnet, "syncnet", "offset_exact"),
         (train_sync_expert, "sync_expert", "pairwise"),
         (train_video_features, "video_features", "masked_error"),
+        (train_lip_reader, "lip_reader", "viseme_correlation"),
     ],
 )
 def test_each_judge_trains(
@@ -268,13 +268,23 @@ def test_each_judge_trains(
 
 
 def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
-    for part in ("vae", "syncnet", "video_features", "expression"):
+    for part in ("vae", "syncnet", "video_features", "expression", "lip_reader"):
         tiny.write(tmp_path, part)
     weights = DenoiserLossWeights(emotion_bottleneck=0.1)
     mix = Mix(supervise_every=1, supervise_below=1.1, lengths=((1, 1.0),))
     output = tmp_path / "denoiser.safetensors"
     scores = train_denoiser(config, cache.folder, output, options(tmp_path, alarm_every=2), weights=weights, mix=mix)
-    for name in ("diffusion", "temporal_difference", "sync", "trepa", "graph", "picture", "emotion_bottleneck"):
+    for name in (
+        "diffusion",
+        "temporal_difference",
+        "sync",
+        "trepa",
+        "graph",
+        "picture",
+        "emotion_bottleneck",
+        "lips",
+        "visemes",
+    ):
         values = logged(tmp_path, "denoiser", name)
         assert values and np.isfinite(values).all(), name
     assert {"generated_error", "emotion_accuracy", "right_minus_wrong_audio_t1"} <= scores.keys()
@@ -289,10 +299,12 @@ def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
     cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
 ) -> None:
     tiny.write(tmp_path, "vae")
-    off = DenoiserLossWeights(sync=0, trepa=0, picture=0, graph=0, temporal_difference=0, emotion_bottleneck=0)
+    off = DenoiserLossWeights(
+        sync=0, trepa=0, picture=0, graph=0, temporal_difference=0, emotion_bottleneck=0, lips=0, visemes=0
+    )
     train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
     assert logged(tmp_path, "denoiser", "loss") == pytest.approx(logged(tmp_path, "denoiser", "diffusion"))
-    for name in ("sync", "trepa", "picture", "graph", "temporal_difference"):
+    for name in ("sync", "trepa", "picture", "graph", "temporal_difference", "lips", "visemes"):
         assert logged(tmp_path, "denoiser", name) == []
     with pytest.raises(CheckpointError, match=r"syncnet\.safetensors"):
         train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
@@ -333,7 +345,11 @@ def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
 def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
     nets = tiny.net("denoiser")
     objective = DenoiserObjective(
-        nets, config, Frozen(), DenoiserLossWeights(sync=0, trepa=0, picture=0, emotion_bottleneck=0), Mix()
+        nets,
+        config,
+        Frozen(),
+        DenoiserLossWeights(sync=0, trepa=0, picture=0, emotion_bottleneck=0, lips=0, visemes=0),
+        Mix(),
     )  # type: ignore[arg-type]
     batch = clips_batch(cache, config.denoiser, np.arange(4, 6))
     for name in ("keep_audio", "keep_emotion", "keep_motion"):
