@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .config import (
     ClassifierConfig,
+    EmotionBankConfig,
     ModelConfig,
     SDVAEConfig,
     StableSyncNetConfig,
@@ -87,6 +88,12 @@ def _build_classifier(config: ClassifierConfig) -> nn.Module:
     return Classifier(config)
 
 
+def _build_emotion_bank(config: EmotionBankConfig) -> nn.Module:
+    from .nets.emotion_bank import EmotionBank
+
+    return EmotionBank(config)
+
+
 @dataclass(frozen=True)
 class Part:
     """One kind of weight file: the config it is built from, and how."""
@@ -102,6 +109,7 @@ PARTS: dict[str, Part] = {
     "text_reader": Part(TextReaderConfig, _build_text_encoder),
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
     "expression": Part(ClassifierConfig, _build_classifier),
+    "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "emotion_expert": Part(ClassifierConfig, _build_classifier),
     "face_expert": Part(ClassifierConfig, _build_classifier),

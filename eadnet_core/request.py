@@ -53,6 +53,8 @@ class GenerateOptions:
     """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
     blink: float = 1.0
     """Rate of blinks, 0 none .. 1 natural .. 3."""
+    gaze: float = 1.0
+    """Amplitude of the eyes' jumps, 0 they look where the portrait's do .. 1 as trained .. 2."""
     lips: float = 1.0
     """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
     emotion_scale: float = 1.0
@@ -128,6 +130,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "window_frames": (0, 128, True),
     "head": (0, 2, False),
     "blink": (0, 3, False),
+    "gaze": (0, 2, False),
     "lips": (0, 2, False),
     "emotion_scale": (0, 1, False),
     "prosody_weight": (0, 1, False),

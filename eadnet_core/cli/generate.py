@@ -33,7 +33,11 @@ WORDS = {
     "windows": "how a long clip is cut: shifted from step to step, or fixed as LatentSync does",
     "hearing": "how a base hears beyond 30 s: overlapped, or exact as LatentSync does",
 }
-MOVING = {"head": "amplitude of head motion, 0 none, 1 as trained", "blink": "rate of blinks, 0 none, 1 natural"}
+MOVING = {
+    "head": "amplitude of head motion, 0 none, 1 as trained",
+    "blink": "rate of blinks, 0 none, 1 natural",
+    "gaze": "amplitude of the eyes' jumps, 0 none, 1 as trained",
+}
 
 
 def add_generate(commands: Any) -> None:
