@@ -41,16 +41,16 @@ TINY = replace(SMALL, widths=(32, 32, 32, 32), cells=8, has_adapters=False)
 WINDOW, GUIDANCE = 16, 1.5
 VARIANTS: dict[str, tuple[Speed | None, str]] = {
     "exact": (None, "sdpa"),
-    "shared branches": (Speed(), "sdpa"),
-    "+ cached sound": (Speed(cache_sound=True), "sdpa"),
-    "+ channels last": (Speed(channels_last=True), "sdpa"),
-    "+ deep reuse 2": (Speed(reuse_every=2), "sdpa"),
-    "+ deep reuse 3": (Speed(reuse_every=3), "sdpa"),
+    "shared branches": (Speed(share_branches=True), "sdpa"),
+    "+ cached sound": (Speed(share_branches=True, cache_sound=True), "sdpa"),
+    "+ channels last": (Speed(share_branches=True, channels_last=True), "sdpa"),
+    "+ deep reuse 2": (Speed(share_branches=True, reuse_every=2), "sdpa"),
+    "+ deep reuse 3": (Speed(share_branches=True, reuse_every=3), "sdpa"),
 }
 MORE: dict[str, tuple[Speed | None, str]] = {
-    "+ plain attention": (Speed(), "plain"),
-    "+ xformers": (Speed(), "xformers"),
-    "+ compiled": (Speed(compiled=True), "sdpa"),
+    "+ plain attention": (Speed(share_branches=True), "plain"),
+    "+ xformers": (Speed(share_branches=True), "xformers"),
+    "+ compiled": (Speed(share_branches=True, compiled=True), "sdpa"),
 }
 QUALITY: dict[str, tuple[Speed | None, int, str]] = {
     "10 steps": (None, 10, "leading"),
@@ -188,7 +188,7 @@ def ratios(args: argparse.Namespace) -> dict[str, Any]:
         runs[name] = lambda net=net: ours(net, given, args.steps)
     n_weights = sum(value.numel() for value in state.values())
     print(f"{n_weights / 1e6:.1f} M weights, {args.steps} steps, {args.threads} threads, torch {torch.__version__}")
-    rounds = [{name: timed(run) for name, run in runs.items()} for _ in turns(args.rounds + 1)][1:]
+    rounds = [{name: timed(run) for name, run in runs.items()} for _ in turns(args.rounds + args.more)][args.more :]
     print(f"{'':22s} {'wall s':>8s} {'CPU s':>8s} {'ratio':>7s} {'CPU ratio':>10s} {'largest difference':>19s}")
     found = {}
     for name in runs:
@@ -208,7 +208,7 @@ def ratios(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def turns(n: int) -> Iterator[int]:
-    """Rounds, told as they begin; the first warms up."""
+    """Rounds, told as they begin; where code is compiled the first warms up."""
     for i in range(n):
         print(f"round {i + 1} of {n}", file=sys.stderr, flush=True)
         yield i

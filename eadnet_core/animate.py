@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ from .config import SAMPLING
 from .head import DECODE_FRAMES, HeadScene
 from .inpaint import InpaintScene
 from .media.framing import Framing
+from .nets.acceleration import FastDenoiser
+from .nets.denoiser import Denoiser
 from .performance import Performance as Performance
 from .performance import Reference, View
 from .request import Cancel, GenerateOptions, OnProgress, Progress
@@ -57,6 +60,9 @@ class Scene(Protocol):
     def preview(self, x0: Tensor) -> np.ndarray:
         """About what one frame of x0 [C, 1, h, w] will look like: uint8 [size, size, 3]."""
 
+    def denoiser(self) -> Denoiser | FastDenoiser:
+        """What samples one clip; it may keep features from step to step."""
+
     def ears(self, performance: Performance, options: GenerateOptions) -> Ears:
         """What hears a performance."""
 
@@ -66,6 +72,10 @@ class Scene(Protocol):
 
 SCENES: dict[str, type[HeadScene] | type[InpaintScene]] = {"residual": HeadScene, "epsilon": InpaintScene}
 """By `DenoiserConfig.prediction`."""
+
+
+DEEP = "deep."
+"""Before the keys of features in a state."""
 
 
 def scene_of(model: Model) -> type[HeadScene] | type[InpaintScene]:
@@ -113,7 +123,8 @@ class Animation:
             self.stage = Stage(model, scene, performance, options)
             self.steps = sampler_options(model, options).steps
             self.counter = _Counter(scene, performance.n_frames * (self.steps + is_decoded), on_progress)
-            self.wave = self.stage.wavefront(self.counter.sampled, cancel)
+            self.denoiser = scene.denoiser()
+            self.wave = self.stage.wavefront(self.denoiser, self.counter.sampled, cancel)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -163,23 +174,26 @@ class Animation:
             self.counter.total = known.shape[1] * self.steps + stop - start
             source = ConditionSource(known.shape[1], lambda a, b: self.stage.conditions(first + a, first + b))
             held = Known(known.to(device), is_held.to(device))
-            x0 = self.stage.wavefront(self.counter.sampled, self.cancel, source, held).advance(known.shape[1])
+            denoiser = self.stage.scene.denoiser()
+            x0 = self.stage.wavefront(denoiser, self.counter.sampled, self.cancel, source, held).advance(known.shape[1])
             self.stage.take(start - first)
         return x0[:, inside].cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on after the segments that were handed out; the same inputs belong to it."""
         kept = self.stage.scene.kept(self.stage.waiting) if self.stage.waiting else {}
-        return {
-            **self.wave.state(),
-            **{f"view.{name}": value.cpu().contiguous().clone() for name, value in kept.items()},
-        }
+        deep = self.denoiser.state() if isinstance(self.denoiser, FastDenoiser) else {}
+        named = {f"view.{name}": value for name, value in kept.items()} | {f"{DEEP}{n}": v for n, v in deep.items()}
+        return {**self.wave.state(), **{name: value.cpu().contiguous().clone() for name, value in named.items()}}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a state, to the bit as if nothing had been in between."""
         kept = {name.removeprefix("view."): value for name, value in state.items() if name.startswith("view.")}
+        deep = {name.removeprefix(DEEP): value for name, value in state.items() if name.startswith(DEEP)}
         with torch.inference_mode():
-            self.wave.restore({name: value for name, value in state.items() if not name.startswith("view.")})
+            if isinstance(self.denoiser, FastDenoiser):
+                self.denoiser.restore(deep, self.model.device)
+            self.wave.restore({name: v for name, v in state.items() if not name.startswith(("view.", DEEP))})
             self.stage.wait(self.wave.first, self.wave.x.shape[1], kept)
         self.counter.n_sampled, self.counter.n_decoded = sum(self.wave.reached), self.wave.first
 
@@ -242,6 +256,8 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
     return SamplerOptions(
         steps=own.steps,
         shift=own.shift,
+        spacing=own.times,
+        tells_place=own.speed != "exact" or own.reuse > 1,
         guidance_audio=guidance_audio,
         guidance_emotion=guidance_audio if model.emotion_encoder is None else own.guidance_emotion,
         window_frames=own.window_frames or model.config.denoiser.window_frames,
@@ -261,23 +277,26 @@ class Stage:
         self.waiting: View = {}
         self.null = self._emotion(None, 1)[0]
 
-    def net(self, sample: Tensor, time: Tensor, *inputs: Tensor) -> Tensor:
+    def net(
+        self, denoiser: Denoiser | FastDenoiser, sample: Tensor, time: Tensor, *inputs: Tensor, **told: Any
+    ) -> Tensor:
         """The denoiser, at its own precision inside and float32 outside; times keep theirs, which are up to 999."""
         dtype, strengths = self.model.dtype, (self.options.stda_strength, self.options.tfrm_strength)
         given = (x.to(dtype) for x in inputs)
-        return self.model.denoiser(sample.to(dtype), time, *given, strengths=strengths).float()
+        return denoiser(sample.to(dtype), time, *given, strengths=strengths, **told).float()
 
     def wavefront(
         self,
-        on_step: OnStep | None,
-        cancel: Cancel | None,
+        denoiser: Denoiser | FastDenoiser,
+        on_step: OnStep | None = None,
+        cancel: Cancel | None = None,
         source: ConditionSource | None = None,
         known: Known | None = None,
     ) -> Wavefront:
-        """The sampler of the clip, or of the part of it that `source` reads."""
+        """The sampler of the clip, or of the part of it that `source` reads; it has the denoiser to itself."""
         config, options = self.model.config.denoiser, self.options
         return Wavefront(
-            self.net,
+            partial(self.net, denoiser),
             config,
             source or ConditionSource(self.performance.n_frames, self.conditions),
             draw_noise(config, options.seed).to(self.model.device),

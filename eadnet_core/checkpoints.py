@@ -1,8 +1,8 @@
 """Model folders to nets and back to what they say about themselves.
 
-The folder of a model of ours holds MODEL_PARTS, and EXPERT_PARTS where it has scoring nets of its own. That of a base
-holds other parts under the same names: denoiser (LatentSync's weights), vae (Stable Diffusion's), whisper, and where
-somebody made them syncnet (StableSyncNet), adapters and text_reader.
+The folder of a model of ours holds MODEL_PARTS, and where it has its own emotion_bank and EXPERT_PARTS, which score.
+That of a base holds other parts under the same names: denoiser (LatentSync's weights), vae (Stable Diffusion's),
+whisper, and where somebody made them syncnet (StableSyncNet), adapters and text_reader.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .weight_files import save_part as save_part
 
 if TYPE_CHECKING:
     from .nets.denoiser import Denoiser
+    from .nets.emotion_bank import EmotionBank
     from .nets.syncnet import SyncNet
 
 ASSETS = Path(__file__).parent / "assets"
@@ -251,6 +252,13 @@ def load_reader(name: str = "mini") -> TextReader:
         path = ASSETS / "mini" / path.name
     encoder: Any = load_part(path, "text_reader")[0]
     return TextReader(encoder)
+
+
+def load_bank(name: str = "mini") -> EmotionBank:
+    """Only the emotion bank of a model, on the CPU; a model without one has that of the mini."""
+    path = find_model(name) / "emotion_bank.safetensors"
+    bank: Any = load_part(path if path.is_file() else ASSETS / "mini" / path.name, "emotion_bank")[0]
+    return bank
 
 
 def load_experts(device: str | torch.device = "auto", name: str | Path = "mini") -> Experts:

@@ -181,6 +181,15 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True)
+class EmotionBankConfig:
+    """The reader of a reference's emotion: a small reader of pictures, and the bank that its queries look into."""
+
+    widths: tuple[int, ...] = (48, 64, 80)
+    entries: int = 64
+    query_width: int = 32
+
+
+@dataclass(frozen=True)
 class LipReaderConfig:
     """Convolutional reader of lip shapes in latents."""
 

@@ -21,7 +21,7 @@ from .media.subject import Subject
 from .media.video import VideoWriter
 from .request import GenerateOptions
 from .sampling.guidance import Conditions, sync_steps
-from .sampling.sampler import ConditionSource
+from .sampling.sampler import ConditionSource, computed_frames
 from .sampling.schedule import time_grid
 
 SOUND_BITS_PER_S = 192_000
@@ -102,10 +102,13 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
     frames = trial.decode(sampled)
     video_bytes = trial.encode(frames)
     n_frames, size, per = performance.n_frames, model.config.size_px, trial.per_frame
-    steps = time_grid(model.config.denoiser.prediction, sampler_options(model, options).steps, options.shift)
+    own = sampler_options(model, options)
+    steps = time_grid(model.config.denoiser.prediction, own.steps, own.shift, own.spacing)
     n_synced = len(sync_steps(steps.noise_fraction, (options.sync_low, options.sync_high)))
-    seconds = per["condition"] + len(steps) * per["step"] + per["decode"] + per["paste"] + per["write"]
-    seconds += n_synced * per["sync"]
+    once = per["condition"] + per["decode"] + per["paste"] + per["write"] + n_synced * per["sync"]
+    computed = computed_frames(model.config.denoiser, own, n_frames)
+    in_full = sum(computed[:: options.reuse])
+    seconds = once * n_frames + in_full * per["step"] + (sum(computed) - in_full) * per["reused step"]
     picture_bytes = 3 * subject.size[0] * subject.size[1]
     held = min(n_frames, options.segment_frames) - trial.n_frames
     pictures = min(n_frames, max(1, OUTPUT_BYTES // picture_bytes)) - len(frames)
@@ -116,7 +119,7 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
     sound = n_frames / FPS * SOUND_BITS_PER_S / 8
     return Forecast(
         n_frames=n_frames,
-        seconds=seconds * n_frames,
+        seconds=seconds,
         memory_bytes=memory,
         more_memory_bytes=max(0, memory - memory_bytes()) if peak else memory,
         vram_bytes=torch.cuda.max_memory_allocated() if model.device.type == "cuda" else 0,
@@ -138,7 +141,8 @@ class _Trial:
         self.n_windows = max(1, self.n_frames // own.window_frames)
         one = replace(options, steps=1, sync_low=0.0, sync_high=1.0)
         self.clip = Animation(model, subject.reference(model.config.size_px), performance, one)
-        self.per_frame: dict[str, float] = {}
+        (self.n_computed,) = computed_frames(model.config.denoiser, replace(own, steps=1), self.n_frames)
+        self.per_frame: dict[str, float] = {"reused step": 0.0}
         self.frame_bytes = self.window_bytes = self.encoder_bytes = 0
 
     def _timed(self, name: str, n_frames: int, run: Callable[[], Tensor]) -> Tensor:
@@ -161,7 +165,7 @@ class _Trial:
             return seen[0].context
 
         def advance(length: int, strength: float) -> Tensor:
-            wave = stage.wavefront(None, None, ConditionSource(length, seen[0].frames))
+            wave = stage.wavefront(self.clip.denoiser, source=ConditionSource(length, seen[0].frames))
             wave.sync = wave.sync if strength else None
             wave.synced = wave.synced if strength else frozenset()
             return wave.advance(length)
@@ -171,12 +175,16 @@ class _Trial:
         self._timed("step", warm, lambda: advance(warm, 0.0))
         context = self._timed("condition", n_frames, lambda: condition(n_frames))
         before = peak_memory_bytes()
-        x0 = self._timed("step", n_frames, lambda: advance(n_frames, 0.0))
+        x0 = self._timed("step", self.n_computed, lambda: advance(n_frames, 0.0))
         self.window_bytes = (peak_memory_bytes() - before) // self.n_windows
         self.per_frame["sync"] = 0.0
         if self.options.sync_guidance > 0:
             self._timed("sync", n_frames, lambda: advance(n_frames, self.options.sync_guidance))
             self.per_frame["sync"] = max(0.0, self.per_frame["sync"] - self.per_frame["step"])
+        if self.options.reuse > 1:
+            stage.options = replace(stage.options, steps=2, windows="fixed")  # the second goes round the deep layers
+            self._timed("reused step", n_frames, lambda: advance(n_frames, 0.0))
+            self.per_frame["reused step"] = max(0.0, self.per_frame["reused step"] - self.per_frame["step"])
         values = (context, seen[0].audio, seen[0].emotion, x0, *stage.waiting.values())
         self.frame_bytes = sum(value.nbytes for value in values) // n_frames + 3 * self.clip.model.config.size_px**2
         return x0

@@ -12,9 +12,11 @@ from torch.nn import functional as F
 from .checkpoints import Model
 from .config import SAMPLE_RATE_HZ
 from .emotion.taxonomy import MOTION
+from .errors import BadInput
 from .media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from .media.framing import FRAME
 from .media.pose import turn_head
+from .nets.denoiser import Denoiser
 from .performance import Crops, Performance, Reference, View
 from .request import GenerateOptions
 from .sampling.guidance import SyncGuide
@@ -100,7 +102,14 @@ class HeadScene:
 
     @staticmethod
     def check(model: Model, options: GenerateOptions) -> None:
-        """The mini can do all that the options say."""
+        """Refuse what is a base's alone. Raises BadInput."""
+        for name, usual in (("speed", "exact"), ("reuse", 1), ("times", "leading")):
+            if getattr(options, name) != usual:
+                raise BadInput(f"{name} is {getattr(options, name)!r}, which is for a base; leave it {usual!r}.")
+
+    def denoiser(self) -> Denoiser:
+        """What samples one clip: the net itself."""
+        return self.model.denoiser
 
     def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
         """The turned reference of each frame in latents, its motion, and in a video its picture."""

@@ -12,6 +12,8 @@ from .head import DECODE_FRAMES, to_pixels
 from .media.aligned_crop import keep_mask, latent_mask
 from .media.framing import SQUARE, aligned_mask
 from .media.whisper_mel import whisper_mel
+from .nets.acceleration import FastDenoiser, Speed
+from .nets.denoiser import Denoiser
 from .nets.whisper import SoundFeatures
 from .performance import Performance, Reference, View
 from .request import GenerateOptions
@@ -32,6 +34,7 @@ class InpaintScene:
 
     def __init__(self, model: Model, reference: Reference, options: GenerateOptions) -> None:
         self.model, self.reference = model, reference
+        self.speed = speed_of(options)
         size_px = model.config.size_px
         kind = aligned_mask("mouth" if options.mask == "auto" else options.mask)
         self.keep = keep_mask(size_px, kind)
@@ -48,6 +51,10 @@ class InpaintScene:
                 "looks at pixels, and a pass back through the autoencoder for every frame and step would take many "
                 "times the memory of the sampling. Set it to 0; guidance_audio up to 3 draws lips to the sound."
             )
+
+    def denoiser(self) -> Denoiser | FastDenoiser:
+        """What samples one clip: the net itself, or with less work per step."""
+        return self.model.denoiser if self.speed == Speed() else FastDenoiser(self.model.denoiser, self.speed)
 
     def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
         """The square of each frame; `motion` is in the pictures already, and nothing is `kept`."""
@@ -93,6 +100,13 @@ class InpaintScene:
     def sync_guide(self, strength: float) -> SyncGuide:
         """There is none; `check` has said so."""
         raise NotImplementedError
+
+
+def speed_of(options: GenerateOptions) -> Speed:
+    """What of a base's work the options spare."""
+    return Speed(
+        share_branches=options.speed != "exact", compiled=options.speed == "compiled", reuse_every=options.reuse
+    )
 
 
 class WhisperEars:

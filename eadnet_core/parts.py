@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .config import (
     ClassifierConfig,
+    EmotionBankConfig,
     LipReaderConfig,
     ModelConfig,
     SDVAEConfig,
@@ -88,6 +89,12 @@ def _build_classifier(config: ClassifierConfig) -> nn.Module:
     return Classifier(config)
 
 
+def _build_emotion_bank(config: EmotionBankConfig) -> nn.Module:
+    from .nets.emotion_bank import EmotionBank
+
+    return EmotionBank(config)
+
+
 def _build_lip_reader(config: LipReaderConfig) -> nn.Module:
     from .nets.lip_reader import LipReader
 
@@ -109,6 +116,7 @@ PARTS: dict[str, Part] = {
     "text_reader": Part(TextReaderConfig, _build_text_encoder),
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
     "expression": Part(ClassifierConfig, _build_classifier),
+    "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
     "lip_reader": Part(LipReaderConfig, _build_lip_reader),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "emotion_expert": Part(ClassifierConfig, _build_classifier),

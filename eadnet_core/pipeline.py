@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from .animate import Animation, Performance, sampler_options, scene_of, settled
-from .checkpoints import Model, load_model, load_reader
+from .checkpoints import Model, load_bank, load_model, load_reader
 from .config import FPS, PRESETS
 from .emotion.code import INTENSITY, Emotion, describe, emotion_code
 from .emotion.motion import generate_motion
 from .emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
+from .emotion.reference import Reference
 from .emotion.script import Script
 from .emotion.track import EmotionTrack
 from .forecast import OUTPUT_BYTES, Forecast, forecast
@@ -33,6 +34,7 @@ from .media.image import read_image
 from .media.segments import check_segments
 from .media.subject import Subject, find_subject
 from .media.video import VideoReader, check_writable
+from .reference import look_by
 from .request import Cancel, GenerateOptions, GenerationReport, OnProgress, Segment
 from .sampling.guidance import sync_steps
 from .sampling.schedule import time_grid
@@ -68,6 +70,7 @@ def prepare(
     overwrite: bool = False,
     resume: bool = False,
     on_search: Callable[[int, int], None] | None = None,
+    reference: Reference | None = None,
 ) -> Generation:
     """Read and check everything that a generation needs, cheapest checks first.
 
@@ -77,6 +80,7 @@ def prepare(
     model        name of a shipped model, folder of your own, or a Model that is loaded already
     output       where `write_video` will write; checked before any work is done for it, with overwrite and resume
     on_search    called with (frames of a video searched for the face, frames to search or 0 where unknown)
+    reference    a photo or clip of any face whose emotion is mixed into the words, as far as its weight says
     Raises BadInput, FaceNotFound or CheckpointError, each with what to do.
     """
     options = options or GenerateOptions()
@@ -91,10 +95,9 @@ def prepare(
     subject = _find(source, sound, options, on_search)
     n_frames = len(subject.crops) if options.length != "audio" and not subject.is_still else sound.n_frames()
     clock.stop("face")
-    if not isinstance(model, Model):
-        model = load_model(model, device)
+    model = model if isinstance(model, Model) else load_model(model, device)
     clock.stop("load")
-    track = in_time(asked, sound).read(model.reader.codes)
+    track = read_by(model, in_time(asked, sound).borrowing(reference))
     options = fitted(model, subject, track, options)
     code = felt(track, sound, n_frames, options)
     clock.stop("emotion")
@@ -171,7 +174,8 @@ def _perform(
 def perform(sound: Audio, voice: np.ndarray, code: np.ndarray, options: GenerateOptions) -> Performance:
     """What a head does to a sound whose speech gate [T] and emotion codes [T, 27] are known."""
     energy = frame_energy(sound.samples, len(code)) * voice
-    motion = generate_motion(energy, code, np.random.default_rng(options.seed), options.head, options.blink)
+    draw = np.random.default_rng(options.seed)
+    motion = generate_motion(energy, code, draw, options.head, options.blink, options.gaze)
     return Performance(sound.samples, voice, code, motion)
 
 
@@ -300,6 +304,11 @@ def shot(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
     """
     framing = scene_of(model).framing
     return subject if framing is FRAME else subject.turned(motion, framing)
+
+
+def read_by(model: Model, track: EmotionTrack) -> EmotionTrack:
+    """A track with its words read and its references looked at; only these load the emotion bank."""
+    return track.read(model.reader.codes).seen(look_by(lambda: load_bank(str(model.folder))))
 
 
 def in_time(asked: EmotionTrack | Script, sound: Audio) -> EmotionTrack:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .config import PRESETS, SDVAEConfig, StableSyncNetConfig, WhisperConfig
 from .errors import BadInput, CheckpointError
+from .nets.syncnet_v2 import SyncNetV2
 from .parts import build_empty, misfit
 from .weight_files import narrowed, open_weights, write_weights
 
@@ -225,6 +226,24 @@ def convert(
         metadata = {"licence": kind.licence, "source": one.path.name}
         write_weights(targets[one.source], kind.part, state, kind.config or base, metadata)
     return found
+
+
+def load_syncnet_v2(path: str | Path, device: str | torch.device = "cpu") -> SyncNetV2:
+    """The original SyncNet from its public `syncnet_v2.model`, for `metrics.syncnet_v2`; without gradients.
+
+    Raises CheckpointError for a missing, damaged or foreign file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"No weight file '{path}'. Download syncnet_v2.model of the original SyncNet first.")
+    net = SyncNetV2()
+    expected = net.state_dict()
+    # counts of training batches, which files of old torch versions lack, do not matter
+    state = {key: value for key, value in expected.items() if key.endswith("num_batches_tracked")} | read_tensors(path)
+    if problem := misfit(expected, state):
+        raise CheckpointError(f"'{path}' does not fit: {problem}. Expected syncnet_v2.model of the original SyncNet.")
+    net.load_state_dict(state)
+    return net.eval().requires_grad_(False).to(device)
 
 
 def load_video_mae(folder: str | Path) -> nn.Module:

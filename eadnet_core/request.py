@@ -49,10 +49,20 @@ class GenerateOptions:
     LatentSync does."""
     hearing: str = "overlapped"
     """How a base hears a sound of more than 30 s: overlapped, or exact as LatentSync, whose lips glitch every 30 s."""
+    speed: str = "exact"
+    """How a base computes: exact, every bit as LatentSync; shared, where what the predictions of guidance have in
+    common is computed once and the last bits differ; or compiled, which is shared and through torch.compile."""
+    reuse: int = 1
+    """A base computes its deep layers in one step of so many, 1 .. 8, and takes their features from the step before in
+    the others: faster, and the picture differs."""
+    times: str = "leading"
+    """Where the steps of a base lie: leading as LatentSync, or trailing from pure noise on, for 10 steps and fewer."""
     head: float = 1.0
     """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
     blink: float = 1.0
     """Rate of blinks, 0 none .. 1 natural .. 3."""
+    gaze: float = 1.0
+    """Amplitude of the eyes' jumps, 0 they look where the portrait's do .. 1 as trained .. 2."""
     lips: float = 1.0
     """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
     emotion_scale: float = 1.0
@@ -111,6 +121,8 @@ MODELS_OWN = ("steps", "guidance_audio", "guidance_emotion", "batch_windows")
 CHOICES: dict[str, tuple[str, ...]] = {
     "windows": ("shifted", "fixed"),
     "hearing": ("overlapped", "exact"),
+    "speed": ("exact", "shared", "compiled"),
+    "times": ("leading", "trailing"),
     "mask": ("auto", "mouth", "face", "full"),
     "on_missing": ("hold", "pass_through", "stop"),
     "length": ("shortest", "audio", "video"),
@@ -128,11 +140,13 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "window_frames": (0, 128, True),
     "head": (0, 2, False),
     "blink": (0, 3, False),
+    "gaze": (0, 2, False),
     "lips": (0, 2, False),
     "emotion_scale": (0, 1, False),
     "prosody_weight": (0, 1, False),
     "seed": (0, 2**63 - 1, True),
     "face_index": (0, 99, True),
+    "reuse": (1, 8, True),
     "shift": (0.1, 20, False),
     "segment_frames": (1, 10_000, True),
     "batch_windows": (1, 256, True),

@@ -21,23 +21,21 @@ from .emotion.code import blend, emotion_code
 from .emotion.motion import generate_motion
 from .emotion.taxonomy import EMOTIONS
 from .emotion.track import EmotionTrack
-from .errors import BadInput, Cancelled, FaceNotFound
+from .errors import BadInput, Cancelled
 from .media.audio import GATE_DB, SAMPLES_PER_FRAME, Audio, n_frames_of, speech_gate
 from .media.crop import crop
 from .media.face import locate
-from .media.image import read_image
 from .media.subject import Subject
 from .media.video import VideoWriter
 from .output import LEAST_SCORED_FRAMES
-from .pipeline import felt, fitted, in_time, notes_of, perform, shot
+from .pipeline import felt, fitted, in_time, notes_of, perform, read_by, shot
+from .reference import faces_in
 from .request import Cancel, GenerateOptions, OnProgress
 
 if TYPE_CHECKING:
     from .metrics.report import Scores
 
 SCORED_BLOCK = 64
-LOOKED_AT = 32
-"""Pictures of a batch that are looked at to tell what a face shows."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def sample_clip(
     cancel: Cancel | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    read = in_time(track, speech.sound).read(model.reader.codes)
+    read = read_by(model, in_time(track, speech.sound))
     code = felt(read, speech.sound, len(speech.voice), options)
     performance = perform(speech.sound, speech.voice, code, options)
     if not subject.is_still:
@@ -186,24 +184,15 @@ def score_pictures(
 
 
 def read_pictures(pictures: np.ndarray | Tensor, experts: Experts) -> np.ndarray:
-    """The emotion code [27] that faces show: the mean of up to 32 pictures, by the emotion expert.
+    """The emotion code [27] that faces show: the mean of up to 24 pictures, by the emotion expert.
 
     pictures  [B, H, W, 3]  uint8, or float 0 .. 1
     Raises FaceNotFound where none of them holds a face.
     """
     from .metrics.emotion import read_emotion
-    from .metrics.report import SIZE_PX
 
-    faces, missed = [], None
-    for number in np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).round().astype(int)):
-        picture = read_image(pictures[int(number)])
-        try:
-            faces.append(crop(picture, locate(picture, what=f"picture {number}"), SIZE_PX))
-        except FaceNotFound as error:
-            missed = error
-    if not faces:
-        raise missed or BadInput("There is no picture to look at.")
-    reading = read_emotion(np.stack(faces), experts.emotion)
+    faces = faces_in(pictures)
+    reading = read_emotion(faces, experts.emotion)
     codes = [emotion_code(label, 0.0 if label == "neutral" else reading.intensity) for label in EMOTIONS]
     return blend(codes, reading.probabilities)
 

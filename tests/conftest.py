@@ -16,6 +16,7 @@ from eadnet_core.config import (
     AudioConfig,
     ClassifierConfig,
     DenoiserConfig,
+    EmotionBankConfig,
     EmotionConfig,
     LipReaderConfig,
     ModelConfig,
@@ -113,6 +114,7 @@ class Tiny:
                 norm_groups=8,
             ),
         }
+        configs |= {"emotion_bank": EmotionBankConfig(widths=(16, 16, 16), entries=16, query_width=8)}
         configs |= {"sync_expert": pixels, "text_reader": READER}
         experts = {"expression": len(EMOTIONS) + 1, "emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
         if part in experts:
@@ -163,7 +165,7 @@ def tiny() -> Tiny:
 def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every part that `load_model` reads, at tiny size and with random weights."""
     folder = tmp_path_factory.mktemp("tiny-model")
-    for part in (*MODEL_PARTS, *EXPERT_PARTS):
+    for part in (*MODEL_PARTS, "emotion_bank", *EXPERT_PARTS):
         tiny.write(folder, part, scores={}, real_cosine=0.6)
     return folder
 

@@ -24,6 +24,7 @@ NUMBERS = {
     "emotion_scale": "amplitude of the emotion, 0 neutral, 1 as the words say",
     "prosody_weight": "share of the emotion that the voice tells, 0 the words alone, 1 the voice alone",
     "face_index": "which face, where there are several: 0 the most prominent",
+    "reuse": "a base computes its deep layers in one step of N, the others reuse them: faster, and not the same",
     "segment_frames": "frames that are finished together; memory grows with them",
     "batch_windows": "windows in one forward pass; memory grows with them",
 }
@@ -32,8 +33,15 @@ KINDS: dict[str, type] = {"steps": int, "guidance_audio": float, "guidance_emoti
 WORDS = {
     "windows": "how a long clip is cut: shifted from step to step, or fixed as LatentSync does",
     "hearing": "how a base hears beyond 30 s: overlapped, or exact as LatentSync does",
+    "speed": "how a base computes: exact to LatentSync's bit; shared, what the predictions of guidance have in common "
+    "once; or compiled, shared and through torch.compile",
+    "times": "where a base's steps lie: leading as LatentSync's, or trailing, for 10 steps and fewer",
 }
-MOVING = {"head": "amplitude of head motion, 0 none, 1 as trained", "blink": "rate of blinks, 0 none, 1 natural"}
+MOVING = {
+    "head": "amplitude of head motion, 0 none, 1 as trained",
+    "blink": "rate of blinks, 0 none, 1 natural",
+    "gaze": "amplitude of the eyes' jumps, 0 none, 1 as trained",
+}
 
 
 def add_generate(commands: Any) -> None:

@@ -28,7 +28,7 @@ def add_score(commands: Any) -> None:
 def _score(args: argparse.Namespace) -> None:
     from ..checkpoints import load_experts
     from ..metrics.report import draw_report, save_json, score_video
-    from ..metrics.syncnet_v2 import load_syncnet_v2
+    from ..public_weights import load_syncnet_v2
 
     check_output(args.plot, ".png")
     check_output(args.json, ".json")

@@ -18,7 +18,7 @@ TRAIN_PARTS = {
     "syncnet": ("syncnet",),
     "video-features": ("video_features",),
     "denoiser": ("denoiser",),
-    "emotion": ("text_reader",),
+    "emotion": ("text_reader", "emotion_bank"),
     "experts": ("sync_expert", "emotion_expert", "face_expert"),
     "all": (),
 }

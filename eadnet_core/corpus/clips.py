@@ -103,7 +103,7 @@ def write_script(
     samples, phonemes, text = speech.window(voice_rng, n_frames)
     visemes = viseme_track(phonemes, n_frames, FPS)
     name, level_index, codes, is_pure = _emotion_track(rng, n_frames, emotion, level)
-    action_units = _lively(rng, codes[:, -len(ACTION_UNITS) :])
+    action_units = lively(rng, codes[:, -len(ACTION_UNITS) :])
     motion = generate_motion(frame_energy(samples, n_frames), codes, voice_rng, head=head)
     reference = _reference_state(
         identity_rng if reference_emotion or identity_seed is not None else rng, reference_emotion
@@ -172,7 +172,7 @@ def _emotion_track(
     return name, -1 if name == "neutral" else level_index, codes.astype(np.float32), is_pure
 
 
-def _lively(rng: np.random.Generator, units: np.ndarray) -> np.ndarray:
+def lively(rng: np.random.Generator, units: np.ndarray) -> np.ndarray:
     """Action units [T, 16] with a person's own emphasis, slow drift, and a trace of random activity."""
     n_frames, n_units = units.shape
     emphasis = rng.uniform(0.85, 1.12, n_units)
@@ -188,7 +188,7 @@ def _reference_state(rng: np.random.Generator, emotion: str | None) -> np.ndarra
     state[_GAZE] = rng.normal(0, 0.08, 2)
     name = emotion or ("neutral" if rng.random() < 0.5 else str(rng.choice(EMOTIONS[1:])))
     intensity = 0.0 if name == "neutral" else float(rng.uniform(0.35, 1.0))
-    state[_UNITS] = _lively(rng, emotion_code(name, intensity)[None, -len(ACTION_UNITS) :])[0]
+    state[_UNITS] = lively(rng, emotion_code(name, intensity)[None, -len(ACTION_UNITS) :])[0]
     if rng.random() < 0.3:  # caught in the middle of a word
         for control, top in (("jaw", 0.5), ("open", 0.5), ("wide", 0.5), ("round", 0.6)):
             state[rig.STATE_INDEX[control]] = rng.uniform(0, top)

@@ -73,17 +73,23 @@ _MANNERS = np.array([astuple(MANNERS[name]) for name in EMOTIONS])
 
 
 def generate_motion(
-    energy: Floats, code: Floats, generator: np.random.Generator, head: float = 1.0, blink: float = 1.0
+    energy: Floats,
+    code: Floats,
+    generator: np.random.Generator,
+    head: float = 1.0,
+    blink: float = 1.0,
+    gaze: float = 1.0,
 ) -> NDArray[np.float32]:
     """A motion track relative to the portrait, columns `taxonomy.MOTION`.
 
-    The draws do not depend on code, head or blink: the same generator state and energy give the same sway, accents
-    and blink times, and only their manner and size change.
+    The draws do not depend on code, head, blink or gaze: the same generator state and energy give the same sway,
+    accents and blink times, and only their manner and size change.
 
     energy   [T]      loudness of the voice per frame, 0 .. 1
     code     [T, 27]  emotion codes
     head     amplitude of pose, shift, nods and posture: 0 none, 1 natural; linear up to the soft limits
     blink    blink rate relative to natural: 0 none
+    gaze     amplitude of the gaze's jumps: 0 none, 1 natural; no further than the eyes can turn
     returns  [T, 8]
     """
     n_frames = len(energy)
@@ -96,7 +102,7 @@ def generate_motion(
     track = np.zeros((n_frames, len(MOTION)), np.float32)
     track[:, :5] = LIMITS * np.tanh(head * pose / LIMITS)
     track[:, 5] = _blinks(BLINKS_PER_S * blink * (1.0 + 0.4 * np.clip(code[:, AROUSAL], -1.0, 1.0)), generator)
-    track[:, 6:] = _gaze(n_frames, generator)
+    track[:, 6:] = np.clip(gaze * _gaze(n_frames, generator), -1.0, 1.0)
     return track
 
 

@@ -157,7 +157,7 @@ def with_voice(track: EmotionTrack, readings: tuple[VoiceReading, ...]) -> Emoti
             codes = voice_codes(readings, times) if readings else neutral
             keyframes[-1] = replace(keyframe, code=tuple(map(float, codes[0])))
             keyframes += [
-                Keyframe(float(t), AUTO, keyframe.intensity, tuple(map(float, code)))
+                Keyframe(float(t), AUTO, keyframe.intensity, tuple(map(float, code)), reference=keyframe.reference)
                 for t, code in zip(times[1:], codes[1:], strict=True)
             ]
     return EmotionTrack(tuple(keyframes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,13 +14,16 @@ from numpy.typing import ArrayLike
 
 from ..errors import BadInput
 from .code import INTENSITY
+from .reference import Look, Reference
 from .taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 
 LEAST_FADE_S = 0.04
 """One frame: a fade cannot be shorter."""
 EASES = ("linear", "smooth")
 """How a fade runs: evenly, or starting and ending softly."""
-_KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease"}
+_KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease", "reference"}
+_SMOOTH_PARTS = 8
+"""Straight pieces that a soft fade becomes where two tracks are blended."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Keyframe:
     fade_s     seconds before time_s in which the face changes to this from what it held; None: all the time since
                the keyframe before, 0: at once
     ease       how it changes: one of EASES
+    reference  a photo or clip whose face is looked at beside the words
     """
 
     time_s: float
@@ -42,6 +46,7 @@ class Keyframe:
     code: tuple[float, ...] | None = None
     fade_s: float | None = None
     ease: str = "linear"
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class EmotionTrack:
         >>> EmotionTrack.parse([(0, "calm"), (1.5, "angry", 0.5)]).to_json()
         '[{"time_s": 0.0, "text": "calm"}, {"time_s": 1.5, "text": "angry", "intensity": 0.5}]'
         """
-        values = ({key: getattr(k, key) for key in Keyframe.__dataclass_fields__} for k in self.keyframes)
+        values = map(asdict, self.keyframes)
         return json.dumps([{key: v for key, v in value.items() if v not in (None, "linear")} for value in values])
 
     def read(self, codes: Callable[[list[str]], np.ndarray]) -> EmotionTrack:
@@ -102,6 +107,43 @@ class EmotionTrack:
             k if k.code is not None else replace(k, code=tuple(map(float, known[k.text]))) for k in self.keyframes
         )
         return EmotionTrack(tuple(filled))
+
+    def borrowing(self, reference: Reference | None) -> EmotionTrack:
+        """The same track with a reference beside the words of every keyframe that has none of its own."""
+        return EmotionTrack(tuple(replace(k, reference=k.reference or reference) for k in self.keyframes))
+
+    def seen(self, look: Look) -> EmotionTrack:
+        """A track that has been read with what its references show mixed in, as far as each of them weighs."""
+        return EmotionTrack(tuple(_seen(k, look) for k in self.keyframes))
+
+    def blended(self, other: EmotionTrack, weight: float) -> EmotionTrack:
+        """At every time this track's emotion mixed with another's; both must have been read.
+
+        weight  of the other, 0 .. 1
+
+        >>> calm, wild = (EmotionTrack((Keyframe(0.0, code=(x,) * 27),)) for x in (0.0, 1.0))
+        >>> calm.blended(wild, 0.25).at([3.0])[0, 0]
+        np.float32(0.25)
+        """
+        times = sorted({t for track in (self, other) for t in track._corners()})
+        share = _number(weight, "weight of a blend", 1.0)
+        codes = (1.0 - share) * self.at(times) + share * other.at(times)
+        said = [" + ".join(dict.fromkeys(filter(None, (self._words(t), other._words(t))))) for t in times]
+        rows = zip(times, said, codes, strict=True)
+        return EmotionTrack(tuple(Keyframe(t, text, code=tuple(map(float, code))) for t, text, code in rows))
+
+    def _corners(self) -> list[float]:
+        """Times between which the codes run straight."""
+        corners = [self.keyframes[0].time_s]
+        for before, k in pairwise(self.keyframes):
+            gap = k.time_s - before.time_s
+            fade = gap if k.fade_s is None else min(max(k.fade_s, LEAST_FADE_S), gap)
+            parts = _SMOOTH_PARTS if k.ease == "smooth" else 1
+            corners += [k.time_s - fade * (1 - i / parts) for i in range(parts + 1)]
+        return corners
+
+    def _words(self, time_s: float) -> str:
+        return next((k.text for k in reversed(self.keyframes) if k.time_s <= time_s), self.keyframes[0].text)
 
     def held(self, cross_fade_s: float) -> EmotionTrack:
         """The same emotions, each held until `cross_fade_s` before the next; fades that are given stay.
@@ -117,6 +159,8 @@ class EmotionTrack:
         """Codes [T, 27] float32 at the given times, held and faded as the keyframes say; it must have been read."""
         if any(k.code is None for k in self.keyframes):
             raise ValueError("this track has words without codes: call read() first")
+        if any(k.reference is not None for k in self.keyframes):
+            raise ValueError("this track has references that nobody looked at: call seen() first")
         codes = np.stack([with_intensity(np.asarray(k.code), k.intensity) for k in self.keyframes])
         times = np.asarray(times_s, dtype=np.float64)
         if len(codes) == 1:
@@ -150,6 +194,15 @@ def with_intensity(code: np.ndarray, intensity: float | None) -> np.ndarray:
     return scaled
 
 
+def _seen(keyframe: Keyframe, look: Look) -> Keyframe:
+    reference = keyframe.reference
+    if reference is None or keyframe.code is None:
+        return keyframe
+    code = reference.mixed(np.asarray(keyframe.code, dtype=np.float32), look(reference))
+    words = " + ".join(filter(None, (keyframe.text, f"as in {reference.name}")))
+    return replace(keyframe, text=words, code=tuple(map(float, code)), reference=None)
+
+
 def _keyframe(item: Any, number: int) -> Keyframe:
     if isinstance(item, Keyframe):
         values: dict[str, Any] = vars(item)
@@ -178,6 +231,7 @@ def _keyframe(item: Any, number: int) -> Keyframe:
         code=None if code is None else tuple(map(float, code)),
         fade_s=None if fade_s is None else _number(fade_s, f"fade_s of emotion keyframe {number}", math.inf),
         ease=ease,
+        reference=None if values.get("reference") is None else Reference.parse(values["reference"]),
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import BadInput
+from .reference import MOST_VIVID
 from .taxonomy import EMOTION_CODE_SIZE
-from .track import EmotionTrack
+from .track import EmotionTrack, Keyframe
 from .words import Word
 
 SCHEMA = Path(__file__).with_name("track.schema.json")
@@ -22,6 +24,17 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 _ONE_PLACE: dict[str, Any] = {"oneOf": [{"required": ["time_s"]}, {"required": ["word"]}]}
+
+
+class FileReference(BaseModel):
+    """A photo or clip of any face whose emotion is taken."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: str = Field(min_length=1, max_length=4096, description="The file; beside the track where it is relative.")
+    start_s: Seconds = Field(0.0, description="Of a clip: the second from which the face is looked at.")
+    end_s: Seconds | None = Field(None, description="And until when; left out: to its end.")
+    weight: Share = Field(1.0, description="0 the words alone .. 1 the face alone.")
+    vividness: float = Field(1.0, ge=0, le=MOST_VIVID, description="0 neutral .. 1 as the face shows it .. 2.")
 
 
 class FileKeyframe(BaseModel):
@@ -42,6 +55,7 @@ class FileKeyframe(BaseModel):
         None, description="Seconds before it in which the face changes; 0 at once; left out: since the keyframe before."
     )
     ease: Literal["linear", "smooth"] = Field("linear", description="How the fade runs.")
+    reference: FileReference | None = Field(None, description="A face whose emotion is mixed into that of the words.")
 
     @model_validator(mode="after")
     def _has_one_place(self) -> FileKeyframe:
@@ -86,7 +100,15 @@ def read_track(path: str | os.PathLike[str], words: Sequence[Word] = ()) -> Emot
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"Emotion track '{path}' cannot be read ({error}).") from error
-    return parse_track(text, words, f"Emotion track '{path}'")
+    track = parse_track(text, words, f"Emotion track '{path}'")
+    return EmotionTrack(tuple(_beside(k, Path(path).parent) for k in track.keyframes))
+
+
+def _beside(keyframe: Keyframe, folder: Path) -> Keyframe:
+    """The keyframe with the file of its reference looked for in the track's own folder."""
+    if keyframe.reference is None:
+        return keyframe
+    return replace(keyframe, reference=replace(keyframe.reference, path=str(folder / keyframe.reference.path)))
 
 
 def parse_track(text: str, words: Sequence[Word] = (), what: str = "The emotion track") -> EmotionTrack:

@@ -1,4 +1,4 @@
-"""Where LatentSync's weights expect a face: the aligned square, from three points or from our own crop, held steady.
+"""Where LatentSync's weights expect a face: the aligned square, from three points or from our own crop.
 
 The square shows the face larger than our training frame and a third wider than it is: a similarity brings two brow
 centres and the middle of the nose close to fixed points of a 75 x 100 box, which is then resized to a square.
@@ -7,14 +7,12 @@ centres and the middle of the nose close to fixed points of a 75 x 100 box, whic
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ..config import EYE_LINE_Y
-from ..errors import FaceNotFound
 from .crop import FaceCrop
 
 BOX_WIDTH, BOX_HEIGHT = 75, 100
@@ -29,18 +27,6 @@ BROW_HALF_DISTANCE, BROW_Y, NOSE_Y = 0.145, EYE_LINE_Y - 0.105, EYE_LINE_Y + 0.1
 """Where our training frame has the three points, in frame widths. Set so that eyes and mouth come to lie in the square
 where LatentSync's own pictures have them (eyes .29, mouth .63 of its height) with the eyes at .42 of the frame: on real
 people our finder cuts the frame about .02 lower than its eye line says, and the mask must begin above the upper lip."""
-
-_SIGMA_PLACE, _SIGMA_SHAPE = 2.5, 5.0
-"""Frames over which place, and size and turn, are smoothed: heads nod faster than they grow."""
-_REACH = 3
-"""Sigmas to either side that count."""
-_ROBUST_STEPS = 3
-_OUTLIER = 0.25
-"""A face further than this from the median of the frames around it, in heights of the box (or in logarithms of size,
-or in radians), was misread."""
-_MEDIAN_REACH = 4
-_CUT = 0.3
-"""A jump of this many heights from one frame to the next that stays is a cut: nothing is smoothed across it."""
 
 
 @dataclass(frozen=True)
@@ -143,83 +129,3 @@ def aligned_box(face: FaceCrop) -> AlignedBox:
     """The aligned box of a face that our own finder has placed; without the nudge, which depends on the turn."""
     matrix, nudge = align(brows_and_nose(face), 256)
     return box_of(np.concatenate([matrix[:, :2], matrix[:, 2:] - nudge[:, None]], 1), 256)
-
-
-def smooth(track: Sequence[AlignedBox | None]) -> list[AlignedBox]:
-    """A steady track from boxes that were found frame by frame.
-
-    track    one box for each frame; None where no face was found: filled evenly between its neighbours, held at ends
-    returns  one box for each frame
-
-    Our design: boxes far from the median around them are dropped as misread; what is left is split at cuts; in each
-    part a parabola is fitted around every frame, with less weight to what it does not explain. Frames are pasted back
-    through the same boxes, so smoothing moves the face inside the square a little, never on the picture.
-    Raises FaceNotFound where no frame has a box.
-    """
-    known = np.array([i for i, box in enumerate(track) if box is not None])
-    if not len(known):
-        raise FaceNotFound(f"No face in any of {len(track)} frames. Lower face_threshold, or give a face_box.")
-    boxes = [box for box in track if box is not None]
-    values = np.array([[b.center_x, b.center_y, math.log(b.height_px), b.angle] for b in boxes])
-    values[:, 3] = np.unwrap(values[:, 3])
-    keep = _believable(values)
-    known, values = known[keep], values[keep]
-    cuts = np.flatnonzero(_jumps(values) > _CUT) + 1
-    parts = [_smooth_part(at, part) for at, part in zip(np.split(known, cuts), np.split(values, cuts), strict=True)]
-    at = np.concatenate([part[0] for part in parts])
-    rows = np.concatenate([part[1] for part in parts])
-    # a gap at a cut is held from both sides, not crossed
-    nearest = np.abs(np.arange(len(track))[:, None] - at).argmin(1)
-    return [AlignedBox(float(x), float(y), math.exp(size), float(turn)) for x, y, size, turn in rows[nearest]]
-
-
-def _jumps(values: np.ndarray) -> np.ndarray:
-    """How far the middle moves from one row to the next, in heights: [n, 4] -> [n - 1]."""
-    return np.hypot(*np.diff(values[:, :2], axis=0).T) / np.exp(values[1:, 2])
-
-
-def _believable(values: np.ndarray) -> np.ndarray:
-    """Which rows lie near the median of those around them: [n, 4] -> bool [n]."""
-    if len(values) < 3:
-        return np.ones(len(values), bool)
-    reach = min(_MEDIAN_REACH, (len(values) - 1) // 2)
-    # the rows around, near the ends as many as in the middle
-    first = np.clip(np.arange(len(values)) - reach, 0, len(values) - 2 * reach - 1)
-    median = np.median(values[first[:, None] + np.arange(2 * reach + 1)], axis=1)
-    off = np.abs(values - median)
-    off[:, :2] /= np.exp(median[:, 2:3])
-    return (off <= _OUTLIER).all(1)
-
-
-def _smooth_part(at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(every frame from the first to the last of `at`, smoothed values [n, 4]) of one uncut part."""
-    frames = np.arange(at[0], at[-1] + 1)
-    even = np.stack([np.interp(frames, at, column) for column in values.T], 1)
-    found = np.isin(frames, at).astype(np.float64)
-    sigmas = (_SIGMA_PLACE, _SIGMA_PLACE, _SIGMA_SHAPE, _SIGMA_SHAPE)
-    columns = [_fit(column, found, sigma) for column, sigma in zip(even.T, sigmas, strict=True)]
-    return frames, np.stack(columns, 1)
-
-
-def _fit(values: np.ndarray, found: np.ndarray, sigma: float) -> np.ndarray:
-    """Values [n] of local parabolas under a Gaussian weight; filled frames count a tenth."""
-    reach = math.ceil(_REACH * sigma)
-    offsets = np.arange(-reach, reach + 1) / sigma
-    kernel = np.exp(-0.5 * offsets**2)
-    powers = offsets[:, None] ** np.arange(3)
-    weights = np.where(found > 0, 1.0, 0.1)
-    padded = np.pad(values, reach)
-    fitted = values
-    for _ in range(_ROBUST_STEPS):
-        around = np.lib.stride_tricks.sliding_window_view(np.pad(weights, reach), 2 * reach + 1) * kernel
-        seen = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-        normal = np.einsum("nw,wi,wj->nij", around, powers, powers)
-        # a little stiffness decides slope and bend where too few frames do
-        normal += np.diag([0.0, 1e-6, 1e-3])
-        middle = values[:, None]
-        right = np.einsum("nw,wi,nw->ni", around, powers, seen - middle)
-        fitted = values + np.linalg.solve(normal, right[..., None])[:, 0, 0]
-        rest = np.abs(values - fitted)
-        spread = 6 * max(float(np.median(rest)), 1e-9)
-        weights = np.where(found > 0, 1.0, 0.1) * np.clip(1 - (rest / spread) ** 2, 0.01, 1) ** 2
-    return fitted

@@ -197,7 +197,7 @@ def score_video(
     face_box   x0, y0, x1, y1 in pixels; else the face is looked for once a second until found, and then stays there: a
                crop that follows the head would add its own jitter
     on_frame   called with the number of frames read so far
-    syncnet_v2 the original SyncNet (`metrics.syncnet_v2.load_syncnet_v2`), to score by as well: reads the file again
+    syncnet_v2 the original SyncNet (`public_weights.load_syncnet_v2`), to score by as well: reads the file again
     Raises BadInput for files that cannot be read, an unknown label, or less than 5 frames; FaceNotFound.
     """
     if emotion is not None and emotion not in EMOTIONS:

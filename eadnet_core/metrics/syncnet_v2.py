@@ -8,10 +8,8 @@ same tool compare well.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BadInput, CheckpointError
+from ..errors import BadInput
 from ..media.audio import SAMPLES_PER_FRAME
 from ..media.crop import FaceCrop, crop
 from ..media.face import BOX_BOTTOM_Y, BOX_TOP_Y
@@ -57,38 +55,6 @@ class SyncNetV2Score:
     def to_json(self) -> dict[str, Any]:
         """The figures as plain values, without the curve."""
         return {key: value for key, value in vars(self).items() if key != "curve"}
-
-
-def load_syncnet_v2(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SyncNetV2:
-    """The original SyncNet from its public `syncnet_v2.model`.
-
-    Raises CheckpointError for a missing, damaged or foreign file; code inside it is never run.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"No weight file '{path}'. Download syncnet_v2.model of the original SyncNet first.")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"'{path}' cannot be read safely ({error}); get syncnet_v2.model again.") from error
-    net = SyncNetV2()
-    expected = net.state_dict()
-    if not isinstance(state, dict):
-        raise CheckpointError(f"'{path}' holds a {type(state).__name__}; expected the state dict of syncnet_v2.model.")
-    # counts of training batches, which files of old torch versions lack, do not matter
-    missing = sorted(key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked"))
-    wrong = sorted(
-        key
-        for key, value in state.items()
-        if key not in expected or getattr(value, "shape", None) != expected[key].shape
-    )
-    if missing or wrong:
-        raise CheckpointError(
-            f"'{path}' is not the original SyncNet: {len(missing)} keys are missing ({', '.join(missing[:5])}), "
-            f"{len(wrong)} are unknown or of another shape ({', '.join(wrong[:5])}). Expected syncnet_v2.model."
-        )
-    net.load_state_dict({**expected, **state})
-    return net.eval().requires_grad_(False).to(device)
 
 
 def picture_geometry(face: FaceCrop) -> FaceCrop:

@@ -21,10 +21,11 @@ from .latentsync_blocks import TransformerBlock
 
 @dataclass(frozen=True)
 class Speed:
-    """What may be spared. Only what changes no more than the last bits is on by default."""
+    """What may be spared; by default nothing is, and every bit stays."""
 
-    share_branches: bool = True
-    """Compute what the predictions of guidance have in common once, and no attention to sound where there is none."""
+    share_branches: bool = False
+    """Compute what the predictions of guidance have in common once, and no attention to sound where there is none:
+    smaller products, whose last bits differ."""
     cache_sound: bool = False
     """Keep each layer's keys and values of every frame's sound for all steps: at full size 5 MB per frame in flight in
     float32, for 0.4 % of the work. Equal to the bit where kernels treat rows alike."""

@@ -132,6 +132,25 @@ class Known:
         return torch.where(self.is_held[part, None, None], self.x0[:, part], x0)
 
 
+def plans(options: SamplerOptions, n_frames: int, n_steps: int) -> list[list[Window]]:
+    """The windows of each step."""
+    shift = SHIFT_FRAMES if options.windows == "shifted" else 0
+    return [plan(n_frames, options.window_frames, k, shift) for k in range(n_steps)]
+
+
+def fills_windows(config: DenoiserConfig, options: SamplerOptions) -> bool:
+    """Whether windows at the ends of a clip are filled up to the usual length."""
+    return config.norm_over_frames and options.windows == "shifted"
+
+
+def computed_frames(config: DenoiserConfig, options: SamplerOptions, n_frames: int) -> list[int]:
+    """How many frames the net is given in each step of a clip, those that fill windows up included."""
+    n_steps = len(time_grid(config.prediction, options.steps, options.shift, options.spacing))
+    if not fills_windows(config, options):
+        return [n_frames] * n_steps
+    return [len(windows) * options.window_frames for windows in plans(options, n_frames, n_steps)]
+
+
 class Wavefront:
     """The frames in flight, each at its own noise level: a ring whose size does not depend on the clip's length.
 
@@ -155,9 +174,8 @@ class Wavefront:
         self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift, options.spacing)
         self.needed = branches(options.guidance_audio, options.guidance_emotion)
         self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
-        shift = SHIFT_FRAMES if options.windows == "shifted" else 0
-        self.plans = [plan(source.n_frames, options.window_frames, k, shift) for k in range(len(self.grid))]
-        self.is_filled = config.norm_over_frames and options.windows == "shifted"
+        self.plans = plans(options, source.n_frames, len(self.grid))
+        self.is_filled = fills_windows(config, options)
         self.reached = [0] * len(self.grid)
         self.sync_tails: dict[int, Tensor] = {}
         self.first = 0

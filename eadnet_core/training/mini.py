@@ -13,6 +13,7 @@ from ..errors import BadInput
 from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
+from .emotion_bank import train_emotion_bank
 from .latents import encode_latents
 from .lip_reader import train_lip_reader
 from .loop import TrainOptions
@@ -59,6 +60,7 @@ learned from many faces of one frame each, since the frames of a clip teach no m
 
 PLANS: dict[str, Plan] = {
     "expression": Plan(train_expression, 13, "main"),
+    "emotion_bank": Plan(train_emotion_bank, 12, "main"),
     "vae": Plan(train_vae, 60, "main"),
     "syncnet": Plan(train_syncnet, 8, "main"),
     "video_features": Plan(train_video_features, 6, "main"),

@@ -1,4 +1,4 @@
-"""LatentSync's aligned square: where it lies, how steady it is held, and that nothing outside its mask is touched."""
+"""LatentSync's aligned square: where it lies, and that nothing outside its mask is touched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from eadnet_core.config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
-from eadnet_core.errors import FaceNotFound
 from eadnet_core.media.aligned_crop import MASKS, crop_aligned, crop_exactly, keep_mask, latent_mask, paste_aligned
 from eadnet_core.media.alignment import (
     TEMPLATE,
@@ -20,7 +19,6 @@ from eadnet_core.media.alignment import (
     box_size,
     brows_and_nose,
     inverse,
-    smooth,
 )
 from eadnet_core.media.crop import FaceCrop
 
@@ -80,77 +78,6 @@ def test_our_face_comes_to_lie_as_in_latentsyncs_pictures() -> None:
         np.testing.assert_allclose(right - left, [0.42, 0.0], atol=0.03)
         np.testing.assert_allclose(mouth, [0.5, 0.63 + 0.022], atol=0.015)
     assert brows_and_nose(face).shape == (3, 2)
-
-
-def true_track(n: int = 200) -> list[AlignedBox]:
-    """A head that nods and sways as speakers do, 280 pixels high."""
-    t = np.arange(n) / 25
-    x, y = 500 + 20 * np.sin(2 * np.pi * 0.3 * t), 400 + 6 * np.sin(2 * np.pi * 1.1 * t)
-    height, angle = 280 * (1 + 0.05 * np.sin(2 * np.pi * 0.2 * t)), 0.1 * np.sin(2 * np.pi * 0.4 * t)
-    return [AlignedBox(*(float(v) for v in row)) for row in zip(x, y, height, angle, strict=True)]
-
-
-def read_track(seed: int = 0) -> list[AlignedBox | None]:
-    """The same as a finder reads it: 1.5 % off, lost now and then, and for three frames on another face."""
-    rng, found = np.random.default_rng(seed), []
-    for i, box in enumerate(true_track()):
-        dx, dy, size, turn = rng.standard_normal(4) * [0.015 * 280, 0.015 * 280, 0.02, 0.02]
-        read = AlignedBox(box.center_x + dx, box.center_y + dy, box.height_px * math.exp(size), box.angle + turn)
-        found.append(None if 60 <= i < 68 or i in (0, 1, 120) else read)
-    for i in (30, 31, 150):
-        found[i] = AlignedBox(900.0, 150.0, 120.0, 0.4)
-    return found
-
-
-def values(track: list[AlignedBox]) -> np.ndarray:
-    return np.array([[b.center_x / 280, b.center_y / 280, math.log(b.height_px), b.angle] for b in track])
-
-
-def jitter(track: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.square(np.diff(track, 2, axis=0)).mean(0))
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_smoothing_takes_the_jitter_and_keeps_the_motion(seed: int) -> None:
-    truth, read = values(true_track()), read_track(seed)
-    known = [i for i, box in enumerate(read) if box is not None and i not in (30, 31, 150)]
-    seen = np.stack([np.interp(np.arange(200), known, column) for column in values([read[i] for i in known]).T], 1)
-    held = values(smooth(read))
-    assert len(held) == 200
-    before, after = jitter(seen), jitter(held)
-    assert (after < [0.12 * before[0], 0.2 * before[1], 0.06 * before[2], 0.08 * before[3]]).all()
-    calm = np.r_[5:55, 75:195]
-    error_before, error_after = (np.sqrt(np.square(v - truth)[calm].mean(0)) for v in (seen, held))
-    assert (error_after < 0.62 * error_before).all()
-    gap = np.abs(held - truth)[60:68]
-    assert (gap < [0.035, 0.06, 0.035, 0.04]).all()
-
-
-def test_a_true_track_passes_nearly_unchanged() -> None:
-    np.testing.assert_allclose(values(smooth(true_track())), values(true_track()), atol=0.003)
-
-
-def test_nothing_is_smoothed_across_a_cut() -> None:
-    here, there = AlignedBox(200.0, 200.0, 200.0), AlignedBox(600.0, 250.0, 150.0, 0.1)
-    held = smooth([here] * 20 + [there] * 20)
-    assert held[19].center_x == pytest.approx(200) and held[20].center_x == pytest.approx(600)
-    held = smooth([here] * 20 + [None] * 4 + [there] * 20)
-    assert [round(box.center_x) for box in held[19:25]] == [200, 200, 200, 600, 600, 600]
-
-
-def test_few_and_no_faces() -> None:
-    one = AlignedBox(10.0, 20.0, 30.0, 0.1)
-    for track in ([one], [None, one, None], [one, one]):
-        for box in smooth(track):
-            assert (box.center_x, box.height_px, box.angle) == pytest.approx((10.0, 30.0, 0.1))
-    with pytest.raises(FaceNotFound, match="any of 3 frames"):
-        smooth([None] * 3)
-
-
-def test_turns_are_followed_past_half_a_circle() -> None:
-    track = [AlignedBox(0.0, 0.0, 100.0, a if a <= math.pi else a - 2 * math.pi) for a in np.linspace(3.0, 3.3, 30)]
-    held = smooth(track)
-    np.testing.assert_allclose([box.angle for box in held], np.linspace(3.0, 3.3, 30), atol=0.01)
 
 
 def test_mask_has_the_share_and_rows_of_latentsyncs() -> None:

@@ -141,6 +141,41 @@ def test_the_sound_and_how_it_is_heard_and_cut_matter(tiny_base: Model, picture:
         assert not np.array_equal(usual, made(prepared(tiny_base, picture, 56, **settings, **other)))
 
 
+def test_what_is_spared_moves_the_last_bits_or_the_clip(tiny_base: Model, picture: np.ndarray) -> None:
+    def far(**more: Any) -> float:
+        """Root mean square of the latents' difference from the exact ones, in their deviations."""
+        (_, x0), *_ = prepared(tiny_base, picture, 16, windows="fixed", **settings, **more).animation()
+        return float((x0 - exact).square().mean().sqrt() / exact.std())
+
+    settings = {"steps": 4, "head": 0.0, "segment_frames": 16}
+    (_, exact), *_ = prepared(tiny_base, picture, 16, windows="fixed", **settings).animation()
+    assert far() == 0
+    # the tiny base's norms see one channel each and magnify the last bits
+    assert 0 < far(speed="shared") < 2e-3
+    assert 0.005 < far(reuse=2) < far(reuse=4)
+    assert far(times="trailing") > 0.05
+
+
+def test_reused_layers_are_not_computed_and_the_forecast_knows(tiny_base: Model, picture: np.ndarray) -> None:
+    calls: list[int] = []
+    hook = tiny_base.denoiser.get_submodule("mid_block").register_forward_hook(lambda *_: calls.append(1))
+    try:
+        for reuse in (1, 3):
+            begun = len(calls)
+            made(prepared(tiny_base, picture, 16, steps=6, windows="fixed", segment_frames=16, reuse=reuse))
+            assert len(calls) - begun == 6 // reuse
+    finally:
+        hook.remove()
+    whole, reused = (prepared(tiny_base, picture, 60, steps=99, reuse=reuse).forecast() for reuse in (1, 8))
+    assert reused.seconds < 0.8 * whole.seconds
+
+
+def test_what_is_a_bases_alone_is_refused_by_the_mini(tiny_model: Model, picture: np.ndarray) -> None:
+    for name, value in (("speed", "shared"), ("reuse", 2), ("times", "trailing")):
+        with pytest.raises(BadInput, match=f"{name} is {value!r}, which is for a base"):
+            prepared(tiny_model, picture, 4, **{name: value})
+
+
 def test_silence_is_drawn_from_the_sound_itself(tiny_base: Model, picture: np.ndarray) -> None:
     generation = prepared(tiny_base, picture, 4, head=0.0, lips=0.0)
     quiet, loud = np.zeros(1360), generation.performance.samples[1200:]
@@ -153,8 +188,11 @@ def test_silence_is_drawn_from_the_sound_itself(tiny_base: Model, picture: np.nd
     assert not np.array_equal(made(spoken[0]), made(spoken[1]))
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_bit(tiny_base: Model, picture: np.ndarray) -> None:
-    generation = prepared(tiny_base, picture, 30)
+@pytest.mark.parametrize("options", [{}, {"speed": "shared", "reuse": 2, "steps": 3}])
+def test_a_run_that_was_stopped_goes_on_to_the_bit(
+    tiny_base: Model, picture: np.ndarray, options: dict[str, Any]
+) -> None:
+    generation = prepared(tiny_base, picture, 30, **options)
     whole, seen, state = generation.animation(), [], None
     for start, x0 in whole:
         seen.append(np.concatenate(list(whole.frames(x0))))

@@ -136,7 +136,7 @@ def test_a_model_folder_loads_and_is_described(tiny_folder: Path, tiny: Any) -> 
     assert model.config.denoiser == tiny.config.denoiser
     assert model.real_cosine == 0.6
     parts = {p.part: p for p in checkpoints.info(str(tiny_folder))}
-    assert set(parts) == {*checkpoints.MODEL_PARTS, *checkpoints.EXPERT_PARTS}
+    assert set(parts) == {*checkpoints.MODEL_PARTS, "emotion_bank", *checkpoints.EXPERT_PARTS}
     assert parts["vae"].n_weights == sum(p.numel() for p in model.vae.parameters())
     assert parts["vae"].size_bytes == parts["vae"].path.stat().st_size
 

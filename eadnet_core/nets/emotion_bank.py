@@ -1,0 +1,57 @@
+"""The emotion bank: pictures of a face in, an emotion code out that can carry no face.
+
+After DICE-Talk's Emotion Bank and SVP's identity-free style, in our own small form. What is seen of a face only says
+how much to take of each of K learned codes; what comes out is their weighted mean, so it lies between the bank's
+entries whatever face was looked at. The pictures of a clip vote together: logits are averaged before the softmax.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..config import ClassifierConfig, EmotionBankConfig
+from ..emotion.code import emotion_code
+from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS
+from .classifier import Classifier
+
+SHARPNESS = 2.0
+"""Factor on the pooled logits of a clip: frames agree about the face and err about the same things, but not quite."""
+
+
+class EmotionBank(nn.Module):
+    """Faces -> how much of each entry -> code."""
+
+    def __init__(self, config: EmotionBankConfig) -> None:
+        """`config.entries` must be a multiple of the eight emotions."""
+        super().__init__()
+        self.config = config
+        self.reader = Classifier(ClassifierConfig(config.widths, config.query_width + len(ACTION_UNITS)))
+        self.keys = nn.Parameter(torch.randn(config.entries, config.query_width))
+        self.entries = nn.Parameter(first_entries(config.entries))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Frames [B, 3, 128, 128] in -1 .. 1 -> logits [B, K] over the bank's entries."""
+        return self.look(frames)[0]
+
+    def look(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, K], and the action units [B, 16] that are seen, which only training asks for."""
+        seen = self.reader(frames).float()
+        query, units = seen.split([self.config.query_width, len(ACTION_UNITS)], dim=1)
+        return query @ self.keys.T / self.config.query_width**0.5, units
+
+    def code(self, logits: Tensor) -> Tensor:
+        """Logits [..., K] -> codes [..., 27] within the bank."""
+        return logits.softmax(-1) @ self.entries
+
+    def pooled(self, logits: Tensor) -> Tensor:
+        """The code [27] of a clip from the logits [T, K] of its frames."""
+        return self.code(SHARPNESS * logits.mean(0))
+
+
+def first_entries(n: int) -> Tensor:
+    """Codes [n, 27] to begin with: as many of each emotion, from faint to full."""
+    per_label = n // len(EMOTIONS)
+    levels = [(i + 1) / per_label for i in range(per_label)]
+    codes = [emotion_code(label, level * (label != "neutral")) for label in EMOTIONS for level in levels]
+    return torch.stack([torch.from_numpy(code) for code in codes])

@@ -1,0 +1,137 @@
+"""Training of the emotion bank: the reader of a reference's emotion that ships with the model.
+
+It learns the true codes of the corpus, never from the expert that scores. Frames of clips show what speech does to a
+face; single faces, each another head, keep it from learning heads by heart, and so do pictures that are moved and
+recoloured and the action units as a second task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints import save_part
+from ..config import EmotionBankConfig, ModelConfig
+from ..corpus.faces import Faces, draw_faces
+from ..emotion.taxonomy import EMOTIONS
+from ..nets.emotion_bank import EmotionBank
+from .classifier import ACTION_UNIT_SPREAD, disturb, move
+from .data import Cache, to_images
+from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+
+BATCH = 64
+LEARNING_RATE = 2e-3
+N_FACES = 4000
+FACES_SEED = 4
+FACE_SHARE = 0.6
+"""Share of a batch that are single faces; the others are frames of clips."""
+CODE_SPREAD = 0.25
+ANCHOR_WEIGHT = 2.0
+"""Keeps the entries near the emotions they began as, so that every label keeps some."""
+_WEIGHT_DECAY = 0.05
+_LEAST = 1e-4
+
+
+class BankObjective(nn.Module):
+    """Find the code that a face shows, and its action units."""
+
+    def __init__(self, bank: EmotionBank) -> None:
+        super().__init__()
+        self.bank = bank
+        self.first = bank.entries.detach().clone()
+
+    def forward(self, batch: Batch) -> Losses:
+        """batch: frames [B, 3, H, W], code [B, 27], action_units [B, 16]."""
+        frames = disturb(move(batch["frames"]))
+        with torch.autocast(frames.device.type, torch.bfloat16):
+            logits, units = self.bank.look(frames)
+        code, n = self.bank.code(logits.float()), len(EMOTIONS)
+        emotion = -(batch["code"][:, :n] * code[:, :n].clamp_min(_LEAST).log()).sum(1).mean()
+        rest = ((code[:, n:] - batch["code"][:, n:]) / CODE_SPREAD).square().mean()
+        moved = ((units.float() - batch["action_units"]) / ACTION_UNIT_SPREAD).square().mean()
+        anchor = (self.bank.entries - self.first.to(code.device)).square().sum(1).mean()
+        loss = emotion + rest + moved + ANCHOR_WEIGHT * anchor
+        accuracy = (code[:, :n].argmax(1) == batch["code"][:, :n].argmax(1)).float().mean()
+        return {"loss": loss, "emotion": emotion, "code": rest, "action_units": moved, "accuracy": accuracy}
+
+
+def train_emotion_bank(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train the bank; returns its scores on clips of heads that it does not learn from."""
+    clips = Cache(cache)
+    faces = _faces(Path(options.run_folder) / "emotion_bank", config.size_px)
+    torch.manual_seed(options.seed)
+    sizes = EmotionBankConfig()
+    bank = EmotionBank(sizes)
+    watched = clips.monitor_clips()
+    frames = [clips.images("frames", i) for i in watched]
+    codes = clips.tensor("codes", watched)
+
+    def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
+        logits = torch.stack([net(clip.to(device)).float().cpu() for clip in frames])
+        return score(net.to("cpu"), logits, codes)  # type: ignore[arg-type]
+
+    recipe = Recipe(
+        part="emotion_bank",
+        trained=bank,
+        objective=BankObjective(bank),
+        draw=lambda rng, n: draw(clips, faces, rng, n),
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+        evaluate=evaluate,
+    )
+    averaged, at = fit(recipe, replace(options, weight_decay=max(options.weight_decay, _WEIGHT_DECAY)))
+    save_part(output, "emotion_bank", averaged, sizes, metadata_of(clips.info.seed, at))
+    return at.scores
+
+
+def draw(clips: Cache, faces: Faces, rng: np.random.Generator, n: int) -> Batch:
+    """Random single faces, and random frames of training clips, of which some blend and some change."""
+    n_faces = round(FACE_SHARE * n)
+    single = rng.integers(0, len(faces.codes), n_faces)
+    picked = (clips.draw_clips(rng, n - n_faces), rng.integers(0, clips.info.n_frames, n - n_faces))
+    return {
+        "frames": torch.cat([to_images(faces.frames[single]), clips.images("frames", picked)]),
+        "code": torch.cat([torch.from_numpy(faces.codes[single]), clips.tensor("codes", picked)]),
+        "action_units": torch.cat([torch.from_numpy(faces.action_units[single]), clips.tensor("action_units", picked)]),
+    }
+
+
+@torch.no_grad()
+def score(bank: EmotionBank, logits: Tensor, codes: Tensor) -> dict[str, float]:
+    """How well the frames [n, T, K] of clips, and each clip as a whole, are read; codes [n, T, 27].
+
+    Clips whose emotion changes count by their frames alone.
+    """
+    n = len(EMOTIONS)
+    by_frame = bank.code(logits)[..., :n].argmax(-1) == codes[..., :n].argmax(-1)
+    steady = (codes - codes[:, :1]).abs().amax((1, 2)) < _LEAST
+    whole = torch.stack([bank.pooled(clip) for clip in logits[steady]])
+    true = codes[steady, 0]
+    pairs = torch.stack([whole[:, n], true[:, n]])
+    return {
+        "frame_accuracy": float(by_frame.float().mean()),
+        "clip_accuracy": float((whole[:, :n].argmax(1) == true[:, :n].argmax(1)).float().mean()),
+        "intensity_correlation": float(torch.corrcoef(pairs)[0, 1]),
+        "code_error": float((whole - true).abs().mean()),
+    }
+
+
+def _faces(folder: Path, size_px: int) -> Faces:
+    """The single faces, drawn once for a run."""
+    path = folder / "faces.npz"
+    if path.exists():
+        with np.load(path) as kept:
+            return Faces(kept["frames"], kept["codes"], kept["action_units"])
+    faces = draw_faces(N_FACES, FACES_SEED, "train", size_px)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name("faces.part.npz")
+    np.savez(unfinished, frames=faces.frames, codes=faces.codes, action_units=faces.action_units)
+    unfinished.replace(path)
+    return faces
+
+
+__all__ = ["BankObjective", "draw", "score", "train_emotion_bank"]
