@@ -105,7 +105,7 @@ def load_model(
 ) -> Model:
     """A shipped model by name, or your own by the path of its folder.
 
-    attention_backend  one of nets.layers.ATTENTION_BACKENDS instead of the one in the model's config
+    attention_backend  one of config.ATTENTION_BACKENDS instead of the one in the model's config
     """
     folder, place = find_model(name), find_device(device)
     if is_base(folder):

@@ -103,7 +103,7 @@ class HeadScene:
     @staticmethod
     def check(model: Model, options: GenerateOptions) -> None:
         """Refuse what is a base's alone. Raises BadInput."""
-        for name, usual in (("speed", "exact"), ("reuse", 1), ("times", "leading")):
+        for name, usual in (("speed", "exact"), ("reuse", 1), ("times", "leading"), ("is_tiled", False)):
             if getattr(options, name) != usual:
                 raise BadInput(f"{name} is {getattr(options, name)!r}, which is for a base; leave it {usual!r}.")
 

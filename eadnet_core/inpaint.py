@@ -34,7 +34,7 @@ class InpaintScene:
 
     def __init__(self, model: Model, reference: Reference, options: GenerateOptions) -> None:
         self.model, self.reference = model, reference
-        self.speed = speed_of(options)
+        self.speed, self.is_tiled = speed_of(options), options.is_tiled
         size_px = model.config.size_px
         kind = aligned_mask("mouth" if options.mask == "auto" else options.mask)
         self.keep = keep_mask(size_px, kind)
@@ -78,20 +78,23 @@ class InpaintScene:
 
     def _encode(self, pictures: Tensor) -> Tensor:
         """[B, 3, H, W] in -1 .. 1 -> [B, C, h, w]"""
-        return self.model.vae.encode(pictures.to(self.model.device, self.model.dtype))[0].float()
+        return self.model.vae.encode(pictures.to(self.model.device, self.model.dtype), is_tiled=self.is_tiled)[
+            0
+        ].float()
 
     def decode(self, x0: Tensor, view: View) -> np.ndarray:
         """Finished squares, uint8 [T, size, size, 3], of x0 [C, T, h, w]: what is kept comes from the view."""
         pieces = []
         latents = x0.transpose(0, 1).to(self.model.dtype)
         for each, part in zip(latents.split(DECODE_FRAMES), view["pictures"].split(DECODE_FRAMES), strict=True):
-            made = self.model.vae.decode(each).float().cpu()
+            made = self.model.vae.decode(each, is_tiled=self.is_tiled).float().cpu()
             pieces.append(to_pixels(torch.lerp(made, _unit(part), self.keep.float())))
         return np.concatenate(pieces)
 
     def preview(self, x0: Tensor) -> np.ndarray:
         """About what one frame of x0 [C, 1, h, w] will look like: uint8 [size, size, 3]."""
-        return to_pixels(self.model.vae.decode(x0.transpose(0, 1).to(self.model.dtype)).float())[0]
+        latents = x0.transpose(0, 1).to(self.model.dtype)
+        return to_pixels(self.model.vae.decode(latents, is_tiled=self.is_tiled).float())[0]
 
     def ears(self, performance: Performance, options: GenerateOptions) -> WhisperEars:
         """What the model hears of a performance."""

@@ -63,7 +63,7 @@ def prepare(
     emotion: Words = "",
     options: GenerateOptions | None = None,
     *,
-    model: str | Model = "mini",
+    model: str | Model | Callable[[], Model] = "mini",
     device: str = "auto",
     sample_rate: int | None = None,
     output: str | os.PathLike[str] | None = None,
@@ -77,7 +77,8 @@ def prepare(
     portrait     path, or pixels [H, W, 3]; or a video to dub, opened with read_video(path, 25)
     audio        path, Audio of `media.audio`, or samples [N] or [C, N] with their sample_rate in Hz
     emotion      words, or keyframes of words; empty means neutral
-    model        name of a shipped model, folder of your own, or a Model that is loaded already
+    model        name of a shipped model, folder of your own, a Model that is loaded already, or what loads one: it is
+                 called when the other inputs have been checked
     output       where `write_video` will write; checked before any work is done for it, with overwrite and resume
     on_search    called with (frames of a video searched for the face, frames to search or 0 where unknown)
     reference    a photo or clip of any face whose emotion is mixed into the words, as far as its weight says
@@ -95,7 +96,8 @@ def prepare(
     subject = _find(source, sound, options, on_search)
     n_frames = len(subject.crops) if options.length != "audio" and not subject.is_still else sound.n_frames()
     clock.stop("face")
-    model = model if isinstance(model, Model) else load_model(model, device)
+    if not isinstance(model, Model):
+        model = model() if callable(model) else load_model(model, device)
     clock.stop("load")
     track = read_by(model, in_time(asked, sound).borrowing(reference))
     options = fitted(model, subject, track, options)

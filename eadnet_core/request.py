@@ -57,6 +57,8 @@ class GenerateOptions:
     the others: faster, and the picture differs."""
     times: str = "leading"
     """Where the steps of a base lie: leading as LatentSync, or trailing from pure noise on, for 10 steps and fewer."""
+    is_tiled: bool = False
+    """A base's autoencoder works a picture at a time, larger ones in tiles of 256 pixels: less memory, more time."""
     head: float = 1.0
     """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
     blink: float = 1.0

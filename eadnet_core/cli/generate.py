@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config import FPS, SAMPLING
+from ..config import ATTENTION_BACKENDS, FPS, SAMPLING
 from ..errors import BadInput
 from ..request import CHOICES, GenerateOptions
 from .arguments import Bar, add_model, box, check_output, command, emotion_line, write_json
@@ -37,6 +38,7 @@ WORDS = {
     "once; or compiled, shared and through torch.compile",
     "times": "where a base's steps lie: leading as LatentSync's, or trailing, for 10 steps and fewer",
 }
+DTYPES = ("float32", "bfloat16", "float16")
 MOVING = {
     "head": "amplitude of head motion, 0 none, 1 as trained",
     "blink": "rate of blinks, 0 none, 1 natural",
@@ -91,6 +93,12 @@ def _add_run(parser: Any, numbers: dict[str, str], emotion: str) -> Any:
     text = "the face by hand, in pixels, from the middle of the forehead to the chin"
     group.add_argument("--face-box", type=box, metavar="X0,Y0,X1,Y1", help=text)
     group.add_argument("--no-speech-gate", action="store_true", help="let the mouth move in silence and to music")
+    text = "a base's autoencoder works a picture at a time, larger ones in tiles of 256 pixels: less memory, more time"
+    group.add_argument("--tiled", action="store_true", dest="is_tiled", help=text)
+    text = "what the nets compute in; half the memory and, on a GPU, faster with the 16-bit ones (default: float32)"
+    group.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help=text)
+    text = "kernels of the attention: torch's own, the package xformers, or plain (default: the model's own, sdpa)"
+    group.add_argument("--attention", choices=ATTENTION_BACKENDS, help=text)
     return group
 
 
@@ -122,6 +130,15 @@ def _forecast(generation: Any, args: argparse.Namespace) -> None:
         raise BadInput(lack)
 
 
+def load(args: argparse.Namespace) -> Any:
+    """The model that the arguments name."""
+    import torch
+
+    from ..checkpoints import load_model
+
+    return load_model(args.model, args.device, getattr(torch, args.dtype), args.attention)
+
+
 def _run(args: argparse.Namespace, portrait: Any) -> None:
     from ..output import write_video
     from ..pipeline import prepare
@@ -133,7 +150,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
     is_open = args.resume or args.redo is not None
     target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
     with Bar("search", "frame") as bar:
-        more = {"model": args.model, "device": args.device, "on_search": bar.count}
+        more: dict[str, Any] = {"model": partial(load, args), "on_search": bar.count}
         generation = prepare(portrait, args.audio, words_of(args), options, **more, **target)
     for reading in generation.report.emotions:
         print(f"emotion: {emotion_line(reading)}")

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..config import ATTENTION_BACKENDS
 from ..errors import BadInput
 
-ATTENTION_BACKENDS = ("sdpa", "xformers", "plain")
 MEL_SILENCE = -2.0
 """Log-mel value of silence; subtracted so that zero padding means silence."""
 SMALL_INIT = 0.2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from ..config import SDVAEConfig
 
-TILE_PX = 512
-"""Side of a tile where tiling is on: what needs most memory then is one picture of this size."""
+TILE_PX = 256
+"""Side of a tile: what needs most memory then is one picture of this size."""
 
 
 class SDVAE(nn.Module):
@@ -34,22 +35,25 @@ class SDVAE(nn.Module):
             scaling_factor=config.scale,
         )
 
-    def save_memory(self, tiling: bool = False, slicing: bool = False) -> None:
-        """Trade time for memory.
+    @contextmanager
+    def _saving(self, is_tiled: bool) -> Iterator[None]:
+        before = self.autoencoder.use_tiling, self.autoencoder.use_slicing
+        self.autoencoder.use_tiling = self.autoencoder.use_slicing = is_tiled
+        try:
+            yield
+        finally:
+            self.autoencoder.use_tiling, self.autoencoder.use_slicing = before
 
-        tiling   pictures larger than TILE_PX go through in overlapping tiles that are blended: not equal to the bit,
-                 and the attention in the middle sees a tile at a time; smaller ones do not change
-        slicing  pictures of a batch go through one by one: the same result
-        """
-        self.autoencoder.use_tiling, self.autoencoder.use_slicing = tiling, slicing
-
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, images: Tensor, is_tiled: bool = False) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents.
 
-        images   [B, 3, H, W]  -1 .. 1; H and W multiples of 8
-        returns  two of [B, C, H / 8, W / 8]
+        images    [B, 3, H, W]  -1 .. 1; H and W multiples of 8
+        is_tiled  time for memory: one picture after the other, and those larger than TILE_PX in overlapping tiles that
+                  are blended, which is not the same, as the attention in the middle sees a tile at a time
+        returns   two of [B, C, H / 8, W / 8]
         """
-        found = self.autoencoder.encode(images).latent_dist
+        with self._saving(is_tiled):
+            found = self.autoencoder.encode(images).latent_dist
         return found.mean * self.config.scale, found.logvar + 2 * math.log(self.config.scale)
 
     def sample(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -57,13 +61,18 @@ class SDVAE(nn.Module):
         return self.autoencoder.encode(images).latent_dist.sample(generator) * self.config.scale
 
     def decode(
-        self, latents: Tensor, reference: Tensor | None = None, reference_latents: Tensor | None = None
+        self,
+        latents: Tensor,
+        reference: Tensor | None = None,
+        reference_latents: Tensor | None = None,
+        is_tiled: bool = False,
     ) -> Tensor:
-        """Pictures [B, 3, H, W], about -1 .. 1 and not clamped, of latents [B, C, h, w].
+        """Pictures [B, 3, H, W], about -1 .. 1 and not clamped, of latents [B, C, h, w]; tiled as in `encode`.
 
         reference, reference_latents  what the mini's decoder looks at (see `nets.vae.VAE.decode`); this one does not
         """
-        return self.autoencoder.decode(latents / self.config.scale).sample
+        with self._saving(is_tiled):
+            return self.autoencoder.decode(latents / self.config.scale).sample
 
 
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}

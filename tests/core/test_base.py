@@ -156,6 +156,18 @@ def test_what_is_spared_moves_the_last_bits_or_the_clip(tiny_base: Model, pictur
     assert far(times="trailing") > 0.05
 
 
+def test_tiles_reach_the_autoencoder(tiny_base: Model, picture: np.ndarray) -> None:
+    rows: list[int] = []
+    net = tiny_base.vae.autoencoder.decoder
+    hook = net.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    try:
+        whole, tiled = (made(prepared(tiny_base, picture, 6, head=0.0, is_tiled=on)) for on in (False, True))
+    finally:
+        hook.remove()
+    assert rows == [6, *[1] * 6]
+    assert np.abs(whole.astype(int) - tiled).max() <= 1, "64 px are no larger than a tile"
+
+
 def test_reused_layers_are_not_computed_and_the_forecast_knows(tiny_base: Model, picture: np.ndarray) -> None:
     calls: list[int] = []
     hook = tiny_base.denoiser.get_submodule("mid_block").register_forward_hook(lambda *_: calls.append(1))
@@ -171,7 +183,7 @@ def test_reused_layers_are_not_computed_and_the_forecast_knows(tiny_base: Model,
 
 
 def test_what_is_a_bases_alone_is_refused_by_the_mini(tiny_model: Model, picture: np.ndarray) -> None:
-    for name, value in (("speed", "shared"), ("reuse", 2), ("times", "trailing")):
+    for name, value in (("speed", "shared"), ("reuse", 2), ("times", "trailing"), ("is_tiled", True)):
         with pytest.raises(BadInput, match=f"{name} is {value!r}, which is for a base"):
             prepared(tiny_model, picture, 4, **{name: value})
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 from eadnet_core import cli
 from eadnet_core.cli.arguments import Bar
+from eadnet_core.cli.generate import load
 from eadnet_core.errors import EADNetError
 from eadnet_core.media.video import read_metadata, read_video
 from eadnet_core.request import GenerateOptions
@@ -60,6 +62,17 @@ def test_flags_have_the_defaults_of_the_options() -> None:
     shared = {f.name: f.default for f in fields(GenerateOptions) if f.name in args}
     assert {"seed", "steps", "head", "blink", "lips", "face_box"} <= set(shared)
     assert {name: args[name] for name in shared} == shared
+
+
+def test_the_nets_compute_in_the_dtype_and_with_the_attention_asked_for(tiny_folder: Path) -> None:
+    given = ["generate", "--portrait", "p", "--audio", "a", "--output", "o.mp4", "--model", str(tiny_folder)]
+    for more, dtype, backend in (
+        ([], torch.float32, "sdpa"),
+        (["--dtype", "bfloat16", "--attention", "plain"], torch.bfloat16, "plain"),
+    ):
+        model = load(cli.build_parser().parse_args([*given, "--device", "cpu", *more]))
+        assert model.dtype == next(model.denoiser.parameters()).dtype == dtype
+        assert {m.backend for m in model.denoiser.modules() if hasattr(m, "backend")} == {backend}
 
 
 def test_a_video_is_made_with_its_settings_inside(

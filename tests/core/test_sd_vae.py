@@ -44,17 +44,22 @@ def test_samples_follow_the_distribution_and_the_seed(vae: SDVAE, images: Tensor
     assert torch.equal(one, again) and not torch.equal(one, other)
 
 
-def test_slicing_changes_nothing_and_tiling_only_large_pictures(vae: SDVAE, images: Tensor) -> None:
+def test_tiles_change_large_pictures_alone_and_pictures_go_one_by_one(vae: SDVAE, images: Tensor) -> None:
     plain = vae.encode(images)[0]
     large = torch.nn.functional.interpolate(images[:1], size=(64, TILE_PX + 64), mode="bilinear")
     whole = vae.encode(large)[0]
-    vae.save_memory(tiling=True, slicing=True)
-    torch.testing.assert_close(vae.encode(images)[0], plain)
-    tiled = vae.encode(large)[0]
+    rows: list[int] = []
+    hook = vae.autoencoder.encoder.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    torch.testing.assert_close(vae.encode(images, is_tiled=True)[0], plain)
+    hook.remove()
+    assert rows == [1, 1]
+    tiled = vae.encode(large, is_tiled=True)[0]
     assert tiled.shape == whole.shape and not torch.equal(tiled, whole)
     torch.testing.assert_close(tiled, whole, atol=0.1 * float(whole.std()) + 0.05, rtol=0)
-    vae.save_memory()
     assert torch.equal(vae.encode(large)[0], whole)
+    made = vae.decode(whole)
+    off = (vae.decode(whole, is_tiled=True) - made).square().mean().sqrt() / made.std()
+    assert 0 < off < 0.4, "norms and attention see a tile at a time"
 
 
 def test_the_full_size_is_that_of_the_public_weights() -> None:
