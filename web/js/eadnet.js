@@ -1,5 +1,6 @@
 /** What the pack adds to ComfyUI's page: a widget for each node that has one. The graph works without any of them. */
 
+import { keepFields } from "./dynamic_choice.js";
 import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
 import { widgetOf } from "./graph_walk.js";
@@ -37,6 +38,7 @@ app.registerExtension({
     const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");
     const pad = hasPad ? addEmotionPad(node, words) : null;
     if (PREVIEWED.includes(id)) addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
+    keepFields(node);
     showTextOutput(node, words);
   },
 });

@@ -45,6 +45,22 @@ export function grow(node, width_px = 0) {
   node.setSize([Math.max(node.size[0], width_px), Math.max(node.size[1], height)]);
 }
 
+const announced = new WeakSet();
+
+/**
+ * Lets Nodes 2.0 take a node as it is now, with the widgets that it has got or lost since it was added.
+ *
+ * ComfyUI 0.8's page does that by itself only until a widget's value changes. It wraps the callback of each widget in
+ * doing so; one that is wrapped already keeps the callback that it has.
+ */
+export function announce(node) {
+  if (!node.graph || setting("Comfy.VueNodes.Enabled") !== true) return;
+  const before = node.widgets.map((widget) => [widget, widget.callback]);
+  node.graph.onNodeAdded?.(node);
+  for (const [widget, callback] of before) if (announced.has(widget)) widget.callback = callback;
+  for (const [widget] of before) announced.add(widget);
+}
+
 /** Gives a widget a value as if the user had typed it. */
 export function setValue(node, widget, value) {
   if (widget.value === value) return;

@@ -1,7 +1,7 @@
 /** Report and text outputs of the pack's nodes, shown in the node when it has run. */
 
 import { el } from "./dom.js";
-import { addPanel, follow, grow } from "./host.js";
+import { addPanel, announce, follow, grow } from "./host.js";
 
 const COPIED_MS = 1200;
 
@@ -27,5 +27,6 @@ function addTextPanel(node, words) {
   const row = el("div", { className: "eadnet-row" }, el("span", { className: "eadnet-grow" }), copy);
   addPanel(node, "text_output", el("div", { className: "eadnet" }, text, row), 110);
   grow(node, 240);
+  announce(node);
   return text;
 }

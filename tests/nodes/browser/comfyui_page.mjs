@@ -1,5 +1,6 @@
 /** ComfyUI's page in a headless Chromium, worked as a user works it: files opened, widgets typed into, handles dragged. */
 
+import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -90,9 +91,127 @@ class ComfyUI {
     );
   }
 
+  /** Labels of the widgets that are drawn in the first node of a type, from top to bottom. */
+  fields(type) {
+    return this.page.evaluate(
+      ([type, isNodes2]) => {
+        const [node] = window.app.graph.findNodesByType(type);
+        if (!isNodes2) return node.widgets.filter((w) => !w.hidden && w.isVisible?.() !== false).map((w) => w.label ?? w.name);
+        const rows = document.querySelectorAll(`[data-testid="node-body-${node.id}"] [node-id]`);
+        return [...rows].map((row) => row.querySelector("label, :scope > div").textContent.trim());
+      },
+      [type, RENDERER === "nodes2"],
+    );
+  }
+
+  /** Takes an entry of a choice in the first node of a type, by its menu. */
+  async choose(type, name, entry) {
+    if (RENDERER === "nodes2") {
+      await (await this.#element(type)).getByRole("combobox", { name, exact: true }).click();
+      await this.page.getByRole("option", { name: entry, exact: true }).click();
+    } else {
+      await this.#press(type, name);
+      await this.page.locator(".litecontextmenu .litemenu-entry").filter({ hasText: new RegExp(`^${entry}$`) }).click();
+    }
+    await this.page.waitForTimeout(400);
+  }
+
+  /** Types a number or a line of text into a widget of the first node of a type. */
+  async type(type, name, value) {
+    if (RENDERER === "nodes2") await (await this.#element(type)).locator(`input[aria-label="${name}"]`).click();
+    else await this.#press(type, name, 2);
+    await this.page.keyboard.press("Control+a");
+    await this.page.keyboard.type(value);
+    await this.page.keyboard.press("Enter");
+    await this.page.waitForTimeout(400);
+  }
+
+  /** What the first node of a type says of its run. */
+  async text(type) {
+    const id = await this.#id(type);
+    const panel = await this.page.waitForFunction(
+      (id) => window.app.graph.getNodeById(id).widgets.find((w) => w.name === "text_output")?.element.querySelector("pre"),
+      id,
+    );
+    assert.ok(await panel.isVisible(), "the node's text is not shown");
+    return panel.innerText();
+  }
+
+  #id(type) {
+    return this.page.evaluate((type) => window.app.graph.findNodesByType(type)[0].id, type);
+  }
+
+  /** The element of the first node of a type, in Nodes 2.0. */
+  async #element(type) {
+    return this.page.locator(`[data-node-id="${await this.#id(type)}"]`);
+  }
+
+  /** Clicks a widget of the first node of a type on the canvas. */
+  async #press(type, name, clickCount = 1) {
+    const { x, y } = await this.page.evaluate(
+      ([type, name]) => {
+        const { canvas } = window.app;
+        const [node] = window.app.graph.findNodesByType(type);
+        const { y } = node.widgets.find((w) => w.name === name);
+        const [left, top] = canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] + y + 10]);
+        const box = canvas.canvas.getBoundingClientRect();
+        return { x: box.left + left, y: box.top + top };
+      },
+      [type, name],
+    );
+    await this.page.mouse.click(x, y, { clickCount, delay: 30 });
+  }
+
   /** {type: [position, size]} of every node: what a key that slips through to the canvas would change. */
   layout() {
     return this.page.evaluate(() => window.app.graph.nodes.map((n) => [n.type, ...n.pos].join(" ")).sort());
+  }
+
+  /** Every link of the graph, "from slot to slot", as a workflow file names its ends. */
+  links() {
+    return this.page.evaluate(() =>
+      [...window.app.graph.links.values()].map((l) => [l.origin_id, l.origin_slot, l.target_id, l.target_slot].join(" ")).sort(),
+    );
+  }
+
+  /** Lets the server forget what it has computed: a node that does not run again says nothing again. */
+  async forget() {
+    await fetch(`${COMFYUI_URL}/free`, { method: "POST", body: JSON.stringify({ free_memory: true }) });
+    await this.page.waitForTimeout(500);
+  }
+
+  /** Shows the whole graph. */
+  async fit() {
+    await this.page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
+    await this.page.waitForTimeout(1500);
+  }
+
+  /** Pairs of nodes of which one lies over the other, as they are drawn. */
+  overlaps() {
+    return this.page.evaluate((isNodes2) => {
+      const { scale } = window.app.canvas.ds;
+      const drawn = ({ id, boundingRect: [x, y, w, h] }) => {
+        if (!isNodes2) return { left: x, top: y, right: x + w, bottom: y + h };
+        const box = document.querySelector(`[data-node-id="${id}"]`).getBoundingClientRect();
+        return Object.fromEntries(["left", "top", "right", "bottom"].map((side) => [side, box[side] / scale]));
+      };
+      const boxes = window.app.graph.nodes.map((n) => ({ name: `${n.id} ${n.type}`, ...drawn(n) }));
+      const isOver = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+      return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => isOver(a, b)).map((b) => `${a.name} / ${b.name}`));
+    }, RENDERER === "nodes2");
+  }
+
+  /** [width, height] of the video that a node shows, when it has loaded. */
+  async videoIn(id) {
+    const video = await this.page.waitForFunction(
+      ([id, isNodes2]) => {
+        const shown = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : window.app.graph.getNodeById(id).videoContainer;
+        const found = shown?.querySelector("video");
+        return found?.isConnected && found.videoWidth ? [found.videoWidth, found.videoHeight] : null;
+      },
+      [id, RENDERER === "nodes2"],
+    );
+    return video.jsonValue();
   }
 
   /** Presses Run and waits for the end. Returns {event, seconds, detail}. */

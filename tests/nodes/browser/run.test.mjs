@@ -12,6 +12,7 @@ let comfyui, page;
 before(async () => {
   comfyui = await openComfyUI();
   ({ page } = comfyui);
+  await comfyui.forget();
 });
 
 after(() => comfyui?.close());
@@ -25,8 +26,8 @@ test("the first workflow shows portrait and preview when it is opened, and ends 
   const { event, seconds, detail } = await comfyui.run();
   assert.equal(event, "execution_success", JSON.stringify(detail));
   t.diagnostic(`from Run to the end: ${seconds.toFixed(1)} s`);
-  await page.locator("video").first().waitFor({ state: "attached" });
-  await page.waitForTimeout(1500);
+  const [width, height] = await comfyui.videoIn(3);
+  assert.deepEqual([width, height], [512, 512]);
   await comfyui.shot("first-run");
 });
 
@@ -50,14 +51,13 @@ test("a node's text is shown in it when it has run, and is saved nowhere", async
   writeFileSync(path, JSON.stringify(captionGraph()));
   await comfyui.open(path);
   await comfyui.show("EADNet_EmotionPrompt", 1);
+  await page.locator("textarea").filter({ visible: true }).first().fill("so happy");
   const { event, detail } = await comfyui.run();
   assert.equal(event, "execution_success", JSON.stringify(detail));
-  const text = page.locator(".eadnet-text");
-  await text.waitFor();
-  assert.match(await text.innerText(), /^happy, intensity [01]\.\d\d/);
+  assert.match(await comfyui.text("EADNet_EmotionPrompt"), /^happy, intensity [01]\.\d\d/);
   await comfyui.shot("text");
   const { workflow, output } = await page.evaluate(() => window.app.graphToPrompt());
-  assert.deepEqual(workflow.nodes.find((n) => n.id === 1).widgets_values, ["happy", "from text", 1, 0, 0, false]);
+  assert.deepEqual(workflow.nodes.find((n) => n.id === 1).widgets_values, ["so happy", "from text", 1, 0, 0, false]);
   assert.deepEqual(Object.keys(output[1].inputs).sort(), ["arousal", "intensity", "preset", "text", "use_pad", "valence"]);
 });
 
