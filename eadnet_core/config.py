@@ -186,7 +186,7 @@ class ClassifierConfig:
 class EmotionBankConfig:
     """The reader of a reference's emotion: a small reader of pictures, and the bank that its queries look into."""
 
-    widths: tuple[int, ...] = (48, 64, 80)
+    widths: tuple[int, int, int] = (64, 96, 128)
     entries: int = 64
     query_width: int = 32
 

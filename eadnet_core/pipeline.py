@@ -19,7 +19,8 @@ import torch
 from .animate import Animation, Performance, sampler_options, scene_of, settled
 from .checkpoints import Model, load_bank, load_model, load_reader
 from .config import FPS, PRESETS
-from .emotion.code import INTENSITY, Emotion, describe, emotion_code
+from .emotion.code import INTENSITY, Emotion, describe, emotion_code, scaled
+from .emotion.face_words import caption
 from .emotion.motion import generate_motion
 from .emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
 from .emotion.reference import Reference
@@ -358,6 +359,15 @@ def reading_values(reading: Emotion) -> dict[str, Any]:
 def read_emotions(texts: Sequence[str], model: str = "mini") -> list[dict[str, Any]]:
     """How texts are read, in their order: text, label, intensity, valence, arousal."""
     return [reading_values(reading) for reading in load_reader(model).read(texts)]
+
+
+def read_reference(reference: Reference, model: str = "mini") -> dict[str, Any]:
+    """What the face in a photo or clip shows, described in words: text, label, intensity, valence, arousal.
+
+    Raises BadInput or FaceNotFound.
+    """
+    code = scaled(look_by(lambda: load_bank(model))(reference), reference.vividness)
+    return reading_values(describe(code, caption(code)))
 
 
 class Clock:

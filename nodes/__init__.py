@@ -12,6 +12,7 @@ from .face import Face
 from .language import Director, LLMEmotionCaption
 from .loaders import Loader
 from .metrics import SyncScore
+from .reference import EmotionBlend, EmotionFromReference
 from .sampler import Sampler
 from .speak import Speak
 from .video import DecodePaste, RenderVideo
@@ -25,6 +26,8 @@ NODES: list[type[io.ComfyNode]] = [
     LLMEmotionCaption,
     EmotionTrack,
     Director,
+    EmotionFromReference,
+    EmotionBlend,
     Denoiser,
     Sampler,
     DecodePaste,

@@ -17,7 +17,7 @@ class Denoiser(io.ComfyNode):
             node_id="EADNet_Denoiser",
             display_name="EAD-Net Denoiser (STDA/TFRM)",
             description="Sets how the net works: attention along rows, columns and time (STDA), the graph over frames "
-            "(TFRM), and how much head, lids and lips move. The model that comes in stays as it was.",
+            "(TFRM), and how much head, eyes, lids, lips and emotion move. The model that comes in stays as it was.",
             inputs=[
                 EADModel.Input("model", tooltip="The model; it is cloned, its weights are shared."),
                 io.Float.Input(
@@ -71,6 +71,26 @@ class Denoiser(io.ComfyNode):
                     tooltip="Amplitude of speech: 0 mouth at rest, 1 as trained. Above 1 adds to the guidance by the"
                     " sound, which costs one more pass per step. Default: 1.",
                 ),
+                io.Float.Input(
+                    "gaze",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Amplitude of the eyes' jumps: 0 they look where the portrait's do, 1 natural, 2 twice as "
+                    "far. No cost. Default: 1.",
+                ),
+                io.Float.Input(
+                    "emotion_scale",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Amplitude of every emotion that the Sampler is given: 0 neutral, 1 as asked. No cost. "
+                    "Default: 1.",
+                ),
             ],
             outputs=[EADModel.Output("model_out", display_name="model", tooltip="The clone, for the Sampler.")],
         )
@@ -85,6 +105,8 @@ class Denoiser(io.ComfyNode):
         head: float,
         blink: float,
         lips: float,
+        gaze: float = 1.0,
+        emotion_scale: float = 1.0,
     ) -> io.NodeOutput:
         return io.NodeOutput(
             model.with_options(
@@ -94,5 +116,7 @@ class Denoiser(io.ComfyNode):
                 head=head,
                 blink=blink,
                 lips=lips,
+                gaze=gaze,
+                emotion_scale=emotion_scale,
             )
         )

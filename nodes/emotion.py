@@ -165,12 +165,15 @@ def parse_keyframes(text: str) -> list[dict[str, Any]]:
     try:
         values = json.loads(text or "[]")
         given = [{("time_s" if key == "time" else key): value for key, value in item.items()} for item in values]
-        return sorted(given, key=lambda item: float(item["time_s"]))
+        given = sorted(given, key=lambda item: float(item["time_s"]))
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise BadInput(
             f"keyframes cannot be read ({type(error).__name__}: {error}); give JSON such as "
             '[{"time": 0, "text": "calm"}, {"time": 1.5, "text": "delighted", "intensity": 0.8}].'
         ) from error
+    if any("reference" in item for item in given):
+        raise BadInput("A keyframe of this node opens no files: mix in a face with Emotion From Reference.")
+    return given
 
 
 @lru_cache(maxsize=1)
@@ -198,18 +201,24 @@ def asked_code(
 
 def _emotion_output(code: np.ndarray, text: str) -> io.NodeOutput:
     """The emotion and its caption, which the node also shows."""
-    from ..eadnet_core.emotion.code import describe
     from ..eadnet_core.emotion.face_words import caption
     from ..eadnet_core.emotion.track import EmotionTrack as Track
     from ..eadnet_core.emotion.track import Keyframe
 
-    words, reading = caption(code), describe(code)
-    summary = (
-        f"{reading.label}, intensity {reading.intensity:.2f}, valence {reading.valence:+.2f}, "
-        f"arousal {reading.arousal:+.2f}\n{words}"
-    )
     track = Track((Keyframe(0.0, text, None, tuple(map(float, code))),))
-    return io.NodeOutput(track, words, ui={"text": [summary]})
+    return io.NodeOutput(track, caption(code), ui={"text": [emotion_text(code)]})
+
+
+def emotion_text(code: np.ndarray) -> str:
+    """What a node shows of an emotion code [27]: its numbers, and the face in words."""
+    from ..eadnet_core.emotion.code import describe
+    from ..eadnet_core.emotion.face_words import caption
+
+    reading = describe(code)
+    return (
+        f"{reading.label}, intensity {reading.intensity:.2f}, valence {reading.valence:+.2f}, "
+        f"arousal {reading.arousal:+.2f}\n{caption(code)}"
+    )
 
 
 def waveform(audio: Any) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from .arguments import Bar, add_model, check_output, command, emotion_line, read
 if TYPE_CHECKING:
     from ..emotion.chat import ChatOptions
     from ..emotion.providers import Opened
+    from ..emotion.reference import Reference
     from ..emotion.script import Script
     from ..pipeline import Words
 
@@ -28,6 +29,54 @@ def add_words(parser: Any, default: str) -> None:
     words.add_argument("--script", type=Path, metavar="FILE", help="what is said, with [directions] in it")
     text = "the words with their times, for --script and numbers of words: .srt, .vtt or JSON"
     parser.add_argument("--transcript", type=Path, metavar="FILE", help=text)
+    group = parser.add_argument_group("emotion of another face", "Its emotion is taken, not its looks.")
+    _add_reference(group, "--emotion-from")
+    text = (
+        "share of that face beside the words, 0 the words alone, 1 the face alone (default: 1 without words, else 0.5)"
+    )
+    group.add_argument("--emotion-from-weight", type=float, metavar="X", help=text)
+    parser.set_defaults(default_emotion=default)
+
+
+def _add_reference(parser: Any, flag: str) -> None:
+    """A photo or clip, what of it is looked at, and how vividly."""
+    parser.add_argument(flag, type=Path, metavar="FILE", help="photo or clip of any face, for the emotion it shows")
+    text = "seconds of the clip that are looked at (default: all of it)"
+    parser.add_argument(f"{flag}-span", type=_span, metavar="START,END", help=text)
+    text = "strength of what is seen there, 0 neutral, 1 as it is, up to 2 (default: 1)"
+    parser.add_argument("--vividness", type=float, default=1.0, metavar="X", help=text)
+
+
+def _span(text: str) -> tuple[float, float]:
+    try:
+        start_s, end_s = (float(v) for v in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two times START,END in seconds") from None
+    return start_s, end_s
+
+
+def reference_of(args: argparse.Namespace) -> Reference | None:
+    """The face that `add_words` was given, as `pipeline.prepare` takes it."""
+    if args.emotion_from is None:
+        given = args.emotion_from_span or args.vividness != 1.0 or args.emotion_from_weight is not None
+        if given:
+            raise BadInput(
+                "--emotion-from-span, --emotion-from-weight and --vividness belong to an --emotion-from FILE."
+            )
+        return None
+    has_words = args.script or args.emotion_track or args.emotion not in ("", args.default_emotion)
+    weight = args.emotion_from_weight
+    return _reference(args.emotion_from, args.emotion_from_span, args.vividness, has_words, weight)
+
+
+def _reference(
+    path: Path, span: tuple[float, float] | None, vividness: float, has_words: Any = False, weight: float | None = None
+) -> Reference:
+    from ..emotion.reference import Reference
+
+    start_s, end_s = span or (0.0, None)
+    share = weight if weight is not None else 0.5 if has_words else 1.0
+    return Reference(str(path), start_s, end_s, share, vividness)
 
 
 def words_of(args: argparse.Namespace) -> Words:
@@ -46,21 +95,25 @@ def words_of(args: argparse.Namespace) -> Words:
 
 def add_emotion(commands: Any) -> None:
     """`eadnet emotion`."""
-    parser = command(commands, "emotion", "Show how emotion words are read.", _emotion)
+    parser = command(commands, "emotion", "Show how emotion words, or the face in a photo or clip, are read.", _emotion)
     parser.add_argument("text", nargs="?", help="the words")
     parser.add_argument("--file", type=Path, help="a text file with one prompt per line")
+    _add_reference(parser, "--from")
     parser.add_argument("--json", type=Path, help="write the list here, in the order of the file")
     parser.add_argument("--model", default="mini", help="mini, or the folder of your own model (default: mini)")
 
 
 def _emotion(args: argparse.Namespace) -> None:
-    from ..pipeline import read_emotions
+    from ..pipeline import read_emotions, read_reference
 
-    if (args.text is None) == (args.file is None):
-        raise BadInput("Give either one text or --file with one prompt per line.")
+    face = getattr(args, "from")
+    if sum(given is not None for given in (args.text, args.file, face)) != 1:
+        raise BadInput("Give one text, --file with one prompt per line, or --from with a photo or clip of a face.")
     check_output(args.json, ".json")
-    texts = [args.text] if args.file is None else read_lines(args.file)
-    readings = read_emotions(texts, args.model)
+    if face is not None:
+        readings = [read_reference(_reference(face, args.from_span, args.vividness), args.model)]
+    else:
+        readings = read_emotions([args.text] if args.file is None else read_lines(args.file), args.model)
     if args.json:
         write_json(args.json, readings)
     for reading in readings:

@@ -12,7 +12,7 @@ from ..config import ATTENTION_BACKENDS, FPS, SAMPLING
 from ..errors import BadInput
 from ..request import CHOICES, GenerateOptions
 from .arguments import Bar, add_model, box, check_output, command, emotion_line, write_json
-from .emotion import add_words, words_of
+from .emotion import add_words, reference_of, words_of
 
 DEFAULTS = {f.name: f.default for f in fields(GenerateOptions)}
 NUMBERS = {
@@ -150,7 +150,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
     is_open = args.resume or args.redo is not None
     target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
     with Bar("search", "frame") as bar:
-        more: dict[str, Any] = {"model": partial(load, args), "on_search": bar.count}
+        more: dict[str, Any] = {"model": partial(load, args), "on_search": bar.count, "reference": reference_of(args)}
         generation = prepare(portrait, args.audio, words_of(args), options, **more, **target)
     for reading in generation.report.emotions:
         print(f"emotion: {emotion_line(reading)}")

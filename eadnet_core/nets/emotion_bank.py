@@ -10,10 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..config import ClassifierConfig, EmotionBankConfig
+from ..config import EmotionBankConfig
 from ..emotion.code import emotion_code
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS
-from .classifier import Classifier
+from ..emotion.taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS
+from .classifier import GRID, STEM_WIDTH
+from .layers import ConvNorm, ResidualConv
 
 SHARPNESS = 2.0
 """Factor on the pooled logits of a clip: frames agree about the face and err about the same things, but not quite."""
@@ -22,13 +23,33 @@ SHARPNESS = 2.0
 class EmotionBank(nn.Module):
     """Faces -> how much of each entry -> code."""
 
+    labels: Tensor
+
     def __init__(self, config: EmotionBankConfig) -> None:
         """`config.entries` must be a multiple of the eight emotions."""
         super().__init__()
         self.config = config
-        self.reader = Classifier(ClassifierConfig(config.widths, config.query_width + len(ACTION_UNITS)))
+        first, second, third = config.widths
+        self.features = nn.Sequential(
+            ConvNorm(3, STEM_WIDTH // 2, stride=2),
+            ConvNorm(STEM_WIDTH // 2, STEM_WIDTH, stride=2),
+            ConvNorm(STEM_WIDTH, first, stride=2),
+            ConvNorm(first, second, stride=2),
+            ResidualConv(second),
+            ConvNorm(second, third, stride=2),
+            nn.Conv2d(third, STEM_WIDTH, 1),
+            nn.Flatten(),
+        )
+        self.query = nn.Linear(STEM_WIDTH * GRID * GRID, config.query_width + len(ACTION_UNITS))
         self.keys = nn.Parameter(torch.randn(config.entries, config.query_width))
-        self.entries = nn.Parameter(first_entries(config.entries))
+        labels, rest = first_entries(config.entries).split([len(EMOTIONS), EMOTION_CODE_SIZE - len(EMOTIONS)], dim=1)
+        self.register_buffer("labels", labels.contiguous())
+        self.rest = nn.Parameter(rest.contiguous())
+
+    @property
+    def entries(self) -> Tensor:
+        """The bank, codes [K, 27]: the label of an entry is fixed, how it looks and how strong it is was learned."""
+        return torch.cat([self.labels, self.rest], dim=1)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B, 3, 128, 128] in -1 .. 1 -> logits [B, K] over the bank's entries."""
@@ -36,8 +57,8 @@ class EmotionBank(nn.Module):
 
     def look(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [B, K], and the action units [B, 16] that are seen, which only training asks for."""
-        seen = self.reader(frames).float()
-        query, units = seen.split([self.config.query_width, len(ACTION_UNITS)], dim=1)
+        seen = self.query(self.features(frames.contiguous(memory_format=torch.channels_last)))
+        query, units = seen.float().split([self.config.query_width, len(ACTION_UNITS)], dim=1)
         return query @ self.keys.T / self.config.query_width**0.5, units
 
     def code(self, logits: Tensor) -> Tensor:

@@ -1,30 +1,33 @@
 """Training of the emotion bank: the reader of a reference's emotion that ships with the model.
 
-It learns the true codes of the corpus, never from the expert that scores. Frames of clips show what speech does to a
-face; single faces, each another head, keep it from learning heads by heart, and so do pictures that are moved and
-recoloured and the action units as a second task.
+It learns the true codes of the corpus, never from the expert that scores, and begins with the eyes of the reader of
+expressions that supervises the autoencoder. Frames of clips show what speech does to a face; single faces, each another
+head, keep it from learning heads by heart, and so do pictures that are moved and recoloured and the action units as a
+second task.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
+from ..checkpoints import load_part, save_part
 from ..config import EmotionBankConfig, ModelConfig
 from ..corpus.faces import Faces, draw_faces
 from ..emotion.taxonomy import EMOTIONS
 from ..nets.emotion_bank import EmotionBank
+from ..nets.layers import ResidualConv
 from .classifier import ACTION_UNIT_SPREAD, disturb, move
 from .data import Cache, to_images
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 
 BATCH = 64
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1e-3
 N_FACES = 4000
 FACES_SEED = 4
 FACE_SHARE = 0.6
@@ -42,7 +45,7 @@ class BankObjective(nn.Module):
     def __init__(self, bank: EmotionBank) -> None:
         super().__init__()
         self.bank = bank
-        self.first = bank.entries.detach().clone()
+        self.first = bank.rest.detach().clone()
 
     def forward(self, batch: Batch) -> Losses:
         """batch: frames [B, 3, H, W], code [B, 27], action_units [B, 16]."""
@@ -53,7 +56,7 @@ class BankObjective(nn.Module):
         emotion = -(batch["code"][:, :n] * code[:, :n].clamp_min(_LEAST).log()).sum(1).mean()
         rest = ((code[:, n:] - batch["code"][:, n:]) / CODE_SPREAD).square().mean()
         moved = ((units.float() - batch["action_units"]) / ACTION_UNIT_SPREAD).square().mean()
-        anchor = (self.bank.entries - self.first.to(code.device)).square().sum(1).mean()
+        anchor = (self.bank.rest - self.first.to(code.device)).square().sum(1).mean()
         loss = emotion + rest + moved + ANCHOR_WEIGHT * anchor
         accuracy = (code[:, :n].argmax(1) == batch["code"][:, :n].argmax(1)).float().mean()
         return {"loss": loss, "emotion": emotion, "code": rest, "action_units": moved, "accuracy": accuracy}
@@ -66,6 +69,9 @@ def train_emotion_bank(config: ModelConfig, cache: Path, output: Path, options: 
     torch.manual_seed(options.seed)
     sizes = EmotionBankConfig()
     bank = EmotionBank(sizes)
+    expression = output.with_name("expression.safetensors")
+    if expression.is_file():
+        begin_with(bank, load_part(expression, "expression")[0])
     watched = clips.monitor_clips()
     frames = [clips.images("frames", i) for i in watched]
     codes = clips.tensor("codes", watched)
@@ -86,6 +92,14 @@ def train_emotion_bank(config: ModelConfig, cache: Path, output: Path, options: 
     averaged, at = fit(recipe, replace(options, weight_decay=max(options.weight_decay, _WEIGHT_DECAY)))
     save_part(output, "emotion_bank", averaged, sizes, metadata_of(clips.info.seed, at))
     return at.scores
+
+
+def begin_with(bank: EmotionBank, expression: nn.Module) -> None:
+    """Copy the layers that a reader of expressions of the same widths has in common with the bank's."""
+    layers: Any = expression.features
+    common = [layer for layer in layers if not isinstance(layer, ResidualConv) or layer is layers[4]]
+    for own, trained in zip(bank.features, common, strict=True):
+        own.load_state_dict(trained.state_dict())
 
 
 def draw(clips: Cache, faces: Faces, rng: np.random.Generator, n: int) -> Batch:

@@ -72,6 +72,7 @@ PLANS: dict[str, Plan] = {
 }
 """Every net that learns from clips, in the order of training."""
 NEEDS = {
+    "emotion_bank": ("expression",),
     "vae": ("expression",),
     "syncnet": ("vae",),
     "video_features": ("vae",),

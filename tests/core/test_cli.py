@@ -118,7 +118,7 @@ def test_debug_shows_where_it_failed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["emotion"], "either one text or --file"),
+        (["emotion"], "Give one text, --file"),
         (["emotion", "--file", "missing.txt"], "missing.txt"),
         (["emotion", "sad", "--json", "nowhere/x.json"], "nowhere"),
         (["info", "no-such-model"], "no-such-model"),

@@ -18,6 +18,8 @@ WANTED = {
     "dub_a_video",
     "compare_emotions",
     "director",
+    "emotion_from_clip",
+    "blend",
     "score",
 }
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
