@@ -36,7 +36,8 @@ class AudioEncoder(io.ComfyNode):
                     max=-6.0,
                     step=1.0,
                     tooltip="Level in dB, relative to the loud moments of this sound, below which it counts as "
-                    "silence. Raise it for a noisy recording, lower it where soft words are lost. Default: "
+                    "silence. Raise it for a noisy recording, lower it where soft words are lost. No cost. "
+                    "Default: "
                     f"{GATE_DB:.0f} dB.",
                 ),
             ],

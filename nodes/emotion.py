@@ -38,14 +38,14 @@ class EmotionPrompt(io.ComfyNode):
                     multiline=True,
                     default="she has just won and cannot stop smiling",
                     tooltip="How the face should feel, in your own English words: a feeling, a scene, or what brows "
-                    "and mouth do. Used when preset is 'from text'. Empty is neutral. No cost.",
+                    "and mouth do. Used when preset is 'from text'. Empty is neutral. No cost. Default: an example.",
                 ),
                 io.Combo.Input(
                     "preset",
                     options=[FROM_TEXT, *EMOTIONS],
                     default=FROM_TEXT,
                     tooltip="'from text' reads the words; one of the eight emotions is taken instead of them, at full "
-                    "strength. Default: from text.",
+                    "strength. No cost. Default: from text.",
                 ),
                 io.Float.Input(
                     "intensity",
@@ -62,7 +62,7 @@ class EmotionPrompt(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How pleasant it feels, -1 to 1. Used when use_pad is on. Default: 0.",
+                    tooltip="How pleasant it feels, -1 to 1. Used when use_pad is on. No cost. Default: 0.",
                 ),
                 io.Float.Input(
                     "arousal",
@@ -70,12 +70,12 @@ class EmotionPrompt(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How excited it is, -1 to 1. Used when use_pad is on. Default: 0.",
+                    tooltip="How excited it is, -1 to 1. Used when use_pad is on. No cost. Default: 0.",
                 ),
                 io.Boolean.Input(
                     "use_pad",
                     default=False,
-                    tooltip="Take the point of valence and arousal instead of text and preset. Default: off.",
+                    tooltip="Take the point of valence and arousal instead of text and preset. No cost. Default: off.",
                 ),
             ],
             outputs=[
@@ -108,7 +108,8 @@ class EmotionTrack(io.ComfyNode):
                     multiline=True,
                     default='[{"time": 0.0, "text": "calm"}, {"time": 1.5, "text": "delighted"}]',
                     tooltip="Keyframes as JSON, a list of time in seconds, text and intensity 0 to 1. Without an "
-                    "intensity a keyframe is as strong as its words ask. The editor writes this. No cost.",
+                    "intensity a keyframe is as strong as its words ask. The editor writes this. No cost. "
+                    "Default: an example.",
                 ),
                 io.Float.Input(
                     "cross_fade",

@@ -30,7 +30,7 @@ class Face(io.ComfyNode):
                     max=100_000,
                     tooltip="Which picture of the batch is the portrait, counted from 0. -1 takes every picture as "
                     "the frames of a video that is to be dubbed; the face is then followed from frame to "
-                    "frame. Default: 0.",
+                    "frame, which costs a search in each. Default: 0.",
                 ),
                 io.String.Input(
                     "box",
@@ -53,7 +53,8 @@ class Face(io.ComfyNode):
                     options=["hold", "pass_through", "stop"],
                     default="hold",
                     tooltip="For videos: what happens to a frame without a face. hold keeps the face where it was, "
-                    "pass_through leaves the frame as it is, stop ends with an error. Default: hold.",
+                    "pass_through leaves the frame as it is, stop ends with an error. No cost. "
+                    "Default: hold.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -62,7 +63,7 @@ class Face(io.ComfyNode):
                     max=240.0,
                     step=0.001,
                     tooltip="For videos: frames per second of the pictures; they are brought to the 25 that the "
-                    "model works at. Ignored for a portrait. Default: 25.",
+                    "model works at. Ignored for a portrait. No cost. Default: 25.",
                 ),
             ],
             outputs=[

@@ -32,7 +32,8 @@ class LLMEmotionCaption(io.ComfyNode):
             min=0.0,
             max=1.0,
             step=0.05,
-            tooltip="Share of the voice's own emotion beside words or pictures: 0 none, 1 the voice alone. Default: 0.",
+            tooltip="Share of the voice's own emotion beside words or pictures: 0 none, 1 the voice alone. No cost. "
+            "Default: 0.",
         )
         return bridge.schema(
             node_id="EADNet_LLMEmotionCaption",
@@ -46,7 +47,7 @@ class LLMEmotionCaption(io.ComfyNode):
                     multiline=True,
                     default="",
                     tooltip="Words to describe: an artist's line. The rules take them before pictures and voice; a "
-                    "language model is shown all that is connected.",
+                    "language model is shown all that is connected. No cost by rule. Default: empty.",
                 ),
                 io.Image.Input(
                     "images",
@@ -107,7 +108,8 @@ class Director(io.ComfyNode):
                     multiline=True,
                     default="[calm] I thought you had gone. [delighted] And now you stand here!",
                     tooltip="The words that are spoken, with directions in square brackets, such as [whispering, "
-                    "afraid] or [furious: 0.8]. Without any, each sentence is read. Default: an example.",
+                    "afraid] or [furious: 0.8]. Without any, each sentence is read. No cost by rule. "
+                    "Default: an example.",
                 ),
                 io.Audio.Input("audio", tooltip="The speech that the script is of; it tells when each word is said."),
                 io.String.Input(
@@ -115,7 +117,7 @@ class Director(io.ComfyNode):
                     multiline=True,
                     default="",
                     tooltip="The words with their times, as SubRip, WebVTT, or the JSON of Whisper. Empty spreads the "
-                    "words over the voiced parts of the speech.",
+                    "words over the voiced parts of the speech. No cost. Default: empty.",
                 ),
             ],
             outputs=[
@@ -144,16 +146,19 @@ def provider_input(rules: list[Any], sees: bool) -> Any:
         "model",
         options=bridge.list_language_models(),
         tooltip="A folder in models/LLM as transformers saves a model: config.json, tokenizer, safetensors. Nothing is "
-        "downloaded. Memory and time grow with it.",
+        "downloaded. Memory and time grow with it. Default: the first one.",
     )
     endpoint = [
         io.String.Input(
             "url",
             default="http://localhost:11434/v1",
             tooltip="Address of an OpenAI-compatible server: Ollama, LM Studio, vLLM, llama.cpp. Text and pictures are "
-            "sent there. A key is read from the environment variable EADNET_API_KEY alone. Default: Ollama here.",
+            "sent there. Time and price are the server's. A key is read from the environment variable EADNET_API_KEY "
+            "alone. Default: Ollama here.",
         ),
-        io.String.Input("model", default="qwen2.5vl", tooltip="A model of that server. Default: qwen2.5vl."),
+        io.String.Input(
+            "model", default="qwen2.5vl", tooltip="A model of that server; time grows with it. Default: qwen2.5vl."
+        ),
     ]
     of_provider = {
         "rules": rules,
@@ -167,8 +172,8 @@ def provider_input(rules: list[Any], sees: bool) -> Any:
             io.DynamicCombo.Option(name, of_provider[name]) for name in PROVIDERS if sees or name != "local_vision"
         ],
         tooltip="Who decides. 'rules' works offline with what is shipped; the local ones ask a language model in "
-        "models/LLM; 'openai' asks a server. Where a model gives no useful answer the rules do, with a note. "
-        "Default: rules.",
+        "models/LLM; 'openai' asks a server. Where a model gives no useful answer the rules do, with a note. The rules "
+        "take no time worth naming, a model seconds to minutes. Default: rules.",
     )
 
 
@@ -189,17 +194,22 @@ def _answering() -> list[Any]:
             min=0.0,
             max=2.0,
             step=0.05,
-            tooltip="0 always the likeliest words; above, answers vary with the seed. Default: 0.",
+            tooltip="0 always the likeliest words; above, answers vary with the seed. No cost. Default: 0.",
         ),
         io.Int.Input(
-            "seed", default=usual.seed, min=0, max=2**31 - 1, tooltip="Of the draws above temperature 0. Default: 0."
+            "seed",
+            default=usual.seed,
+            min=0,
+            max=2**31 - 1,
+            tooltip="Of the draws above temperature 0. No cost. Default: 0.",
         ),
         io.Int.Input(
             "retries",
             default=usual.retries,
             min=0,
             max=10,
-            tooltip="How often a wrong answer is asked for again before the rules decide. Default: 2.",
+            tooltip="How often a wrong answer is asked for again before the rules decide; each takes the time of an "
+            "answer. Default: 2.",
         ),
     ]
 

@@ -27,7 +27,7 @@ class SyncScore(io.ComfyNode):
                     "asked_emotion",
                     options=["any", *EMOTIONS],
                     default="any",
-                    tooltip="The emotion the clip should show; it is marked in the report. Default: any.",
+                    tooltip="The emotion the clip should show; it is marked in the report. No cost. Default: any.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -35,13 +35,13 @@ class SyncScore(io.ComfyNode):
                     min=1.0,
                     max=240.0,
                     step=0.001,
-                    tooltip="Frames per second of images; a video brings its own. Default: 25.",
+                    tooltip="Frames per second of images; a video brings its own. No cost. Default: 25.",
                 ),
                 io.String.Input(
                     "box",
                     default="",
                     tooltip="The face by hand, x0,y0,x1,y1 in pixels, from the middle of the forehead to the chin. "
-                    "Default: empty, search in the first frame.",
+                    "It costs nothing and spares the search. Default: empty, search in the first frame.",
                 ),
                 io.Image.Input("images", optional=True, tooltip="The frames to score; or connect a video."),
                 io.Video.Input("video", optional=True, tooltip="The video to score; or connect images."),

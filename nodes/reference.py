@@ -47,7 +47,7 @@ class EmotionFromReference(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     tooltip="Share of the face beside the connected emotion: 0 that emotion alone, 1 the face alone. "
-                    "Without effect where none is connected. Default: 1.",
+                    "Without effect where none is connected. No cost. Default: 1.",
                 ),
                 EADEmotion.Input(
                     "emotion",

@@ -82,7 +82,7 @@ class Sampler(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     tooltip="Where the SyncNet stops pulling, as a share of the noise: 0 clean, 1 pure noise. "
-                    "Default: 0.30.",
+                    "Lower costs a pass in more steps. Default: 0.30.",
                 ),
                 io.Float.Input(
                     "sync_high",
@@ -90,7 +90,8 @@ class Sampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Default: 1.",
+                    tooltip="Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Higher "
+                    "costs a pass in more steps. Default: 1.",
                 ),
             ],
             outputs=[EADLatents.Output("latents", tooltip="The clip before it has pictures, for Decode or Render.")],

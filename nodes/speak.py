@@ -28,7 +28,8 @@ class Speak(io.ComfyNode):
                     "text",
                     multiline=True,
                     default="she has just won and cannot stop smiling",
-                    tooltip="How the face should feel, in your own English words. Empty is neutral. No cost.",
+                    tooltip="How the face should feel, in your own English words. Empty is neutral. No cost. "
+                    "Default: an example.",
                 ),
                 io.Float.Input(
                     "intensity",
@@ -37,7 +38,8 @@ class Speak(io.ComfyNode):
                     max=1.5,
                     step=0.05,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="Strength of the emotion: 0 neutral, 1 as the words say, above 1 exaggerated. Default: 1.",
+                    tooltip="Strength of the emotion: 0 neutral, 1 as the words say, above 1 exaggerated. "
+                    "No cost. Default: 1.",
                 ),
                 io.Float.Input(
                     "head",
@@ -46,7 +48,7 @@ class Speak(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="Amplitude of head motion: 0 still, 1 natural, 2 twice as much. Default: 1.",
+                    tooltip="Amplitude of head motion: 0 still, 1 natural, 2 twice as much. No cost. Default: 1.",
                 ),
                 io.Float.Input(
                     "lips",

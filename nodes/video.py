@@ -61,7 +61,8 @@ class RenderVideo(io.ComfyNode):
                     max=120.0,
                     step=0.001,
                     tooltip="Frames per second of the video. The model makes 25; at other rates frames are repeated "
-                    "or left out. The length stays that of the sound. Default: 25.",
+                    "or left out. The length stays that of the sound. More frames take a little more time. "
+                    "Default: 25.",
                 ),
             ],
             outputs=[io.Video.Output("video", tooltip="The finished video, for Save Video and others.")],

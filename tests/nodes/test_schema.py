@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -46,6 +47,10 @@ def test_ids_are_prefixed_and_in_one_category(host: Any) -> None:
         assert schema.description
 
 
+COST = re.compile(r"cost|[Tt]ime|memory|speed|free|faster|slower|Seconds")
+"""A tooltip that speaks of what its input takes."""
+
+
 def brought(option: Any) -> list[Any]:
     """The inputs that an entry of a dynamic combo brings; a plain combo's bring none."""
     return getattr(option, "inputs", [])
@@ -60,9 +65,11 @@ def test_every_input_and_output_has_a_tooltip(host: Any, node_id: str) -> None:
     ]
     bare = [port.id for port in [*inputs, *schema.outputs] if not port.tooltip]
     assert not bare
-    widgets = [i for i in inputs if hasattr(i, "default") and i.default not in (None, "") and i.id != "text"]
-    silent = [i.id for i in widgets if i.id != "keyframes" and "Default:" not in i.tooltip]
+    widgets = [i for i in inputs if isinstance(i, host.module("nodes.bridge").io.WidgetInput)]
+    silent = [i.id for i in widgets if "Default:" not in i.tooltip]
     assert not silent, "these tooltips do not say the default"
+    silent = [i.id for i in widgets if not COST.search(i.tooltip)]
+    assert not silent, "these tooltips do not say what it costs"
 
 
 @pytest.mark.parametrize("node_id", IDS)
@@ -87,13 +94,24 @@ def test_texts_are_translated(node_id: str, language: str) -> None:
     texts = json.loads(path.read_text(encoding="utf-8"))[node_id]
     assert texts["display_name"] and texts["description"]
     inputs = {name: texts["inputs"][name] for name, *_ in NODES[node_id]["inputs"]}
-    assert set(texts["inputs"]) == set(inputs)
+    assert not {name for name in set(texts["inputs"]) - set(inputs) if name.partition("_")[0] not in inputs}
     assert all(text["name"] and text["tooltip"] for text in inputs.values())
     assert len(texts["outputs"]) == len(NODES[node_id]["outputs"])
     said = [texts["description"], *(text["tooltip"] for text in inputs.values())]
     assert not [text for text in said if set("{}|@") & set(text)], "the page reads these signs as placeholders"
     if language == "zh":
         assert all(any("\u4e00" <= c <= "\u9fff" for c in text["tooltip"]) for text in inputs.values())
+
+
+def test_fields_of_a_choice_are_translated(host: Any) -> None:
+    """The page names them with a "_" between the choice and the field."""
+    texts = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    for node_id in IDS:
+        inputs = host.node(node_id).GET_SCHEMA().inputs
+        wanted = {f"{i.id}_{c.id}" for i in inputs for o in getattr(i, "options", None) or [] for c in brought(o)}
+        known = {i.id for i in inputs}
+        assert wanted == set(texts[node_id]["inputs"]) - known
+        assert all(texts[node_id]["inputs"][name]["tooltip"] for name in wanted)
 
 
 def test_english_texts_are_those_of_the_nodes(host: Any) -> None:

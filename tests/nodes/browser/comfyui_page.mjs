@@ -167,11 +167,13 @@ class ComfyUI {
     return this.page.evaluate(() => window.app.graph.nodes.map((n) => [n.type, ...n.pos].join(" ")).sort());
   }
 
-  /** Every link of the graph, "from slot to slot", as a workflow file names its ends. */
+  /** Every link of the graph, "node slot > node input". */
   links() {
-    return this.page.evaluate(() =>
-      [...window.app.graph.links.values()].map((l) => [l.origin_id, l.origin_slot, l.target_id, l.target_slot].join(" ")).sort(),
-    );
+    return this.page.evaluate(() => {
+      const { graph } = window.app;
+      const to = (link) => `${link.target_id} ${graph.getNodeById(link.target_id)?.inputs[link.target_slot]?.name}`;
+      return [...graph.links.values()].map((link) => `${link.origin_id} ${link.origin_slot} > ${to(link)}`).sort();
+    });
   }
 
   /** Lets the server forget what it has computed: a node that does not run again says nothing again. */

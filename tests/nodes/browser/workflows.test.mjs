@@ -23,7 +23,9 @@ for (const name of NAMES) {
     const path = new URL(`${name}.json`, FOLDER).pathname;
     const { nodes, links } = JSON.parse(readFileSync(path, "utf8"));
     await comfyui.open(path);
-    assert.deepEqual(await comfyui.links(), links.map(([, ...ends]) => ends.slice(0, 4).join(" ")).sort());
+    const input = (id, slot) => `${id} ${nodes.find((n) => n.id === id).inputs[slot].name}`;
+    const wanted = links.map(([, from, output, to, slot]) => `${from} ${output} > ${input(to, slot)}`);
+    assert.deepEqual(await comfyui.links(), wanted.sort());
     await comfyui.fit();
     assert.deepEqual(await comfyui.overlaps(), [], "as opened");
     const { event, seconds, detail } = await comfyui.run();
