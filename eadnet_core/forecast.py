@@ -16,7 +16,9 @@ from torch import Tensor
 from .animate import Animation, Performance, sampler_options
 from .checkpoints import Model
 from .config import FPS
+from .head import DECODE_FRAMES
 from .machine import memory_bytes, peak_memory_bytes
+from .media.framing import SQUARE
 from .media.subject import Subject
 from .media.video import VideoWriter
 from .request import GenerateOptions
@@ -54,6 +56,8 @@ class Forecast:
     """Memory that grows with segment_frames."""
     window_bytes: int
     """Memory that grows with batch_windows."""
+    tiles_bytes: int = 0
+    """Memory that is_tiled would spare, where the model knows it."""
 
     def __str__(self) -> str:
         vram = f" ({self.vram_bytes / 1e9:.1f} GB on the GPU)" if self.vram_bytes else ""
@@ -87,9 +91,12 @@ class Forecast:
             else:
                 needed -= (segment - segment // 2) * self.segment_frame_bytes
                 segment //= 2
+        tiles = ""
+        if needed > free_bytes and self.tiles_bytes:
+            needed, tiles = needed - self.tiles_bytes, " and is_tiled"
         if needed > free_bytes:
             return f"{text}Close other programs, or reduce the picture."
-        return f"{text}It should fit with batch_windows {batch} and segment_frames {segment}."
+        return f"{text}It should fit with batch_windows {batch}, segment_frames {segment}{tiles}."
 
 
 def forecast(model: Model, subject: Subject, performance: Performance, options: GenerateOptions) -> Forecast:
@@ -127,6 +134,7 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
         disk_bytes=int(2 * video_bytes * n_frames + sound + latents),
         segment_frame_bytes=trial.frame_bytes,
         window_bytes=trial.window_bytes,
+        tiles_bytes=trial.tiles_bytes,
     )
 
 
@@ -143,7 +151,7 @@ class _Trial:
         self.clip = Animation(model, subject.reference(model.config.size_px), performance, one)
         (self.n_computed,) = computed_frames(model.config.denoiser, replace(own, steps=1), self.n_frames)
         self.per_frame: dict[str, float] = {"reused step": 0.0}
-        self.frame_bytes = self.window_bytes = self.encoder_bytes = 0
+        self.frame_bytes = self.window_bytes = self.encoder_bytes = self.tiles_bytes = 0
 
     def _timed(self, name: str, n_frames: int, run: Callable[[], Tensor]) -> Tensor:
         began = time.perf_counter()
@@ -200,7 +208,10 @@ class _Trial:
             faces[:] = [self.clip.stage.scene.decode(x0[:, :length], shown)]
             return x0
 
-        self._timed("decode", 1, lambda: decode(min(n_frames, 8)))
+        before, n_at_once = peak_memory_bytes(), min(n_frames, DECODE_FRAMES)
+        self._timed("decode", 1, lambda: decode(n_at_once))
+        if self.clip.stage.scene.framing is SQUARE and not self.options.is_tiled:
+            self.tiles_bytes = (peak_memory_bytes() - before) * (n_at_once - 1) // n_at_once
         self._timed("decode", n_frames, lambda: decode(n_frames))
         paste = self.subject.paster(self.options.mask)
         paste(faces[0][:1], self.first)

@@ -155,9 +155,11 @@ def test_the_forecast_says_what_to_lower(tiny_model: Model, picture: np.ndarray,
     found = replace(generation.forecast(), more_memory_bytes=10**9, segment_frame_bytes=10**6, window_bytes=10**8)
     options = generation.options
     assert found.lacking_memory(2 * 10**9, options) is None and found.lacking_disk(10**9) is None
-    assert "batch_windows 1 and segment_frames 250" in str(found.lacking_memory(int(0.7e9), options))
-    assert "batch_windows 1 and segment_frames 125" in str(found.lacking_memory(int(0.6e9), options))
+    assert "batch_windows 1, segment_frames 250." in str(found.lacking_memory(int(0.7e9), options))
+    assert "batch_windows 1, segment_frames 125." in str(found.lacking_memory(int(0.6e9), options))
     assert "reduce the picture" in str(found.lacking_memory(10, options))
+    tiled = replace(found, tiles_bytes=4 * 10**8)
+    assert "batch_windows 1, segment_frames 15 and is_tiled." in str(tiled.lacking_memory(4 * 10**8, options))
     assert "50% of its width" in str(found.lacking_disk(found.disk_bytes // 4))
 
 
