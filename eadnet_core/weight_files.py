@@ -158,7 +158,10 @@ def read_state(path: str | Path, part: str, expected: dict[str, Tensor]) -> dict
 def open_weights(path: Path) -> Any:
     """A safetensors file, for a `with`; raises CheckpointError where it is missing or damaged."""
     if not path.is_file():
-        raise CheckpointError(f"No weight file '{path}'.")
+        raise CheckpointError(
+            f"No weight file '{path}'. A model's folder holds a file for each part: get '{path.name}' from where the "
+            "model came from, or give a folder that has it."
+        )
     try:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:

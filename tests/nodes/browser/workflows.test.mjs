@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { openComfyUI } from "./comfyui_page.mjs";
 
 const FOLDER = new URL("../../../workflows/", import.meta.url);
@@ -16,6 +16,7 @@ before(async () => {
   ({ page } = comfyui);
 });
 
+afterEach(() => page.keyboard.press("Escape")); // the dialog of a failure must not fail what follows
 after(() => comfyui?.close());
 
 for (const name of NAMES) {
