@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,51 @@ class Clip:
     truth: Truth
     prompt: str
     motion: np.ndarray
+
+
+class Scene:
+    """A held-out head and voice on which any emotion can be asked, and drawn to compare."""
+
+    def __init__(self, number: int, seed: int, speech: object, n_frames: int, size_px: int) -> None:
+        """`speech` is a SpeechBank of the held-out split; another voice is taken where this one hardly speaks."""
+        rng = np.random.default_rng([seed, 3, number])
+        self.size_px, self._speech = size_px, speech
+        clip, identity, voice = (int(value) for value in rng.integers(2**31, size=3))
+        self._case = Case(clip, identity, voice, "neutral", 0, n_frames=n_frames)
+        while _count_speech(self._script("neutral", 0).samples, n_frames) < min(LEAST_SPEECH, n_frames // 2):
+            self._case = replace(self._case, voice_seed=self._case.voice_seed + 1)
+        self.samples: np.ndarray = self._script("neutral", 0).samples
+
+    @cached_property
+    def reference(self) -> np.ndarray:
+        """The portrait, uint8 [size, size, 3], neutral."""
+        from .corpus.clips import render
+
+        script = self._script("neutral", 0)
+        return render([replace(script, states=script.states[:1])], self.size_px)[1][0].cpu().numpy()
+
+    def mouth_opening(self, emotion: str, level: int) -> np.ndarray:
+        """What the mouth truly does [T] when this voice speaks with an emotion."""
+        return self._script(emotion, level).mouth_opening
+
+    def frames(self, emotion: str, level: int, every: int = 1) -> np.ndarray:
+        """True frames with an emotion, one in `every`: uint8 [T', size, size, 3]."""
+        from .corpus.clips import render
+
+        script = self._script(emotion, level)
+        return render([replace(script, states=script.states[::every])], self.size_px)[0][0].cpu().numpy()
+
+    def _script(self, emotion: str, level: int) -> ClipScript:
+        return _write(replace(self._case, emotion=emotion, level=level), self._case.voice_seed, self._speech)
+
+
+def draw_scenes(n: int, seed: int, n_frames: int, size_px: int, first: int = 0) -> Iterator[Scene]:
+    """Scenes number `first` and on, each another head and voice. Raises BadInput without espeak-ng."""
+    from .corpus.speech import SpeechBank
+
+    speech = SpeechBank(seed, N_UTTERANCES, "heldout")
+    for number in range(first, first + n):
+        yield Scene(number, seed, speech, n_frames, size_px)
 
 
 def draw_cases(clips: int, seed: int) -> list[list[Case]]:
@@ -122,9 +168,7 @@ def _draw_group(group: Sequence[Case], speech: object, size_px: int, device: tor
 
     voice_seed = group[0].voice_seed
     scripts = [_write(case, voice_seed, speech) for case in group]
-    while (
-        np.count_nonzero(speech_windows(scripts[0].samples, group[0].n_frames, SyncNetConfig().frames)) < LEAST_SPEECH
-    ):
+    while _count_speech(scripts[0].samples, group[0].n_frames) < LEAST_SPEECH:
         voice_seed += 1
         scripts = [_write(case, voice_seed, speech) for case in group]
     clips = []
@@ -132,6 +176,10 @@ def _draw_group(group: Sequence[Case], speech: object, size_px: int, device: tor
         frames, references = render([script], size_px, device)
         clips.append(_clip(case, script, frames[0].cpu().numpy(), references[0].cpu().numpy()))
     return clips
+
+
+def _count_speech(samples: np.ndarray, n_frames: int) -> int:
+    return int(np.count_nonzero(speech_windows(samples, n_frames, SyncNetConfig().frames)))
 
 
 def _write(case: Case, voice_seed: int, speech: object) -> ClipScript:

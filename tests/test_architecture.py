@@ -69,6 +69,7 @@ ALLOWED["corpus"] = {"errors", "emotion.taxonomy", "config", "emotion", "media"}
 ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus", "weight_files"}
 ALLOWED["heldout"] = {*ALLOWED["corpus"], "corpus", "metrics"}
 ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus"}
+ALLOWED["evaluate_emotion"] = {*ALLOWED["evaluate"], "evaluate"}
 ALLOWED["demo"] = {*ALLOWED["output"], "output", "assets"}
 ALLOWED["cli"] = set(ALLOWED) - {"eadnet_core"}
 ALLOWED["__main__"] = {"cli"}

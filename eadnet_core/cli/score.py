@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_model, box, check_output, command, write_json
+from ..errors import BadInput
+from .arguments import Bar, add_model, box, check_output, command, write_json
 
 
 def add_score(commands: Any) -> None:
@@ -51,15 +52,47 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips are drawn (default: 0)")
     parser.add_argument("--all", action="store_true", help="also compare guidance, emotional portraits and long clips")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    group = parser.add_argument_group("emotion alone")
+    text = "labels, free prompts, references, blends, amplitudes and their cost to the lips, instead of clips"
+    group.add_argument("--emotion", action="store_true", help=text)
+    group.add_argument("--portraits", type=int, default=3, metavar="N", help="heads and voices (default: 3)")
+    text = "prompts and their labels, a tab between (default: those of a checkout's tests)"
+    group.add_argument("--prompts", type=Path, metavar="FILE", help=text)
+    group.add_argument("--plot", type=Path, help="draw the curves here (.png)")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    check_output(args.json, ".json")
+    check_output(args.plot, ".png")
+    if args.emotion:
+        _evaluate_emotion(args)
+    elif args.plot is not None or args.prompts is not None:
+        raise BadInput("--plot and --prompts belong to --emotion: give that too, or leave them out.")
+    else:
+        _evaluate_clips(args)
+
+
+def _evaluate_emotion(args: argparse.Namespace) -> None:
+    from ..evaluate_emotion import HEADLINES, evaluate_emotion, format_emotion
+    from ..metrics.table import missed
+
+    with Bar("evaluate", "clip") as bar:
+        results = evaluate_emotion(
+            args.model, args.portraits, args.seed, None, bar.count, args.device, args.prompts, args.plot
+        )
+    if args.json:
+        write_json(args.json, results)
+    print(format_emotion(results))
+    for line in missed(results, HEADLINES):
+        print(line)
+
+
+def _evaluate_clips(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from ..evaluate import SECTIONS, evaluate
     from ..metrics.table import format_table, missed
 
-    check_output(args.json, ".json")
     sections = SECTIONS if args.all else ()
     with tqdm(desc="evaluate", unit="clip") as bar:
 

@@ -65,14 +65,14 @@ def format_table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def missed(results: Mapping[str, Any]) -> list[str]:
+def missed(results: Mapping[str, Any], headlines: Mapping[str, tuple[str, float]] = HEADLINES) -> list[str]:
     """The headline figures that are worse than asked, as sentences.
 
     >>> missed({"psnr": 30.0})
     ['psnr is 30.00, asked for at least 32']
     """
     found = []
-    for key, (kind, bound) in HEADLINES.items():
+    for key, (kind, bound) in headlines.items():
         value = results.get(key)
         if value is not None and (value < bound if kind == "at least" else value > bound):
             found.append(f"{key} is {value:.2f}, asked for {kind} {bound:g}")
