@@ -12,12 +12,19 @@ import pytest
 import torch
 from torch import nn
 
-from eadnet_core.checkpoints import load_part, read_metadata
-from eadnet_core.config import ModelConfig
+from eadnet_core.checkpoints import load_part, read_metadata, save_part
+from eadnet_core.config import ClassifierConfig, ModelConfig
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
+from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.vae import veil
-from eadnet_core.training.classifier import train_emotion_expert, train_expression, train_face_expert
+from eadnet_core.training import emotion_bank
+from eadnet_core.training.classifier import (
+    EMOTION_OUTPUTS,
+    train_emotion_expert,
+    train_expression,
+    train_face_expert,
+)
 from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import (
     DenoiserObjective,
@@ -265,6 +272,26 @@ def test_each_judge_trains(
     assert np.isfinite(logged(tmp_path, part, "loss")).all()
     if "sync" in part:
         assert metadata["real_cosine"] == pytest.approx(scores["real_cosine"])
+
+
+def test_the_emotion_bank_trains_with_the_eyes_of_the_reader_of_expressions(
+    cache: Cache, tmp_path: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emotion_bank, "N_FACES", 8)
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
+    expression = Classifier(sizes)
+    save_part(tmp_path / "expression.safetensors", "expression", expression, sizes, {})
+    output = tmp_path / "emotion_bank.safetensors"
+    scores = emotion_bank.train_emotion_bank(config, cache.folder, output, options(tmp_path, learning_rate=1e-9))
+    bank, metadata = load_part(output, "emotion_bank")
+    assert {"frame_accuracy", "clip_accuracy", "intensity_correlation"} <= scores.keys() == metadata["scores"].keys()
+    for own, first in ((0, 0), (4, 4), (5, 5), (6, 7)):  # the last residual block of the reader is left out
+        torch.testing.assert_close(
+            bank.features[own].state_dict(), expression.features[first].state_dict(), atol=2e-3, rtol=2e-3
+        )
+    for name in ("emotion", "code", "action_units"):
+        values = logged(tmp_path, "emotion_bank", name)
+        assert values and np.isfinite(values).all() and min(values) >= 0, name
 
 
 def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
