@@ -190,12 +190,25 @@ class _Trial:
             self._timed("sync", n_frames, lambda: advance(n_frames, self.options.sync_guidance))
             self.per_frame["sync"] = max(0.0, self.per_frame["sync"] - self.per_frame["step"])
         if self.options.reuse > 1:
-            stage.options = replace(stage.options, steps=2, windows="fixed")  # the second goes round the deep layers
-            self._timed("reused step", n_frames, lambda: advance(n_frames, 0.0))
-            self.per_frame["reused step"] = max(0.0, self.per_frame["reused step"] - self.per_frame["step"])
+            self.per_frame["reused step"] = self._reused_step_s(seen[0]) / n_frames
         values = (context, seen[0].audio, seen[0].emotion, x0, *stage.waiting.values())
         self.frame_bytes = sum(value.nbytes for value in values) // n_frames + 3 * self.clip.model.config.size_px**2
         return x0
+
+    def _reused_step_s(self, conditions: Conditions) -> float:
+        """Seconds of the second of two steps, which goes round the deep layers."""
+        stage, ticks = self.clip.stage, []
+
+        def tick(done: int, total: int, x0: Tensor) -> None:
+            if x0.is_cuda:
+                torch.cuda.synchronize()
+            ticks.append(time.perf_counter())
+
+        stage.options = replace(stage.options, steps=2, windows="fixed")
+        source = ConditionSource(self.n_frames, conditions.frames)
+        with torch.inference_mode():
+            stage.wavefront(self.clip.denoiser, tick, source=source).advance(self.n_frames)
+        return ticks[-1] - ticks[len(ticks) // 2 - 1]
 
     def decode(self, x0: Tensor) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""

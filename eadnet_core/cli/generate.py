@@ -34,9 +34,9 @@ KINDS: dict[str, type] = {"steps": int, "guidance_audio": float, "guidance_emoti
 WORDS = {
     "windows": "how a long clip is cut: shifted from step to step, or fixed as LatentSync does",
     "hearing": "how a base hears beyond 30 s: overlapped, or exact as LatentSync does",
-    "speed": "how a base computes: exact to LatentSync's bit; shared, what the predictions of guidance have in common "
-    "once; or compiled, shared and through torch.compile",
-    "times": "where a base's steps lie: leading as LatentSync's, or trailing, for 10 steps and fewer",
+    "speed": "how a base computes: exact to LatentSync's bit, or shared: what the predictions of guidance have in "
+    "common is computed once",
+    "times": "where a base's steps lie: leading as LatentSync's, or trailing, for 5 steps or so",
 }
 DTYPES = ("float32", "bfloat16", "float16")
 MOVING = {
