@@ -97,8 +97,7 @@ def prepare(
     subject = _find(source, sound, options, on_search)
     n_frames = len(subject.crops) if options.length != "audio" and not subject.is_still else sound.n_frames()
     clock.stop("face")
-    if not isinstance(model, Model):
-        model = model() if callable(model) else load_model(model, device)
+    model = _opened(model, device)
     clock.stop("load")
     track = read_by(model, in_time(asked, sound).borrowing(reference))
     options = fitted(model, subject, track, options)
@@ -121,6 +120,12 @@ def prepare(
     performance = _perform(sound, code, options, report, subject.is_still)
     clock.stop("plan")
     return Generation(model, subject, sound, performance, options, report)
+
+
+def _opened(model: str | Model | Callable[[], Model], device: str) -> Model:
+    if isinstance(model, Model):
+        return model
+    return model() if callable(model) else load_model(model, device)
 
 
 def _find(
