@@ -1,4 +1,4 @@
-"""The sample portrait, voice and clip, put into ComfyUI's input folder when a workflow asks for them, and only then."""
+"""The sample portrait, voice and clips, put into ComfyUI's input folder when a workflow asks for them, and only then."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ SAMPLES = {
     "eadnet_portrait.png": "portrait.png",
     "eadnet_speech.wav": "speech.wav",
     "eadnet_clip.mp4": "clip.mp4",
+    "eadnet_feeling.mp4": "feeling.mp4",
 }
 """Name in the input folder -> name in eadnet_core/assets/sample."""
 

@@ -49,7 +49,8 @@ class EmotionBank(nn.Module):
     @property
     def entries(self) -> Tensor:
         """The bank, codes [K, 27]: the label of an entry is fixed, how it looks and how strong it is was learned."""
-        return torch.cat([self.labels, self.rest], dim=1)
+        intensity, point, units = self.rest.split([1, 2, len(ACTION_UNITS)], dim=1)
+        return torch.cat([self.labels, intensity.clamp(0, 1), point.clamp(-1, 1), units.clamp(0, 1)], dim=1)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B, 3, 128, 128] in -1 .. 1 -> logits [B, K] over the bank's entries."""

@@ -64,6 +64,16 @@ class TestBank:
         assert right.mean() >= 0.7
         assert np.corrcoef(read[:, INTENSITY], drawn.codes[:, INTENSITY])[0, 1] > 0.4, "of single pictures, some blends"
 
+    def test_the_shipped_clip_feels_what_it_was_drawn_with(self, bank: EmotionBank) -> None:
+        faces = faces_in(pictures_of(ASSETS / "sample" / "feeling.mp4"))
+        reading = describe(read_faces(faces, bank))
+        assert reading.label == "surprised" and reading.intensity > 0.5
+
+    def test_no_entry_leaves_the_space_of_codes(self, bank: EmotionBank) -> None:
+        entries = bank.entries.numpy()
+        assert entries.min(0)[8] >= 0 and entries[:, 11:].min() >= 0 and entries[:, [8, *range(11, 27)]].max() <= 1
+        assert np.abs(entries[:, 9:11]).max() <= 1 and (entries[:, :8].sum(1) == 1).all()
+
     def test_it_is_small(self) -> None:
         assert (ASSETS / "mini" / "emotion_bank.safetensors").stat().st_size < 1_000_000
 
