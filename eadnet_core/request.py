@@ -64,7 +64,7 @@ class GenerateOptions:
     blink: float = 1.0
     """Rate of blinks, 0 none .. 1 natural .. 3."""
     gaze: float = 1.0
-    """Amplitude of the eyes' jumps, 0 they look where the portrait's do .. 1 as trained .. 2."""
+    """Amplitude of the eyes' jumps, 0 they look where the portrait's do .. 1 as trained .. 1.5."""
     lips: float = 1.0
     """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
     emotion_scale: float = 1.0
@@ -142,7 +142,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "window_frames": (0, 128, True),
     "head": (0, 2, False),
     "blink": (0, 3, False),
-    "gaze": (0, 2, False),
+    "gaze": (0, 1.5, False),
     "lips": (0, 2, False),
     "emotion_scale": (0, 1, False),
     "prosody_weight": (0, 1, False),

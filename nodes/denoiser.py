@@ -75,11 +75,11 @@ class Denoiser(io.ComfyNode):
                     "gaze",
                     default=1.0,
                     min=0.0,
-                    max=2.0,
+                    max=1.5,
                     step=0.05,
                     optional=True,
-                    tooltip="Amplitude of the eyes' jumps: 0 they look where the portrait's do, 1 natural, 2 twice as "
-                    "far. No cost. Default: 1.",
+                    tooltip="Amplitude of the eyes' jumps: 0 they look where the portrait's do, 1 natural, 1.5 half as "
+                    "far again. No cost. Default: 1.",
                 ),
                 io.Float.Input(
                     "emotion_scale",

@@ -1,4 +1,4 @@
-"""The sample portrait, voice and clips, put into ComfyUI's input folder when a workflow asks for them, and only then."""
+"""The sample portrait, voice and clips, put into ComfyUI's input folder when a workflow asks, and only then."""
 
 from __future__ import annotations
 
