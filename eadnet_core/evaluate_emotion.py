@@ -102,7 +102,7 @@ class EmotionBench:
     def labels(self) -> dict[str, Any]:
         """Eight emotions at three levels on every portrait: are they seen, and what do they cost the lips."""
         asked, seen, true, levels = [], [], [], []
-        sync: dict[str, list[tuple[float, float]]] = {}
+        sync: dict[str, list[tuple[float, float, float]]] = {}
         for scene in self.scenes:
             for label, level in _cells():
                 intensity = LEVEL_INTENSITY[level] if label != "neutral" else None
@@ -113,9 +113,14 @@ class EmotionBench:
                 seen.append(read_emotion(frames, self.experts.emotion).label)
                 drawn = scene.frames(label, level, LOOKED_AT_EVERY)
                 true.append(read_emotion(drawn, self.experts.emotion).label)
-                lips = correlation(read_faces(frames, self.experts.face).opening, scene.mouth_opening(label, level))
-                lse_c = score_lip_sync(self.experts.sync, frames, scene.samples).lse_c
-                sync.setdefault(label, []).append((lse_c, lips))
+                opening = scene.mouth_opening(label, level)
+                sync.setdefault(label, []).append(
+                    (
+                        score_lip_sync(self.experts.sync, frames, scene.samples).lse_c,
+                        correlation(read_faces(frames, self.experts.face).opening, opening),
+                        correlation(read_faces(drawn, self.experts.face).opening, opening[::LOOKED_AT_EVERY]),
+                    )
+                )
         return {
             "emotion_accuracy": accuracy(asked, seen),
             "emotion_accuracy_ground_truth": accuracy(asked, true),
@@ -314,6 +319,7 @@ def format_emotion(results: dict[str, Any]) -> str:
         "prompt_accuracy": "prompt_accuracy_read",
         "reference_clip_accuracy": "reference_clip_accuracy_ground_truth",
         "identity_leakage": "identity_leakage_chance",
+        "mouth_correlation_loss": "mouth_correlation_loss_ground_truth",
         "intensity_spearman": "intensity_spearman_least",
         "blend_spearman": "blend_spearman_least",
     }
@@ -360,15 +366,20 @@ def _share(kinds: Sequence[str], seen: Sequence[str], kind: str, asked: Sequence
     return accuracy([a for a, _ in rows], [s for _, s in rows])
 
 
-def _lip_losses(sync: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
-    """LSE-C and the mouth's correlation of every emotion below neutral's; on top those of the worst emotion."""
+def _lip_losses(sync: dict[str, list[tuple[float, float, float]]]) -> dict[str, Any]:
+    """LSE-C and the mouth's correlation of every emotion below neutral's; on top those of the worst emotion.
+
+    The third value is the same correlation of true frames: what the ruler itself loses with an emotion.
+    """
     means = {label: np.nanmean(np.array(values), axis=0) for label, values in sync.items()}
     lost = {label: means["neutral"] - mean for label, mean in means.items() if label != "neutral"}
     return {
         "lse_c_loss": max(float(loss[0]) for loss in lost.values()),
         "mouth_correlation_loss": max(float(loss[1]) for loss in lost.values()),
+        "mouth_correlation_loss_ground_truth": max(float(loss[2]) for loss in lost.values()),
         "lse_c_by_emotion": {label: float(mean[0]) for label, mean in means.items()},
         "mouth_correlation_by_emotion": {label: float(mean[1]) for label, mean in means.items()},
+        "mouth_correlation_truth_by_emotion": {label: float(mean[2]) for label, mean in means.items()},
     }
 
 
