@@ -57,7 +57,7 @@ AMPLITUDES: dict[str, tuple[tuple[float, ...], int, str]] = {
     "head": ((0.0, 0.5, 1.0, 1.5, 2.0), CLIP_FRAMES, "std of yaw and pitch, radians"),
     "lips": ((0.0, 0.5, 1.0, 1.5, 2.0), CLIP_FRAMES, "std of the mouth's opening"),
     "blink": ((0.0, 0.5, 1.0, 2.0, 3.0), 200, "closed lids, share of frames"),
-    "gaze": ((0.0, 0.5, 1.0, 1.25, 1.5), CLIP_FRAMES, "motion of the eyes, grey levels"),
+    "gaze": ((0.0, 0.5, 1.0, 1.25, 1.5), CLIP_FRAMES, "motion of the eyes, 1/1000 of white"),
 }
 """Values that are asked, frames of each clip, and what is seen of it."""
 PROBED_HEADS, PROBED_EVERY = 24, 19
@@ -207,7 +207,7 @@ class EmotionBench:
         if name == "emotion_scale":
             return read_emotion(frames, self.experts.emotion).intensity
         if name == "gaze":
-            return motion_stats(frames)["eyes"].amplitude
+            return 1000 * motion_stats(frames)["eyes"].amplitude
         face = read_faces(frames, self.experts.face)
         if name == "head":
             return float(np.hypot(face.yaw.std(), face.pitch.std()))

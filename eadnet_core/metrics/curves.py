@@ -10,8 +10,8 @@ from PIL import Image
 
 from .plot import LINE, PALETTE, SOFT_INK, Chart, Page
 
-WIDTH, HEIGHT = 1200, 1180
-_WIDE = {"intensity": (92, 110, 520, 420), "blend": (700, 110, 1010, 420)}
+WIDTH, HEIGHT = 1200, 1130
+_WIDE = {"intensity": (92, 110, 470, 420), "blend": (740, 110, 1000, 420)}
 _SMALL_TOP, _SMALL_HEIGHT, _SMALL_WIDTH, _SMALL_GAP = 560, 190, 240, 140
 
 
