@@ -283,7 +283,8 @@ class Server:
             self.port = free.getsockname()[1]
         command = [os.environ["COMFYUI_PYTHON"], "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes"]
-        command += ["--database-url", "sqlite:///:memory:"]
+        # A file: connections to one in memory end with a traceback when another thread collects them.
+        command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}"]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
         with self.log.open("wb") as log:

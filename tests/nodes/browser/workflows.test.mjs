@@ -29,6 +29,7 @@ for (const name of NAMES) {
     assert.deepEqual(await comfyui.links(), wanted.sort());
     await comfyui.fit();
     assert.deepEqual(await comfyui.overlaps(), [], "as opened");
+    await comfyui.forget();
     const { event, seconds, detail } = await comfyui.run();
     assert.equal(event, "execution_success", JSON.stringify(detail));
     t.diagnostic(`from Run to the end: ${seconds.toFixed(1)} s`);
