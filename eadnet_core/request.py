@@ -31,7 +31,7 @@ class GenerateOptions:
     """Denoising steps, 1 .. 100; time grows with them. The mini takes 1, a base 20."""
     guidance_audio: float | None = None
     """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step. The
-    mini takes 1, a base 1.5."""
+    mini takes 1.3, a base 1.5."""
     guidance_emotion: float | None = None
     """Weight of the emotion, 0 .. 10; costs as guidance_audio. The mini takes 2, a base with adapters 1.5."""
     sync_guidance: float = 0.0

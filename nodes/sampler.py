@@ -54,7 +54,7 @@ class Sampler(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     tooltip="Weight of the sound. 1 is the net as it was trained and free; above 1 follows the sound "
-                    "more closely and costs one more pass per step. -1 takes the model's own: mini 1, a base 1.5. "
+                    "more closely and costs one more pass per step. -1 takes the model's own: mini 1.3, a base 1.5. "
                     "Default: -1.",
                 ),
                 io.Float.Input(
