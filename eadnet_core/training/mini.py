@@ -53,7 +53,7 @@ class CachePlan:
 CACHES = {
     "main": CachePlan(n_clips=3584, n_frames=16, seed=1, split="train", speech_utterances=1200),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
-    "expert_faces": CachePlan(n_clips=10_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
+    "expert_faces": CachePlan(n_clips=24_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
 """What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are
 learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
@@ -65,9 +65,9 @@ PLANS: dict[str, Plan] = {
     "syncnet": Plan(train_syncnet, 8, "main"),
     "video_features": Plan(train_video_features, 6, "main"),
     "lip_reader": Plan(train_lip_reader, 4, "main"),
-    "denoiser": Plan(train_denoiser, 90, "main"),
+    "denoiser": Plan(train_denoiser, 120, "main"),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
-    "emotion_expert": Plan(train_emotion_expert, 14, "expert_faces"),
+    "emotion_expert": Plan(train_emotion_expert, 24, "expert_faces"),
     "face_expert": Plan(train_face_expert, 10, "expert_faces"),
 }
 """Every net that learns from clips, in the order of training."""
