@@ -6,6 +6,7 @@
  * --empty  does not run them, and leaves the instant preview off: the graph alone
  */
 
+import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,8 +31,10 @@ for (const name of named.length ? named : files) {
   await comfyui.open(join(FOLDER, `${name}.json`));
   await page.waitForTimeout(4000);
   if (!isEmpty) {
-    const { event, seconds } = await comfyui.run();
-    console.log(name, event, `${seconds.toFixed(1)} s`);
+    await comfyui.forget();
+    const { event, seconds, detail } = await comfyui.run();
+    assert.equal(event, "execution_success", `${name}: ${JSON.stringify(detail)}`);
+    console.log(name, `${seconds.toFixed(1)} s`);
     await page.waitForTimeout(4000);
   }
   await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
