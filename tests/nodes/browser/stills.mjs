@@ -36,6 +36,7 @@ for (const name of named.length ? named : files) {
     assert.equal(event, "execution_success", `${name}: ${JSON.stringify(detail)}`);
     console.log(name, `${seconds.toFixed(1)} s`);
     await page.waitForTimeout(4000);
+    await page.getByText(/jobs? completed/).first().waitFor({ state: "hidden" }); // it lies over the graph for a while
   }
   await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
   await page.waitForTimeout(2500);
