@@ -107,7 +107,9 @@ class InpaintScene:
 
 def speed_of(options: GenerateOptions) -> Speed:
     """What of a base's work the options spare."""
-    return Speed(share_branches=options.speed == "shared", reuse_every=options.reuse)
+    return Speed(
+        share_branches=options.speed != "exact", compiled=options.speed == "compiled", reuse_every=options.reuse
+    )
 
 
 class WhisperEars:

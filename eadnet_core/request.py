@@ -50,8 +50,8 @@ class GenerateOptions:
     hearing: str = "overlapped"
     """How a base hears a sound of more than 30 s: overlapped, or exact as LatentSync, whose lips glitch every 30 s."""
     speed: str = "exact"
-    """How a base computes: exact, every bit as LatentSync; or shared, where what the predictions of guidance have in
-    common is computed once and the last bits differ."""
+    """How a base computes: exact, every bit as LatentSync; shared, where what the predictions of guidance have in
+    common is computed once and the last bits differ; or compiled, the same through torch.compile, minutes at first."""
     reuse: int = 1
     """A base computes its deep layers in one step of so many, 1 .. 8, and takes their features from the step before in
     the others: faster, and the picture differs."""
@@ -123,7 +123,7 @@ MODELS_OWN = ("steps", "guidance_audio", "guidance_emotion", "batch_windows")
 CHOICES: dict[str, tuple[str, ...]] = {
     "windows": ("shifted", "fixed"),
     "hearing": ("overlapped", "exact"),
-    "speed": ("exact", "shared"),
+    "speed": ("exact", "shared", "compiled"),
     "times": ("leading", "trailing"),
     "mask": ("auto", "mouth", "face", "full"),
     "on_missing": ("hold", "pass_through", "stop"),

@@ -34,8 +34,8 @@ KINDS: dict[str, type] = {"steps": int, "guidance_audio": float, "guidance_emoti
 WORDS = {
     "windows": "how a long clip is cut: shifted from step to step, or fixed as LatentSync does",
     "hearing": "how a base hears beyond 30 s: overlapped, or exact as LatentSync does",
-    "speed": "how a base computes: exact to LatentSync's bit, or shared: what the predictions of guidance have in "
-    "common is computed once",
+    "speed": "how a base computes: exact to LatentSync's bit; shared: what the predictions of guidance have in "
+    "common is computed once; or compiled: that through torch.compile, which takes minutes at first",
     "times": "where a base's steps lie: leading as LatentSync's, or trailing, for 5 steps or so",
 }
 DTYPES = ("float32", "bfloat16", "float16")

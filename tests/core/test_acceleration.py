@@ -164,6 +164,28 @@ def test_one_prediction_alone_is_spared_nothing_and_changes_no_bit(parity: Modul
     assert torch.equal(Run(net, Speed(share_branches=True), alone).sample(), Run(net, None, alone).sample())
 
 
+def test_compiled_runs_what_the_compiler_made_at_fixed_shapes(
+    parity: ModuleType, small: DenoiserConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def compile_(function: Any, *, dynamic: bool) -> Any:
+        assert not dynamic
+
+        def made(*given: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*given)
+
+        return made
+
+    net = seeded(parity, small, has_adapters=False)
+    expected = Run(net, Speed(share_branches=True, reuse_every=2)).sample()
+    monkeypatch.setattr(torch, "compile", compile_)
+    found = Run(net, Speed(share_branches=True, reuse_every=2, compiled=True)).sample()
+    assert torch.equal(found, expected)
+    assert set(calls) == {"_run", "_rerun"}
+
+
 def test_what_cannot_be_asked_for_is_named(parity: ModuleType, small: DenoiserConfig) -> None:
     net = seeded(parity, small, has_adapters=False)
     with pytest.raises(BadInput, match="reuse_every is 0"):

@@ -16,6 +16,7 @@ from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.evaluate import evaluate
+from eadnet_core.inpaint import speed_of
 from eadnet_core.media.aligned_crop import keep_mask
 from eadnet_core.media.alignment import aligned_box
 from eadnet_core.media.audio import read_audio
@@ -24,6 +25,7 @@ from eadnet_core.media.subject import Subject
 from eadnet_core.media.turned import TurnedPortrait
 from eadnet_core.media.video import read_video
 from eadnet_core.media.video import write_video as write_frames
+from eadnet_core.nets.acceleration import Speed
 from eadnet_core.output import write_video
 from eadnet_core.pipeline import Generation, prepare
 from eadnet_core.request import GenerateOptions
@@ -152,6 +154,7 @@ def test_what_is_spared_moves_the_last_bits_or_the_clip(tiny_base: Model, pictur
     assert far() == 0
     # the tiny base's norms see one channel each and magnify the last bits
     assert 0 < far(speed="shared") < 2e-3
+    assert speed_of(GenerateOptions(speed="compiled")) == Speed(share_branches=True, compiled=True)
     assert 0.005 < far(reuse=2) < far(reuse=4)
     assert far(times="trailing") > 0.05
 
