@@ -11,18 +11,18 @@ from eadnet_core.evaluate import evaluate, format_table
 CLIPS = 16
 SEED = 2024
 AT_LEAST = {
-    "mouth_correlation": 0.66,
+    "mouth_correlation": 0.72,
     "offset_exact": 0.85,
-    "emotion_accuracy": 0.65,
-    "emotion_accuracy_ground_truth": 0.75,
+    "emotion_accuracy": 0.75,
+    "emotion_accuracy_ground_truth": 0.85,
     "prompt_accuracy": 0.85,
     "intensity_order": 0.75,
-    "psnr": 29.5,
+    "psnr": 29.7,
     "psnr_gain_over_static": 5.3,
     "background_psnr": 45.0,
 }
 """What the shipped mini was measured at on 48 clips (see its model card), less what chance does to so few."""
-AT_MOST = {"jitter_ratio": 0.8, "peak_memory_gb": 2.0, "seconds_per_second": 2.0}
+AT_MOST = {"jitter_ratio": 1.0, "peak_memory_gb": 2.0, "seconds_per_second": 2.0}
 """Seconds with room for a busy machine."""
 
 
