@@ -11,6 +11,7 @@ import torch
 
 from eadnet_core.animate import Performance, animate, sampler_options
 from eadnet_core.checkpoints import Model
+from eadnet_core.config import SAMPLING
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.head import Head, box_cells, low_pass
@@ -65,8 +66,9 @@ def test_lips_at_zero_are_silence_and_above_one_are_guidance(tiny_model: Model, 
     unheard = run(tiny_model, portrait, speaking, lips=0.0)
     assert np.array_equal(unheard, run(tiny_model, portrait, other, lips=0.0))
     assert not np.array_equal(unheard, run(tiny_model, portrait, speaking, lips=0.5))
-    assert sampler_options(tiny_model, GenerateOptions(lips=1.5)).guidance_audio == 1.5
-    assert sampler_options(tiny_model, GenerateOptions(lips=0.5)).guidance_audio == 1.0
+    own = SAMPLING["residual"].guidance_audio
+    assert sampler_options(tiny_model, GenerateOptions(lips=1.5)).guidance_audio == own + 0.5
+    assert sampler_options(tiny_model, GenerateOptions(lips=0.5)).guidance_audio == own
 
 
 def test_the_emotion_reaches_the_picture(tiny_model: Model, portrait: np.ndarray) -> None:
