@@ -119,7 +119,7 @@ class ComfyUI {
   /** Types a number or a line of text into a widget of the first node of a type. */
   async type(type, name, value) {
     if (RENDERER === "nodes2") await (await this.#element(type)).locator(`input[aria-label="${name}"]`).click();
-    else await this.#press(type, name, 2);
+    else await this.#openPrompt(type, name);
     await this.page.keyboard.press("Control+a");
     await this.page.keyboard.type(value);
     await this.page.keyboard.press("Enter");
@@ -146,8 +146,18 @@ class ComfyUI {
     return this.page.locator(`[data-node-id="${await this.#id(type)}"]`);
   }
 
+  /** Opens the canvas's prompt for a widget's value, by one click: a second one would fall on the prompt and close it. */
+  async #openPrompt(type, name) {
+    const prompt = this.page.locator(".graphdialog input");
+    for (let tries = 0; tries < 5; tries++) {
+      await this.#press(type, name);
+      if (await prompt.waitFor({ timeout: 2000 }).then(() => true, () => false)) return;
+    }
+    assert.fail(`no prompt opens for ${name}`);
+  }
+
   /** Clicks a widget of the first node of a type on the canvas. */
-  async #press(type, name, clickCount = 1) {
+  async #press(type, name) {
     const { x, y } = await this.page.evaluate(
       ([type, name]) => {
         const { canvas } = window.app;
@@ -159,7 +169,7 @@ class ComfyUI {
       },
       [type, name],
     );
-    await this.page.mouse.click(x, y, { clickCount, delay: 30 });
+    await this.page.mouse.click(x, y, { delay: 30 });
   }
 
   /** {type: [position, size]} of every node: what a key that slips through to the canvas would change. */
