@@ -1,0 +1,82 @@
+"""Pictures that stick to a head: drawn once per clip in head coordinates, then looked up in every frame.
+
+What does not change within a clip (skin, hair, dress) can so be as rich as we like, and nothing on it flickers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+REACH = 0.62
+"""A texture covers head coordinates -REACH .. REACH both ways."""
+TEXELS_PER_PX = 1.4
+FINEST_PX = 2.5
+"""Detail whose wavelength is shorter than this in the picture is left out; at twice as much it shows in full."""
+_LATTICE = 128
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Head coordinates of a texture's texels, and how large the picture is that will show it."""
+
+    u: Tensor  # [h, w]
+    v: Tensor
+    size_px: int
+
+    def shows(self, wavelength: float) -> float:
+        """How much of a detail of this wavelength, in frame widths, the picture can carry: 0 .. 1."""
+        return min(1.0, max(0.0, wavelength * self.size_px / FINEST_PX - 1.0))
+
+    def edge(self, distance: Tensor, softness: float = 1.0) -> Tensor:
+        """Coverage 0 .. 1 of a shape given its signed distance (negative inside)."""
+        return torch.sigmoid(distance * (-self.size_px / (0.7 * softness)))
+
+    def slopes(self, height: Tensor) -> tuple[Tensor, Tensor]:
+        """Slopes along u and v of a height [h, w] in frame widths."""
+        per_unit = (height.shape[-1] - 1) / (2 * REACH)
+        along_v, along_u = torch.gradient(height)
+        return along_u * per_unit, along_v * per_unit
+
+
+def sheet(size_px: int, device: torch.device) -> Sheet:
+    """An empty texture fit for a picture of this size."""
+    n = round(2 * REACH * size_px * TEXELS_PER_PX)
+    axis = torch.linspace(-REACH, REACH, n, device=device)
+    v, u = torch.meshgrid(axis, axis, indexing="ij")
+    return Sheet(u, v, size_px)
+
+
+def sample(texture: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Look a texture [C, h, w] up at head coordinates [B, H, W]; [B, C, H, W]."""
+    where = torch.stack([u, v], -1) * (1 / REACH)
+    texture = texture.unsqueeze(0).expand(len(u), -1, -1, -1)
+    return F.grid_sample(texture, where, padding_mode="border", align_corners=True)
+
+
+def noise(x: Tensor, y: Tensor) -> Tensor:
+    """Smooth noise -1 .. 1 with one value per unit cell, the same for the same coordinates; shape of `x`."""
+    table = _TABLE.to(x.device)
+    left, top = x.floor(), y.floor()
+    fx, fy = x - left, y - top
+    fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
+    column, row = left.long() % _LATTICE, top.long() % _LATTICE
+    next_column, next_row = (column + 1) % _LATTICE, (row + 1) % _LATTICE
+    upper = torch.lerp(table[row, column], table[row, next_column], fx)
+    lower = torch.lerp(table[next_row, column], table[next_row, next_column], fx)
+    return torch.lerp(upper, lower, fy)
+
+
+def layered_noise(x: Tensor, y: Tensor, octaves: int = 3) -> Tensor:
+    """Noise of several scales, each half as large and half as strong, about -1 .. 1."""
+    total = noise(x, y)
+    for n in range(1, octaves):
+        total = total + noise(x * 2**n + 17.3 * n, y * 2**n + 9.1 * n) * 0.5**n
+    return total * 0.6
+
+
+_TABLE = torch.from_numpy(np.random.default_rng(71).uniform(-1, 1, (_LATTICE, _LATTICE)).astype(np.float32))
