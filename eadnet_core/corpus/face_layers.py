@@ -13,6 +13,7 @@ from torch import Tensor
 from . import rig
 from .rig import Columns, Eye, Mouth
 from .skin import Lamps
+from .texture import bump
 
 if TYPE_CHECKING:
     from .renderer import Canvas
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 def _rgb(like: Tensor, red: float, green: float, blue: float) -> Tensor:
     return torch.tensor([red, green, blue], device=like.device).view(1, 3, 1, 1)
-
-
-def _bump(x: Tensor, width: float | Tensor) -> Tensor:
-    return torch.exp(-((x / width) ** 2))
 
 
 def draw_eye(canvas: Canvas, i: Columns, e: Eye, lights: Lamps) -> None:
@@ -38,20 +35,20 @@ def draw_eye(canvas: Canvas, i: Columns, e: Eye, lights: Lamps) -> None:
     within = torch.sigmoid((1.06 - s.abs()) * 26)
     # the upper lid is a thick fold of skin: lit where it bulges, dark in its crease, shading the socket's edge
     crease_y = open_lid - 0.0155 * (1 - 0.45 * e.blink) * (0.6 + 0.4 * bow)
-    lid = _bump(dy - 0.5 * (upper_lid + crease_y), 0.0075) * within
-    crease = _bump(dy - crease_y, canvas.blunt(0.0042)) * within * (0.45 + 0.55 * bow)
-    bag = _bump(dy - lower_lid - 0.008, 0.0055) * within
-    rim_light = _bump(dy - lower_lid - 0.0035, 0.003) * within
+    lid = bump(dy - 0.5 * (upper_lid + crease_y), 0.0075) * within
+    crease = bump(dy - crease_y, canvas.blunt(0.0042)) * within * (0.45 + 0.55 * bow)
+    bag = bump(dy - lower_lid - 0.008, 0.0055) * within
+    rim_light = bump(dy - lower_lid - 0.0035, 0.003) * within
     canvas.shade(1 + 0.10 * lid - (0.16 + 0.26 * i.lid_fold) * crease - (0.06 + 0.16 * i.age) * bag + 0.08 * rim_light)
     hole = canvas.inside(torch.maximum(torch.maximum(upper_lid - dy, dy - lower_lid), (s.abs() - 1) * e.half_width))
     _ball(canvas, i, e, dx, dy, s, upper_lid, hole)
-    wet = _bump(dy - lower_lid + 0.0012, canvas.blunt(0.0018)) * hole
+    wet = bump(dy - lower_lid + 0.0012, canvas.blunt(0.0018)) * hole
     canvas.paint(i.rgb("skin") * 0.35 + _rgb(dx, 0.62, 0.50, 0.48), wet * 0.55)
     lash = 0.0032 + 0.0034 * i.lashes * (0.55 + 0.45 * (s * e.side).clamp(-0.5, 1))
     flick = ((s * e.side - 0.8).clamp(min=0)) * 0.02 * i.lashes
     lashes = canvas.inside((dy - upper_lid + 0.0014 + flick).abs() - lash) * within
     canvas.paint(i.rgb("skin") * 0.13, lashes * (0.78 + 0.2 * i.lashes))
-    under = _bump(dy - lower_lid - 0.0008, canvas.blunt(0.0022)) * within
+    under = bump(dy - lower_lid - 0.0008, canvas.blunt(0.0022)) * within
     canvas.shade(1 - (0.22 + 0.2 * i.lashes) * under)
 
 
@@ -71,7 +68,7 @@ def _ball(canvas: Canvas, i: Columns, e: Eye, dx: Tensor, dy: Tensor, s: Tensor,
     fibres = torch.sin(angle * 19 + i.phase1 + 3 * r) + 0.7 * torch.sin(angle * 31 + i.phase2 - 4 * r)
     tone = 0.80 + 0.11 * fibres * (1.1 - r).clamp(0, 1)
     tone = tone + 0.65 * torch.sigmoid((iy - 0.003) * 260) * (1 - r).clamp(0, 1) * 1.3  # light that has crossed it
-    collar = _bump(r - 0.52, 0.11) * 0.4
+    collar = bump(r - 0.52, 0.11) * 0.4
     limbus = torch.sigmoid((r - 0.86) * 20)
     colour = i.rgb("iris") * ((tone * (1 - 0.72 * limbus) * shadow).unsqueeze(1)) * 1.15
     colour = colour + _rgb(dx, 0.16, 0.09, 0.03) * collar.unsqueeze(1)
@@ -101,10 +98,10 @@ def draw_brow(canvas: Canvas, i: Columns, e: Eye) -> None:
     ragged = 0.0022 * hairs * fine
     distance = across.abs() - thickness + ragged
     ends = (s.abs() - 1) * 0.06
-    density = (0.50 + 0.42 * i.brow_darkness) * (1 + 0.13 * fine * hairs) * (0.72 + 0.28 * torch.sigmoid((s + 0.7) * 6))
+    density = (0.62 + 0.36 * i.brow_darkness) * (1 + 0.13 * fine * hairs) * (0.72 + 0.28 * torch.sigmoid((s + 0.7) * 6))
     colour = i.rgb("hair") * 0.55 * (1 - 0.3 * i.brow_darkness).unsqueeze(1) + i.rgb("skin") * 0.06
-    coverage = canvas.inside(torch.maximum(distance, ends), 2.6) * density
-    canvas.shade(1 - 0.10 * _bump(across - 0.016, 0.012) * torch.sigmoid((1 - s.abs()) * 9))
+    coverage = canvas.inside(torch.maximum(distance, ends), 1.9) * density
+    canvas.shade(1 - 0.10 * bump(across - 0.016, 0.012) * torch.sigmoid((1 - s.abs()) * 9))
     canvas.paint(colour, coverage.clamp(0, 0.96))
 
 
@@ -118,9 +115,9 @@ def draw_nose(canvas: Canvas, i: Columns, s: Columns) -> None:
     for side in (-1.0, 1.0):
         out = (du - side * flare) * side
         hole = (out / 0.0135) ** 2 + ((dv - 0.003 + 0.30 * out) / 0.0062) ** 2
-        soft = torch.exp(-(hole * 0.8).square())
+        soft = bump(hole, 1.2)
         canvas.paint(i.rgb("skin") * _rgb(du, 0.22, 0.14, 0.13), soft * 0.82)
-        wing = _bump((du - side * (i.nose_width + 0.007)), 0.007) * _bump(dv + 0.006, 0.016)
+        wing = bump((du - side * (i.nose_width + 0.007)), 0.007) * bump(dv + 0.006, 0.016)
         canvas.shade(1 - (0.12 + 0.20 * s.AU9) * wing)
 
 
@@ -136,21 +133,21 @@ def draw_mouth(canvas: Canvas, i: Columns, m: Mouth, lights: Lamps) -> None:
     arc = (bow + 1e-5).sqrt() * (0.6 + 0.4 * bow)
     inner_top = middle - (0.30 * m.gap + m.raise_upper) * arc
     inner_bottom = middle + 0.70 * m.gap * arc
-    cupid = 1 - 0.30 * _bump(s, 0.12) + 0.12 * _bump(s.abs() - 0.28, 0.16)
+    cupid = 1 - 0.30 * bump(s, 0.12) + 0.12 * bump(s.abs() - 0.28, 0.16)
     outer_top = inner_top - m.upper * arc * cupid
-    outer_bottom = inner_bottom + m.lower * arc * (1 - 0.06 * _bump(s, 0.10))
+    outer_bottom = inner_bottom + m.lower * arc * (1 - 0.06 * bump(s, 0.10))
     ends = (s.abs() - 1) * m.half_width
     # the upper lip throws a shadow on the lower, the lower on the chin; corners sink in
-    sunk = _bump(s.abs() - 1.03, 0.10) * _bump(v - middle, 0.010)
-    below = _bump(v - outer_bottom - 0.010, 0.009) * torch.exp(-((s / 0.72) ** 4))
-    border = _bump(v - outer_top + 0.0035, canvas.blunt(0.003)) * torch.sigmoid((0.9 - s.abs()) * 14)
-    canvas.shade(1 - 0.30 * sunk - 0.20 * below + 0.09 * border)
+    sunk = bump(s.abs() - 1.03, 0.10) * bump(v - middle, 0.010)
+    below = bump(v - outer_bottom - 0.010, 0.009) * bump(s, 0.75)
+    border = bump(v - outer_top + 0.0035, canvas.blunt(0.003)) * torch.sigmoid((0.9 - s.abs()) * 14)
+    canvas.shade(1 - 0.22 * sunk - 0.20 * below + 0.09 * border)
     lips = canvas.inside(torch.maximum(torch.maximum(outer_top - v, v - outer_bottom), ends), 1.3)
     _lips(canvas, i, m, s, v, (outer_top, inner_top, inner_bottom, outer_bottom), lips)
     hole = canvas.inside(torch.maximum(torch.maximum(inner_top - v, v - inner_bottom), ends))
     hole = hole * torch.sigmoid((inner_bottom - inner_top - 0.004) * 900)
     _inside(canvas, i, m, s, v, (inner_top, inner_bottom, arc), hole)
-    line = _bump(v - 0.5 * (inner_top + inner_bottom), canvas.blunt(0.0034)) * torch.sigmoid((1.04 - s.abs()) * 40)
+    line = bump(v - 0.5 * (inner_top + inner_bottom), canvas.blunt(0.0034)) * torch.sigmoid((1.04 - s.abs()) * 40)
     canvas.paint(i.rgb("lip") * _rgb(s, 0.34, 0.22, 0.22), line * (1 - (m.gap + m.raise_upper) / 0.012).clamp(0, 1) * 0.8)
 
 
@@ -163,7 +160,7 @@ def _lips(
     is_upper = torch.sigmoid((inner_top + inner_bottom - 2 * v) * 160)
     lean = 0.22 * torch.cos(i.light_angle) * s
     upper_tone = 0.92 - 0.28 * high
-    lower_tone = 0.84 + 0.34 * torch.exp(-(((low - 0.38) / 0.30) ** 2)) - 0.30 * low * low
+    lower_tone = 0.84 + 0.34 * bump(low - 0.38, 0.30) - 0.30 * low * low
     fine = min(1.0, max(0.0, 0.008 / canvas.edge - 1.2))
     lines = fine * (torch.sin(s * 47 + 2 * torch.sin(s * 9)) + 0.7 * torch.sin(s * 83 + i.phase4)) * 0.035
     tone = (lower_tone + (upper_tone - lower_tone) * is_upper + lean + lines) * (1 - 0.18 * s * s)
@@ -172,8 +169,8 @@ def _lips(
     # colour fades into the skin at the border
     border = torch.minimum(v - outer_top, outer_bottom - v) / 0.006
     canvas.paint(lip * red * tone.unsqueeze(1) * 1.02, lips * (0.62 + 0.38 * border.clamp(0, 1)))
-    spread = _bump(s - 0.12 * torch.cos(i.light_angle), 0.42)
-    gloss = _bump(low - 0.36, 0.16) * spread * (1 - is_upper) * (0.75 + 0.25 * torch.sin(s * 47 + 1.0) * fine)
+    spread = bump(s - 0.12 * torch.cos(i.light_angle), 0.42)
+    gloss = bump(low - 0.36, 0.16) * spread * (1 - is_upper) * (0.75 + 0.25 * torch.sin(s * 47 + 1.0) * fine)
     canvas.paint(0.35 * lip + 0.62, lips * gloss * (0.10 + 0.34 * i.shine))
 
 
@@ -186,7 +183,7 @@ def _inside(
     cavity = _rgb(s, 0.16, 0.035, 0.04) * (0.45 + 0.75 * depth).unsqueeze(1)
     canvas.paint(cavity, hole)
     tongue_top = inner_bottom - (0.010 + 0.32 * m.gap + 0.35 * m.gap * m.tongue) * arc
-    swell = _bump((v - tongue_top) / (0.5 * m.gap + 0.012) - 0.35, 0.5) * (0.72 + 0.28 * (s / 0.10).abs().clamp(0, 1))
+    swell = bump((v - tongue_top) / (0.5 * m.gap + 0.012) - 0.35, 0.5) * (0.72 + 0.28 * (s / 0.10).abs().clamp(0, 1))
     tongue = _rgb(s, 0.64, 0.27, 0.28) * ((0.52 + 0.48 * swell) * (0.8 + 0.2 * m.tongue)).unsqueeze(1)
     canvas.paint(tongue, hole * canvas.inside(tongue_top - v, 2.0) * (1 - 0.5 * s.abs().clamp(0, 1)))
     height = (0.011 + 0.024 * m.teeth) * arc * (m.teeth > 0.05)
@@ -199,11 +196,11 @@ def _inside(
     curve = (1 - 0.62 * s * s) * (0.80 + 0.20 * ((v - inner_top) / 0.012).clamp(0, 1))
     white = _rgb(s, 0.97, 0.945, 0.89) * i.teeth_white.unsqueeze(1)
     visible = hole * canvas.inside(torch.maximum(v - bottom, (s.abs() - 0.88) * m.half_width))
-    tooth = white * (seam * curve * (1 - 0.10 * _bump(within, 0.5) * 0)).unsqueeze(1)
+    tooth = white * (seam * curve).unsqueeze(1)
     canvas.paint(tooth, visible * (0.35 + 0.62 * m.teeth))
     gum = visible * torch.sigmoid((inner_top + (0.004 + 0.6 * m.raise_upper) * (0.6 + 0.4 * within) - v) * 700)
     canvas.paint(_rgb(s, 0.72, 0.36, 0.36) * curve.unsqueeze(1), gum * (m.raise_upper / 0.012).clamp(0, 1))
-    shine = visible * _bump(v - inner_top - 0.45 * height, 0.004) * _bump(within, 0.35) * (1 - s * s).clamp(min=0)
+    shine = visible * bump(v - inner_top - 0.45 * height, 0.004) * bump(within, 0.35) * (1 - s * s).clamp(min=0)
     canvas.paint(_rgb(s, 1.0, 1.0, 1.0), shine * 0.30)
     small = (torch.remainder(place * 1.25 + 0.5, 1.0) - 0.5).abs() * 2
     low = hole * canvas.inside(torch.maximum(inner_bottom - v - 0.3 * height, (s.abs() - 0.7) * m.half_width))
@@ -231,10 +228,10 @@ def fold_relief(canvas: Canvas, i: Columns, s: Columns, m: Mouth) -> tuple[Tenso
         relief[..., columns] += bulge - 0.0036 * deep * (fold + line)
         crease[..., columns] += deep * (0.20 * fold + 0.30 * line)
         flush[..., columns] += red
-    chin = _bump(u - m.x, 0.045) * _bump(v - m.y - 0.098, 0.020)
+    chin = bump(u - m.x, 0.045) * bump(v - m.y - 0.098, 0.020)
     dimples = torch.sin(u * 150) * torch.sin(v * 165 + u * 40)
     relief += s.AU17 * chin * (0.010 + 0.0028 * dimples)
-    crease += 0.16 * s.AU17 * _bump(u - m.x, 0.05) * _bump(v - m.y - 0.066, 0.009)
+    crease += 0.16 * s.AU17 * bump(u - m.x, 0.05) * bump(v - m.y - 0.066, 0.009)
     return relief, flush, crease.clamp(0, 0.6)
 
 
@@ -242,20 +239,20 @@ def _forehead(canvas: Canvas, i: Columns, s: Columns, up: Tensor) -> Tensor:
     """Furrows of the forehead, between the brows and across the bridge of the nose."""
     u, v = canvas.u, canvas.v
     width = canvas.blunt(0.0062)
-    face = torch.exp(-((u / 0.165) ** 4))
+    face = bump(u, 0.175)
     raised = (0.75 * s.AU1 + 0.75 * s.AU2 + 0.10 * i.age).clamp(0, 1.3)
     furrow = torch.zeros_like(u)
     wave = 0.010 * torch.cos(u * 17) * (1 - 1.6 * s.AU1 * (1 - s.AU2)) + 0.003 * torch.sin(u * 37 + i.phase5)
     for n in range(3):
         y = -0.213 - 0.031 * n + wave - 0.02 * s.AU2 + up
-        furrow = furrow + (0.85 - 0.15 * n) * raised * _bump(v - y, width) * face
+        furrow = furrow + (0.85 - 0.15 * n) * raised * bump(v - y, width) * face
     for side in (-1.0, 1.0):
         x = rig.turned_x(side * (0.022 - 0.006 * s.AU4), 0.23, s) + side * 0.12 * (v + 0.15 - up)
-        furrow = furrow + 1.25 * s.AU4 * _bump(u - x, width) * _bump(v + 0.152 - up, 0.030)
+        furrow = furrow + 1.25 * s.AU4 * bump(u - x, width) * bump(v + 0.152 - up, 0.030)
     nose_x = rig.turned_x(torch.zeros_like(s.yaw), 0.27, s)
     for n in range(3):
         y = -0.088 + 0.024 * n + up + 0.6 * (u - nose_x).abs() * (n - 1)
-        furrow = furrow + 1.1 * s.AU9 * _bump(v - y, width) * _bump(u - nose_x, 0.034)
+        furrow = furrow + 1.1 * s.AU9 * bump(v - y, width) * bump(u - nose_x, 0.034)
     return furrow
 
 
@@ -272,32 +269,32 @@ def _side_folds(
     x = m.x + side * (0.058 + (m.half_width + 0.020 - 0.058 + 0.25 * lift.abs()) * t * (1.2 - 0.2 * t))
     fade = torch.sigmoid((v - start_y) * 130) * torch.sigmoid((start_y + 0.120 - v) * 70)
     amount = 0.7 * s.AU12 + 0.8 * s.AU10 + 0.5 * s.AU9 + 0.3 * s.AU6 + 5.0 * lift.clamp(min=0)
-    fold = amount.clamp(0, 1.5) * _bump(u - x, 0.011) * fade
+    fold = amount.clamp(0, 1.5) * bump(u - x, 0.011) * fade
     # the cheek bunches up above the fold
     cheek_x = rig.turned_x(side * (i.eye_spacing + 0.014), 0.2, s)
     cheek_y = 0.048 - 0.022 * s.AU6 + up
-    cheek = _bump(u - cheek_x, 0.058) * _bump(v - cheek_y, 0.042)
+    cheek = bump(u - cheek_x, 0.058) * bump(v - cheek_y, 0.042)
     bulge = (0.017 * s.AU6 + 0.010 * s.AU12 + 0.006 * s.AU9) * cheek
-    puff = _bump(u - x - side * 0.020, 0.016) * fade
+    puff = bump(u - x - side * 0.020, 0.016) * fade
     bulge = bulge + 0.0040 * amount.clamp(0, 1.5) * puff
     # corner of the mouth: dimple when pulled up or in, line when pulled down
     cx, cy = m.x + side * (m.half_width + 0.013), m.y - lift * 0.8
     right = (i.smirk_side * side > 0).float()
-    dimple = _bump(u - cx, 0.009) * _bump(v - cy, 0.019)
+    dimple = bump(u - cx, 0.009) * bump(v - cy, 0.019)
     line = (1.5 * s.AU14 * right + 0.3 * s.AU12) * dimple
-    droop = _bump(u - cx - side * 0.10 * (v - cy), 0.0065) * _bump(v - cy - 0.026, 0.022)
+    droop = bump(u - cx - side * 0.10 * (v - cy), 0.0065) * bump(v - cy - 0.026, 0.022)
     line = line + 0.9 * s.AU15 * droop
-    stretch = _bump(u - cx - side * 0.012, 0.0075) * _bump(v - cy - 0.01, 0.035)
+    stretch = bump(u - cx - side * 0.012, 0.0075) * bump(v - cy - 0.01, 0.035)
     line = line + 0.5 * s.AU20 * stretch
     # outer corner of the eye, and the pouch under it
     ex = rig.turned_x(side * (i.eye_spacing + 0.060), 0.16, s)
     dx = (u - ex) * side
     for n in (-1.0, 0.0, 1.0):
         y = -0.085 + up + n * (0.008 + 0.32 * dx)
-        line = line + (0.62 * s.AU6 + 0.12 * i.age) * _bump(v - y, width) * _bump(dx - 0.017, 0.015)
-    pouch = _bump(dx + 0.052, 0.048) * _bump(v + 0.052 - up, 0.0075)
+        line = line + (0.62 * s.AU6 + 0.12 * i.age) * bump(v - y, width) * bump(dx - 0.017, 0.015)
+    pouch = bump(dx + 0.052, 0.048) * bump(v + 0.052 - up, 0.0075)
     fold = fold + (0.85 * s.AU6 + 0.55 * s.AU7) * pouch
-    flush = (0.55 * s.AU6 + 0.2 * s.AU12) * cheek
+    flush = (0.26 * s.AU6 + 0.1 * s.AU12) * cheek
     return bulge, fold, line, flush
 
 
@@ -315,11 +312,11 @@ def draw_glasses(canvas: Canvas, i: Columns, s: Columns, eyes: list[Eye]) -> Non
         radius = (x.abs().clamp(min=1e-3) ** p + y.abs().clamp(min=1e-3) ** p) ** (1 / p)
         lens = torch.sigmoid((1 - radius) * 30)
         below = ((x.abs().clamp(min=1e-3)) ** p + (y - 0.14).abs().clamp(min=1e-3) ** p) ** (1 / p)
-        canvas.shade(1 - 0.22 * _bump((below - 1) * 0.066, 0.008))
+        canvas.shade(1 - 0.22 * bump((below - 1) * 0.066, 0.008))
         stripe = torch.sigmoid(((x * glint * 0.8 - y) - 0.55) * 14) * torch.sigmoid((1.15 - (x * glint * 0.8 - y)) * 14)
         canvas.paint(_rgb(x, 0.93, 0.96, 1.0), lens * (0.035 + 0.16 * stripe))
         rim = (radius - 1) * 0.066
-        lit_edge = 1 + 1.6 * _bump(rim + 0.0015, canvas.blunt(0.002)) * torch.sigmoid(-y * 5)
+        lit_edge = 1 + 1.6 * bump(rim + 0.0015, canvas.blunt(0.002)) * torch.sigmoid(-y * 5)
         canvas.paint(dark * lit_edge.unsqueeze(1) + 0.05 * lit_edge.unsqueeze(1), canvas.inside(rim.abs() - 0.0050))
         arm = torch.maximum(i.glasses_size - (canvas.u - e.x - shift) * e.side, (canvas.v - e.y + 0.012).abs() - 0.005)
         canvas.paint(dark, canvas.inside(torch.maximum(arm, (canvas.u * e.side) - i.face_width)))

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .identity import HAIR_KINDS
 from .rig import Columns
-from .texture import REACH, Sheet, layered_noise, noise
+from .texture import REACH, Sheet, bump, layered_noise, noise
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ def hair_textures(i: Columns, sheet: Sheet) -> tuple[Tensor, Tensor]:
         fray = fray + 0.030 * noise(sheet.u * 24 + i.phase3[0, 0, 0], sheet.v * 24)
     front, back = front + fray, back + fray
     hair = i.rgb("hair")[0]
-    rim = 1 - 0.45 * torch.exp(back / 0.035)  # a mass turns away from the light at its edge
+    rim = 1 - 0.45 * torch.exp(back.clamp(-0.4, 0) / 0.035)  # a mass turns away from the light at its edge
     side = 1 + 0.22 * torch.cos(i.light_angle[0, 0, 0]) * (sheet.u / 0.3).clamp(-1, 1)
-    tone = tone * side * rim.clamp(0.45, 1)
+    tone = tone * side * rim
     warm = 0.35 * hair + 0.65 * torch.tensor([1.0, 0.93, 0.84], device=hair.device).view(3, 1, 1)
     sheen = gloss * i.hair_shine[0, 0, 0]
     colour = hair * tone + 0.85 * sheen * warm * (0.25 + hair)
-    colour = colour * (1 - 0.16 * torch.exp(front / 0.012)) if kind != "cropped" else colour
+    colour = colour * (1 - 0.16 * torch.exp(front.clamp(-0.15, 0) / 0.012)) if kind != "cropped" else colour
     strength = 0.86 if kind == "cropped" else 1.0
     soft = 2.0 if kind == "cropped" else 1.1
     cover = sheet.edge(front, soft) * strength
@@ -81,7 +81,7 @@ def _lengths(i: Columns, sheet: Sheet, width: Tensor) -> Tensor:
     """Hair that hangs behind the neck."""
     u, v = sheet.u, sheet.v
     bottom = -0.09 + i.hair_length[0, 0, 0]
-    wide = width * (1 + 0.12 * ((v + 0.05) / 0.4).clamp(0, 1.5) - 0.10 * torch.exp(-(((v - bottom) / 0.05) ** 2)))
+    wide = width * (1 + 0.12 * ((v + 0.05) / 0.4).clamp(0, 1.5) - 0.10 * bump(v - bottom, 0.05))
     tips = 0.035 * noise(u * 26 + i.phase2[0, 0, 0], v * 2)
     return torch.maximum(u.abs() - wide, torch.maximum(v - bottom + tips, -0.06 - v))
 
@@ -118,7 +118,7 @@ def _hairline(kind: str, i: Columns, sheet: Sheet) -> Tensor:
         x = u * torch.sign(i.hair_sweep[0, 0, 0])
         return high - 0.01 + 0.10 * torch.sin((x * 7 - 0.5).clamp(-1.6, 1.6)) * 0.45 + 0.24 * temple * temple
     if kind == "bun":
-        return high - 0.015 + 0.21 * temple**2 - 0.02 * torch.exp(-((u / 0.02) ** 2))
+        return high - 0.015 + 0.21 * temple**2 - 0.02 * bump(u, 0.02)
     return high + 0.01 * noise(u * 30, u * 0) + 0.24 * temple * temple * (1.4 if long else 1.0)
 
 
@@ -128,7 +128,7 @@ def _flow(kind: str, i: Columns, sheet: Sheet) -> Flow:
         x = u - 0.10 * i.hair_part[0, 0, 0]
         hanging = (v / 0.12 + 0.4).clamp(0, 1)
         arc = (x * x + (v - 0.02) ** 2).sqrt()
-        across = arc + (x.abs() - arc) * hanging + 0.5 * (x > 0)
+        across = arc + (x.abs() - arc) * hanging
         along = torch.where(v < 0.02, torch.atan2(x.abs(), 0.02 - v) * 0.3, v - 0.02 + 0.47)
     elif kind == "swept":
         x = u * torch.sign(i.hair_sweep[0, 0, 0])
@@ -140,14 +140,15 @@ def _flow(kind: str, i: Columns, sheet: Sheet) -> Flow:
         low = ((v + 0.1) / 0.2).clamp(0, 1)
         across = angle * (0.55 if kind == "fringe" else 0.33) * (1 - low) + u * low
         along = v + 0.5
-    wave = i.hair_wave[0, 0, 0] * torch.sin(along * 33 + i.phase0[0, 0, 0] + 2 * noise(across * 9, along * 3))
+    bends = along * 27 + i.phase0[0, 0, 0] + 2.5 * noise(across * 9 + 40 * (u > 0), along * 3)
+    wave = 0.55 * i.hair_wave[0, 0, 0] * torch.sin(bends)
     return Flow(across + wave + 0.006 * noise(across * 30, along * 9), along)
 
 
 def _strands(kind: str, i: Columns, sheet: Sheet, flow: Flow) -> tuple[Tensor, Tensor]:
     """Light and dark of the hair, about 1, and its gloss 0 .. 1; [h, w]."""
     a, l = flow.across, flow.along  # noqa: E741
-    locks = layered_noise(a * 24 + i.phase1[0, 0, 0], l * 3, 2)
+    locks = 0.6 * noise(a * 24 + i.phase1[0, 0, 0], l * 3) + 0.3 * noise(a * 47, l * 4) + 0.2 * noise(sheet.u * 9, l * 4)
     strands = sheet.shows(0.022) * noise(a * 95, l * 5)
     strands = strands + 0.8 * sheet.shows(0.010) * noise(a * 210 + 9, l * 7)
     if kind == "curly":
@@ -158,11 +159,11 @@ def _strands(kind: str, i: Columns, sheet: Sheet, flow: Flow) -> tuple[Tensor, T
         strands = 0.6 * strands + 0.4 * sheet.shows(0.02) * noise(sheet.u * 80 + 6 * ring, sheet.v * 80)
     if kind == "cropped":
         dots = noise(sheet.u * 150, sheet.v * 150) * sheet.shows(0.014)
-        return 0.85 + 0.18 * dots + 0.1 * locks, 0.12 * torch.exp(-(((l - 0.12) / 0.07) ** 2))
+        return 0.85 + 0.18 * dots + 0.1 * locks, 0.12 * bump(l - 0.12, 0.07)
     tone = 0.80 + 0.26 * locks + 0.22 * strands
     # a bright band lies where strands turn through the direction between lamp and eye
     centre = 0.14 + 0.03 * locks
-    band = torch.exp(-(((l - centre) / 0.06) ** 2)) + 0.45 * torch.exp(-(((l - centre - 0.32) / 0.09) ** 2))
+    band = bump(l - centre, 0.06) + 0.45 * bump(l - centre - 0.32, 0.09)
     gloss = band * (0.55 + 0.5 * strands + 0.35 * locks).clamp(0, 1.4)
     return tone.clamp(0.25, 1.5), gloss * (0.45 if kind == "curly" else 1.0)
 

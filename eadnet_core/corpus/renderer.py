@@ -19,7 +19,7 @@ from .hair import hair_textures
 from .rig import Columns
 from .scene import background, body_texture, developed, lens_gain
 from .skin import Lamps, lamps, lit, skin_texture, warped
-from .texture import sample, sheet
+from .texture import bump, sample, sheet
 
 BATCH_PIXELS = 1 << 18
 """Pixels drawn at once: keeps a layer's temporaries in cache."""
@@ -152,7 +152,7 @@ def _face_distance(canvas: Canvas, i: Columns, s: Columns) -> Tensor:
     v = canvas.v - rig.turned_y(torch.full_like(s.pitch, -0.02), rig.DEPTH_OUTLINE, s)
     low = (v / (i.face_height + 0.001)).clamp(0, 1.1)
     width = i.face_width * (1 - i.jaw_taper * low * low * (0.55 + 0.45 * low)) * (1 - 0.02 * s.round)
-    width = width * (1 + 0.03 * torch.exp(-(((v - 0.03) / 0.07) ** 2)) * (i.cheekbone + 0.7 * s.AU6))
+    width = width * (1 + 0.03 * bump(v - 0.03, 0.07) * (i.cheekbone + 0.7 * s.AU6))
     height = torch.where(v > 0, i.face_height + i.chin + rig.jaw_drop(s), i.face_height)
     p = i.squareness
     radius = ((u / width).abs().clamp(min=1e-3) ** p + (v / height).abs().clamp(min=1e-3) ** p) ** (1 / p)
@@ -190,10 +190,10 @@ def _ears(canvas: Canvas, i: Columns, s: Columns) -> None:
         du, dv = (part.u - x) * side / a, (part.v - y) / b
         du = du - 0.35 * dv  # the upper rim stands out, the lobe lies close
         radius = (du * du + dv * dv + 1e-6).sqrt()
-        rim = torch.exp(-(((radius - 0.80) / 0.14) ** 2))
-        bowl = torch.exp(-((du + 0.15) ** 2 + (dv - 0.1) ** 2) / 0.22)
+        rim = bump(radius - 0.80, 0.14)
+        bowl = bump(du + 0.15, 0.47) * bump(dv - 0.1, 0.47)
         lamp = 0.86 + 0.5 * i.light_strength * torch.cos(i.light_angle) * side
-        tone = (lamp + 0.13 * rim - 0.34 * bowl - 0.2 * torch.exp(-(((radius - 0.58) / 0.12) ** 2))).unsqueeze(1)
+        tone = (lamp + 0.13 * rim - 0.34 * bowl - 0.2 * bump(radius - 0.58, 0.12)).unsqueeze(1)
         red = torch.tensor([1.03, 0.90, 0.88], device=part.u.device).view(1, 3, 1, 1)
         part.paint(i.rgb("skin") * tone * red, part.inside((radius - 1) * 0.03))
 
@@ -208,7 +208,7 @@ def _face(canvas: Canvas, i: Columns, s: Columns, texture: Tensor, mouth: rig.Mo
     slope_u[:, :, 1:-1] += (relief[:, :, 2:] - relief[:, :, :-2]) * (0.5 / pixel)
     slope_v[:, 1:-1] += (relief[:, 2:] - relief[:, :-2]) * (0.5 / pixel)
     # the outline curves away whatever the texture says there
-    turn = torch.exp((outline * 16).clamp(max=0)) * 0.9
+    turn = (1 + outline.clamp(-0.2, 0) * 5).square().square() * 0.9
     slope_u = slope_u - turn * (canvas.u / i.face_width)
     slope_v = slope_v - turn * (canvas.v / i.face_height).clamp(min=0)
     red = torch.tensor([0.05, -0.20, -0.18], device=u.device).view(1, 3, 1, 1)

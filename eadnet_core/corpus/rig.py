@@ -106,7 +106,7 @@ def mouth(i: Columns, s: Columns) -> Mouth:
         lower=i.lower_lip * thin * (1 + 0.4 * s.round - 0.6 * s.tuck + 0.15 * s.AU17),
         corner_left=smile + smirk * (1 - right),
         corner_right=smile + smirk * right,
-        raise_upper=0.021 * s.AU10 + 0.009 * s.AU9 + 0.010 * s.upper,
+        raise_upper=0.021 * s.AU10 + 0.009 * s.AU9 + 0.010 * s.upper + 0.014 * s.AU12 * s.AU25,
         chin_push=0.013 * s.AU17,
         teeth=(0.55 + 0.45 * s.teeth + 0.45 * s.AU12 + 0.5 * s.AU10 + 0.3 * s.AU20 - 0.35 * s.round - 0.3 * s.AU26).clamp(0, 1),
         tongue=s.tongue,

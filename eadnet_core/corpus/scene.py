@@ -10,15 +10,17 @@ from torch.nn import functional as F
 
 from .identity import BACKGROUND_KINDS, CLOTH_KINDS
 from .rig import Columns
-from .texture import Sheet, layered_noise, noise
+from .texture import Sheet, bump, layered_noise, noise
 
+_PLACE_PX = 128
+"""Size at which the place is drawn; it is out of focus, so larger pictures lose nothing."""
 _GRAIN_PX = 256
 """Size of the picture that sensor noise is drawn for; other sizes show it resized."""
 
 
 def background(i: Columns, size_px: int) -> Tensor:
     """The place behind the head, out of focus, [1, 3, H, W]."""
-    axis = (torch.arange(size_px, device=i.bg_angle.device) + 0.5) / size_px - 0.5
+    axis = (torch.arange(_PLACE_PX, device=i.bg_angle.device) + 0.5) / _PLACE_PX - 0.5
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     kind = BACKGROUND_KINDS[int(i.background_kind)]
     angle = i.bg_angle[0, 0, 0]
@@ -27,7 +29,9 @@ def background(i: Columns, size_px: int) -> Tensor:
     bg, bg2 = i.rgb("bg"), i.rgb("bg2")
     colour = bg + (bg2 - bg) * weight.clamp(0, 1)
     lamp = torch.tensor([1.0, 0.93, 0.82], device=x.device).view(1, 3, 1, 1)
-    return (colour + (lamp - colour) * light.clamp(0, 0.95)).clamp(0, 1)
+    colour = (colour + (lamp - colour) * light.clamp(0, 0.95)).clamp(0, 1)
+    colour = _blur(colour, 1.1 if kind == "lights" else 2.2)
+    return F.interpolate(colour, (size_px, size_px), mode="bilinear", antialias=True)
 
 
 def _plain(i: Columns, x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,7 +48,7 @@ def _lights(i: Columns, x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, Te
         radius = 0.03 + 0.07 * torch.sin(i.phase2 * (n + 1)).abs()
         distance = ((x - cx) ** 2 + (y - cy) ** 2).sqrt()[0]
         disc = torch.sigmoid((radius[0] - distance) * 110)
-        ring = torch.exp(-(((distance - radius[0]) / 0.008) ** 2))
+        ring = bump(distance - radius[0], 0.008)
         light = light + (disc * 0.22 + 0.10 * ring) * (0.4 + 0.6 * torch.cos(i.phase3[0] * (n + 1)).abs())
     return 0.5 * torch.sigmoid(along * 4), light
 
@@ -66,7 +70,7 @@ def _window(i: Columns, x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, Te
     side = torch.sign(torch.cos(i.bg_angle))[0]
     wx, wy = x * side - 0.32, y + 0.12
     pane = torch.sigmoid((0.17 - wx.abs()) * 55) * torch.sigmoid((0.3 - wy.abs()) * 55)
-    bars = torch.exp(-((wx / 0.013) ** 2)) + torch.exp(-(((wy + 0.02) / 0.013) ** 2))
+    bars = bump(wx, 0.013) + bump(wy + 0.02, 0.013)
     sky = (0.85 - 0.7 * wy + 0.16 * layered_noise(x * 8 + i.phase4[0], y * 8, 2)) * pane * (1 - 0.75 * bars.clamp(0, 1))
     return 0.2 + 0.5 * torch.sigmoid(-along * 5), sky + 0.12 * torch.exp(-((wx.clamp(max=0) / 0.25) ** 2))
 
@@ -119,8 +123,8 @@ def body_texture(i: Columns, sheet: Sheet) -> Tensor:
     shade = 0.84 - 0.35 * (x / spread).square().clamp(0, 1)
     shade = shade + 0.22 * torch.cos(i.light_angle[0, 0, 0]) * (x / spread).clamp(-1, 1)
     cord = torch.exp(-(((x.abs() - 0.075 + 0.22 * (y - 0.06).clamp(min=0)) / 0.012) ** 2))
-    notch = torch.exp(-((x / 0.022) ** 2) - ((y - 0.165) / 0.016) ** 2)
-    bone = torch.exp(-(((y - 0.178 - 0.10 * x.abs()) / 0.010) ** 2)) * torch.sigmoid((x.abs() - 0.04) * 90)
+    notch = bump(x, 0.022) * bump(y - 0.165, 0.016)
+    bone = bump(y - 0.178 - 0.10 * x.abs(), 0.010) * torch.sigmoid((x.abs() - 0.04) * 90)
     shade = shade + 0.07 * cord - 0.16 * notch + 0.07 * bone
     colour = i.rgb("skin")[0] * shade * (1 + 0.02 * layered_noise(x * 20, y * 20, 2))
     cover = sheet.edge(torch.maximum(neck, -0.16 - y))
@@ -151,14 +155,14 @@ def _dress(i: Columns, sheet: Sheet, x: Tensor, y: Tensor, shoulder: Tensor) -> 
     knit = sheet.shows(0.020) * torch.sin(x * 310) if kind == "turtleneck" else 0.0
     shade = 0.86 + 0.16 * folds + 0.05 * weave + 0.06 * knit - 0.55 * (side - 0.16).clamp(min=0)
     shade = shade + 0.25 * torch.cos(i.light_angle[0, 0, 0]) * (x / 0.4).clamp(-1, 1)
-    shade = shade - 0.35 * torch.exp(-(((y - shoulder) / 0.02) ** 2)) * 0.5
+    shade = shade - 0.35 * bump(y - shoulder, 0.02) * 0.5
     cloth, second = i.rgb("cloth")[0], i.rgb("cloth2")[0]
     colour = cloth * shade
     if kind in ("crew neck", "v-neck"):
         band = sheet.edge((opening + 0.017).abs() - 0.015)
         rib = 1 + 0.10 * sheet.shows(0.014) * torch.sin(x * 400)
         colour = colour + (second * shade * rib - colour) * band
-        colour = colour * (1 - 0.3 * torch.exp(-(((opening + 0.036) / 0.006) ** 2)))
+        colour = colour * (1 - 0.3 * bump(opening + 0.036, 0.006))
     elif kind in ("shirt", "jacket"):
         colour, body = _collar(kind, i, sheet, x, y, shade, colour, body)
     return sheet.edge(body), colour
@@ -179,14 +183,14 @@ def _collar(
         body = torch.minimum(body, inner)
         inside = sheet.edge(v_shape)
         colour = colour + (shirt - colour) * inside
-        colour = colour * (1 - 0.4 * torch.exp(-(((v_shape - 0.008) / 0.010) ** 2)))
-        lapel = torch.exp(-(((side - 0.25 + 0.45 * (y - 0.1)) / 0.006) ** 2)) * torch.sigmoid((y - 0.12) * 80)
+        colour = colour * (1 - 0.4 * bump(v_shape - 0.008, 0.010))
+        lapel = bump(side - 0.25 + 0.45 * (y - 0.1), 0.006) * torch.sigmoid((y - 0.12) * 80)
         colour = colour * (1 - 0.3 * lapel)
-    button = torch.exp(-((x / 0.006) ** 2)) * torch.sigmoid((y - 0.17) * 90)
+    button = bump(x, 0.006) * torch.sigmoid((y - 0.17) * 90)
     colour = colour * (1 - 0.18 * button)
     on = sheet.edge(flap)
-    tone = shirt * 1.12 * (1 - 0.25 * torch.exp(-((flap / 0.007) ** 2)))
-    colour = colour * (1 - 0.35 * torch.exp(-(((flap - 0.010) / 0.010) ** 2)))
+    tone = shirt * 1.12 * (1 - 0.25 * bump(flap, 0.007))
+    colour = colour * (1 - 0.35 * bump(flap - 0.010, 0.010))
     colour = colour + (tone - colour) * on
     return colour, torch.minimum(body, flap)
 

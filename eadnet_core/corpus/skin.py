@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import rig
 from .rig import Columns
-from .texture import Sheet, layered_noise, noise
+from .texture import Sheet, bump, layered_noise, noise
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def skin_texture(i: Columns, sheet: Sheet) -> Tensor:
 
 
 def _spot(u: Tensor, v: Tensor, x: Tensor | float, y: Tensor | float, a: float, b: float) -> Tensor:
-    return torch.exp(-(((u - x) / a) ** 2) - ((v - y) / b) ** 2)
+    return bump(u - x, a) * bump(v - y, b)
 
 
 def _relief(i: Columns, sheet: Sheet) -> Tensor:
@@ -63,21 +63,21 @@ def _relief(i: Columns, sheet: Sheet) -> Tensor:
     base = -0.055 + i.nose_length[0, 0, 0]
     width = i.nose_width[0, 0, 0]
     along = ((v + 0.11) / (base + 0.11)).clamp(0, 1)
-    bridge = torch.exp(-((u / (0.017 + 0.45 * width * along)) ** 2))
-    ends = torch.sigmoid((base + 0.012 - v) * 110) * torch.sigmoid((v + 0.105) * 34)
-    height = height + (0.012 + 0.034 * along) * i.nose_bridge[0, 0, 0] * bridge * ends
+    bridge = bump(u, 0.021 + 0.50 * width * along)
+    ends = torch.sigmoid((base + 0.010 - v) * 80) * torch.sigmoid((v + 0.10) * 24)
+    height = height + (0.010 + 0.026 * along * along) * i.nose_bridge[0, 0, 0] * bridge * ends
     tip = i.nose_tip[0, 0, 0]
-    height = height + 0.020 * tip * _spot(u, v, 0.0, base - 0.012, 0.026, 0.020)
-    height = height + 0.014 * _spot(side, v, 0.82 * width, base - 0.006, 0.013, 0.015)
+    height = height + 0.020 * tip * _spot(u, v, 0.0, base - 0.012, 0.030, 0.024)
+    height = height + 0.012 * _spot(side, v, 0.82 * width, base - 0.006, 0.015, 0.017)
     height = height + 0.018 * _spot(u, v, 0.0, mouth_y + 0.005, 0.085, 0.045)
-    height = height - 0.004 * torch.exp(-((u / 0.009) ** 2)) * torch.exp(-(((v - (base + mouth_y) / 2) / 0.02) ** 2))
+    height = height - 0.004 * bump(u, 0.009) * bump(v - (base + mouth_y) / 2, 0.02)
     height = height - 0.010 * _spot(u, v, 0.0, mouth_y + 0.062, 0.06, 0.015)
     height = height + 0.018 * _spot(u, v, 0.0, mouth_y + 0.125, 0.055, 0.038)
     fold_x = 0.056 + 0.42 * (v - base + 0.02).clamp(0, 0.12)
-    fold = torch.exp(-(((side - fold_x) / 0.011) ** 2)) * torch.sigmoid((v - base + 0.015) * 90)
+    fold = bump(side - fold_x, 0.011) * torch.sigmoid((v - base + 0.015) * 90)
     fold = fold * torch.sigmoid((base + 0.10 - v) * 60)
     height = height - (0.0012 + 0.0045 * i.age[0, 0, 0]) * fold
-    bag = torch.exp(-((side - eye_x + 0.005) ** 2) / 0.0013 - ((v + 0.052 + 3.5 * (side - eye_x) ** 2) / 0.009) ** 2)
+    bag = bump(side - eye_x + 0.005, 0.036) * bump(v + 0.052 + 3.5 * (side - eye_x) ** 2, 0.009)
     height = height - (0.0008 + 0.0025 * i.age[0, 0, 0]) * bag
     return height + 0.0016 * layered_noise(u * 14 + i.phase4[0, 0, 0], v * 14)
 
@@ -107,7 +107,7 @@ def _colour(i: Columns, sheet: Sheet) -> Tensor:
     if float(i.freckles.max()) > 0:
         dots = torch.sigmoid((noise(u * 62 + i.phase4[0, 0, 0], v * 62) - 0.42) * 14)
         dots = dots * (0.4 + 0.6 * noise(u * 20, v * 20).abs()) * sheet.shows(0.022)
-        region = torch.exp(-(((v - 0.02) / 0.09) ** 2) - (u / 0.2) ** 4)
+        region = bump(v - 0.02, 0.09) * bump(u, 0.21)
         spots = torch.tensor([0.3, 0.48, 0.6], device=u.device).view(3, 1, 1)
         colour = colour * (1 - spots * dots * region * i.freckles[0, 0, 0])
     return colour
@@ -121,7 +121,7 @@ def _beard(i: Columns, sheet: Sheet, colour: Tensor) -> tuple[Tensor, Tensor]:
         return colour, torch.zeros_like(u)
     mouth_y, half = i.mouth_y[0, 0, 0], i.mouth_width[0, 0, 0]
     ragged = 0.012 * noise(u * 60, v * 60)
-    cheek = v - 0.135 + 0.55 * (side - 0.10).clamp(min=0) + 0.10 * torch.exp(-((u / 0.07) ** 2)) * 0 + ragged
+    cheek = v - 0.135 + 0.55 * (side - 0.10).clamp(min=0) + ragged
     cheek = cheek - 0.9 * (0.10 - side).clamp(min=0) * 0.55
     lips = ((u / (half * 1.02)) ** 2 + ((v - mouth_y) / 0.034) ** 2).sqrt() - 1
     jaw = torch.sigmoid(cheek * 60) * torch.sigmoid(lips * 12)
@@ -129,9 +129,9 @@ def _beard(i: Columns, sheet: Sheet, colour: Tensor) -> tuple[Tensor, Tensor]:
     jaw = jaw * (1 - 0.6 * bare)
     lip_top = mouth_y - 0.022 - 0.028 * (1 - (u / half) ** 2).clamp(min=0)
     above = torch.sigmoid((v - lip_top + 0.008 + ragged * 0.5) * 160) * torch.sigmoid((mouth_y - 0.012 - v) * 140)
-    above = above * torch.sigmoid((half * 1.06 - side) * 90) * (1 - 0.35 * torch.exp(-((u / 0.008) ** 2)))
+    above = above * torch.sigmoid((half * 1.06 - side) * 90) * (1 - 0.35 * bump(u, 0.008))
     # hairs grow down and outwards
-    across, along = u * 1.0 + 0.35 * (v - mouth_y) * torch.sign(u) * -1, v
+    across, along = u - 0.35 * (v - mouth_y) * torch.sign(u), v
     strokes = sheet.shows(0.010) * noise(across * 210, along * 40) + 0.8 * sheet.shows(0.022) * noise(
         across * 95 + 4, along * 20
     )
@@ -154,14 +154,14 @@ def lamps(i: Columns, s: Columns) -> Lamps:
     warm = i.light_warmth.unsqueeze(1) * torch.tensor([1.0, 0.1, -1.2], device=key.device).view(1, 3, 1, 1)
     cool = i.fill_warmth.unsqueeze(1) * torch.tensor([1.0, 0.0, -1.0], device=key.device).view(1, 3, 1, 1)
     contrast = (0.45 + 1.3 * i.light_strength).unsqueeze(1)
-    level = 0.62 + 0.55 * contrast
+    level = 0.50 + 0.50 * contrast
     return Lamps(
         key=key,
         fill=fill,
         half=half,
         key_colour=level * (1 + warm),
-        fill_colour=(0.42 * i.fill.unsqueeze(1)) * (1 + cool),
-        sky_colour=(0.52 - 0.40 * contrast).clamp(min=0.16) * (1 + 0.6 * cool),
+        fill_colour=(0.34 * i.fill.unsqueeze(1)) * (1 + cool),
+        sky_colour=(0.42 - 0.34 * contrast).clamp(min=0.10) * (1 + 0.6 * cool),
     )
 
 
@@ -200,8 +200,11 @@ def lit(i: Columns, colour: Tensor, slope_u: Tensor, slope_v: Tensor, shine: Ten
     light += (facing(lights.fill).clamp_(min=0)).unsqueeze(1) * lights.fill_colour
     light += (1 - 0.35 * slope_v.clamp(-1, 1) * inverse).unsqueeze(1) * lights.sky_colour
     away = 1 - inverse
-    glint = torch.exp((facing(lights.half) - 1) * 26) * 0.17 + torch.exp((facing(lights.half) - 1) * 130) * 0.10
-    sheen = glint * shine * (toward_key > 0)
+    # (1 - x / 8)^8 in place of exp(-x), for what lies near the mirror direction
+    off = 1 - facing(lights.half)
+    broad = (1 - off * 3.2).clamp_(min=0).square_().square_().square_()
+    sharp = (1 - off * 16).clamp_(min=0).square_().square_().square_()
+    sheen = (0.16 * broad + 0.10 * sharp) * shine
     back = torch.sign(torch.cos(i.light_angle))
     rim = (away * away) * (0.9 * i.rim) * torch.sigmoid(slope_u * back * -6)
     out = colour * light
@@ -214,7 +217,7 @@ def warped(u: Tensor, v: Tensor, i: Columns, s: Columns) -> tuple[Tensor, Tensor
     sin_yaw, sin_pitch = torch.sin(s.yaw), torch.sin(s.pitch)
     x, y = u - 0.18 * sin_yaw, v - 0.18 * sin_pitch
     radius = (x / i.face_width) ** 2 + (y / i.face_height) ** 2
-    nose = torch.exp(-((x / 0.05) ** 2) - ((y - 0.06) / 0.07) ** 2)
+    nose = bump(x, 0.05) * bump(y - 0.06, 0.07)
     depth = 0.05 + 0.2 * (1 - radius).clamp(min=0).sqrt() + 0.075 * nose
     x = (u - depth * sin_yaw) / torch.cos(s.yaw)
     y = (v - depth * sin_pitch) / torch.cos(s.pitch)
