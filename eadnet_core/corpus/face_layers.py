@@ -274,7 +274,7 @@ def _side_folds(
     cheek_x = rig.turned_x(side * (i.eye_spacing + 0.014), 0.2, s)
     cheek_y = 0.048 - 0.022 * s.AU6 + up
     cheek = bump(u - cheek_x, 0.058) * bump(v - cheek_y, 0.042)
-    bulge = (0.017 * s.AU6 + 0.010 * s.AU12 + 0.006 * s.AU9) * cheek
+    bulge = (0.010 * s.AU6 + 0.007 * s.AU12 + 0.005 * s.AU9) * cheek
     puff = bump(u - x - side * 0.020, 0.016) * fade
     bulge = bulge + 0.0040 * amount.clamp(0, 1.5) * puff
     # corner of the mouth: dimple when pulled up or in, line when pulled down
@@ -294,7 +294,7 @@ def _side_folds(
         line = line + (0.62 * s.AU6 + 0.12 * i.age) * bump(v - y, width) * bump(dx - 0.017, 0.015)
     pouch = bump(dx + 0.052, 0.048) * bump(v + 0.052 - up, 0.0075)
     fold = fold + (0.85 * s.AU6 + 0.55 * s.AU7) * pouch
-    flush = (0.26 * s.AU6 + 0.1 * s.AU12) * cheek
+    flush = (0.20 * s.AU6 + 0.1 * s.AU12) * cheek
     return bulge, fold, line, flush
 
 

@@ -118,7 +118,7 @@ def _hairline(kind: str, i: Columns, sheet: Sheet) -> Tensor:
         x = u * torch.sign(i.hair_sweep[0, 0, 0])
         return high - 0.01 + 0.10 * torch.sin((x * 7 - 0.5).clamp(-1.6, 1.6)) * 0.45 + 0.24 * temple * temple
     if kind == "bun":
-        return high - 0.015 + 0.21 * temple**2 - 0.02 * bump(u, 0.02)
+        return high - 0.03 + 0.21 * temple**2 - 0.012 * bump(u, 0.05)
     return high + 0.01 * noise(u * 30, u * 0) + 0.24 * temple * temple * (1.4 if long else 1.0)
 
 
@@ -148,7 +148,7 @@ def _flow(kind: str, i: Columns, sheet: Sheet) -> Flow:
 def _strands(kind: str, i: Columns, sheet: Sheet, flow: Flow) -> tuple[Tensor, Tensor]:
     """Light and dark of the hair, about 1, and its gloss 0 .. 1; [h, w]."""
     a, l = flow.across, flow.along  # noqa: E741
-    locks = 0.6 * noise(a * 24 + i.phase1[0, 0, 0], l * 3) + 0.3 * noise(a * 47, l * 4) + 0.2 * noise(sheet.u * 9, l * 4)
+    locks = 0.45 * noise(a * 24 + i.phase1[0, 0, 0], l * 3) + 0.4 * noise(a * 52, l * 4) + 0.2 * noise(sheet.u * 9, l * 4)
     strands = sheet.shows(0.022) * noise(a * 95, l * 5)
     strands = strands + 0.8 * sheet.shows(0.010) * noise(a * 210 + 9, l * 7)
     if kind == "curly":

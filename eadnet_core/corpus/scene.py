@@ -30,7 +30,7 @@ def background(i: Columns, size_px: int) -> Tensor:
     colour = bg + (bg2 - bg) * weight.clamp(0, 1)
     lamp = torch.tensor([1.0, 0.93, 0.82], device=x.device).view(1, 3, 1, 1)
     colour = (colour + (lamp - colour) * light.clamp(0, 0.95)).clamp(0, 1)
-    colour = _blur(colour, 1.1 if kind == "lights" else 2.2)
+    colour = _blur(colour, {"lights": 1.1, "foliage": 4.0}.get(kind, 2.2))
     return F.interpolate(colour, (size_px, size_px), mode="bilinear", antialias=True)
 
 
@@ -88,8 +88,8 @@ def _shelves(i: Columns, x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, T
 def _foliage(i: Columns, x: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
     """Leaves out of focus with the sky between them."""
     leaves = layered_noise(x * 8 + i.phase5[0], y * 8 + i.phase6[0], 2)
-    spots = noise(x * 13 + i.phase4[0], y * 13)
-    gaps = torch.sigmoid((spots - 0.35) * 9) * torch.sigmoid((0.25 - y) * 6)
+    spots = layered_noise(x * 11 + i.phase4[0], y * 11, 2)
+    gaps = torch.sigmoid((spots - 0.2) * 9) * torch.sigmoid((0.25 - y) * 6)
     return 0.45 + 0.7 * leaves, 0.42 * gaps
 
 

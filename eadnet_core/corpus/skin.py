@@ -54,8 +54,8 @@ def _relief(i: Columns, sheet: Sheet) -> Tensor:
     eye_x, mouth_y = i.eye_spacing[0, 0, 0], i.mouth_y[0, 0, 0]
     radius = (u / (1.04 * i.face_width[0, 0, 0])) ** 2 + ((v - 0.01) / (1.1 * i.face_height[0, 0, 0])) ** 2
     height = 0.185 * (1 - radius).clamp(min=0.02).sqrt()
-    height = height + 0.016 * i.brow_ridge[0, 0, 0] * _spot(side, v, 0.085, -0.142, 0.085, 0.022)
-    height = height - 0.026 * _spot(side, v, eye_x - 0.008, -0.093, 0.068, 0.036)
+    height = height + 0.011 * i.brow_ridge[0, 0, 0] * _spot(side, v, 0.09, -0.145, 0.075, 0.032)
+    height = height - 0.023 * _spot(side, v, eye_x - 0.002, -0.093, 0.062, 0.040)
     height = height + 0.010 * _spot(side, v, eye_x, -0.09, 0.036, 0.026)  # the ball under the lids
     cheek = i.cheekbone[0, 0, 0]
     height = height + 0.021 * cheek * _spot(side, v, 0.15, 0.015, 0.07, 0.05)
@@ -64,7 +64,7 @@ def _relief(i: Columns, sheet: Sheet) -> Tensor:
     width = i.nose_width[0, 0, 0]
     along = ((v + 0.11) / (base + 0.11)).clamp(0, 1)
     bridge = bump(u, 0.021 + 0.50 * width * along)
-    ends = torch.sigmoid((base + 0.010 - v) * 80) * torch.sigmoid((v + 0.10) * 24)
+    ends = torch.sigmoid((base + 0.010 - v) * 80) * torch.sigmoid((v + 0.11) * 20)
     height = height + (0.010 + 0.026 * along * along) * i.nose_bridge[0, 0, 0] * bridge * ends
     tip = i.nose_tip[0, 0, 0]
     height = height + 0.020 * tip * _spot(u, v, 0.0, base - 0.012, 0.030, 0.024)
@@ -94,7 +94,7 @@ def _colour(i: Columns, sheet: Sheet) -> Tensor:
     tint = torch.tensor([0.025, -0.085, -0.075], device=u.device).view(3, 1, 1)
     colour = skin * (1 + tint * red)
     # what little light reaches: sockets, under the nose, beside it, under the lip
-    hollow = 0.20 * _spot(side, v, i.eye_spacing[0, 0, 0] - 0.035, -0.112, 0.045, 0.026)
+    hollow = 0.22 * _spot(side, v, i.eye_spacing[0, 0, 0] - 0.030, -0.108, 0.042, 0.034)
     hollow = hollow + 0.10 * _spot(side, v, i.eye_spacing[0, 0, 0] - 0.01, -0.058, 0.045, 0.014)
     hollow = hollow + 0.36 * _spot(u, v, 0.0, base + 0.013, 0.040, 0.011)
     hollow = hollow + 0.16 * _spot(side, v, i.nose_width[0, 0, 0] + 0.008, base - 0.004, 0.008, 0.016)
