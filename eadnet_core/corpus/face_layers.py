@@ -220,13 +220,13 @@ def fold_relief(canvas: Canvas, i: Columns, s: Columns, m: Mouth) -> tuple[Tenso
     rows = slice(0, brow.u.shape[-2])
     furrow = _forehead(brow, i, s, up)
     relief[:, rows] -= 0.0034 * deep * furrow
-    crease[:, rows] += 0.20 * deep * furrow
+    crease[:, rows] += 0.14 * deep * furrow
     flush = torch.zeros_like(u)
     half = u.shape[-1] // 2 + int(0.1 * u.shape[-1])
     for side, columns in ((-1.0, slice(0, half)), (1.0, slice(u.shape[-1] - half, u.shape[-1]))):
         bulge, fold, line, red = _side_folds(canvas, columns, i, s, m, side, up)
         relief[..., columns] += bulge - 0.0036 * deep * (fold + line)
-        crease[..., columns] += deep * (0.20 * fold + 0.30 * line)
+        crease[..., columns] += deep * (0.11 * fold + 0.24 * line)
         flush[..., columns] += red
     chin = bump(u - m.x, 0.045) * bump(v - m.y - 0.098, 0.020)
     dimples = torch.sin(u * 150) * torch.sin(v * 165 + u * 40)
@@ -248,7 +248,7 @@ def _forehead(canvas: Canvas, i: Columns, s: Columns, up: Tensor) -> Tensor:
         furrow = furrow + (0.85 - 0.15 * n) * raised * bump(v - y, width) * face
     for side in (-1.0, 1.0):
         x = rig.turned_x(side * (0.022 - 0.006 * s.AU4), 0.23, s) + side * 0.12 * (v + 0.15 - up)
-        furrow = furrow + 1.25 * s.AU4 * bump(u - x, width) * bump(v + 0.152 - up, 0.030)
+        furrow = furrow + 1.1 * s.AU4 * bump(u - x, 1.5 * width) * bump(v + 0.152 - up, 0.030)
     nose_x = rig.turned_x(torch.zeros_like(s.yaw), 0.27, s)
     for n in range(3):
         y = -0.088 + 0.024 * n + up + 0.6 * (u - nose_x).abs() * (n - 1)
@@ -267,9 +267,9 @@ def _side_folds(
     start_y = 0.078 - 0.012 * s.AU9 + up
     t = ((v - start_y) / 0.125).clamp(0, 1)
     x = m.x + side * (0.058 + (m.half_width + 0.020 - 0.058 + 0.25 * lift.abs()) * t * (1.2 - 0.2 * t))
-    fade = torch.sigmoid((v - start_y) * 130) * torch.sigmoid((start_y + 0.120 - v) * 70)
+    fade = torch.sigmoid((v - start_y) * 90) * torch.sigmoid((start_y + 0.100 - 0.6 * lift.clamp(min=0) - v) * 80)
     amount = 0.7 * s.AU12 + 0.8 * s.AU10 + 0.5 * s.AU9 + 0.3 * s.AU6 + 5.0 * lift.clamp(min=0)
-    fold = amount.clamp(0, 1.5) * bump(u - x, 0.011) * fade
+    fold = amount.clamp(0, 1.5) * bump(u - x, 0.014) * fade
     # the cheek bunches up above the fold
     cheek_x = rig.turned_x(side * (i.eye_spacing + 0.014), 0.2, s)
     cheek_y = 0.048 - 0.022 * s.AU6 + up

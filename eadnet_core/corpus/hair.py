@@ -44,7 +44,9 @@ def hair_textures(i: Columns, sheet: Sheet) -> tuple[Tensor, Tensor]:
         knot = ((sheet.u - 0.02 * i.hair_part[0, 0, 0]) ** 2 + (1.25 * (sheet.v + 0.47)) ** 2).sqrt() - 0.105
         back = torch.minimum(back, knot)
     tone, gloss = _strands(kind, i, sheet, flow)
-    fray = 0.010 * noise(flow.across * 130, flow.along * 5) + 0.006 * noise(flow.across * 60, flow.along * 9)
+    fray = 0.005 * sheet.shows(0.016) * noise(flow.across * 130, flow.along * 5)
+    fray = fray + 0.004 * sheet.shows(0.008) * noise(flow.across * 260, flow.along * 9)
+    fray = fray + 0.004 * noise(flow.across * 60, flow.along * 9)
     if kind == "curly":
         fray = fray + 0.030 * noise(sheet.u * 24 + i.phase3[0, 0, 0], sheet.v * 24)
     front, back = front + fray, back + fray
@@ -57,9 +59,9 @@ def hair_textures(i: Columns, sheet: Sheet) -> tuple[Tensor, Tensor]:
     colour = hair * tone + 0.85 * sheen * warm * (0.25 + hair)
     colour = colour * (1 - 0.16 * torch.exp(front.clamp(-0.15, 0) / 0.012)) if kind != "cropped" else colour
     strength = 0.86 if kind == "cropped" else 1.0
-    soft = 2.0 if kind == "cropped" else 1.1
+    soft = 2.0 if kind == "cropped" else 1.5
     cover = sheet.edge(front, soft) * strength
-    behind = torch.cat([colour * 0.62, sheet.edge(back, 1.1).unsqueeze(0)])
+    behind = torch.cat([colour * 0.62, sheet.edge(back, 1.8).unsqueeze(0)])
     return behind, torch.cat([colour, cover.unsqueeze(0), _shadow(cover, i, sheet).unsqueeze(0)])
 
 
@@ -110,7 +112,7 @@ def _hairline(kind: str, i: Columns, sheet: Sheet) -> Tensor:
     high = -i.hair_line[0, 0, 0]
     long = float(i.hair_length) > 0.1
     if kind == "fringe":
-        return -0.185 + 0.014 * noise(u * 16 + i.phase2[0, 0, 0], u * 0) + 0.55 * (u.abs() - 0.17).clamp(min=0)
+        return -0.205 + 0.012 * noise(u * 16 + i.phase2[0, 0, 0], u * 0) + 0.55 * (u.abs() - 0.17).clamp(min=0)
     if kind == "parted":
         x = u - 0.10 * i.hair_part[0, 0, 0]
         return high - 0.045 + (0.85 if long else 0.45) * x.abs() ** 1.25 + 0.2 * temple**2

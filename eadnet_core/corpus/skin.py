@@ -91,7 +91,7 @@ def _colour(i: Columns, sheet: Sheet) -> Tensor:
     red = red + (0.5 + 1.6 * i.blush[0, 0, 0]) * _spot(side, v, 0.155, 0.075, 0.06, 0.05)
     red = red + 0.7 * _spot(u, v, 0.0, base - 0.005, 0.035, 0.026) + 0.35 * _spot(u, v, 0.0, 0.30, 0.06, 0.04)
     red = red + 0.35 * _spot(side, v, i.eye_spacing[0, 0, 0], -0.09, 0.07, 0.03)
-    tint = torch.tensor([0.025, -0.085, -0.075], device=u.device).view(3, 1, 1)
+    tint = torch.tensor([0.05, -0.065, -0.06], device=u.device).view(3, 1, 1)
     colour = skin * (1 + tint * red)
     # what little light reaches: sockets, under the nose, beside it, under the lip
     hollow = 0.22 * _spot(side, v, i.eye_spacing[0, 0, 0] - 0.030, -0.108, 0.042, 0.034)
