@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .identity import HAIR_KINDS
 from .rig import Columns
-from .texture import REACH, Sheet, bump, layered_noise, noise
+from .texture import Sheet, bump, layered_noise, noise
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def hair_textures(i: Columns, sheet: Sheet) -> tuple[Tensor, Tensor]:
     tone = tone * side * rim
     warm = 0.35 * hair + 0.65 * torch.tensor([1.0, 0.93, 0.84], device=hair.device).view(3, 1, 1)
     sheen = gloss * i.hair_shine[0, 0, 0]
-    colour = hair * tone + 0.85 * sheen * warm * (0.25 + hair)
+    colour = hair * tone + 0.85 * sheen * warm * (0.16 + 0.25 * hair.mean() + 0.9 * hair)
     colour = colour * (1 - 0.16 * torch.exp(front.clamp(-0.15, 0) / 0.012)) if kind != "cropped" else colour
     strength = 0.86 if kind == "cropped" else 1.0
     soft = 2.0 if kind == "cropped" else 1.5
@@ -172,7 +172,7 @@ def _strands(kind: str, i: Columns, sheet: Sheet, flow: Flow) -> tuple[Tensor, T
 
 def _shadow(cover: Tensor, i: Columns, sheet: Sheet) -> Tensor:
     """What the hair takes from the light of the skin under it, 0 .. 1, [h, w]."""
-    per_unit = (cover.shape[-1] - 1) / (2 * REACH)
+    per_unit = (cover.shape[-1] - 1) / (2 * sheet.reach)
     k = 2 * round(0.016 * per_unit) + 1
     soft = cover.view(1, 1, *cover.shape)
     for _ in range(2):

@@ -160,7 +160,7 @@ def _place(v: dict[str, float], rng: np.random.Generator) -> None:
     wall = np.array([v["bg_r"], v["bg_g"], v["bg_b"]])
     _colour(v, "bg2", near * wall + (1 - near) * _random_colour(rng, (0.03, 0.55), (0.15, 0.95)))
     v["bg_angle"] = rng.uniform(-np.pi, np.pi)
-    v["blur"] = max(0.0, rng.normal(0.3, 0.25))
+    v["blur"] = max(0.0, rng.normal(0.2, 0.2))
     v["contrast"] = np.clip(rng.normal(1.0, 0.08), 0.8, 1.15)
     v["saturation"] = np.clip(rng.normal(1.0, 0.15), 0.3, 1.35) if rng.random() > 0.06 else 0.0
     v["texture"] = rng.uniform(0.0, 0.012) if rng.random() < 0.8 else rng.uniform(0.012, 0.035)

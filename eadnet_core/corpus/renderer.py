@@ -19,7 +19,7 @@ from .hair import hair_textures
 from .rig import Columns
 from .scene import background, body_texture, developed, lens_gain
 from .skin import Lamps, lamps, lit, skin_texture, warped
-from .texture import bump, sample, sheet
+from .texture import FACE_DENSITY, FACE_REACH, FRAME_DENSITY, FRAME_REACH, bump, sample, sheet
 
 BATCH_PIXELS = 1 << 18
 """Pixels drawn at once: keeps a layer's temporaries in cache."""
@@ -95,15 +95,16 @@ def render_frames(identity: Tensor, states: Tensor, size_px: int = 128) -> Tenso
 
 
 def _still(i: Columns, size_px: int) -> Still:
-    paper = sheet(size_px, i.bg_angle.device)
-    back_hair, front_hair = hair_textures(i, paper)
+    face = sheet(size_px, i.bg_angle.device, FACE_REACH, FACE_DENSITY)
+    frame = sheet(size_px, i.bg_angle.device, FRAME_REACH, FRAME_DENSITY)
+    back_hair, front_hair = hair_textures(i, frame)
     return Still(
         background(i, size_px),
         lens_gain(i, size_px),
-        skin_texture(i, paper),
+        skin_texture(i, face),
         back_hair,
         front_hair,
-        body_texture(i, paper),
+        body_texture(i, frame),
     )
 
 
@@ -115,7 +116,7 @@ def _render(identity: Tensor, states: Tensor, still: Still, size_px: int) -> Ten
     has_hair = float(i.hair_bald) == 0.0
     hair_x = rig.turned_x(torch.zeros_like(s.yaw), -0.06, s)
     if has_hair:
-        back = sample(still.back_hair, canvas.u - hair_x, canvas.v)
+        back = sample(still.back_hair, canvas.u - hair_x, canvas.v, FRAME_REACH)
         canvas.paint(back[:, :3], back[:, 3])
     _body(canvas, i, s, still.body, size_px)
     _ears(canvas, i, s)
@@ -169,7 +170,7 @@ def _body(canvas: Canvas, i: Columns, s: Columns, texture: Tensor, size_px: int)
     lift = 0.006 * s.breath
     x = x / i.scale * (1 - 0.4 * lift) - 0.1 * (1 - y / i.scale / 0.5).clamp(0, 1) * torch.sin(s.roll)
     y = (y + lift) / i.scale
-    look = sample(texture, x.expand_as(part.u), y.expand_as(part.u))
+    look = sample(texture, x.expand_as(part.u), y.expand_as(part.u), FRAME_REACH)
     part.paint(look[:, :3], look[:, 3])
     chin = i.face_height + i.chin + rig.jaw_drop(s)
     below = ((part.u - 0.05 * torch.sin(s.yaw)) / (0.92 * i.face_width)) ** 2 + (
@@ -201,7 +202,7 @@ def _ears(canvas: Canvas, i: Columns, s: Columns) -> None:
 def _face(canvas: Canvas, i: Columns, s: Columns, texture: Tensor, mouth: rig.Mouth, lights: Lamps) -> None:
     outline = _face_distance(canvas, i, s)
     u, v = warped(canvas.u, canvas.v, i, s)
-    look = sample(texture, u, v)
+    look = sample(texture, u, v, FACE_REACH)
     relief, flush, crease = fold_relief(canvas, i, s, mouth)
     pixel = 1.7 * canvas.edge  # distance of two pixels in head coordinates, and a little
     slope_u, slope_v = look[:, 3], look[:, 4]
@@ -222,6 +223,6 @@ def _front_hair(canvas: Canvas, i: Columns, s: Columns, texture: Tensor, hair_x:
     depth = 0.10 * (1 - (canvas.u / (i.face_width + i.hair_volume)) ** 2).clamp(min=0)
     u = canvas.u - hair_x * (1 - depth * 10) - depth * torch.sin(s.yaw)
     v = canvas.v - depth * torch.sin(s.pitch)
-    look = sample(texture, u, v)
+    look = sample(texture, u, v, FRAME_REACH)
     canvas.shade(1 - look[:, 4] * (1 - look[:, 3]))
     canvas.paint(look[:, :3], look[:, 3])

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-REACH = 0.62
-"""A texture covers head coordinates -REACH .. REACH both ways."""
-TEXELS_PER_PX = 1.25
+FACE_REACH, FRAME_REACH = 0.47, 0.62
+"""A texture covers head coordinates -reach .. reach both ways: the face alone, or all that a picture can show."""
+FACE_DENSITY, FRAME_DENSITY = 1.2, 1.05
+"""Texels per pixel of a head at scale 1."""
 FINEST_PX = 2.5
 """Detail whose wavelength is shorter than this in the picture is left out; at twice as much it shows in full."""
 _LATTICE = 128
@@ -27,6 +28,7 @@ class Sheet:
     u: Tensor  # [h, w]
     v: Tensor
     size_px: int
+    reach: float
 
     def shows(self, wavelength: float) -> float:
         """How much of a detail of this wavelength, in frame widths, the picture can carry: 0 .. 1."""
@@ -38,22 +40,21 @@ class Sheet:
 
     def slopes(self, height: Tensor) -> tuple[Tensor, Tensor]:
         """Slopes along u and v of a height [h, w] in frame widths."""
-        per_unit = (height.shape[-1] - 1) / (2 * REACH)
+        per_unit = (height.shape[-1] - 1) / (2 * self.reach)
         along_v, along_u = torch.gradient(height)
         return along_u * per_unit, along_v * per_unit
 
 
-def sheet(size_px: int, device: torch.device) -> Sheet:
+def sheet(size_px: int, device: torch.device, reach: float, density: float) -> Sheet:
     """An empty texture fit for a picture of this size."""
-    n = round(2 * REACH * size_px * TEXELS_PER_PX)
-    axis = torch.linspace(-REACH, REACH, n, device=device)
+    axis = torch.linspace(-reach, reach, round(2 * reach * size_px * density), device=device)
     v, u = torch.meshgrid(axis, axis, indexing="ij")
-    return Sheet(u, v, size_px)
+    return Sheet(u, v, size_px, reach)
 
 
-def sample(texture: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Look a texture [C, h, w] up at head coordinates [B, H, W]; [B, C, H, W]."""
-    where = torch.stack([u, v], -1) * (1 / REACH)
+def sample(texture: Tensor, u: Tensor, v: Tensor, reach: float) -> Tensor:
+    """Look a texture [C, h, w] of this reach up at head coordinates [B, H, W]; [B, C, H, W]."""
+    where = torch.stack([u, v], -1).mul_(1 / reach)
     texture = texture.unsqueeze(0).expand(len(u), -1, -1, -1)
     return F.grid_sample(texture, where, padding_mode="border", align_corners=True)
 
