@@ -72,10 +72,9 @@ def _cap(kind: str, i: Columns, sheet: Sheet) -> tuple[Tensor, Tensor]:
     width = i.face_width[0, 0, 0] + volume
     lift = 0.05 * u * i.hair_sweep[0, 0, 0] if kind == "swept" else torch.zeros_like(u)
     height = i.face_height[0, 0, 0] + volume * 1.1
-    radius = ((u / width).abs().clamp(min=1e-4) ** 2.2 + ((v + 0.055 + lift) / height).abs().clamp(min=1e-4) ** 2.2) ** (
-        1 / 2.2
-    )
-    low = torch.maximum((radius - 1) * 0.3, v - (0.02 if kind not in ("curly",) else 0.06))
+    across, up = (u / width).abs().clamp(min=1e-4), ((v + 0.055 + lift) / height).abs().clamp(min=1e-4)
+    radius = (across**2.2 + up**2.2) ** (1 / 2.2)
+    low = torch.maximum((radius - 1) * 0.3, v - (0.06 if kind == "curly" else 0.02))
     return low, width + i.hair_wave[0, 0, 0] * torch.sin(v * 33 + i.phase3[0, 0, 0])
 
 
@@ -93,7 +92,8 @@ def _locks(kind: str, i: Columns, sheet: Sheet, width: Tensor) -> Tensor:
     u, v = sheet.u, sheet.v
     length = float(i.hair_length)
     if length < 0.1:
-        side = torch.maximum(u.abs() - width * 0.99, 0.93 * i.face_width[0, 0, 0] - u.abs() + 0.25 * (v + 0.03).clamp(0))
+        inner = 0.93 * i.face_width[0, 0, 0] + 0.25 * (v + 0.03).clamp(0)
+        side = torch.maximum(u.abs() - width * 0.99, inner - u.abs())
         return torch.maximum(side, torch.maximum(v - (0.0 if kind == "curly" else -0.03), -0.2 - v))
     bottom = -0.10 + length
     part = 0.10 * i.hair_part[0, 0, 0]
@@ -150,7 +150,8 @@ def _flow(kind: str, i: Columns, sheet: Sheet) -> Flow:
 def _strands(kind: str, i: Columns, sheet: Sheet, flow: Flow) -> tuple[Tensor, Tensor]:
     """Light and dark of the hair, about 1, and its gloss 0 .. 1; [h, w]."""
     a, l = flow.across, flow.along  # noqa: E741
-    locks = 0.45 * noise(a * 24 + i.phase1[0, 0, 0], l * 3) + 0.4 * noise(a * 52, l * 4) + 0.2 * noise(sheet.u * 9, l * 4)
+    locks = 0.45 * noise(a * 24 + i.phase1[0, 0, 0], l * 3) + 0.4 * noise(a * 52, l * 4)
+    locks = locks + 0.2 * noise(sheet.u * 9, l * 4)
     strands = sheet.shows(0.022) * noise(a * 95, l * 5)
     strands = strands + 0.8 * sheet.shows(0.010) * noise(a * 210 + 9, l * 7)
     if kind == "curly":

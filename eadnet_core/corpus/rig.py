@@ -88,12 +88,12 @@ def columns(identity: Tensor, states: Tensor) -> tuple[Columns, Columns]:
 
 def mouth(i: Columns, s: Columns) -> Mouth:
     """Lips of each frame."""
-    smile = s.AU12 * 0.044 - s.AU15 * 0.038 - s.AU20 * 0.014
+    smile = s.AU12 * 0.050 - s.AU15 * 0.038 - s.AU20 * 0.014
     smirk = s.AU14 * 0.050
     right = (i.smirk_side > 0).float()
     half_width = i.mouth_width * (
         1 + 0.16 * s.wide - 0.34 * s.round + 0.32 * s.AU12 + 0.25 * s.AU20 - 0.12 * s.AU23 - 0.1 * s.AU17
-        - 0.20 * s.AU26 + 0.02 * s.AU14
+        - 0.30 * s.AU26 + 0.02 * s.AU14
     )  # fmt: skip
     thin = 1 - 0.5 * s.press - 0.55 * s.AU23 - 0.12 * s.wide - 0.18 * s.AU12 - 0.1 * s.AU20
     thin = thin.clamp(min=0.22)
@@ -102,13 +102,15 @@ def mouth(i: Columns, s: Columns) -> Mouth:
         y=turned_y(i.mouth_y + 0.006 * s.jaw - 0.006 * s.AU17, DEPTH_MOUTH, s),
         half_width=half_width * torch.cos(s.yaw),
         gap=lip_gap(s),
-        upper=1.2 * i.upper_lip * thin * (1 + 0.5 * s.round - 0.25 * s.AU10),
+        upper=1.2 * i.upper_lip * thin * (1 + 0.5 * s.round - 0.25 * s.AU10 + 0.2 * s.AU26),
         lower=1.15 * i.lower_lip * thin * (1 + 0.4 * s.round - 0.6 * s.tuck + 0.15 * s.AU17),
         corner_left=smile + smirk * (1 - right),
         corner_right=smile + smirk * right,
-        raise_upper=0.021 * s.AU10 + 0.009 * s.AU9 + 0.010 * s.upper + 0.014 * s.AU12 * s.AU25,
+        raise_upper=0.021 * s.AU10 + 0.009 * s.AU9 + 0.010 * s.upper + 0.024 * s.AU12 * s.AU25,
         chin_push=0.013 * s.AU17,
-        teeth=(0.55 + 0.45 * s.teeth + 0.45 * s.AU12 + 0.5 * s.AU10 + 0.3 * s.AU20 - 0.35 * s.round - 0.3 * s.AU26).clamp(0, 1),
+        teeth=(
+            0.55 + 0.45 * s.teeth + 0.45 * s.AU12 + 0.5 * s.AU10 + 0.3 * s.AU20 - 0.35 * s.round - 0.4 * s.AU26
+        ).clamp(0, 1),
         tongue=s.tongue,
         press=s.press,
     )
