@@ -158,8 +158,9 @@ def _strands(kind: str, i: Columns, sheet: Sheet, flow: Flow) -> tuple[Tensor, T
         size = 17 + 14 * float(i.hair_curl)
         twist = layered_noise(sheet.u * size * 0.5 + 3, sheet.v * size * 0.5, 2)
         ring = noise(sheet.u * size + 2.2 * twist + i.phase2[0, 0, 0], sheet.v * size + 2.2 * twist)
-        locks = 1.2 - 3.4 * ring.abs() + 0.5 * twist
-        strands = 0.6 * strands + 0.4 * sheet.shows(0.02) * noise(sheet.u * 80 + 6 * ring, sheet.v * 80)
+        locks = 0.75 - 2.1 * ring.abs() + 0.35 * twist
+        turn = sheet.shows(0.014) * noise(ring * 9 + 3 * twist, sheet.u * 60 + sheet.v * 60)
+        strands = 0.3 * strands + 0.9 * turn
     if kind == "cropped":
         dots = noise(sheet.u * 150, sheet.v * 150) * sheet.shows(0.014)
         return 0.85 + 0.18 * dots + 0.1 * locks, 0.12 * bump(l - 0.12, 0.07)

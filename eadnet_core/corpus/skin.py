@@ -38,7 +38,7 @@ def skin_texture(i: Columns, sheet: Sheet) -> Tensor:
     pores = sheet.shows(0.011) * noise(u * 190, v * 190) + 0.7 * sheet.shows(0.024) * noise(u * 85 + 7, v * 85)
     pores = pores * i.pores[0, 0, 0] * (1 + 0.5 * _spot(u.abs(), v, 0.075, 0.06, 0.06, 0.05))
     slope_u, slope_v = slope_u + 0.09 * pores + 0.35 * bristle, slope_v + 0.07 * pores.roll(3, 1) + 0.2 * bristle
-    shine = 0.55 + 0.6 * _spot(u, v, 0.0, 0.03, 0.035, 0.11) + 0.35 * _spot(u, v, 0.0, -0.24, 0.12, 0.07)
+    shine = 0.55 + 0.5 * _spot(u, v, 0.0, 0.045, 0.045, 0.09) + 0.35 * _spot(u, v, 0.0, -0.24, 0.12, 0.07)
     shine = shine + 0.3 * _spot(u.abs(), v, 0.14, 0.0, 0.05, 0.04) + 0.25 * _spot(u, v, 0.0, 0.31, 0.05, 0.04)
     shine = shine * (1 + 0.5 * pores) * i.shine[0, 0, 0] * (1 - 0.8 * bristle.abs().clamp(max=1))
     return torch.cat([colour, slope_u.unsqueeze(0), slope_v.unsqueeze(0), shine.unsqueeze(0)])
@@ -63,9 +63,9 @@ def _relief(i: Columns, sheet: Sheet) -> Tensor:
     base = -0.055 + i.nose_length[0, 0, 0]
     width = i.nose_width[0, 0, 0]
     along = ((v + 0.11) / (base + 0.11)).clamp(0, 1)
-    bridge = bump(u, 0.021 + 0.50 * width * along)
+    bridge = bump(u, 0.027 + 0.55 * width * along)
     ends = torch.sigmoid((base + 0.010 - v) * 80) * torch.sigmoid((v + 0.11) * 20)
-    height = height + (0.010 + 0.026 * along * along) * i.nose_bridge[0, 0, 0] * bridge * ends
+    height = height + (0.011 + 0.024 * along * along) * i.nose_bridge[0, 0, 0] * bridge * ends
     tip = i.nose_tip[0, 0, 0]
     height = height + 0.020 * tip * _spot(u, v, 0.0, base - 0.012, 0.030, 0.024)
     height = height + 0.012 * _spot(side, v, 0.82 * width, base - 0.006, 0.015, 0.017)
