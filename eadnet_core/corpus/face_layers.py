@@ -148,7 +148,9 @@ def draw_mouth(canvas: Canvas, i: Columns, m: Mouth, lights: Lamps) -> None:
     hole = hole * torch.sigmoid((inner_bottom - inner_top - 0.004) * 900)
     _inside(canvas, i, m, s, v, (inner_top, inner_bottom, arc), hole)
     line = bump(v - 0.5 * (inner_top + inner_bottom), canvas.blunt(0.0034)) * torch.sigmoid((1.04 - s.abs()) * 40)
-    canvas.paint(i.rgb("lip") * _rgb(s, 0.34, 0.22, 0.22), line * (1 - (m.gap + m.raise_upper) / 0.012).clamp(0, 1) * 0.8)
+    canvas.paint(
+        i.rgb("lip") * _rgb(s, 0.34, 0.22, 0.22), line * (1 - (m.gap + m.raise_upper) / 0.012).clamp(0, 1) * 0.8
+    )
 
 
 def _lips(
