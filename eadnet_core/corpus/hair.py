@@ -56,7 +56,7 @@ def hair_textures(i: Columns, sheet: Sheet) -> tuple[Tensor, Tensor]:
     tone = tone * side * rim
     warm = 0.35 * hair + 0.65 * torch.tensor([1.0, 0.93, 0.84], device=hair.device).view(3, 1, 1)
     sheen = gloss * i.hair_shine[0, 0, 0]
-    colour = hair * tone + 0.85 * sheen * warm * (0.24 + 0.2 * hair.mean() + 0.9 * hair)
+    colour = hair * tone + 0.85 * sheen * warm * (0.16 + 0.25 * hair.mean() + 0.9 * hair)
     colour = colour * (1 - 0.16 * torch.exp(front.clamp(-0.15, 0) / 0.012)) if kind != "cropped" else colour
     strength = 0.86 if kind == "cropped" else 1.0
     soft = 2.0 if kind == "cropped" else 1.5

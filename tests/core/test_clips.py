@@ -51,6 +51,16 @@ def test_lengths_fit_the_frame_rate(banks: dict[str, SpeechBank]) -> None:
         assert len(getattr(made, name)) == N_FRAMES, name
 
 
+def test_heads_breathe_while_they_speak(banks: dict[str, SpeechBank]) -> None:
+    breath = rig.STATE_INDEX["breath"]
+    for seed in range(4):
+        made = write_script(seed, n_frames=150, split="train", speech=banks["train"])
+        chest = made.states[:, breath]
+        assert chest.max() > 0.95 and chest.min() < -0.95  # six seconds hold a whole breath
+        assert np.abs(np.diff(chest)).max() < 0.12
+        assert made.reference_state[breath] == 0
+
+
 def test_splits_share_neither_heads_nor_words(banks: dict[str, SpeechBank]) -> None:
     train = [script(banks, seed, "train") for seed in range(40)]
     heldout = [script(banks, seed, "heldout") for seed in range(40)]

@@ -104,7 +104,7 @@ def test_fear_draws_the_brows_together_and_surprise_arches_them() -> None:
         )
         assert float(fear.brow_x) < float(rest.brow_x) - 0.01 and float(fear.brow_bend) < 0.7
         assert float(surprise.brow_x) == float(rest.brow_x) and float(surprise.brow_bend) > 1.7
-        assert 0.01 < float(fear.brow_inner) and float(fear.brow_outer) > 0.0
+        assert float(fear.brow_inner) > 0.01 and float(fear.brow_outer) > 0.0
         assert float(surprise.brow_outer) > 0.03
 
 
