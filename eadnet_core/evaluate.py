@@ -114,9 +114,9 @@ class Bench:
     def _judge(self, tally: Tally, clip: Clip, reading: Emotion, variants: Mapping[str, GenerateOptions]) -> None:
         truth, is_main = clip.truth, clip.case.is_main
         for name, options in variants.items() if is_main else list(variants.items())[:1]:
-            began = time.perf_counter()
+            began = time.perfcounter()
             frames = self.generate(clip, reading, options)
-            tally.seconds[name] = tally.seconds.get(name, 0.0) + (time.perf_counter() - began) * is_main
+            tally.seconds[name] = tally.seconds.get(name, 0.0) + (time.perfcounter() - began) * is_main
             tally.add(name, clip, frames, self.experts)
         ceilings = (truth.frames, self.reconstruct(clip), np.repeat(truth.reference[None], len(truth.frames), 0))
         for name, frames in zip(CEILINGS, ceilings, strict=True):
@@ -184,7 +184,7 @@ def evaluate(
     emotional = with_emotional_references(groups, seed)[: -(-len(groups) // 2)] if SECTIONS[1] in sections else []
     long = with_length(groups, LONG_FRAMES)[: -(-len(groups) // 6)] if SECTIONS[2] in sections else []
     total = sum(len(group) for run in (groups, emotional, long) for group in run)
-    on_clip = _counter(total, progress)
+    on_clip = counter(total, progress)
     variants = {"generated": options}
     if "sync_guidance" in sections:
         variants["other"] = replace(options, sync_guidance=0.0 if options.sync_guidance > 0 else SYNC_GUIDANCE)
@@ -226,7 +226,8 @@ def cost(model: Model, options: GenerateOptions) -> dict[str, float]:
     return {"seconds_per_second": generation.report.seconds_per_second, "peak_memory_gb": fresh.peak_memory_gb}
 
 
-def _counter(total: int, progress: OnProgress | None) -> Callable[[], None]:
+def counter(total: int, progress: OnProgress | None) -> Callable[[], None]:
+    """What is called after each of `total` clips, and tells `progress` how many are done."""
     done = 0
 
     def count() -> None:
