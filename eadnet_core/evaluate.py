@@ -114,9 +114,9 @@ class Bench:
     def _judge(self, tally: Tally, clip: Clip, reading: Emotion, variants: Mapping[str, GenerateOptions]) -> None:
         truth, is_main = clip.truth, clip.case.is_main
         for name, options in variants.items() if is_main else list(variants.items())[:1]:
-            began = time.perfcounter()
+            began = time.perf_counter()
             frames = self.generate(clip, reading, options)
-            tally.seconds[name] = tally.seconds.get(name, 0.0) + (time.perfcounter() - began) * is_main
+            tally.seconds[name] = tally.seconds.get(name, 0.0) + (time.perf_counter() - began) * is_main
             tally.add(name, clip, frames, self.experts)
         ceilings = (truth.frames, self.reconstruct(clip), np.repeat(truth.reference[None], len(truth.frames), 0))
         for name, frames in zip(CEILINGS, ceilings, strict=True):

@@ -242,13 +242,13 @@ class EmotionBench:
 
     def wait(self) -> dict[str, float]:
         """Seconds from a changed prompt to one new frame, and to the first second of new ones; the model is loaded."""
-        began = time.perfcounter()
+        began = time.perf_counter()
         code = self.model.reader.codes(["he has just been told that he may go home"])[0]
         self.make(self.scenes[0], code, 1)
-        one = time.perfcounter() - began
+        one = time.perf_counter() - began
         code = self.model.reader.codes(["somebody has eaten her birthday cake"])[0]
         self.make(self.scenes[0], code, FPS)
-        return {"seconds_to_new_frame": one, "seconds_to_new_frames": time.perfcounter() - began - one}
+        return {"seconds_to_new_frame": one, "seconds_to_new_frames": time.perf_counter() - began - one}
 
     @property
     def _size(self) -> int:
