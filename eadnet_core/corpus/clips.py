@@ -31,6 +31,8 @@ SPLITS = {"train": 0, "heldout": 1, "expert": 2}
 BLEND_SHARE, CHANGE_SHARE = 0.10, 0.12
 """Share of clips that mix two emotions, and that change from one to another."""
 
+BREATHS_HZ = (0.2, 0.32)
+
 
 @dataclass(frozen=True)
 class ClipScript:
@@ -204,7 +206,14 @@ def _states(
     states[:, _POSE] = reference[_POSE] + motion[:, :5] + rng.normal(0, (0.02, 0.012, 0.01, 0.0015, 0.0015))
     states[:, rig.STATE_INDEX["blink"]] = motion[:, 5]
     states[:, _GAZE] = reference[_GAZE] + motion[:, 6:]
+    states[:, rig.STATE_INDEX["breath"]] = _breath(len(states), rng)
     return states
+
+
+def _breath(n_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """How full the chest is in each frame, -1 .. 1: in quicker than out, with a rest in between."""
+    phase = rng.uniform(0, 2 * np.pi) + 2 * np.pi * rng.uniform(*BREATHS_HZ) * np.arange(n_frames) / FPS
+    return np.sin(phase + 0.35 * np.sin(phase))
 
 
 def _relative_motion(states: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Who a procedural head is: some seventy numbers drawn from one seed, from bone structure to the wall behind it.
+"""Who a procedural head is: about a hundred numbers drawn from one seed, from bone structure to the wall behind it.
 
 No real person's likeness enters: every value is drawn from the ranges in this file.
 """
@@ -25,8 +25,19 @@ IDENTITY = (
     "light_angle", "light_strength", "light_warmth", "background_kind", "bg_r", "bg_g", "bg_b", "bg2_r", "bg2_g",
     "bg2_b", "bg_angle", "blur", "contrast", "saturation", "texture", "texture_scale",
     *(f"phase{i}" for i in range(8)),
+    # relief and skin
+    "cheekbone", "brow_ridge", "nose_bridge", "nose_tip", "lid_fold", "shine", "pores", "stubble", "teeth_white",
+    # hair and dress, continued
+    "hair_kind", "hair_curl", "hair_sweep", "cloth_kind",
+    # lamp and lens
+    "light_height", "light_hardness", "fill", "fill_warmth", "rim", "vignette", "noise",
 )  # fmt: skip
 """Names of the identity vector's columns."""
+
+HAIR_KINDS = ("swept", "parted", "fringe", "curly", "bun", "cropped")
+"""What `hair_kind` counts: how the hair is worn, whatever its length."""
+CLOTH_KINDS = ("crew neck", "shirt", "jacket", "v-neck", "turtleneck")
+BACKGROUND_KINDS = ("plain", "lights", "panels", "brushed", "window", "shelves", "foliage", "room")
 
 INDEX = {name: i for i, name in enumerate(IDENTITY)}
 
@@ -63,6 +74,9 @@ def draw_identity(rng: np.random.Generator) -> np.ndarray:
     _place(v, rng)
     for i in range(8):
         v[f"phase{i}"] = rng.uniform(0, 2 * np.pi)
+    _relief(v, rng)
+    _style(v, rng)
+    _lamp_and_lens(v, rng)
     return np.array([v[name] for name in IDENTITY], dtype=np.float32)
 
 
@@ -74,8 +88,8 @@ def _bones(v: dict[str, float], rng: np.random.Generator) -> None:
     v["center_y"] = clip(n(0.53, 0.014), 0.49, 0.57)
     v["face_width"] = clip(n(0.272, 0.017), 0.235, 0.315)
     v["face_height"] = clip(n(0.375, 0.014), 0.34, 0.41)
-    v["squareness"] = rng.uniform(2.0, 2.7)
-    v["jaw_taper"] = rng.uniform(0.12, 0.42)
+    v["squareness"] = rng.uniform(2.0, 2.5)
+    v["jaw_taper"] = rng.uniform(0.2, 0.46)
     v["chin"] = n(0, 0.012)
     v["neck_width"] = rng.uniform(0.115, 0.175)
     v["eye_size"] = clip(n(1.1, 0.09), 0.9, 1.32)
@@ -140,17 +154,48 @@ def _place(v: dict[str, float], rng: np.random.Generator) -> None:
     v["light_angle"] = rng.uniform(-np.pi, np.pi)
     v["light_strength"] = rng.uniform(0.05, 0.34)
     v["light_warmth"] = rng.normal(0, 0.03)
-    v["background_kind"] = float(rng.integers(0, 4))
+    v["background_kind"] = float(rng.integers(len(BACKGROUND_KINDS)))
     _colour(v, "bg", _random_colour(rng, (0.03, 0.55), (0.15, 0.95)))
     near = rng.uniform(0.25, 0.8) if v["background_kind"] >= 2 else rng.uniform(0.0, 0.5)
     wall = np.array([v["bg_r"], v["bg_g"], v["bg_b"]])
     _colour(v, "bg2", near * wall + (1 - near) * _random_colour(rng, (0.03, 0.55), (0.15, 0.95)))
     v["bg_angle"] = rng.uniform(-np.pi, np.pi)
-    v["blur"] = max(0.0, rng.normal(0.3, 0.25))
+    v["blur"] = max(0.0, rng.normal(0.2, 0.2))
     v["contrast"] = np.clip(rng.normal(1.0, 0.08), 0.8, 1.15)
     v["saturation"] = np.clip(rng.normal(1.0, 0.15), 0.3, 1.35) if rng.random() > 0.06 else 0.0
     v["texture"] = rng.uniform(0.0, 0.012) if rng.random() < 0.8 else rng.uniform(0.012, 0.035)
     v["texture_scale"] = rng.uniform(6, 26)
+
+
+def _relief(v: dict[str, float], rng: np.random.Generator) -> None:
+    v["cheekbone"] = rng.uniform(0.5, 1.3)
+    v["brow_ridge"] = rng.uniform(0.3, 1.2)
+    v["nose_bridge"] = rng.uniform(0.7, 1.2)
+    v["nose_tip"] = rng.uniform(0.75, 1.25)
+    v["lid_fold"] = rng.uniform(0.1, 1.0)
+    v["shine"] = rng.uniform(0.25, 1.0)
+    v["pores"] = rng.uniform(0.3, 1.0) * (0.7 + 0.5 * v["age"])
+    v["stubble"] = rng.uniform(0.3, 0.9) if v["beard"] == 0.0 and rng.random() < 0.16 else 0.0
+    v["teeth_white"] = rng.uniform(0.8, 1.0)
+
+
+def _style(v: dict[str, float], rng: np.random.Generator) -> None:
+    is_short = v["hair_length"] < 0.1
+    shares = [0.28, 0.18, 0.1, 0.16, 0.1, 0.18] if is_short else [0.1, 0.36, 0.26, 0.2, 0.08, 0.0]
+    v["hair_kind"] = float(rng.choice(len(HAIR_KINDS), p=shares))
+    v["hair_curl"] = rng.uniform(0, 1)
+    v["hair_sweep"] = float(rng.choice([-1.0, 1.0])) * rng.uniform(0.5, 1.0)
+    v["cloth_kind"] = float(rng.integers(len(CLOTH_KINDS)))
+
+
+def _lamp_and_lens(v: dict[str, float], rng: np.random.Generator) -> None:
+    v["light_height"] = rng.uniform(0.15, 0.7)
+    v["light_hardness"] = rng.uniform(0, 1)
+    v["fill"] = rng.uniform(0.2, 0.7)
+    v["fill_warmth"] = rng.normal(-0.03, 0.05)
+    v["rim"] = rng.uniform(0.2, 1.0) if rng.random() < 0.6 else 0.0
+    v["vignette"] = rng.uniform(0.0, 0.35)
+    v["noise"] = rng.uniform(0.002, 0.014)
 
 
 def _interpolate(table: np.ndarray, position: float) -> np.ndarray:

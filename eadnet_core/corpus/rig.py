@@ -16,8 +16,8 @@ from .identity import INDEX
 from .visemes import VISEME_PARAMETERS
 
 POSE = ("yaw", "pitch", "roll", "shift_x", "shift_y")
-STATE = (*VISEME_PARAMETERS, *ACTION_UNITS, *POSE, "blink", "gaze_x", "gaze_y")
-"""Names of a frame's controls; pose is absolute here (radians, frame widths)."""
+STATE = (*VISEME_PARAMETERS, *ACTION_UNITS, *POSE, "blink", "gaze_x", "gaze_y", "breath")
+"""Names of a frame's controls; pose is absolute here (radians, frame widths), and breath is -1 out .. 1 in."""
 
 STATE_INDEX = {name: i for i, name in enumerate(STATE)}
 FULL_GAP = 0.11
@@ -78,6 +78,7 @@ class Eye:
     brow_half_width: Tensor
     brow_inner: Tensor
     brow_outer: Tensor
+    brow_bend: Tensor
 
 
 def columns(identity: Tensor, states: Tensor) -> tuple[Columns, Columns]:
@@ -87,30 +88,37 @@ def columns(identity: Tensor, states: Tensor) -> tuple[Columns, Columns]:
 
 def mouth(i: Columns, s: Columns) -> Mouth:
     """Lips of each frame."""
-    smile = s.AU12 * 0.033 - s.AU15 * 0.036 - s.AU20 * 0.008
-    smirk = s.AU14 * 0.036
+    smile = s.AU12 * 0.050 - s.AU15 * 0.038 - s.AU20 * 0.014
+    smirk = s.AU14 * 0.050
     right = (i.smirk_side > 0).float()
     half_width = i.mouth_width * (
-        1 + 0.16 * s.wide - 0.34 * s.round + 0.24 * s.AU12 + 0.22 * s.AU20 - 0.12 * s.AU23 - 0.1 * s.AU17
-        - 0.06 * s.AU26 + 0.06 * s.AU14
+        1 + 0.16 * s.wide - 0.34 * s.round + 0.32 * s.AU12 + 0.25 * s.AU20 - 0.12 * s.AU23 - 0.1 * s.AU17
+        - 0.30 * s.AU26 + 0.02 * s.AU14
     )  # fmt: skip
-    thin = 1 - 0.5 * s.press - 0.55 * s.AU23 - 0.12 * s.wide - 0.18 * s.AU12 - 0.2 * s.AU20
+    thin = 1 - 0.5 * s.press - 0.55 * s.AU23 - 0.12 * s.wide - 0.18 * s.AU12 - 0.1 * s.AU20
     thin = thin.clamp(min=0.22)
     return Mouth(
-        x=turned_x(torch.zeros_like(half_width), DEPTH_MOUTH, s) + i.smirk_side * s.AU14 * 0.008,
+        x=turned_x(torch.zeros_like(half_width), DEPTH_MOUTH, s) + i.smirk_side * s.AU14 * 0.014,
         y=turned_y(i.mouth_y + 0.006 * s.jaw - 0.006 * s.AU17, DEPTH_MOUTH, s),
         half_width=half_width * torch.cos(s.yaw),
         gap=lip_gap(s),
-        upper=i.upper_lip * thin * (1 + 0.5 * s.round - 0.25 * s.AU10),
-        lower=i.lower_lip * thin * (1 + 0.4 * s.round - 0.6 * s.tuck + 0.15 * s.AU17),
+        upper=1.2 * i.upper_lip * thin * (1 + 0.5 * s.round - 0.25 * s.AU10 + 0.2 * s.AU26),
+        lower=1.15 * i.lower_lip * thin * (1 + 0.4 * s.round - 0.6 * s.tuck + 0.15 * s.AU17),
         corner_left=smile + smirk * (1 - right),
         corner_right=smile + smirk * right,
-        raise_upper=0.021 * s.AU10 + 0.009 * s.AU9 + 0.010 * s.upper,
+        raise_upper=0.021 * s.AU10 + 0.009 * s.AU9 + 0.010 * s.upper + 0.024 * s.AU12 * s.AU25,
         chin_push=0.013 * s.AU17,
-        teeth=(0.55 + 0.45 * s.teeth + 0.35 * s.AU12 + 0.5 * s.AU10 + 0.3 * s.AU20 - 0.35 * s.round).clamp(0, 1),
+        teeth=(
+            0.55 + 0.45 * s.teeth + 0.45 * s.AU12 + 0.5 * s.AU10 + 0.3 * s.AU20 - 0.35 * s.round - 0.4 * s.AU26
+        ).clamp(0, 1),
         tongue=s.tongue,
         press=s.press,
     )
+
+
+def jaw_drop(s: Columns) -> Tensor:
+    """How far the chin lies below its place at rest, [B, 1, 1] in frame widths."""
+    return 0.034 * s.jaw + 0.036 * s.AU26 + 0.008 * s.AU25 - 0.006 * s.AU17
 
 
 def lip_gap(s: Columns) -> Tensor:
@@ -152,16 +160,17 @@ def eye(i: Columns, s: Columns, side: float) -> Eye:
         y=y,
         half_width=half_width,
         upper=open_height
-        * (1 + 0.62 * s.AU5 - 0.30 * s.AU7 - 0.18 * s.AU6 - 0.14 * s.AU4 - 0.1 * s.AU9).clamp(min=0.3),
-        lower=0.018 * i.eye_size * (1 - 0.45 * s.AU6 - 0.40 * s.AU7 - 0.2 * s.AU9 + 0.15 * s.AU5).clamp(min=0.2),
+        * (1 + 0.62 * s.AU5 - 0.30 * s.AU7 - 0.24 * s.AU6 - 0.14 * s.AU4 - 0.1 * s.AU9).clamp(min=0.3),
+        lower=0.018 * i.eye_size * (1 - 0.62 * s.AU6 - 0.40 * s.AU7 - 0.2 * s.AU9 + 0.15 * s.AU5).clamp(min=0.2),
         blink=s.blink.clamp(0, 1),
         gaze_x=s.gaze_x * 0.016,
         gaze_y=s.gaze_y * 0.010,
-        brow_x=turned_x(side * (i.eye_spacing + 0.006 - 0.016 * s.AU4), DEPTH_EYES + 0.015, s),
+        brow_x=turned_x(side * (i.eye_spacing + 0.006 - 0.021 * s.AU4), DEPTH_EYES + 0.015, s),
         brow_y=brow_y + 0.012 * s.AU9 + 0.004 * s.AU7,
         brow_half_width=0.064 * narrow.clamp(0.6, 1.12) * (1 - 0.06 * s.AU4),
-        brow_inner=0.036 * s.AU1 - 0.032 * s.AU4 - 0.008 * s.AU9,
-        brow_outer=0.038 * s.AU2 - 0.012 * s.AU4 - 0.010 * s.AU1 * (1 - s.AU2),
+        brow_inner=0.036 * s.AU1 - 0.034 * s.AU4 * (1 - 0.75 * s.AU1) - 0.008 * s.AU9,
+        brow_outer=0.040 * s.AU2 - 0.012 * s.AU4 * (1 - 2 * s.AU2) - 0.012 * s.AU1 * (1 - 1.4 * s.AU2),
+        brow_bend=1 + 0.9 * s.AU2 * (1 - s.AU4) - 0.9 * s.AU4 * (0.4 + 0.6 * s.AU1),
     )
 
 
