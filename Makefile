@@ -23,10 +23,10 @@ COMFYUI_PATH ?= $(firstword $(patsubst %/main.py,%,$(wildcard .comfyui/ComfyUI/m
 COMFYUI_PYTHON ?= $(COMFYUI_PATH)/.venv/bin/python
 COMFYUI_DEVICE ?= $(shell command -v nvidia-smi >/dev/null || echo --cpu)
 
-.PHONY: help demo test test-comfyui check format bench train-mini comfyui clean
+.PHONY: help demo test test-comfyui check format bench train-mini train-mini-256 comfyui clean
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{ printf "  %-17s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.run  ## the sample portrait speaks the sample speech with two emotions; videos and report in demo/
 	$(BIN)/python -m eadnet_core.demo $(ARGS)
@@ -58,6 +58,9 @@ bench: $(VENV)/.run  ## speed and memory of a generation on this machine
 
 train-mini: $(VENV)/.dev  ## train a mini from nothing (hours; continues where it was stopped)
 	$(BIN)/eadnet train all --preset mini $(ARGS)
+
+train-mini-256: $(VENV)/.dev  ## train what the mini-256 has beside the mini in runs/mini, or beside the shipped one
+	$(BIN)/eadnet train all --preset mini-256 $(ARGS)
 
 comfyui: .comfyui/.ready  ## set up a ComfyUI in .comfyui (needs the internet) and start it with this pack
 	@mkdir -p .comfyui/base/custom_nodes && ln -sfn "$(CURDIR)" .comfyui/base/custom_nodes/eadnet

@@ -81,6 +81,21 @@ def find_model(name: str) -> Path:
     )
 
 
+def find_part(folder: Path, part: str) -> Path:
+    """The weight file of a part: in the folder of the model, or in that of the model beside it which it extends.
+
+    A model extends another whose latents it shares: its autoencoder says so ("extends", the name of the other).
+    """
+    path = folder / f"{part}.safetensors"
+    if path.is_file() or not (folder / "vae.safetensors").is_file():
+        return path
+    extended = read_metadata(folder / "vae.safetensors").get("extends")
+    if not extended:
+        return path
+    beside = folder.parent / str(extended)
+    return (beside if beside.is_dir() else ASSETS / str(extended)) / path.name
+
+
 def find_device(device: str | torch.device = "auto") -> torch.device:
     """The torch device of a name; "auto" takes CUDA, then MPS, then the CPU. Raises BadInput if it is not there."""
     if str(device) != "auto":
@@ -110,12 +125,15 @@ def load_model(
     folder, place = find_model(name), find_device(device)
     if is_base(folder):
         return _load_base(folder, place, dtype, attention_backend)
-    parts = {part: load_part(folder / f"{part}.safetensors", part, place) for part in MODEL_PARTS}
+    parts = {part: load_part(find_part(folder, part), part, place) for part in MODEL_PARTS}
     nets: Any = parts["denoiser"][0]
     vae: Any = parts["vae"][0]
     syncnet: Any = parts["syncnet"][0]
     values = {**parts["denoiser"][1]["config"], "vae": parts["vae"][1]["config"]}
     config = from_dict(ModelConfig, {**values, "syncnet": parts["syncnet"][1]["config"]})
+    if extended := parts["vae"][1].get("extends"):
+        size_px = config.denoiser.cells * config.vae.downscale
+        config = replace(config, name=f"{extended}-{size_px}", size_px=size_px)
     if config.vae.latent_channels != config.denoiser.latent_channels:
         raise CheckpointError(
             f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "
@@ -247,7 +265,7 @@ def licence(folder: str | Path) -> str:
 def load_reader(name: str = "mini") -> TextReader:
     """Only the reader of emotion words of a model, on the CPU; a base without one has that of the mini."""
     folder = find_model(name)
-    path = folder / "text_reader.safetensors"
+    path = find_part(folder, "text_reader")
     if not path.is_file() and is_base(folder):
         path = ASSETS / "mini" / path.name
     encoder: Any = load_part(path, "text_reader")[0]

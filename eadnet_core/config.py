@@ -33,9 +33,16 @@ class VAEConfig:
 
     latent_channels: int = 16
     downscale: int = 8
+    """Pixels to a cell; 16 adds a last stage that doubles the picture (ADR 18)."""
     encoder_widths: tuple[int, ...] = (32, 64, 96)
     decoder_widths: tuple[int, ...] = (128, 64, 32)
     reference_widths: tuple[int, ...] = (16, 32)
+    doubling_width: int = 32
+    """Width of that last stage."""
+
+    def __post_init__(self) -> None:
+        if self.downscale not in (8, 16):
+            raise BadInput(f"downscale is {self.downscale}, which the autoencoder does not have; choose 8 or 16.")
 
 
 @dataclass(frozen=True)
@@ -269,6 +276,7 @@ def base(name: str, size_px: int) -> ModelConfig:
 
 PRESETS: dict[str, ModelConfig] = {
     "mini": ModelConfig(),
+    "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(downscale=16)),
     "base-256": base("base-256", 256),
     "base-512": base("base-512", 512),
 }

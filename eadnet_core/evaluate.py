@@ -184,7 +184,7 @@ def evaluate(
     emotional = with_emotional_references(groups, seed)[: -(-len(groups) // 2)] if SECTIONS[1] in sections else []
     long = with_length(groups, LONG_FRAMES)[: -(-len(groups) // 6)] if SECTIONS[2] in sections else []
     total = sum(len(group) for run in (groups, emotional, long) for group in run)
-    on_clip = _counter(total, progress)
+    on_clip = counter(total, progress)
     variants = {"generated": options}
     if "sync_guidance" in sections:
         variants["other"] = replace(options, sync_guidance=0.0 if options.sync_guidance > 0 else SYNC_GUIDANCE)
@@ -226,7 +226,8 @@ def cost(model: Model, options: GenerateOptions) -> dict[str, float]:
     return {"seconds_per_second": generation.report.seconds_per_second, "peak_memory_gb": fresh.peak_memory_gb}
 
 
-def _counter(total: int, progress: OnProgress | None) -> Callable[[], None]:
+def counter(total: int, progress: OnProgress | None) -> Callable[[], None]:
+    """What is called after each of `total` clips, and tells `progress` how many are done."""
     done = 0
 
     def count() -> None:

@@ -23,6 +23,7 @@ from .emotion.code import blend, describe, emotion_code, scaled
 from .emotion.taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS, MOTION
 from .emotion.track import EmotionTrack, Keyframe
 from .errors import BadInput
+from .evaluate import OnProgress, counter
 from .heldout import CLIP_FRAMES, Scene, draw_scenes
 from .media.audio import SAMPLES_PER_FRAME, Audio, speech_gate
 from .metrics.curves import Curve, draw_curves
@@ -63,8 +64,6 @@ AMPLITUDES: dict[str, tuple[tuple[float, ...], int, str]] = {
 PROBED_HEADS, PROBED_EVERY = 24, 19
 OTHER_HEADS = 1000
 """Number of the first scene that only lends its emotions: another head than any portrait."""
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass
@@ -281,7 +280,7 @@ def evaluate_emotion(
     model = load_model(model_name, device)
     settings = settled(model, options or GenerateOptions())
     scenes = list(draw_scenes(portraits, seed, CLIP_FRAMES, model.config.size_px))
-    on_clip = _counter(_n_clips(portraits, len(rows)), progress)
+    on_clip = counter(_n_clips(portraits, len(rows)), progress)
     bench = EmotionBench(model, load_experts(device, model_name), settings, scenes, seed, on_clip)
     results: dict[str, Any] = {"model": model_name, "seed": seed, "portraits": portraits, "options": asdict(settings)}
     results |= bench.wait() | bench.labels() | bench.references()
@@ -340,18 +339,6 @@ def _n_clips(portraits: int, prompts: int) -> int:
     cells, curves = len(list(_cells())), (len(EMOTIONS) - 1) * len(STEPS)
     amplitudes = sum(len(values) * (portraits if k == "blink" else 1) for k, (values, *_) in AMPLITUDES.items())
     return 2 + portraits * (cells + len(EMOTIONS) + curves) + prompts + len(PAIRS) * len(STEPS) + amplitudes
-
-
-def _counter(total: int, progress: OnProgress | None) -> Callable[[], None]:
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
-    return count
 
 
 def _cells() -> Iterator[tuple[str, int]]:

@@ -27,6 +27,14 @@ def free_memory_bytes() -> int | None:
         return None
 
 
+def has_matrix_units() -> bool:
+    """Whether the CPU multiplies bf16 matrices in units of their own (AMX), several times as fast as float32."""
+    import torch
+
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("amx_bf16", False))
+
+
 def _status(process: str, name: str) -> int:
     return _field(Path(f"/proc/{process}/status"), name)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .config import ModelConfig
-from .emotion.reference import Look, Reference
+from .emotion.reference import Look
 from .errors import BadInput, FaceNotFound
 from .media.crop import crop
 from .media.face import locate
@@ -99,6 +99,3 @@ def faces_in(pictures: Sequence[np.ndarray] | np.ndarray | Tensor, what: str = "
             "The emotion of a reference is read from a frontal face that fills at least a tenth of the picture."
         ) from missed
     return np.stack(faces)
-
-
-__all__ = ["Reference", "faces_in", "look_by", "pictures_of", "read_faces", "spread"]

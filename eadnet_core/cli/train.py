@@ -104,19 +104,26 @@ def _add_adapters(parser: Any) -> None:
 def _train(args: argparse.Namespace) -> None:
     from ..config import PRESETS
     from ..training.loop import TrainOptions
-    from ..training.mini import train_mini
+    from ..training.mini import train_mini, train_mini_256
 
     if args.preset not in PRESETS:
         raise BadInput(f"Unknown preset '{args.preset}'; give one of {', '.join(PRESETS)}.")
-    if args.preset != "mini":
+    if args.preset not in ("mini", "mini-256"):
         _train_adapters(args)
         return
     if getattr(args, "train", "all") != "all":
         raise BadInput("The mini is trained whole, it has no adapters. Give --preset base-256, --base and --data.")
     options: TrainOptions = TrainOptions(max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed)
-    scores = train_mini(
-        args.output, args.minutes_scale, options=options, workers=args.workers, parts=args.parts or None
-    )
+    shared = {"options": options, "workers": args.workers}
+    if args.preset == "mini":
+        scores = train_mini(args.output, args.minutes_scale, parts=args.parts or None, **shared)
+    elif args.parts and "vae" not in args.parts:
+        raise BadInput(
+            "The mini-256 has one net of its own, the autoencoder; the others are the mini's: give --preset mini, or "
+            "eadnet train vae --preset mini-256."
+        )
+    else:
+        scores = train_mini_256(args.output, args.minutes_scale, **shared)
     print(json.dumps(scores, indent=2))
 
 

@@ -87,7 +87,8 @@ def render_frames(identity: Tensor, states: Tensor, size_px: int = 128) -> Tenso
     at_once = max(1, BATCH_PIXELS // size_px**2)
     for clip in range(n_clips):
         one = identity[clip : clip + 1]
-        still = _still(Columns(one, rig.INDEX), size_px)
+        if clip == 0 or not torch.equal(one, identity[clip - 1 : clip]):
+            still = _still(Columns(one, rig.INDEX), size_px)
         for start in range(0, n_frames, at_once):
             image = _render(one, states[clip, start : start + at_once], still, size_px)
             frames[clip, start : start + at_once] = image.mul_(255).add_(0.5).to(torch.uint8)

@@ -30,9 +30,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, backend: str = "sdpa", mask: Tens
 
     Raises BadInput for an unknown backend, or for "xformers" where that package is missing.
     """
-    if backend == "sdpa":
+    is_slow = q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled()  # fused, backward: 3 x
+    if backend == "sdpa" and not is_slow:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    if backend == "plain":
+    if backend in ("plain", "sdpa"):
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))

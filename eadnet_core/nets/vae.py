@@ -1,10 +1,13 @@
-"""The mini's image autoencoder: a plain encoder, and a decoder that sees the reference picture.
+"""The minis' image autoencoder: a plain encoder, and a decoder that sees the reference picture.
 
 Our design. A talking head is, but for its expression, the reference picture moved about. So the decoder predicts from
 the two latents where each point of the frame lies in the reference (a flow), fetches the picture and its features from
 there, and paints what cannot be fetched. The face itself is veiled: what a decoder can fetch it does not paint, and it
-would leave the reference's expression where it was. Eight channels at 16 x 16 cells then have to carry a face, and hair
+would leave the reference's expression where it was. The latents at 16 x 16 cells then have to carry a face, and hair
 and walls stay as sharp as the user's own pixels.
+
+With 16 pixels to a cell the same latents become a picture of twice the side: a last stage doubles what the others make,
+with the reference's own detail where that agrees (ADR 18).
 """
 
 from __future__ import annotations
@@ -75,18 +78,21 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the decoder keeps of a reference picture: itself, its latents, and features at a half and a quarter."""
+    """What the decoder keeps of a reference picture: itself under the veil, its latents, features at a half and a
+    quarter, and for the last stage the picture of twice the side, without a veil."""
 
     image: Tensor  # [B, 3, H, W]
     latents: Tensor  # [B, C, h, w]
     half: Tensor  # [B, C', H / 2, W / 2]
     quarter: Tensor  # [B, C'', H / 4, W / 4]
+    double: Tensor | None = None  # [B, 3, 2 H, 2 W]
 
     def repeat(self, times: int) -> Reference:
         """Each reference `times` in a row, for that many frames of it."""
         if times == 1:
             return self
-        return Reference(*(x.repeat_interleave(times, 0) for x in (self.image, self.latents, self.half, self.quarter)))
+        kept = (self.image, self.latents, self.half, self.quarter, self.double)
+        return Reference(*(None if x is None else x.repeat_interleave(times, 0) for x in kept))  # type: ignore[arg-type]
 
 
 class Decoder(nn.Module):
@@ -111,11 +117,15 @@ class Decoder(nn.Module):
         self.fine = nn.Conv2d(fine, fine, 3, padding=1)
         self.refine = ResBlock(fine, groups=0)
         self.conv_out = nn.Sequential(nn.Conv2d(fine, 16, 3, padding=1), nn.PixelShuffle(2))
+        self.doubling = Doubling(fine, config.doubling_width) if config.downscale == 16 else None
 
     def read(self, image: Tensor, latents: Tensor) -> Reference:
         """Features of reference pictures [B, 3, H, W] with latents [B, C, h, w]."""
-        half = self.reference_half(self.unshuffle(image))
-        return Reference(image, latents, half, self.reference_quarter(F.silu(half)))
+        small = image if self.doubling is None else halved(image)
+        veiled = veil(small)
+        half = self.reference_half(self.unshuffle(veiled))
+        quarter = self.reference_quarter(F.silu(half))
+        return Reference(veiled, latents, half, quarter, None if self.doubling is None else image)
 
     def forward(self, latents: Tensor, reference: Reference) -> Tensor:
         """latents [B, C, h, w], one reference for each -> [B, 3, H, W]"""
@@ -127,9 +137,50 @@ class Decoder(nn.Module):
         fetched = fetch(reference.image, flow)
         x = torch.cat([x, fetch(reference.half, flow), self.unshuffle(fetched)], 1)
         x = self.merge_half(F.silu(x))
-        x = self.refine(x + self.fine(F.silu(x)))
-        painted = self.conv_out(F.silu(x))
-        return torch.sigmoid(painted[:, 3:] + 3) * fetched + painted[:, :3]
+        x = F.silu(self.refine(x + self.fine(F.silu(x))))
+        painted = self.conv_out(x)
+        image = torch.sigmoid(painted[:, 3:] + 3) * fetched + painted[:, :3]
+        if self.doubling is None or reference.double is None:
+            return image
+        return self.doubling(x, image, fetch(reference.double, flow))
+
+
+class Doubling(nn.Module):
+    """The last stage at 16 pixels to a cell: a picture of twice the side, with detail of its own and of the reference.
+
+    It sees the reference's face, which the stages before must not (`veil`): the expression is settled by then, and what
+    is finer than the smaller picture is all that it adds.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.unshuffle = nn.PixelUnshuffle(2)
+        self.up = nn.Sequential(nn.Conv2d(features, 4 * width, 1), nn.PixelShuffle(2))
+        self.merge = nn.Conv2d(width + 3 + 12, width, 3, padding=1)
+        self.refine = nn.Sequential(ResBlock(width, groups=0), ResBlock(width, groups=0))
+        self.conv_out = nn.Sequential(nn.Conv2d(width, 16, 3, padding=1), nn.PixelShuffle(2))
+
+    def forward(self, features: Tensor, image: Tensor, fetched: Tensor) -> Tensor:
+        """Picture of twice the side, [B, 3, 2 H, 2 W].
+
+        features  [B, C, H / 2, W / 2]
+        image     [B, 3, H, W]          what the stages before made
+        fetched   [B, 3, 2 H, 2 W]      the reference, moved
+        """
+        x = self.merge(torch.cat([self.up(features), image, self.unshuffle(fetched)], 1))
+        painted = self.conv_out(F.silu(self.refine(x)))
+        detail = fetched - doubled(halved(fetched))
+        return doubled(image) + torch.sigmoid(painted[:, 3:]) * detail + painted[:, :3]
+
+
+def halved(images: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] at half the side, each pixel the mean of four."""
+    return F.avg_pool2d(images, 2)
+
+
+def doubled(images: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] at twice the side, bilinear."""
+    return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def veil(images: Tensor) -> Tensor:
@@ -162,7 +213,7 @@ def fetch(source: Tensor, flow: Tensor) -> Tensor:
 
 
 class VAE(nn.Module):
-    """Pictures to latents and back, 8 pixels to a cell."""
+    """Pictures to latents and back, 8 pixels to a cell, or 16 with the same latents of the picture at half its side."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -184,6 +235,8 @@ class VAE(nn.Module):
         self.encoder.fine.weight.mul_(BRANCH_INIT)
         self.decoder.fine.weight.mul_(BRANCH_INIT)
         self.decoder.conv_out[0].get_parameter("weight").mul_(0.1)
+        if self.decoder.doubling is not None:
+            self.decoder.doubling.conv_out[0].get_parameter("weight").mul_(0.1)
         self.decoder.flow.weight.zero_()
         channels = self.config.latent_channels
         self.encoder.conv_out.weight[channels:].mul_(0.1)
@@ -192,10 +245,10 @@ class VAE(nn.Module):
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents.
 
-        images   [B, 3, H, W]  -1 .. 1; H and W multiples of 8
-        returns  two of [B, C, H / 8, W / 8]
+        images   [B, 3, H, W]  -1 .. 1; H and W multiples of `downscale`
+        returns  two of [B, C, H / downscale, W / downscale]
         """
-        return self.encoder(images)
+        return self.encoder(images if self.decoder.doubling is None else halved(images))
 
     def decode(self, latents: Tensor, reference: Tensor, reference_latents: Tensor) -> Tensor:
         """Pictures from latents and the reference picture they belong to, of which the decoder sees no face (`veil`).
@@ -205,5 +258,5 @@ class VAE(nn.Module):
         reference_latents  [B', C, h, w]
         returns            [B, 3, H, W]   about -1 .. 1, not clamped
         """
-        read = self.decoder.read(veil(reference), reference_latents)
+        read = self.decoder.read(reference, reference_latents)
         return self.decoder(latents, read.repeat(len(latents) // len(reference)))

@@ -228,7 +228,7 @@ def train_adapters(
     options: TrainOptions,
     mix: AdapterMix | None = None,
 ) -> dict[str, float]:
-    """Train adapters on the clips of a folder and write them to `output`; returns the last losses.
+    """Train adapters on the clips of a folder and write them to `output`; returns how long: steps, minutes, clips.
 
     base    the denoiser's file, or the folder with it; vae.safetensors and whisper.safetensors lie beside it
     data    folder of shards or videos, see `base_clips`

@@ -1,7 +1,7 @@
 """Clips as a base sees them: aligned squares in latents, Whisper's features of the sound, emotion and motion per frame.
 
 Clips come from WebDataset shards (.tar, what `eadnet corpus render` writes) and from videos with one face in them.
-Emotion of a video is read from the captions beside it (captions.jsonl, what `eadnet emotion caption` writes); a video
+Emotion of a video is read from the captions beside it (captions.jsonl, what `eadnet caption` writes); a video
 without one is taught to the tokens of "no emotion given". Each clip is encoded once, into a file of its own.
 """
 

@@ -146,6 +146,3 @@ def _faces(folder: Path, size_px: int) -> Faces:
     np.savez(unfinished, frames=faces.frames, codes=faces.codes, action_units=faces.action_units)
     unfinished.replace(path)
     return faces
-
-
-__all__ = ["BankObjective", "draw", "score", "train_emotion_bank"]

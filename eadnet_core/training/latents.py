@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import MASK_BOXES
+from ..machine import has_matrix_units
 from ..media.pose import turn_head
 from .data import Cache, to_images
 
@@ -85,7 +86,8 @@ def fingerprint(module: nn.Module) -> str:
 
 
 def _encode(vae: Any, images: Tensor, device: str) -> np.ndarray:
-    mean, _ = vae.encode(images.to(device).contiguous(memory_format=torch.channels_last))
+    with torch.autocast("cpu", torch.bfloat16, enabled=device == "cpu" and has_matrix_units()):
+        mean, _ = vae.encode(images.to(device).contiguous(memory_format=torch.channels_last))
     return mean.float().cpu().numpy().astype(np.float16)
 
 

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import BadInput, EADNetError
+from ..machine import has_matrix_units
 
 log = logging.getLogger(__name__)
 
@@ -155,13 +156,14 @@ class Log:
 
 
 def make_accelerator(options: TrainOptions, folder: Path) -> Any:
-    """accelerate's Accelerator: bf16 where the CUDA device has it, else float32."""
+    """accelerate's Accelerator: bf16 where the device has matrix units for it, else float32."""
     from accelerate import Accelerator
 
     if options.num_threads:
         torch.set_num_threads(options.num_threads)
-    has_bf16 = options.device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    if has_bf16:
+    on_cuda = options.device != "cpu" and torch.cuda.is_available()
+    has_bf16 = torch.cuda.is_bf16_supported() if on_cuda else has_matrix_units()
+    if on_cuda and has_bf16:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     accelerator = Accelerator(

@@ -1,4 +1,4 @@
-"""The shipped model from nothing: every training in order, each step skipped where its result already exists."""
+"""The shipped models from nothing: every training in order, each step skipped where its result already exists."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..errors import BadInput
 from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
+from .doubling import train_doubling
 from .emotion_bank import train_emotion_bank
 from .latents import encode_latents
 from .lip_reader import train_lip_reader
@@ -57,6 +58,9 @@ CACHES = {
 }
 """What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are
 learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
+DOUBLING_CACHE = CachePlan(n_clips=6000, n_frames=1, seed=4, split="train", speech_utterances=300)
+"""What the last stage of the mini-256 learns from, at 256 px."""
+DOUBLING_MINUTES = 30.0
 
 PLANS: dict[str, Plan] = {
     "expression": Plan(train_expression, 13, "main"),
@@ -120,6 +124,26 @@ def train_mini(
         log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)
         plan.train(config, cache.folder, output, replace(base, max_minutes=plan.minutes * minutes_scale))
     return {path.stem: read_metadata(path).get("scores", {}) for path in sorted(model.glob("*.safetensors"))}
+
+
+def train_mini_256(
+    folder: Path, minutes_scale: float = 1.0, *, options: TrainOptions | None = None, workers: int = 2
+) -> dict[str, dict[str, float]]:
+    """Train what the mini-256 has beside the mini into `folder`/mini-256; returns its scores. See `train_mini`.
+
+    It extends the mini in `folder`/mini, else the shipped one, and belongs beside it.
+    """
+    folder, config = Path(folder), PRESETS["mini-256"]
+    output = folder / config.name / "vae.safetensors"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.exists():
+        log.info("%s is there: delete it to train it again", output)
+    else:
+        cache = render_cache(folder / "caches" / "doubling", DOUBLING_CACHE, config, workers)
+        minutes = DOUBLING_MINUTES * minutes_scale
+        base = replace(options or TrainOptions(max_minutes=1), max_steps=None, max_minutes=minutes)
+        train_doubling(config, cache.folder, output, replace(base, run_folder=folder / "runs"))
+    return {"vae": read_metadata(output).get("scores", {})}
 
 
 def _in_order(parts: Sequence[str] | None) -> list[str]:

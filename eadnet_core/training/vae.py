@@ -101,7 +101,8 @@ def score_vae(cache: Cache) -> Any:
     return evaluate
 
 
-def _sheet(cache: Cache) -> Any:
+def picture_sheet(cache: Cache) -> Any:
+    """A drawing for the loop: reference, picture and reconstruction of unseen heads."""
     sample = monitor_pictures(cache, _SHEET_ROWS)
 
     def draw(vae: nn.Module, device: torch.device, path: Path) -> None:
@@ -135,7 +136,7 @@ def train_vae(
         batch=BATCH,
         learning_rate=LEARNING_RATE,
         evaluate=score_vae(clips),
-        sheet=_sheet(clips),
+        sheet=picture_sheet(clips),
     )
     averaged, at = fit(recipe, options)
     save_part(output, "vae", averaged, config.vae, metadata_of(clips.info.seed, at))
