@@ -16,6 +16,7 @@ from torch import Tensor
 from . import rig
 from .face_layers import draw_brow, draw_eye, draw_glasses, draw_mouth, draw_nose, fold_relief
 from .hair import hair_textures
+from .identity import HAIR_KINDS
 from .rig import Columns
 from .scene import background, body_texture, developed, lens_gain
 from .skin import Lamps, lamps, lit, skin_texture, warped
@@ -182,7 +183,7 @@ def _body(canvas: Canvas, i: Columns, s: Columns, texture: Tensor, size_px: int)
 
 def _ears(canvas: Canvas, i: Columns, s: Columns) -> None:
     covered = ((i.hair_length - 0.1) / 0.06).clamp(0, 1) * (1 - i.hair_bald)
-    if float(covered) == 1.0 and float(i.hair_kind) != 4.0:
+    if float(covered) == 1.0 and HAIR_KINDS[int(i.hair_kind)] != "bun":
         return
     for side, (left, right) in ((-1.0, (0.06, 0.42)), (1.0, (0.58, 0.94))):
         part = canvas.part(0.34, 0.72, left, right)
@@ -205,7 +206,7 @@ def _face(canvas: Canvas, i: Columns, s: Columns, texture: Tensor, mouth: rig.Mo
     u, v = warped(canvas.u, canvas.v, i, s)
     look = sample(texture, u, v, FACE_REACH)
     relief, flush, crease = fold_relief(canvas, i, s, mouth)
-    pixel = 1.7 * canvas.edge  # distance of two pixels in head coordinates, and a little
+    pixel = 1.7 * canvas.edge  # in head coordinates, about
     slope_u, slope_v = look[:, 3], look[:, 4]
     slope_u[:, :, 1:-1] += (relief[:, :, 2:] - relief[:, :, :-2]) * (0.5 / pixel)
     slope_v[:, 1:-1] += (relief[:, 2:] - relief[:, :-2]) * (0.5 / pixel)
