@@ -96,6 +96,13 @@ def find_part(folder: Path, part: str) -> Path:
     return (beside if beside.is_dir() else ASSETS / str(extended)) / path.name
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """Every weight file of a model: those in its folder, then the parts that it takes from the model it extends."""
+    own = sorted(folder.glob("*.safetensors"))
+    taken = [path for part in MODEL_PARTS if (path := find_part(folder, part)).parent != folder]
+    return own + taken
+
+
 def find_device(device: str | torch.device = "auto") -> torch.device:
     """The torch device of a name; "auto" takes CUDA, then MPS, then the CPU. Raises BadInput if it is not there."""
     if str(device) != "auto":
@@ -255,8 +262,7 @@ def set_attention_backend(net: nn.Module, backend: str) -> None:
 
 def licence(folder: str | Path) -> str:
     """What the weight files of a model say about their licence; the shipped model's is that of this package."""
-    files = sorted(Path(folder).glob("*.safetensors"))
-    said = {str(value) for path in files if (value := read_metadata(path).get("licence"))}
+    said = {str(value) for path in weight_files(Path(folder)) if (value := read_metadata(path).get("licence"))}
     if Path(folder).parent == ASSETS:
         said |= {"Apache-2.0"}
     return "; ".join(sorted(said)) or f"not stated in the weight files; look beside them in '{folder}'"
@@ -301,10 +307,9 @@ class PartInfo:
 
 
 def info(name: str = "mini") -> list[PartInfo]:
-    """Every weight file in a model's folder, without loading the weights."""
-    folder = find_model(name)
+    """Every weight file of a model, without loading the weights."""
     found = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in weight_files(find_model(name)):
         metadata = read_metadata(path)
         tensors = read_header(path)[1]
         counts = [torch.Size(shape).numel() for shape, _ in tensors.values()]

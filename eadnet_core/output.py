@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .animate import Animation, decode_latents, sampler_options
-from .checkpoints import Experts, load_experts
+from .checkpoints import Experts, load_experts, weight_files
 from .config import FPS
 from .errors import BadInput
 from .media.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
@@ -231,7 +231,7 @@ def recipe(generation: Generation) -> dict[str, Any]:
     else:
         seen = {"portrait": {"sha256": hashlib.sha256(subject.picture(0).tobytes()).hexdigest()}}
     heard = hashlib.sha256(sound.original.tobytes()).hexdigest() if sound.original is not None else ""
-    weights = [file_hash(path) for path in sorted(model.folder.glob("*.safetensors"))]
+    weights = [file_hash(path) for path in weight_files(model.folder)]
     values = {
         **seen,
         "audio": {"sha256": heard or file_hash(sound.path or "")},

@@ -16,19 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .config import ModelConfig
 from .emotion.reference import Look
 from .errors import BadInput, FaceNotFound
 from .media.crop import crop
 from .media.face import locate
 from .media.image import read_image
 from .media.video import read_video
-from .metrics.frames import read_batches
+from .metrics.frames import SIZE_PX, read_batches
 
 LOOKED_AT = 24
 """Pictures of a clip that are looked at, spread over it."""
 CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
-SIZE_PX = ModelConfig().size_px
 
 
 def look_by(bank: Callable[[], Any]) -> Look:

@@ -32,6 +32,7 @@ FOLDER = "eadnet"
 LANGUAGE_FOLDER = "LLM"
 NO_LANGUAGE_MODEL = "(put a model folder into models/LLM)"
 SHIPPED = "mini"
+ALL_SHIPPED = (SHIPPED, "mini-256")
 CATEGORY = "EAD-Net"
 PREVIEW_EVERY_S = 0.2
 PREVIEW_SIZE = 384
@@ -55,16 +56,16 @@ def register_model_folder() -> None:
 
 
 def list_models() -> list[str]:
-    """The shipped model, and every folder in models/eadnet that holds a denoiser."""
+    """The shipped models, and every folder in models/eadnet that holds a denoiser."""
     files = folder_paths.get_filename_list(FOLDER)
     own = [os.path.dirname(name) or "." for name in files if os.path.basename(name) == "denoiser.safetensors"]
-    return [SHIPPED, *sorted(own)]
+    return [*ALL_SHIPPED, *sorted(own)]
 
 
 def model_folder(name: str) -> str:
     """What `eadnet_core.checkpoints.find_model` takes for an entry of `list_models`. Raises BadInput for others."""
-    if name == SHIPPED:
-        return SHIPPED
+    if name in ALL_SHIPPED:
+        return name
     if name not in list_models():
         places = " or ".join(folder_paths.get_folder_paths(FOLDER))
         raise BadInput(

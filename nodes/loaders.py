@@ -20,15 +20,15 @@ class Loader(io.ComfyNode):
         return bridge.schema(
             node_id="EADNet_Loader",
             display_name="EAD-Net Loader",
-            description="Loads a talking-head model and says under which licence it stands. The mini ships with the "
+            description="Loads a talking-head model and says under which licence it stands. Two minis ship with the "
             "pack.",
             inputs=[
                 io.Combo.Input(
                     "model",
                     options=bridge.list_models(),
                     default=bridge.SHIPPED,
-                    tooltip="Which model speaks. 'mini' ships with this pack (128 px, trained on drawn heads); "
-                    "others are folders in models/eadnet, and cost the memory of their files. Default: mini.",
+                    tooltip="Which model speaks. 'mini' (128 px) and 'mini-256' (256 px, slower) ship with this pack, trained "
+                    "on drawn heads; others are folders in models/eadnet, and cost the memory of their files. Default: mini.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -61,9 +61,9 @@ class Loader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str, precision: str, attention: str) -> str:
-        from ..eadnet_core.checkpoints import find_model
+        from ..eadnet_core.checkpoints import find_model, weight_files
 
-        files = sorted(find_model(bridge.model_folder(model)).glob("*.safetensors"))
+        files = weight_files(find_model(bridge.model_folder(model)))
         return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
 
     @classmethod

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 BATCH = 64
 """Pictures a scoring net sees at once: bounds memory, whatever the length of the video."""
+SIZE_PX = 128
+"""Side of the pictures that the scoring nets learned from."""
 
 
 def to_unit(frames: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 frames [T, H, W, 3] as float32 [T, 3, H, W] in -1 .. 1 on `device`."""
+    """uint8 frames [T, H, W, 3] as float32 [T, 3, 128, 128] in -1 .. 1 on `device`; larger ones are averaged."""
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
-    return pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    images = pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    return images if images.shape[-1] == SIZE_PX else F.interpolate(images, size=(SIZE_PX, SIZE_PX), mode="area")
 
 
 def device_of(net: nn.Module) -> torch.device:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..config import FPS, SAMPLE_RATE_HZ, ModelConfig
+from ..config import FPS, SAMPLE_RATE_HZ
 from ..emotion.taxonomy import EMOTIONS
 from ..errors import BadInput, FaceNotFound
 from ..media.audio import frame_energy, read_audio
@@ -25,6 +25,7 @@ from ..media.face import locate
 from ..media.video import VideoReader, read_video
 from .emotion import EmotionReading, read_emotion
 from .face import FaceTrack, correlation, read_faces
+from .frames import SIZE_PX
 from .identity import identity
 from .lip_sync import LipSync, embed_pictures, embed_sound, score_embeddings, speech_windows
 from .motion import MotionMeter, ratio
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 TRUE_JITTER = {"whole": 1.21, "mouth": 1.33, "eyes": 1.0}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""
 BLINK_CLOSURE = 0.5
-SIZE_PX = ModelConfig().size_px
-"""Side of the training frame that the experts read."""
 BLOCK_FRAMES = 64
 
 

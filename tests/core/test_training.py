@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 
-from eadnet_core.checkpoints import load_part, read_metadata, save_part
-from eadnet_core.config import ClassifierConfig, ModelConfig
+from eadnet_core.checkpoints import MODEL_PARTS, load_model, load_part, read_metadata, save_part
+from eadnet_core.config import PRESETS, ClassifierConfig, ModelConfig
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.nets.classifier import Classifier
@@ -25,7 +27,7 @@ from eadnet_core.training.classifier import (
     train_expression,
     train_face_expert,
 )
-from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
+from eadnet_core.training.data import Cache, CacheInfo, build_cache, open_or_create, read_texts
 from eadnet_core.training.denoiser import (
     DenoiserObjective,
     Frozen,
@@ -36,6 +38,7 @@ from eadnet_core.training.denoiser import (
     train_denoiser,
 )
 from eadnet_core.training.denoiser_batches import Mix, clips_batch, draw_clips
+from eadnet_core.training.doubling import train_doubling
 from eadnet_core.training.latents import box_mask, encode_latents
 from eadnet_core.training.lip_reader import train_lip_reader
 from eadnet_core.training.loop import Recipe, TrainOptions, fit
@@ -241,6 +244,27 @@ def test_the_autoencoder_trains(cache: Cache, tmp_path: Path, tiny: Tiny, config
     assert load_part(tmp_path / "vae.safetensors", "vae")[1]["scores"]["psnr_mouth"] > 0
     assert np.isfinite(logged(tmp_path, "vae", "expression")).all()
     assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
+
+
+def test_the_doubling_learns_alone_and_extends_the_smaller_model(tmp_path: Path, tiny: Tiny) -> None:
+    cache = build_cache(tmp_path / "c", n_clips=8, n_frames=1, size_px=256, speech_utterances=2, progress=False)
+    (tmp_path / "mini").mkdir()
+    for part in MODEL_PARTS:
+        tiny.write(tmp_path / "mini", part)
+    output = tmp_path / "mini-256" / "vae.safetensors"
+    before = load_file(tmp_path / "mini" / "vae.safetensors")
+    scores = train_doubling(PRESETS["mini-256"], cache.folder, output, options(tmp_path))
+    after = load_file(output)
+    assert scores["psnr"] > 3 and after.keys() > before.keys()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    model = load_model(str(tmp_path / "mini-256"), "cpu")
+    assert (model.config.name, model.config.size_px) == ("mini-256", 256)
+    pictures = torch.rand(2, 3, 256, 256) * 2 - 1
+    latents = model.vae.encode(pictures)[0]
+    assert latents.shape[-2:] == (16, 16)
+    assert model.vae.decode(latents, pictures, latents).shape == pictures.shape
+    smaller = load_part(tmp_path / "mini" / "vae.safetensors", "vae")[0]
+    assert torch.equal(latents, smaller.encode(F.avg_pool2d(pictures, 2))[0])
 
 
 def test_a_veil_hides_the_face_and_nothing_else() -> None:
