@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..checkpoints import Experts
     from ..nets.syncnet_v2 import SyncNetV2
 
-TRUE_JITTER = {"whole": 1.21, "mouth": 1.33, "eyes": 1.0}
+TRUE_JITTER = {"whole": 1.28, "mouth": 1.38, "eyes": 1.04}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""
 BLINK_CLOSURE = 0.5
 BLOCK_FRAMES = 64
