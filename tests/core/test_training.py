@@ -14,6 +14,7 @@ from torch import nn
 
 from eadnet_core.checkpoints import load_part, read_metadata, save_part
 from eadnet_core.config import ClassifierConfig, ModelConfig
+from eadnet_core.emotion.code import label_code
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.nets.classifier import Classifier
@@ -361,6 +362,17 @@ def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6) for n in (1, 2))
     assert short["latents"].shape[:2] == (2 * len(whole["latents"]), config.denoiser.window_frames // 2)
     assert short["mel"].shape[1] == whole["mel"].shape[1]
+
+
+def test_a_mix_of_labels_tells_the_label_alone(cache: Cache, config: ModelConfig) -> None:
+    words = draw_clips(cache, config.denoiser, Mix(true_code=0), np.random.default_rng(1), 12)
+    labels = draw_clips(cache, config.denoiser, Mix(true_code=0, label_only=True), np.random.default_rng(1), 12)
+    assert torch.equal(words["latents"], labels["latents"])
+    assert words["code"].shape == labels["code"].shape
+    for i, emotion in enumerate(labels["emotion"].tolist()):
+        expected = torch.from_numpy(label_code(EMOTIONS[emotion]))
+        assert torch.equal(labels["code"][i], expected.expand_as(labels["code"][i]))
+    assert not torch.equal(words["code"], labels["code"])
 
 
 def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
