@@ -338,6 +338,26 @@ def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
         train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
 
 
+def test_a_training_starts_from_the_weights_of_another(
+    cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
+) -> None:
+    tiny.write(tmp_path, "vae")
+    off = DenoiserLossWeights(sync=0, trepa=0, picture=0, lips=0)
+    bare = replace(config, denoiser=replace(config.denoiser, stda=(False,) * 3, tfrm_middle=False))
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train_denoiser(bare, cache.folder, first, options(tmp_path / "a"), weights=off, parts=tmp_path)
+    barely = options(tmp_path / "b", learning_rate=1e-9)
+    train_denoiser(config, cache.folder, second, barely, weights=off, parts=tmp_path, start=first)
+    before, after = (load_part(path, "denoiser")[0].state_dict() for path in (first, second))
+    assert before.keys() < after.keys()
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, atol=1e-3, rtol=1e-3)
+    with pytest.raises(CheckpointError, match=r"second\.safetensors.*stda"):
+        train_denoiser(
+            bare, cache.folder, tmp_path / "c", options(tmp_path / "c"), weights=off, parts=tmp_path, start=second
+        )
+
+
 def test_residuals_have_the_promised_spread_and_invert(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
     denoiser = tiny.net("denoiser")["denoiser"]  # type: ignore[index]
     measure_scales(cache, config.denoiser, denoiser)
@@ -364,15 +384,18 @@ def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     assert short["mel"].shape[1] == whole["mel"].shape[1]
 
 
-def test_a_mix_of_labels_tells_the_label_alone(cache: Cache, config: ModelConfig) -> None:
-    words = draw_clips(cache, config.denoiser, Mix(true_code=0), np.random.default_rng(1), 12)
-    labels = draw_clips(cache, config.denoiser, Mix(true_code=0, label_only=True), np.random.default_rng(1), 12)
-    assert torch.equal(words["latents"], labels["latents"])
-    assert words["code"].shape == labels["code"].shape
-    for i, emotion in enumerate(labels["emotion"].tolist()):
-        expected = torch.from_numpy(label_code(EMOTIONS[emotion]))
-        assert torch.equal(labels["code"][i], expected.expand_as(labels["code"][i]))
-    assert not torch.equal(words["code"], labels["code"])
+def test_labels_tell_the_label_alone(cache: Cache, config: ModelConfig) -> None:
+    def codes(share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = draw_clips(cache, config.denoiser, Mix(label_share=share), np.random.default_rng(1), 300)
+        labels = np.stack([label_code(EMOTIONS[emotion]) for emotion in batch["emotion"].tolist()])
+        return batch["code"], torch.from_numpy(labels)[:, None].expand_as(batch["code"])
+
+    given, labels = codes(1.0)
+    assert torch.equal(given, labels)
+    given, labels = codes(0.25)
+    assert (given == labels).all(2).all(1).float().mean().item() == pytest.approx(0.25, abs=0.08)
+    given, labels = codes(0.0)
+    assert not (given == labels).all(2).any()
 
 
 def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
