@@ -212,6 +212,7 @@ def train(name: str, variant: Variant, seed: int, steps: int, args: argparse.Nam
     if (folder / "training.json").exists():
         return
     said(f"training {name}, seed {seed}")
+    weights = replace(LOSSES, **variant.losses)
     options = TrainOptions(
         max_steps=steps,
         seed=seed,
@@ -229,22 +230,40 @@ def train(name: str, variant: Variant, seed: int, steps: int, args: argparse.Nam
         folder / "denoiser.safetensors",
         options,
         parts=args.parts,
-        weights=replace(LOSSES, **variant.losses),
+        weights=weights,
         mix=replace(MIX, **variant.mix),
         start=base / "denoiser.safetensors" if name != "base" else None,
     )
     nets: Any = load_part(folder / "denoiser.safetensors", "denoiser")[0]
-    found = {"step_s": step_seconds(folder / "denoiser" / "log.csv"), "judged_in_training": scores}
+    log = folder / "denoiser" / "log.csv"
+    found = {"step_s": step_seconds(log), "loss_shares": loss_shares(log, weights), "judged_in_training": scores}
     found |= {"n_weights": sum(p.numel() for p in nets["denoiser"].parameters())}
     write_json(folder / "training.json", found)
 
 
 def step_seconds(log: Path) -> float | None:
     """Median wall time of a training step over the log's intervals, so that a disturbed one does not count."""
-    with log.open(encoding="utf-8") as file:
-        marks = [(int(r["step"]), float(r["seconds"])) for r in csv.DictReader(file) if r["name"] == "loss"]
+    marks = [(int(row["step"]), float(row["seconds"])) for row in read_log(log) if row["name"] == "loss"]
     pairs = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks)]
     return statistics.median(pairs) if pairs else None
+
+
+def loss_shares(log: Path, weights: DenoiserLossWeights) -> dict[str, float]:
+    """Size of every weighted loss in the last quarter of a training, relative to that of all together."""
+    rows = read_log(log)
+    late = [row for row in rows if int(row["step"]) > 0.75 * int(rows[-1]["step"])]
+    sizes = {
+        name: abs(weight) * statistics.fmean(abs(float(row["value"])) for row in late if row["name"] == name)
+        for name, weight in to_dict(weights).items()
+        if any(row["name"] == name for row in late)
+    }
+    return {name: size / sum(sizes.values()) for name, size in sizes.items()}
+
+
+def read_log(log: Path) -> list[dict[str, str]]:
+    """Rows of a training's log.csv."""
+    with log.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def load(output: Path, trained: str, seed: int, parts: dict[str, Any], folder: Path) -> Model:
@@ -277,13 +296,13 @@ def report(output: Path) -> list[str]:
     for name, row in ROWS.items():
         for path in sorted((output / row.trained).glob(f"seed*/{scores_file(output, name, 0).name}")):
             training = json.loads((path.parent / "training.json").read_text())
-            figures = json.loads(path.read_text()) | {"step_s": training["step_s"], "n_weights": training["n_weights"]}
+            figures = json.loads(path.read_text()) | training
             runs.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = figures
     if not runs:
         return ["No run has ended yet."]
     settings, path = json.loads((output / "settings.json").read_text()), output / "ceilings.json"
     beside = json.loads(path.read_text()) if path.exists() else {}
-    weights = ", ".join(f"{ROWS[name].title} {next(iter(by.values()))['n_weights'] / 1e6:.3f} M"
+    n_weights = ", ".join(f"{ROWS[name].title} {next(iter(by.values()))['n_weights'] / 1e6:.3f} M"
                         for name, by in runs.items() if name in VARIANTS)  # fmt: skip
     return [
         f"{settings['base_steps']} steps for each base, {settings['steps']} more for each version, "
@@ -293,10 +312,21 @@ def report(output: Path) -> list[str]:
         "",
         *table_lines({name: row.title for name, row in ROWS.items()}, runs, beside),
         "",
-        f"Weights of the denoisers: {weights}.",
+        f"Weights of the denoisers: {n_weights}.",
         "",
+        *share_lines(runs.get("full", {})),
         *claim_lines(runs),
     ]
+
+
+def share_lines(full: dict[int, dict[str, Any]]) -> list[str]:
+    """What each loss weighs in the full model's training: one that hardly weighs can hardly be missed."""
+    shares = [figures["loss_shares"] for figures in full.values()]
+    if not shares:
+        return []
+    means = {name: statistics.fmean(share[name] for share in shares) for name in shares[0]}
+    listed = ", ".join(f"{name} {100 * mean:.2g} %" for name, mean in sorted(means.items(), key=lambda item: -item[1]))
+    return [f"Share of each loss in the last quarter of the full model's training: {listed}.", ""]
 
 
 def scores_file(output: Path, name: str, seed: int) -> Path:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from eadnet_core import heldout
 from eadnet_core.checkpoints import EXPERT_PARTS, load_reader
 from eadnet_core.errors import BadInput
 from eadnet_core.heldout import draw_cases, with_length
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import build_cache, read_texts
 from eadnet_core.training.latents import encode_latents
+from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.weight_files import load_part
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class TestTable:
         assert said(0.0, 0.0, 0.0) == "too small to tell here"
 
     def test_every_claim_has_its_sentence(self, table: ModuleType, ablation: ModuleType) -> None:
-        figures = {name: 0.5 for name in table.COLUMNS}
+        figures = dict.fromkeys(table.COLUMNS, 0.5)
         runs = {name: {seed: figures for seed in range(3)} for name in ablation.ROWS}
         runs["no_syncnet"] = {seed: figures | {"lse_c": 0.2 + seed / 100} for seed in range(3)}
         lines = table.claim_lines(runs)
@@ -120,6 +122,18 @@ def folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_step_time_and_shares_come_from_the_log(ablation: ModuleType, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [(10, 5.0, "diffusion", 9.0), (10, 5.0, "loss", 9.0), (20, 9.0, "loss", 9.0), (30, 90.0, "loss", 9.0)]
+    rows += [(40, 94.0, "diffusion", 0.9), (40, 94.0, "graph", -10.0), (40, 94.0, "loss", 1.0)]
+    log.write_text("\n".join(["step,seconds,name,value", *(",".join(map(str, row)) for row in rows)]))
+    assert ablation.step_seconds(log) == pytest.approx(0.4)
+    shares = ablation.loss_shares(log, DenoiserLossWeights(diffusion=1.0, graph=0.01))
+    assert shares == {"diffusion": pytest.approx(0.9), "graph": pytest.approx(0.1)}
+    full = {0: {"loss_shares": {"diffusion": 0.9, "trepa": 0.00001}}}
+    assert "diffusion 90 %, trepa 0.001 %." in ablation.share_lines(full)[0] and ablation.share_lines({}) == []
+
+
 class TestRun:
     """The whole bench at tiny size, on a real cache."""
 
@@ -133,6 +147,7 @@ class TestRun:
         denoiser = replace(tiny.config.denoiser, window_frames=16)
         monkeypatch.setattr(ablation, "PRESETS", {"mini": replace(tiny.config, denoiser=denoiser)})
         monkeypatch.setattr(ablation, "SIZES", {})
+        monkeypatch.setattr(heldout, "N_UTTERANCES", 12)
         scoring = importlib.import_module("ablation_score")
         monkeypatch.setattr(scoring, "LONG_FRAMES", 55)
         monkeypatch.setattr(
@@ -148,7 +163,9 @@ class TestRun:
         small.run(self.asked(folder, write=page))
         scores = json.loads((folder / "output/label/seed0/scores_label.json").read_text())
         assert set(table.COLUMNS) - set(scores) == {"step_s"} and scores["sampling_s"] > 0
-        assert json.loads((folder / "output/label/seed0/training.json").read_text())["n_weights"] > 0
+        training = json.loads((folder / "output/label/seed0/training.json").read_text())
+        assert training["n_weights"] > 0
+        assert sum(training["loss_shares"].values()) == pytest.approx(1) and training["loss_shares"]["sync"] > 0
         assert "| label for caption |" in page.read_text() and "| *still portrait* |" in page.read_text()
         still = json.loads((folder / "output/ceilings.json").read_text())["still portrait"]
         assert still["jitter_ratio"] == 0
