@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from ablation_score import HeldOut, ceilings, score
 from ablation_table import CLAIMS, around, claim_lines, table_lines, write_between
@@ -41,13 +42,16 @@ from eadnet_core.training.denoiser import train_denoiser
 from eadnet_core.training.denoiser_batches import Mix
 from eadnet_core.training.latents import fingerprint
 from eadnet_core.training.loop import TrainOptions
-from eadnet_core.training.losses import DenoiserLossWeights
+from eadnet_core.training.losses import DenoiserLossWeights, trepa_loss
+from eadnet_core.training.video_features import expressions
 from eadnet_core.weight_files import load_part
 
 SIZES: dict[str, Any] = {"widths": (48, 96, 128), "condition_width": 192, "attention_backend": "plain"}
 """What differs from the mini's denoiser: smaller, and the attention that trains fastest on a CPU."""
 LOSSES = DenoiserLossWeights(picture=0.0)
-"""The mini's, without the decoded pictures: they cost as much as all the rest."""
+"""The mini's, without the decoded pictures: they cost as much as all the rest. TREPA's is for a loss in units of what a
+portrait that stands still would cost (`still_trepa`): in its own, it is some 1e-5 and would not count."""
+STILL_CLIPS = 64
 MIX = Mix(true_code=0.0)
 """The mini's, but wherever a clip has words, they are all that is told of its emotion."""
 SYNC_GUIDANCE = 0.2
@@ -124,12 +128,12 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     """All of it, seed after seed; every result is on disk as soon as it is there."""
-    parts = check(args)
+    parts, losses = check(args)
     held: HeldOut | None = None
     for seed in args.seeds:
-        train("base", BASE, seed, args.base_steps, args)
+        train("base", BASE, seed, args.base_steps, args, losses)
         for name in args.variants:
-            train(name, VARIANTS[name], seed, args.steps, args)
+            train(name, VARIANTS[name], seed, args.steps, args, losses)
         asked = [name for name, row in ROWS.items() if row.trained in args.variants]
         missing = [name for name in asked if not scores_file(args.output, name, seed).exists()]
         if not missing:
@@ -153,8 +157,11 @@ def run(args: argparse.Namespace) -> None:
         write_between(args.write, lines)
 
 
-def check(args: argparse.Namespace) -> dict[str, Any]:
-    """The parts that are used, loaded. Raises BadInput for a request, a cache or parts that do not fit."""
+def check(args: argparse.Namespace) -> tuple[dict[str, Any], DenoiserLossWeights]:
+    """The parts that are used, loaded, and the full model's losses.
+
+    Raises BadInput for a request, a cache or parts that do not fit.
+    """
     for name in ("base_steps", "steps", "clips", "threads"):
         if getattr(args, name) < 1:
             raise BadInput(f"{name} is {getattr(args, name)}; give 1 or more.")
@@ -169,13 +176,22 @@ def check(args: argparse.Namespace) -> dict[str, Any]:
     made_by = args.cache / "latents_made_by"
     if made_by.read_text() != fingerprint(parts["vae"][0]):
         raise BadInput(f"The latents in '{args.cache}' were made by another autoencoder than that in '{args.parts}'.")
-    settle(args, cache, {part: fingerprint(net) for part, (net, _) in parts.items()})
     if args.write:
         around(args.write)
-    return parts | {"text_reader": TextReader(parts["text_reader"][0])}
+    losses = replace(LOSSES, trepa=LOSSES.trepa / still_trepa(cache, parts["video_features"][0]))
+    settle(args, cache, {part: fingerprint(net) for part, (net, _) in parts.items()}, losses)
+    return parts | {"text_reader": TextReader(parts["text_reader"][0])}, losses
 
 
-def settle(args: argparse.Namespace, cache: Cache, made_of: dict[str, str]) -> None:
+@torch.no_grad()
+def still_trepa(cache: Cache, features: Any) -> float:
+    """The TREPA loss of a portrait that only turns its head as the true clips do."""
+    last = min(cache.n_encoded, cache.n_monitor + STILL_CLIPS)
+    real = expressions(cache, np.arange(cache.n_monitor, last), features.config.frames)
+    return float(trepa_loss(features.features(torch.zeros_like(real)), features.features(real)))
+
+
+def settle(args: argparse.Namespace, cache: Cache, made_of: dict[str, str], losses: DenoiserLossWeights) -> None:
     """Keep what the runs in the output folder have in common. Raises BadInput where it holds runs of another kind."""
     asked = {
         "base_steps": args.base_steps,
@@ -186,7 +202,7 @@ def settle(args: argparse.Namespace, cache: Cache, made_of: dict[str, str]) -> N
     }
     asked |= {
         "denoiser": to_dict(sizes(VARIANTS["full"]).denoiser),
-        "losses": to_dict(LOSSES),
+        "losses": to_dict(losses),
         "mix": asdict(MIX),
         "parts": made_of,
     }
@@ -206,20 +222,22 @@ def sizes(variant: Variant) -> ModelConfig:
     return replace(mini, name="ablation", denoiser=replace(mini.denoiser, **SIZES | variant.denoiser))
 
 
-def train(name: str, variant: Variant, seed: int, steps: int, args: argparse.Namespace) -> None:
+def train(
+    name: str, variant: Variant, seed: int, steps: int, args: argparse.Namespace, losses: DenoiserLossWeights
+) -> None:
     """Train one version with one seed, or go on with it; nothing where its figures are there."""
     folder, base = run_folder(args.output, name, seed), run_folder(args.output, "base", seed)
     if (folder / "training.json").exists():
         return
     said(f"training {name}, seed {seed}")
-    weights = replace(LOSSES, **variant.losses)
+    weights = replace(losses, **variant.losses)
     options = TrainOptions(
         max_steps=steps,
         seed=seed,
         device="cpu",
         num_threads=args.threads,
         run_folder=folder,
-        log_every=10,
+        log_every=min(10, steps),
         evaluate_every=steps,
         sheet_every=steps,
         alarm_every=steps,

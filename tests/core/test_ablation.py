@@ -18,7 +18,7 @@ from eadnet_core.checkpoints import EXPERT_PARTS, load_reader
 from eadnet_core.errors import BadInput
 from eadnet_core.heldout import draw_cases, with_length
 from eadnet_core.nets.denoiser import Denoiser
-from eadnet_core.training.data import build_cache, read_texts
+from eadnet_core.training.data import Cache, build_cache, read_texts
 from eadnet_core.training.latents import encode_latents
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.weight_files import load_part
@@ -165,7 +165,7 @@ class TestRun:
         assert set(table.COLUMNS) - set(scores) == {"step_s"} and scores["sampling_s"] > 0
         training = json.loads((folder / "output/label/seed0/training.json").read_text())
         assert training["n_weights"] > 0
-        assert sum(training["loss_shares"].values()) == pytest.approx(1) and training["loss_shares"]["sync"] > 0
+        assert sum(training["loss_shares"].values()) == pytest.approx(1) and training["loss_shares"]["diffusion"] > 0
         assert "| label for caption |" in page.read_text() and "| *still portrait* |" in page.read_text()
         still = json.loads((folder / "output/ceilings.json").read_text())["still portrait"]
         assert still["jitter_ratio"] == 0
@@ -191,3 +191,10 @@ class TestRun:
         with pytest.raises(BadInput, match="holds runs with other steps: give another --output"):
             small.check(argparse.Namespace(**{**vars(refused), "steps": 3}))
         assert not list(tmp_path.glob("output/*/seed*"))
+
+    def test_a_still_portrait_costs_one_unit_of_trepa(self, small: ModuleType, folder: Path, tmp_path: Path) -> None:
+        parts, losses = small.check(self.asked(folder, output=tmp_path / "output"))
+        assert losses.trepa * small.still_trepa(Cache(folder / "cache"), parts["video_features"][0]) == pytest.approx(
+            small.LOSSES.trepa
+        )
+        assert replace(losses, trepa=small.LOSSES.trepa) == small.LOSSES and losses.trepa > 0
