@@ -6,6 +6,7 @@ The short clips give the figures of `eadnet evaluate`; one clip of 30 s tells wh
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,9 +15,11 @@ from eadnet_core.checkpoints import Experts, Model
 from eadnet_core.config import FPS
 from eadnet_core.emotion.code import Emotion, describe, label_code
 from eadnet_core.emotion.reader import TextReader
+from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.evaluate import Bench
 from eadnet_core.heldout import CLIPS_PER_GROUP, Clip, draw_cases, draw_clips, with_length
 from eadnet_core.metrics.compare import Measures, measure, summarise
+from eadnet_core.metrics.emotion import read_emotion
 from eadnet_core.metrics.fidelity import psnr
 from eadnet_core.metrics.identity import identity
 from eadnet_core.request import GenerateOptions
@@ -49,12 +52,20 @@ class HeldOut:
         held.truth = [measure(clip.truth.frames, clip.truth, experts) for clip in clips]
         return held
 
-    def summary(self, measures: list[Measures]) -> dict[str, float]:
-        """The table's figures of one version of the short clips."""
+    def summary(self, versions: Sequence[np.ndarray]) -> dict[str, float]:
+        """The table's figures of one version of the short clips, given as frames."""
+        measures = [
+            measure(frames, clip.truth, self.experts) for frames, clip in zip(versions, self.clips, strict=True)
+        ]
         summary = summarise(measures, self.truth)
         errors = [abs(a.intensity - b.intensity) for a, b in zip(measures, self.truth, strict=True)]
+        seen = [
+            read_emotion(frames, self.experts.emotion).probabilities[EMOTIONS.index(clip.truth.emotion)]
+            for frames, clip in zip(versions, self.clips, strict=True)
+        ]
         return summary | {
             "mouth_amplitude": summary["mouth_band_ratio"] ** 0.5,
+            "emotion_probability": float(np.mean(seen)),
             "intensity_error": float(np.mean(errors)),
         }
 
@@ -79,8 +90,7 @@ def score(model: Model, held: HeldOut, sync_guidance: float, *, is_given_labels:
         began = time.process_time()
         made.append(bench.generate(clip, told, options))
         seconds += time.process_time() - began
-    measures = [measure(frames, clip.truth, held.experts) for frames, clip in zip(made, held.clips, strict=False)]
-    figures = held.summary(measures) | held.drift(made[-1])
+    figures = held.summary(made[:-1]) | held.drift(made[-1])
     return figures | {"sampling_s": seconds * FPS / sum(len(frames) for frames in made)}
 
 
@@ -92,8 +102,6 @@ def ceilings(model: Model, held: HeldOut) -> dict[str, dict[str, float]]:
         "truth through the VAE": [bench.reconstruct(clip) for clip in held.clips],
         "still portrait": [np.repeat(c.truth.reference[None], len(c.truth.frames), 0) for c in held.clips],
     }
-    found = {}
-    for name, made in versions.items():
-        measures = [measure(frames, clip.truth, held.experts) for frames, clip in zip(made, held.clips, strict=True)]
-        found[name] = {key: value for key, value in held.summary(measures).items() if (name, key) != ("truth", "psnr")}
+    found = {name: held.summary(made) for name, made in versions.items()}
+    del found["truth"]["psnr"]  # of the truth against itself
     return found
