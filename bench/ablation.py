@@ -50,7 +50,7 @@ SIZES: dict[str, Any] = {"widths": (48, 96, 128), "condition_width": 192, "atten
 """What differs from the mini's denoiser: smaller, and the attention that trains fastest on a CPU."""
 LOSSES = DenoiserLossWeights(picture=0.0)
 """The mini's, without the decoded pictures: they cost as much as all the rest. TREPA's is for a loss in units of what a
-portrait that stands still would cost (`still_trepa`): in its own, it is some 1e-5 and would not count."""
+portrait that stands still would cost (`still_trepa`): in its own it may be too small to count."""
 STILL_CLIPS = 64
 MIX = Mix(true_code=0.0)
 """The mini's, but wherever a clip has words, they are all that is told of its emotion."""
@@ -188,7 +188,7 @@ def still_trepa(cache: Cache, features: Any) -> float:
     """The TREPA loss of a portrait that only turns its head as the true clips do."""
     last = min(cache.n_encoded, cache.n_monitor + STILL_CLIPS)
     real = expressions(cache, np.arange(cache.n_monitor, last), features.config.frames)
-    return float(trepa_loss(features.features(torch.zeros_like(real)), features.features(real)))
+    return float(f"{trepa_loss(features.features(torch.zeros_like(real)), features.features(real)):.3g}")
 
 
 def settle(args: argparse.Namespace, cache: Cache, made_of: dict[str, str], losses: DenoiserLossWeights) -> None:
@@ -330,7 +330,8 @@ def report(output: Path) -> list[str]:
         "",
         *table_lines({name: row.title for name, row in ROWS.items()}, runs, beside),
         "",
-        f"Weights of the denoisers: {n_weights}.",
+        f"Weights of the denoisers: {n_weights}. TREPA of a portrait that stands still, in its own units: "
+        f"{LOSSES.trepa / settings['losses']['trepa']:.2g}.",
         "",
         *share_lines(runs.get("full", {})),
         *claim_lines(runs),
