@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import statistics
 import sys
 import time
@@ -257,6 +258,7 @@ def train(
     found = {"step_s": step_seconds(log), "loss_shares": loss_shares(log, weights), "judged_in_training": scores}
     found |= {"n_weights": sum(p.numel() for p in nets["denoiser"].parameters())}
     write_json(folder / "training.json", found)
+    shutil.rmtree(folder / "denoiser" / "checkpoint")  # what only a stopped training needs
 
 
 def step_seconds(log: Path) -> float | None:
