@@ -25,6 +25,7 @@ MASK_BOXES = {"full": (0.0, 0.0, 1.0, 1.0), "face": (0.125, 0.1875, 0.875, 1.0),
 ATTENTION_BACKENDS = ("sdpa", "xformers", "plain")
 """Kernels of all attention: torch's own, the package xformers, or the formula as it stands."""
 DENOISER_LAYOUTS = ("eadnet", "latentsync")
+TEMPORAL_KINDS = ("stda", "plain")
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,14 @@ class DenoiserConfig:
     cross_attention: tuple[bool, ...] = (False, True, False)
     """Audio and emotion attention of each level; the middle always has it."""
     stda: tuple[bool, ...] = (False, True, True)
+    temporal: str = "stda"
+    """What stands where `stda` is set: "stda", or "plain", attention of each cell over the frames, its rival."""
     stda_block_frames: tuple[int, ...] = (4, 16, 16)
     """t_loc of each level: frames that a row or column strip spans."""
     tfrm: tuple[bool, ...] = (False, True, False)
-    """Levels that end with a TFRM; the middle always has one."""
+    """Levels that end with a TFRM."""
+    tfrm_middle: bool = True
+    """Whether the middle has one."""
     tfrm_nodes: int = 4
     tfrm_width: int = 64
     heads: int = 8
@@ -110,6 +115,8 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         if self.layout not in DENOISER_LAYOUTS:
             raise BadInput(f"layout is {self.layout!r}; choose one of {', '.join(DENOISER_LAYOUTS)}.")
+        if self.temporal not in TEMPORAL_KINDS:
+            raise BadInput(f"temporal is {self.temporal!r}; choose one of {', '.join(TEMPORAL_KINDS)}.")
         if self.layout == "eadnet" and not self.has_adapters:
             raise BadInput("has_adapters is False, which only the layout 'latentsync' knows; leave it True.")
 

@@ -19,7 +19,7 @@ import torch
 from .animate import Performance, animate, settled
 from .checkpoints import Experts, Model, find_model, is_base, load_bank, load_experts, load_model
 from .config import FPS, SAMPLE_RATE_HZ
-from .emotion.code import blend, describe, emotion_code, scaled
+from .emotion.code import blend, describe, emotion_code, label_code, scaled
 from .emotion.taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS, MOTION
 from .emotion.track import EmotionTrack, Keyframe
 from .errors import BadInput
@@ -177,7 +177,7 @@ class EmotionBench:
         """By pair: log-odds of the second emotion over the first against its weight, one portrait for each."""
 
         def seen(scene: Scene, first: str, second: str, weight: float) -> float:
-            ends = [emotion_code(label, float(label != "neutral")) for label in (first, second)]
+            ends = [label_code(label) for label in (first, second)]
             frames = self.make(scene, blend(ends, [1.0 - weight, weight]), SHORT_FRAMES)
             odds = read_emotion(frames, self.experts.emotion).log_probabilities.mean(0)
             return float(odds[EMOTIONS.index(second)] - odds[EMOTIONS.index(first)])

@@ -45,6 +45,15 @@ def emotion_code(label: str, intensity: float) -> np.ndarray:
     return code
 
 
+def label_code(label: str) -> np.ndarray:
+    """All that a bare label says, [27]: that emotion at full strength, or neutral.
+
+    >>> float(label_code("sad")[INTENSITY]), float(label_code("neutral")[INTENSITY])
+    (1.0, 0.0)
+    """
+    return emotion_code(label, float(label != "neutral"))
+
+
 def blend(codes: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     """The weighted mean of codes [n, 27]; weights need not sum to one.
 
@@ -65,7 +74,7 @@ def emotion_at(valence: float, arousal: float) -> np.ndarray:
     """
     points = np.array([VALENCE_AROUSAL[label] for label in EMOTIONS])
     distance = np.square(points - (valence, arousal)).sum(1)
-    code = blend([emotion_code(label, float(label != "neutral")) for label in EMOTIONS], 1 / (distance + 1e-4) ** 2)
+    code = blend([label_code(label) for label in EMOTIONS], 1 / (distance + 1e-4) ** 2)
     code[VALENCE : AROUSAL + 1] = valence, arousal
     return code
 

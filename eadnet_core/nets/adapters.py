@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..config import DenoiserConfig
 from .layers import SMALL_INIT, Attention
 from .stda import STDA
+from .temporal_attention import TemporalAttention
 from .tfrm import TFRM
 
 ADAPTERS = frozenset({"conditions", "emotion", "stda", "tfrm"})
@@ -98,10 +99,19 @@ def adapter_init(config: DenoiserConfig) -> float:
     return 0.0 if config.zero_init_adapters else SMALL_INIT
 
 
-def build_stda(config: DenoiserConfig, level: int, *, shifted: bool) -> STDA:
-    """An STDA for features of that level."""
+def build_stda(config: DenoiserConfig, level: int, *, shifted: bool) -> STDA | TemporalAttention:
+    """An STDA for features of that level, or what the config has in its place (under the same key prefix)."""
+    width = config.widths[level]
+    if config.temporal == "plain":
+        return TemporalAttention(
+            width,
+            config.heads,
+            norm_groups=config.norm_groups,
+            backend=config.attention_backend,
+            init=adapter_init(config),
+        )
     return STDA(
-        config.widths[level],
+        width,
         config.heads,
         config.stda_block_frames[level],
         shifted=shifted,

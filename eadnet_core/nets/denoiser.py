@@ -3,7 +3,7 @@
 Frames are processed as pictures, [B T, C, h, w]; only STDA, TFRM, LatentSync's motion modules and (by config) the group
 norms look across time. `DenoiserConfig.layout` chooses the blocks: those of `latentsync_blocks`, or ours below, which
 have per layer: residual block with FiLM from the frame's conditions, spatial self-attention, attention to the frame's
-audio tokens, attention to its emotion tokens, feed-forward, STDA; per level and in the middle: TFRM.
+audio tokens, attention to its emotion tokens, feed-forward, STDA; per level and in the middle (by config): TFRM.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class MidBlock(nn.Module):
         width = config.widths[-1]
         self.first = ResBlock(config, width, width)
         self.attention = Transformer(config, width, has_self=True, has_cross=True)
-        self.tfrm = build_tfrm(config, width)
+        self.tfrm = build_tfrm(config, width) if config.tfrm_middle else None
         self.second = ResBlock(config, width, width)
 
     def forward(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:

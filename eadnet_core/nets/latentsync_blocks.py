@@ -124,7 +124,7 @@ class MidBlock(Level):
         self.attentions.append(Transformer(config, width))
         if config.has_adapters:
             self.conditions.append(FrameCondition(config, width))
-            self.tfrm = build_tfrm(config, width)
+            self.tfrm = build_tfrm(config, width) if config.tfrm_middle else None
 
     def forward(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """[B T, C, h, w] -> the same, and the graph regulariser."""

@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from ..checkpoints import load_part, save_part
 from ..config import DenoiserConfig, LipReaderConfig, ModelConfig
 from ..emotion.taxonomy import EMOTIONS
+from ..errors import CheckpointError
 from ..media.pose import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
+from ..parts import misfit
 from ..sampling.schedule import add_noise, draw_times, to_x0
 from . import losses as L
 from .data import MEL_STEPS, Cache
@@ -263,6 +265,13 @@ def load_judges(parts: Path, weights: DenoiserLossWeights) -> Frozen:
     return Frozen(**{part: load_part(parts / f"{part}.safetensors", part)[0] for part in wanted()})
 
 
+def _begin_from(path: Path, nets: nn.ModuleDict) -> None:
+    state, wanted = load_part(path, "denoiser")[0].state_dict(), nets.state_dict()
+    if strange := misfit({key: wanted[key] for key in wanted.keys() & state.keys()}, state):
+        raise CheckpointError(f"'{path}' cannot be the start of this training: {strange}.")
+    nets.load_state_dict(state, strict=False)
+
+
 def train_denoiser(
     config: ModelConfig,
     cache: Path,
@@ -272,11 +281,14 @@ def train_denoiser(
     parts: Path | None = None,
     weights: DenoiserLossWeights | None = None,
     mix: Mix | None = None,
+    start: Path | None = None,
 ) -> dict[str, float]:
     """Train denoiser, audio encoder and emotion encoder on a cache with latents; returns the scores.
 
     parts  folder with vae.safetensors and the judges (see `load_judges`) whose losses have a weight; default: the
            folder of `output`
+    start  weight file of a denoiser to go on from; what it lacks (STDA, TFRM) is new. Default: from nothing
+    Raises CheckpointError where `start` holds what the config has no place for.
     """
     from .denoiser_scores import alarms, draw_sheet, score_generation
 
@@ -291,6 +303,8 @@ def train_denoiser(
             "emotion": EmotionEncoder(config.emotion),
         }
     )
+    if start is not None:
+        _begin_from(start, nets)
     measure_scales(clips, config.denoiser, nets["denoiser"])
     if weights.emotion_bottleneck:
         nets["emotion_head"] = nn.Linear(config.denoiser.widths[-1], len(EMOTIONS))

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from ..config import DenoiserConfig
+from ..emotion.code import label_code
+from ..emotion.taxonomy import EMOTIONS
 from .data import Cache
 from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
 from .lip_reader import lips_of
@@ -27,6 +29,8 @@ class Mix:
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
     """Share of clips given the corpus's own emotion code; the others get what the text reader made of their words."""
+    label_share: float = 0.0
+    """Share of clips given the code of their label at full strength, and nothing of what words or corpus say beside."""
     lengths: tuple[tuple[int, float], ...] = ((1, 0.15), (2, 0.2), (4, 0.15), (16, 0.5))
     """Shares of steps on n times as many clips of 1/n of the length: most of the residual is the expression that a clip
     has from end to end, and that is one draw, however long the clip."""
@@ -59,6 +63,10 @@ def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Ge
     use_text = (rng.random(n) >= mix.true_code) & (cache.array("is_pure")[clips] > 0)
     texts = cache.tensor("text_codes", (clips, rng.integers(0, cache.info.n_texts, n)))
     batch["code"] = torch.where(torch.from_numpy(use_text)[:, None, None], texts[:, None], batch["code"])
+    if mix.label_share:
+        labels = torch.from_numpy(np.stack([label_code(EMOTIONS[emotion]) for emotion in batch["emotion"].tolist()]))
+        is_labelled = torch.from_numpy(rng.random(n) < mix.label_share)
+        batch["code"] = torch.where(is_labelled[:, None, None], labels[:, None], batch["code"])
     u = rng.random(n)
     no_audio = (u < mix.drop_audio) | (u >= 1 - mix.drop_both)
     no_emotion = (u >= mix.drop_audio) & (u < mix.drop_audio + mix.drop_emotion) | (u >= 1 - mix.drop_both)

@@ -12,6 +12,8 @@ from eadnet_core.config import MASK_BOXES, DenoiserConfig
 from eadnet_core.errors import BadInput
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.layers import attention
+from eadnet_core.nets.stda import STDA
+from eadnet_core.nets.temporal_attention import TemporalAttention
 
 TINY = DenoiserConfig(
     latent_channels=4,
@@ -189,6 +191,37 @@ def test_xformers_agrees_or_names_its_extra() -> None:
 
 def test_mask_boxes_are_whole_cells_of_the_mini() -> None:
     assert all(edge * DenoiserConfig().cells == round(edge * DenoiserConfig().cells) for edge in MASK_BOXES["mouth"])
+
+
+@torch.no_grad()
+def test_the_middle_can_go_without_a_graph() -> None:
+    without = build(replace(TINY, tfrm=(False,) * 3, tfrm_middle=False))
+    out, aux = without(**inputs(1, 5), return_aux=True)
+    assert bool(out.isfinite().all()) and float(aux["graph_regulariser"]) == 0
+    assert not any("tfrm" in key for key in without.state_dict())
+    keys = set(build(replace(TINY, tfrm=(False,) * 3)).state_dict()) - set(without.state_dict())
+    assert keys and all(key.startswith("mid_block.tfrm.") for key in keys)
+
+
+@torch.no_grad()
+def test_plain_temporal_attention_stands_where_stda_did() -> None:
+    strips, plain = build(), build(replace(TINY, temporal="plain"))
+    kinds = [type(module) for module in plain.modules()]
+    assert kinds.count(TemporalAttention) == [type(module) for module in strips.modules()].count(STDA) == 4
+    assert set(plain.state_dict()) < set(strips.state_dict())
+    given = inputs(2, 5)
+    assert plain(**given).shape == strips(**given).shape
+    assert not torch.equal(plain(**given), plain(**given, strengths=(0.0, 1.0)))
+    with pytest.raises(BadInput, match="temporal is 'strips'; choose one of stda, plain"):
+        replace(TINY, temporal="strips")
+
+
+def test_plain_temporal_attention_has_about_the_weights_of_stda() -> None:
+    def count(config: DenoiserConfig) -> int:
+        return sum(p.numel() for name, p in build(config).named_parameters() if ".stda." in name)
+
+    mini = DenoiserConfig()
+    assert count(replace(mini, temporal="plain")) / count(mini) == pytest.approx(0.95, abs=0.02)
 
 
 def test_the_mini_stays_small() -> None:

@@ -16,6 +16,7 @@ from torch import nn
 
 from eadnet_core.checkpoints import MODEL_PARTS, load_model, load_part, read_metadata, save_part
 from eadnet_core.config import PRESETS, ClassifierConfig, ModelConfig
+from eadnet_core.emotion.code import label_code
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.machine import has_matrix_units
@@ -362,6 +363,26 @@ def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
         train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
 
 
+def test_a_training_starts_from_the_weights_of_another(
+    cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
+) -> None:
+    tiny.write(tmp_path, "vae")
+    off = DenoiserLossWeights(sync=0, trepa=0, picture=0, lips=0)
+    bare = replace(config, denoiser=replace(config.denoiser, stda=(False,) * 3, tfrm_middle=False))
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train_denoiser(bare, cache.folder, first, options(tmp_path / "a"), weights=off, parts=tmp_path)
+    barely = options(tmp_path / "b", learning_rate=1e-9)
+    train_denoiser(config, cache.folder, second, barely, weights=off, parts=tmp_path, start=first)
+    before, after = (load_part(path, "denoiser")[0].state_dict() for path in (first, second))
+    assert before.keys() < after.keys()
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, atol=1e-3, rtol=1e-3)
+    with pytest.raises(CheckpointError, match=r"second\.safetensors.*stda"):
+        train_denoiser(
+            bare, cache.folder, tmp_path / "c", options(tmp_path / "c"), weights=off, parts=tmp_path, start=second
+        )
+
+
 def test_residuals_have_the_promised_spread_and_invert(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
     denoiser = tiny.net("denoiser")["denoiser"]  # type: ignore[index]
     measure_scales(cache, config.denoiser, denoiser)
@@ -386,6 +407,20 @@ def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6) for n in (1, 2))
     assert short["latents"].shape[:2] == (2 * len(whole["latents"]), config.denoiser.window_frames // 2)
     assert short["mel"].shape[1] == whole["mel"].shape[1]
+
+
+def test_labels_tell_the_label_alone(cache: Cache, config: ModelConfig) -> None:
+    def codes(share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = draw_clips(cache, config.denoiser, Mix(label_share=share), np.random.default_rng(1), 300)
+        labels = np.stack([label_code(EMOTIONS[emotion]) for emotion in batch["emotion"].tolist()])
+        return batch["code"], torch.from_numpy(labels)[:, None].expand_as(batch["code"])
+
+    given, labels = codes(1.0)
+    assert torch.equal(given, labels)
+    given, labels = codes(0.25)
+    assert (given == labels).all(2).all(1).float().mean().item() == pytest.approx(0.25, abs=0.08)
+    given, labels = codes(0.0)
+    assert not (given == labels).all(2).any()
 
 
 def test_noise_has_unit_variance_and_shares_what_it_should() -> None:
