@@ -119,17 +119,30 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def find_dtype(device: torch.device, is_base: bool = False) -> torch.dtype:
+    """The dtype of "auto": bfloat16 where a CPU multiplies matrices in it (AMX), for a model of ours; else float32.
+
+    There a convolution of the mini takes a seventh of the time, and its pictures stay the same to the eye
+    (docs/speed.md). A base is exact, and what a GPU does well in is left to the user.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.bfloat16 if device.type == "cpu" and not is_base and capabilities.get("amx_bf16") else torch.float32
+
+
 def load_model(
     name: str = "mini",
     device: str | torch.device = "auto",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     attention_backend: str | None = None,
 ) -> Model:
     """A shipped model by name, or your own by the path of its folder.
 
+    dtype              what the nets compute in, or "auto" for what `find_dtype` says of the device
     attention_backend  one of config.ATTENTION_BACKENDS instead of the one in the model's config
     """
     folder, place = find_model(name), find_device(device)
+    if isinstance(dtype, str):
+        dtype = find_dtype(place, is_base(folder)) if dtype == "auto" else getattr(torch, dtype)
     if is_base(folder):
         return _load_base(folder, place, dtype, attention_backend)
     parts = {part: load_part(find_part(folder, part), part, place) for part in MODEL_PARTS}

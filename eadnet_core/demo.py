@@ -43,7 +43,7 @@ def make_videos(folder: Path, model_name: str = "mini", device: str = "auto") ->
     from tqdm import tqdm
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = load_model(model_name, device)
+    model = load_model(model_name, device, "auto")
     made = []
     for name, words in PROMPTS.items():
         video, report = folder / f"{name}.mp4", folder / f"{name}.png"

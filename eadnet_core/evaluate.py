@@ -178,7 +178,7 @@ def evaluate(
             f"'{model_name}' is a base: it changes lips in pictures of people, and what is held out here are drawn "
             "heads whose whole face is made. Score its videos with eadnet score."
         )
-    bench = Bench(load_model(model_name, device), load_experts(device, model_name), seed)
+    bench = Bench(load_model(model_name, device, "auto"), load_experts(device, model_name), seed)
     options = settled(bench.model, options or GenerateOptions())
     groups = draw_cases(clips, seed)
     emotional = with_emotional_references(groups, seed)[: -(-len(groups) // 2)] if SECTIONS[1] in sections else []

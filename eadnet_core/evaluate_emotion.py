@@ -277,7 +277,7 @@ def evaluate_emotion(
     if is_base(find_model(model_name)):
         raise BadInput(f"'{model_name}' is a base; the held-out heads here are drawn. Score its videos: eadnet score.")
     rows = read_prompts(prompts or PROMPTS) if prompts or PROMPTS.is_file() else []
-    model = load_model(model_name, device)
+    model = load_model(model_name, device, "auto")
     settings = settled(model, options or GenerateOptions())
     scenes = list(draw_scenes(portraits, seed, CLIP_FRAMES, model.config.size_px))
     on_clip = counter(_n_clips(portraits, len(rows)), progress)

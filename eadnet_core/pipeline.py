@@ -125,7 +125,7 @@ def prepare(
 def _opened(model: str | Model | Callable[[], Model], device: str) -> Model:
     if isinstance(model, Model):
         return model
-    return model() if callable(model) else load_model(model, device)
+    return model() if callable(model) else load_model(model, device, "auto")
 
 
 def _find(

@@ -15,6 +15,7 @@ import comfy.ops
 import comfy.utils
 import folder_paths
 import torch
+from comfy.cli_args import args
 from comfy_api.latest import Types, io
 from comfy_execution.utils import get_executing_context
 
@@ -133,15 +134,20 @@ def temp_file(suffix: str) -> str:
 # Models
 
 
-def precision_of(name: str, n_weights: int) -> torch.dtype:
-    """The dtype of a choice; "auto" follows ComfyUI's flags and the device."""
+def precision_of(name: str, n_weights: int, is_base: bool) -> torch.dtype:
+    """The dtype of a choice; "auto" follows ComfyUI's flags and the device, and on a CPU the model too."""
+    from ..eadnet_core.checkpoints import find_dtype
+
     if name != "auto":
         return PRECISIONS[name]
-    return mm.unet_dtype(
-        device=mm.get_torch_device(),
+    device = mm.get_torch_device()
+    found = mm.unet_dtype(
+        device=device,
         model_params=n_weights,
         supported_dtypes=[torch.bfloat16, torch.float16, torch.float32],
     )
+    is_asked = args.force_fp32 or args.fp32_unet
+    return found if device.type != "cpu" or found != torch.float32 or is_asked else find_dtype(device, is_base)
 
 
 def attention_of(name: str) -> str:

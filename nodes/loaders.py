@@ -35,9 +35,9 @@ class Loader(io.ComfyNode):
                     "precision",
                     options=["auto", *bridge.PRECISIONS],
                     default="auto",
-                    tooltip="Numbers the nets compute in. auto follows ComfyUI's flags and your card; fp32 is the "
-                    "reference and the only sensible choice on a CPU; bf16 and fp16 halve the memory. "
-                    "Default: auto.",
+                    tooltip="Numbers the nets compute in. auto follows ComfyUI's flags and your card, and on a CPU "
+                    "takes bf16 for the mini where the CPU has AMX, else fp32; fp32 is the reference; bf16 and fp16 "
+                    "halve the memory. Default: auto.",
                 ),
                 io.Combo.Input(
                     "attention",
@@ -77,10 +77,10 @@ def load(name: str, precision: str = "auto", attention: str = "auto") -> HostedM
     """A model of `bridge.list_models`, given to ComfyUI."""
     import torch
 
-    from ..eadnet_core.checkpoints import info, load_model
+    from ..eadnet_core.checkpoints import find_model, info, is_base, load_model
 
     folder = bridge.model_folder(name)
-    dtype = bridge.precision_of(precision, sum(part.n_weights for part in info(folder)))
+    dtype = bridge.precision_of(precision, sum(part.n_weights for part in info(folder)), is_base(find_model(folder)))
     with torch.inference_mode(False):
         model = load_model(folder, "cpu", dtype, bridge.attention_of(attention))
         hosted = bridge.host(model)

@@ -139,7 +139,7 @@ class Previews:
 
         began = time.perf_counter()
         if self._model is None:
-            self._model = load_model(bridge.SHIPPED, "cpu")
+            self._model = load_model(bridge.SHIPPED, "cpu", "auto")
         reference = self._reference(asked)
         code = asked_code(asked.text, asked.preset, asked.intensity, asked.point)
         frames = preview(self._model, reference, code, asked.n_frames, is_stale)

@@ -38,7 +38,7 @@ WORDS = {
     "common is computed once; or compiled: that through torch.compile, which takes minutes at first",
     "times": "where a base's steps lie: leading as LatentSync's, or trailing, for 5 steps or so",
 }
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 MOVING = {
     "head": "amplitude of head motion, 0 none, 1 as trained",
     "blink": "rate of blinks, 0 none, 1 natural",
@@ -95,7 +95,8 @@ def _add_run(parser: Any, numbers: dict[str, str], emotion: str) -> Any:
     group.add_argument("--no-speech-gate", action="store_true", help="let the mouth move in silence and to music")
     text = "a base's autoencoder works a picture at a time, larger ones in tiles of 256 pixels: less memory, more time"
     group.add_argument("--tiled", action="store_true", dest="is_tiled", help=text)
-    text = "what the nets compute in; half the memory and, on a GPU, faster with the 16-bit ones (default: float32)"
+    text = "what the nets compute in: auto is bfloat16 for the mini on a CPU with AMX, float32 elsewhere; on a GPU the "
+    text += "16-bit ones are faster and take half the memory (default: auto)"
     group.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help=text)
     text = "kernels of the attention: torch's own, the package xformers, or plain (default: the model's own, sdpa)"
     group.add_argument("--attention", choices=ATTENTION_BACKENDS, help=text)
@@ -132,11 +133,9 @@ def _forecast(generation: Any, args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> Any:
     """The model that the arguments name."""
-    import torch
-
     from ..checkpoints import load_model
 
-    return load_model(args.model, args.device, getattr(torch, args.dtype), args.attention)
+    return load_model(args.model, args.device, args.dtype, args.attention)
 
 
 def _run(args: argparse.Namespace, portrait: Any) -> None:

@@ -50,9 +50,26 @@ class FaceCrop:
         cos, sin = math.cos(self.angle) * self.side_px, math.sin(self.angle) * self.side_px
         return self.center_x + (x - 0.5) * cos - (y - 0.5) * sin, self.center_y + (x - 0.5) * sin + (y - 0.5) * cos
 
-    def bounds(self, image_size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """The part of a picture (width, height) that the frame touches: x0, y0, x1, y1, whole pixels, end exclusive."""
-        corners = np.array([self.point(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)])
+    def in_whole_pixels(self) -> FaceCrop:
+        """The nearest frame whose edges lie between pixels, which pastes faster; a tilted one as it is.
+
+        >>> FaceCrop(100.2, 99.6, 50.7).in_whole_pixels()
+        FaceCrop(center_x=100.5, center_y=99.5, side_px=51, angle=0.0)
+        """
+        if self.angle != 0 or self.side_px < 1:
+            return self
+        side = round(self.side_px)
+        x0, y0 = round(self.center_x - side / 2), round(self.center_y - side / 2)
+        return FaceCrop(x0 + side / 2, y0 + side / 2, side)
+
+    def bounds(
+        self, image_size: tuple[int, int], box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    ) -> tuple[int, int, int, int]:
+        """The part of a picture (width, height) that the frame touches: x0, y0, x1, y1, whole pixels, end exclusive.
+
+        box  only that part of the frame, x0, y0, x1, y1 in frame widths
+        """
+        corners = np.array([self.point(x, y) for x in box[::2] for y in box[1::2]])
         x0, y0 = np.floor(corners.min(0)).astype(int)
         x1, y1 = np.ceil(corners.max(0)).astype(int)
         x0, y0 = min(max(0, int(x0)), image_size[0]), min(max(0, int(y0)), image_size[1])
@@ -108,16 +125,25 @@ class Paster:
     def __init__(self, image: np.ndarray, geometry: FaceCrop, size_px: int, mask: str = "full") -> None:
         """`image` is uint8 [H, W, 3], `mask` a key of MASK_BOXES: the part of the frame that is pasted."""
         self._image = image
-        x0, y0, x1, y1 = geometry.bounds((image.shape[1], image.shape[0]))
+        x0, y0, x1, y1 = geometry.bounds((image.shape[1], image.shape[0]), MASK_BOXES[mask])
         self._rows, self._columns = slice(y0, y1), slice(x0, x1)
         ys, xs = torch.meshgrid(torch.arange(y0, y1) + 0.5, torch.arange(x0, x1) + 0.5, indexing="ij")
         cos, sin = math.cos(geometry.angle) / geometry.side_px, math.sin(geometry.angle) / geometry.side_px
         u = (xs - geometry.center_x) * cos + (ys - geometry.center_y) * sin
         v = (ys - geometry.center_y) * cos - (xs - geometry.center_x) * sin
         self._grid = torch.stack([2 * u, 2 * v], dim=-1)[None]
-        self._alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
-        self._original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
         self._resize = _resize_matrix(size_px, _work_size(geometry.side_px, size_px), "bicubic")
+        is_upright = geometry.angle == 0 and geometry == geometry.in_whole_pixels()
+        self._is_scaled = is_upright and geometry.side_px >= size_px
+        if self._is_scaled:
+            self._enlarge = _resize_matrix(size_px, round(geometry.side_px), "bicubic")
+            left, top = geometry.point(0.0, 0.0)
+            self._left, self._top = x0 - round(left), y0 - round(top)
+        alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
+        original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
+        self._inside, edges = _split(alpha.numpy() == 1)
+        # half a level lies in the picture's share, so that cutting off the fraction rounds
+        self._edges = [(edge, alpha[edge], original[(slice(None), *edge)] * (1 - alpha[edge]) + 0.5) for edge in edges]
         self._refine = _resize_matrix(_MATCH_CELLS, size_px, "bilinear")
         self._set_up_matching(torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float(), mask)
 
@@ -138,16 +164,72 @@ class Paster:
     def paste(self, frame: np.ndarray) -> np.ndarray:
         """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3]."""
         out = self._image.copy()
-        if self._original.numel() == 0:
+        target = out[self._rows, self._columns]
+        if target.size == 0:
             return out
         pixels = torch.from_numpy(frame.transpose(2, 0, 1).astype(np.float32))[None]
         shift = (self._reference - F.adaptive_avg_pool2d(pixels, _MATCH_CELLS)) * self._edge
         shift = (self._spread @ shift @ self._spread / self._spread_weight).clamp(-_MAX_MATCH, _MAX_MATCH) * self._reach
-        pixels = self._resize @ (pixels + self._refine @ shift @ self._refine.T) @ self._resize.T
-        placed = F.grid_sample(pixels, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-        blended = torch.lerp(self._original, placed, self._alpha).clamp_(0, 255).round_().to(torch.uint8)
-        out[self._rows, self._columns] = blended.permute(1, 2, 0).numpy()
+        show = self._enlarged if self._is_scaled else self._sampled
+        inside, edges = show(pixels + self._refine @ shift @ self._refine.T)
+        target[self._inside] = inside
+        for (edge, alpha, rest), placed in zip(self._edges, edges, strict=True):
+            target[edge] = torch.addcmul(rest, placed, alpha).to(torch.uint8).permute(1, 2, 0).numpy()
         return out
+
+    def _enlarged(self, pixels: Tensor) -> tuple[np.ndarray, list[Tensor]]:
+        """See `_sampled`; an enlarged frame whose pixels lie on the picture's is resized in bytes, edges exactly."""
+        matrix, size = self._enlarge, len(self._enlarge)
+        whole = _to_bytes(pixels).contiguous(memory_format=torch.channels_last)
+        large = F.interpolate(whole, size=(size, size), mode="bicubic", align_corners=False)[0].permute(1, 2, 0)
+        edges = [self._within_frame(edge) for edge, _, _ in self._edges]
+        shown = [(matrix[rows] @ pixels[0] @ matrix[columns].T).clamp_(0, 255) for rows, columns in edges]
+        return large.numpy()[self._within_frame(self._inside)], shown
+
+    def _within_frame(self, part: Part) -> Part:
+        (top, left), (rows, columns) = (self._top, self._left), part
+        return slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
+
+    def _sampled(self, pixels: Tensor) -> tuple[np.ndarray, list[Tensor]]:
+        """A frame, [1, 3, size, size], where it lies in the picture: the inside uint8 [h, w, 3], edges [3, h, w]."""
+        pixels = (self._resize @ pixels @ self._resize.T).clamp_(0, 255)
+        placed = F.grid_sample(pixels, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        return _to_bytes(placed[(slice(None), *self._inside)]).permute(1, 2, 0).numpy(), [
+            placed[(slice(None), *e)] for e, _, _ in self._edges
+        ]
+
+
+Part = tuple[slice, slice]
+"""Rows and columns."""
+
+
+def _to_bytes(pixels: Tensor) -> Tensor:
+    return pixels.clamp(0, 255).round_().to(torch.uint8)
+
+
+def _split(is_whole: np.ndarray) -> tuple[Part, list[Part]]:
+    """The largest part about the middle of a mask [h, w] that is True throughout, and those around it.
+
+    >>> mask = np.zeros((8, 8), bool)
+    >>> mask[2:6, 3:5] = True
+    >>> _split(mask)[0]
+    (slice(2, 6, None), slice(3, 5, None))
+    """
+    h, w = is_whole.shape
+    y0, y1, x0, x1 = 0, h, 0, w
+    while y0 < y1 and x0 < x1 and not is_whole[y0:y1, x0:x1].all():
+        sides = {
+            "y0": is_whole[y0, x0:x1].mean(),
+            "y1": is_whole[y1 - 1, x0:x1].mean(),
+            "x0": is_whole[y0:y1, x0].mean(),
+            "x1": is_whole[y0:y1, x1 - 1].mean(),
+        }
+        worst = min(sides, key=lambda side: sides[side])
+        y0, y1 = y0 + (worst == "y0"), y1 - (worst == "y1")
+        x0, x1 = x0 + (worst == "x0"), x1 - (worst == "x1")
+    inside = slice(y0, y1), slice(x0, x1)
+    around = [(slice(0, y0), slice(0, w)), (slice(y1, h), slice(0, w))]
+    return inside, [*around, (slice(y0, y1), slice(0, x0)), (slice(y0, y1), slice(x1, w))]
 
 
 def paste(image: np.ndarray, geometry: FaceCrop, frame: np.ndarray, mask: str = "full") -> np.ndarray:

@@ -178,7 +178,8 @@ def find_subject(
             )
         if index >= 0 or len(pictures) == 1:
             portrait = pictures[max(index, 0)][None]
-            return Subject(portrait, (locate(read_image(portrait), face_box, threshold, index=face_index),))
+            found = locate(read_image(portrait), face_box, threshold, index=face_index)
+            return Subject(portrait, (found.in_whole_pixels(),))
         total, looked_at = len(pictures), (read_image(picture) for picture in pictures)
     searched = islice(looked_at, n_frames)
     tell = None if on_picture is None else lambda done: on_picture(done, total)

@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
-from .layers import SMALL_INIT, Attention
+from .layers import SMALL_INIT, Attention, GroupNorm
 from .stda import STDA
 from .temporal_attention import TemporalAttention
 from .tfrm import TFRM
@@ -56,7 +56,7 @@ class Context(NamedTuple):
         return x.repeat(self.n_branches, *(1,) * (x.dim() - 1))
 
 
-class FrameNorm(nn.GroupNorm):
+class FrameNorm(GroupNorm):
     """GroupNorm of every frame by itself, or (`norm_over_frames`, as LatentSync's base has it) over the whole clip."""
 
     def __init__(self, config: DenoiserConfig, channels: int) -> None:

@@ -61,6 +61,34 @@ def _xformers_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) ->
     return memory_efficient_attention(q, k, v, attn_bias=bias).transpose(1, 2)
 
 
+NARROW_GROUP, SMALL_MAP = 16, 1024
+"""Channels of a group and cells of a map below which torch's bfloat16 group norm for CPUs runs without vectors."""
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's group norm, and for narrow groups of small maps in bfloat16 on a CPU another way that is thrice as fast.
+
+    Its kernel for channels-last takes 15 ms there for [192, 64, 16, 16] on one core, as sums of rows 4 ms.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] -> [B, C, h, w]"""
+        is_narrow = x.shape[1] < NARROW_GROUP * self.num_groups and x[0, 0].numel() < SMALL_MAP
+        if not is_narrow or x.dim() != 4 or x.device.type != "cpu" or x.dtype != torch.bfloat16:
+            return super().forward(x)
+        rows = rearrange(x, "b c h w -> b (h w) c").float()
+        mean_of = rows.new_full((1, rows.shape[1]), 1 / rows.shape[1])
+        mean, square = (
+            (mean_of @ values).unflatten(-1, (self.num_groups, -1)).mean(-1, keepdim=True)
+            for values in (rows, rows.square())
+        )
+        scale = (square - mean.square()).clamp(min=0).add(self.eps).rsqrt()
+        scale = scale * self.weight.float().view(self.num_groups, -1)
+        shift = self.bias.float().view(self.num_groups, -1) - mean * scale
+        scale, shift = (rearrange(value, "b 1 g d -> b (g d) 1 1").to(x.dtype) for value in (scale, shift))
+        return torch.addcmul(shift, x, scale)
+
+
 @torch.no_grad()
 def scale_init(layer: nn.Linear | nn.Conv2d, scale: float) -> None:
     """Multiply a layer's initial weights by `scale` and zero its bias; 0 makes a residual branch start as nothing."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import VAEConfig
+from .layers import GroupNorm
 
 MAX_FLOW = 0.5
 """Furthest the decoder reaches into the reference, in half frame widths."""
@@ -41,7 +42,7 @@ class ResBlock(nn.Module):
 
     def __init__(self, width: int, groups: int = 8) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups, width) if groups else nn.Identity()
+        self.norm = GroupNorm(groups, width) if groups else nn.Identity()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 

@@ -148,3 +148,17 @@ def test_parts_of_different_models_are_refused(tiny_folder: Path, tmp_path: Path
     save_part(tmp_path / "vae.safetensors", "vae", PARTS["vae"].build(other), other)
     with pytest.raises(CheckpointError, match="do not belong together"):
         checkpoints.load_model(str(tmp_path), "cpu")
+
+
+def test_auto_is_bfloat16_only_for_the_mini_on_a_cpu_that_multiplies_in_it(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = torch.device("cpu")
+    for has_amx, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has_amx: {"amx_bf16": has}, raising=False)
+        assert checkpoints.find_dtype(cpu) == dtype
+        assert checkpoints.find_dtype(cpu, is_base=True) == torch.float32
+        assert checkpoints.find_dtype(torch.device("cuda")) == torch.float32
+        assert checkpoints.load_model(str(tiny_folder), "cpu", "auto").dtype == dtype
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert checkpoints.find_dtype(cpu) == torch.float32

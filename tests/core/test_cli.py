@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from eadnet_core import cli
+from eadnet_core.checkpoints import find_dtype
 from eadnet_core.cli.arguments import Bar
 from eadnet_core.cli.generate import load
 from eadnet_core.errors import EADNetError
@@ -67,7 +68,8 @@ def test_flags_have_the_defaults_of_the_options() -> None:
 def test_the_nets_compute_in_the_dtype_and_with_the_attention_asked_for(tiny_folder: Path) -> None:
     given = ["generate", "--portrait", "p", "--audio", "a", "--output", "o.mp4", "--model", str(tiny_folder)]
     for more, dtype, backend in (
-        ([], torch.float32, "sdpa"),
+        ([], find_dtype(torch.device("cpu")), "sdpa"),
+        (["--dtype", "float32"], torch.float32, "sdpa"),
         (["--dtype", "bfloat16", "--attention", "plain"], torch.bfloat16, "plain"),
     ):
         model = load(cli.build_parser().parse_args([*given, "--device", "cpu", *more]))

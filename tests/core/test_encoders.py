@@ -9,7 +9,7 @@ from eadnet_core.config import AudioConfig, ClassifierConfig, EmotionConfig
 from eadnet_core.nets.audio_encoder import AudioEncoder
 from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
-from eadnet_core.nets.layers import MEL_SILENCE
+from eadnet_core.nets.layers import MEL_SILENCE, GroupNorm
 
 AUDIO = AudioConfig(width=16)
 
@@ -110,3 +110,17 @@ def test_classifier_reads_frames_one_by_one() -> None:
     torch.testing.assert_close(out[1:2], net(frames[1:2]), atol=1e-5, rtol=1e-5)
     out.square().sum().backward()
     assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
+
+
+def test_narrow_groups_in_bfloat16_are_normalised_as_wide_ones() -> None:
+    """On a CPU they go another way than torch's kernel, and come out as near to float32 as from that."""
+    torch.manual_seed(0)
+    norm = GroupNorm(8, 64)
+    torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
+    x = (torch.randn(3, 64, 16, 16) + 3 * torch.randn(3, 64, 1, 1)).to(memory_format=torch.channels_last)
+    exact = norm(x)
+    norm.to(torch.bfloat16)
+    made, torchs = norm(x.to(torch.bfloat16)), torch.nn.GroupNorm.forward(norm, x.to(torch.bfloat16))
+    assert made.dtype == torch.bfloat16 and made.is_contiguous(memory_format=torch.channels_last)
+    assert not torch.equal(made, torchs)
+    assert (made - exact).abs().mean() < 1.5 * (torchs - exact).abs().mean()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from eadnet_core.checkpoints import load_model
+from eadnet_core.checkpoints import find_dtype, load_model
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.stages import preview
 
@@ -62,7 +62,8 @@ def test_other_precisions_are_close(host: Any, hosted: Any, precision: str) -> N
     bridge = host.module("nodes.bridge")
     whole = drawn(host, bridge.resident(hosted))
     (other,) = host.call("EADNet_Loader", model="tiny", precision=precision, attention="auto")
-    assert other.model.dtype == (torch.float32 if precision == "auto" else bridge.PRECISIONS[precision])
+    own = find_dtype(torch.device("cpu"))
+    assert other.model.dtype == (own if precision == "auto" else bridge.PRECISIONS[precision])
     assert abs(drawn(host, bridge.resident(other)).astype(int) - whole).mean() < 2
 
 
