@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .config import ModelConfig, from_dict
 from .emotion.reader import TextReader
 from .errors import BadInput, CheckpointError
+from .machine import has_matrix_units
 from .parts import PARTS, build_empty
 from .weight_files import load_part, read_config, read_header, read_metadata, read_state
 from .weight_files import save_part as save_part
@@ -125,8 +126,7 @@ def find_dtype(device: torch.device, is_base: bool = False) -> torch.dtype:
     There a convolution of the mini takes a seventh of the time, and its pictures stay the same to the eye
     (docs/speed.md). A base is exact, and what a GPU does well in is left to the user.
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return torch.bfloat16 if device.type == "cpu" and not is_base and capabilities.get("amx_bf16") else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and not is_base and has_matrix_units() else torch.float32
 
 
 def load_model(
