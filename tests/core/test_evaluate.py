@@ -194,6 +194,7 @@ class TestTable:
     def test_what_falls_short_is_named(self, results: dict[str, object]) -> None:
         assert missed(results) == [
             "psnr is 20.00, asked for at least 32",
+            "seconds_per_second is 0.43, asked for at most 0.1",
             "peak_memory_gb is 3.00, asked for at most 2",
         ]
         assert missed({key: bound for key, (_, bound) in HEADLINES.items()}) == []
