@@ -26,7 +26,6 @@ from ..media.pose import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
-from ..parts import misfit
 from ..sampling.schedule import add_noise, draw_times, to_x0
 from . import losses as L
 from .data import MEL_STEPS, Cache
@@ -267,8 +266,13 @@ def load_judges(parts: Path, weights: DenoiserLossWeights) -> Frozen:
 
 def _begin_from(path: Path, nets: nn.ModuleDict) -> None:
     state, wanted = load_part(path, "denoiser")[0].state_dict(), nets.state_dict()
-    if strange := misfit({key: wanted[key] for key in wanted.keys() & state.keys()}, state):
-        raise CheckpointError(f"'{path}' cannot be the start of this training: {strange}.")
+    strange = sorted(key for key in state if key not in wanted or wanted[key].shape != state[key].shape)
+    if strange:
+        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+        raise CheckpointError(
+            f"'{path}' cannot be the start of this training: the config has no place for its {', '.join(strange[:5])}"
+            f"{more}. Give weights of the same sizes, with the same parts or fewer."
+        )
     nets.load_state_dict(state, strict=False)
 
 
