@@ -243,6 +243,7 @@ class _Trial:
             middle = time.perf_counter()
             with VideoWriter(path, self.subject.size, is_part=True) as writer:
                 writer.write(frames)
+                writer.wait()
                 self.encoder_bytes = peak_memory_bytes(writer.pid)
             once_s, whole_s = middle - began, time.perf_counter() - middle
             once, whole = first.stat().st_size, path.stat().st_size

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..errors import MediaError
 from .audio import Audio
-from .video import MP4_OPTIONS, SOUND_OPTIONS, check_writable, ffmetadata, ffmpeg, publish, sound_file
+from .tags import ffmetadata
+from .video import MP4_OPTIONS, SOUND_OPTIONS, check_writable, ffmpeg, publish, sound_file
 
 
 def join_videos(

@@ -22,13 +22,17 @@ import numpy as np
 from ..config import FPS
 from ..errors import BadInput, MediaError
 from .audio import Audio, read_audio
+from .feeder import Feeder
+from .tags import ffmetadata, xmp_box
 
 logger = logging.getLogger(__name__)
 
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's code for media made by a trained model; stands in the tags and in the XMP packet of every file written."""
 SUFFIXES = (".mp4", ".m4v", ".mov")
 _CRF = "15"
+_PRESET = ("-preset", "superfast", "-x264-params", "mbtree=1:rc-lookahead=10")
+"""With the tree, which saves half of what still backgrounds take, a third less time than veryfast, a quarter larger."""
+_HELD_BYTES = 16_000_000
+"""Frames that wait for ffmpeg while the next ones are made."""
 _PART_OPTIONS = ("-bf", "0")
 """Frames that refer to later ones are decoded before they are shown: where parts meet, that order would overlap."""
 SOUND_OPTIONS = ("-c:a", "aac", "-b:a", "192k")
@@ -36,15 +40,6 @@ MP4_OPTIONS = ("-movflags", "use_metadata_tags+faststart")
 _TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,format=yuv420p"
 _TO_RGB = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 """Without these flags ffmpeg's fast conversion darkens every picture by one level."""
-_XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-"""The uuid box in which MP4 files carry XMP (XMP specification part 3, 1.1.6)."""
-_XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="EAD-Net"
- Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>
-</rdf:RDF></x:xmpmeta>
-<?xpacket end="w"?>"""
 
 
 def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -119,6 +114,8 @@ class VideoWriter:
             if isinstance(error, OSError):
                 raise MediaError(f"ffmpeg cannot be started ({error}). Install imageio-ffmpeg again.") from error
             raise
+        assert self._process.stdin is not None
+        self._feeder = Feeder(self._process.stdin, max(1, _HELD_BYTES // (3 * size[0] * size[1])))
 
     def _command(self, fps: int | Fraction, audio: Audio | None, settings: dict[str, Any]) -> list[str]:
         width, height = self.size[0] + self._padding[1], self.size[1] + self._padding[0]
@@ -130,7 +127,7 @@ class VideoWriter:
         if audio is not None:
             command += ["-i", str(sound_file(self._folder, audio)), "-map", "2:a:0", *SOUND_OPTIONS]
         command += ["-map", "0:v:0", "-map_metadata", "1", "-map_chapters", "-1", "-c:v", "libx264", "-crf", _CRF]
-        command += ["-preset", "veryfast", "-vf", _TO_YUV, *(_PART_OPTIONS if self._is_part else ())]
+        command += [*_PRESET, "-vf", _TO_YUV, *(_PART_OPTIONS if self._is_part else ())]
         command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
         return [*command, *MP4_OPTIONS, str(self._unfinished)]
 
@@ -140,7 +137,7 @@ class VideoWriter:
         return self._process.pid
 
     def write(self, frames: np.ndarray) -> None:
-        """Append frames, uint8 [T, H, W, 3] or [H, W, 3]."""
+        """Append frames, uint8 [T, H, W, 3] or [H, W, 3]; ffmpeg gets a copy of them while the caller goes on."""
         frames = frames if frames.ndim == 4 else frames[None]
         if frames.shape[1:] != (self.size[1], self.size[0], 3) or frames.dtype != np.uint8:
             expected = f"uint8 [T, {self.size[1]}, {self.size[0]}, 3]"
@@ -149,11 +146,20 @@ class VideoWriter:
             )
         if any(self._padding):
             frames = np.pad(frames, ((0, 0), (0, self._padding[0]), (0, self._padding[1]), (0, 0)), mode="edge")
-        assert self._process.stdin is not None
-        try:
+        with self._told():
             for frame in frames:
-                self._process.stdin.write(np.ascontiguousarray(frame).data)
+                self._feeder.give(frame.tobytes())
                 self.n_frames += 1
+
+    def wait(self) -> None:
+        """Until ffmpeg has taken every frame."""
+        with self._told():
+            self._feeder.wait()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self._process.kill()
             self._process.wait()
@@ -164,7 +170,7 @@ class VideoWriter:
             lines = (self._folder / "ffmpeg.log").read_text(errors="replace").strip().splitlines()[-3:]
             said = " | ".join(lines) or "it said nothing"
             return MediaError(
-                f"ffmpeg ended while writing '{self.path}' after {self.n_frames} frames (exit status "
+                f"ffmpeg ended while writing '{self.path}' after {self._feeder.n_written} frames (exit status "
                 f"{self._process.returncode}: {said}). Nothing was kept; check disk space and memory, then run again."
             )
         return MediaError(f"ffmpeg ended while writing '{self.path}'. Nothing was kept; run again.")
@@ -173,6 +179,8 @@ class VideoWriter:
         """Close the file, mark it and give it its name; returns the path."""
         if self.n_frames == 0:
             raise MediaError(f"No frame was given for '{self.path}'; a video needs at least one.")
+        self.wait()
+        self._feeder.end()
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -186,6 +194,7 @@ class VideoWriter:
         """End ffmpeg and remove what was written; harmless after `finish`."""
         if self._process.poll() is None:
             self._process.kill()
+        self._feeder.end()
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -219,8 +228,7 @@ def sound_file(folder: Path, audio: Audio) -> Path:
 def publish(unfinished: Path, path: Path, overwrite: bool) -> None:
     """Mark a finished file as synthetic and give it its name, in one step that is on the disk when this returns."""
     with unfinished.open("ab") as file:
-        packet = _XMP.encode()
-        file.write((24 + len(packet)).to_bytes(4, "big") + b"uuid" + _XMP_BOX + packet)
+        file.write(xmp_box())
         file.flush()
         os.fsync(file.fileno())
     if path.exists() and not overwrite:
@@ -258,19 +266,6 @@ def ffmpeg() -> str:
         return imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
         raise MediaError("No ffmpeg was found. Install imageio-ffmpeg again, or set IMAGEIO_FFMPEG_EXE.") from error
-
-
-def ffmetadata(settings: dict[str, Any]) -> str:
-    """Tags in ffmpeg's own text format: a file, since a command line is too short for a long prompt on some systems."""
-    tags = {
-        "comment": json.dumps(settings, ensure_ascii=False),
-        "description": f"Synthetic media, made by EAD-Net. Digital source type: {DIGITAL_SOURCE_TYPE}",
-        "digital_source_type": DIGITAL_SOURCE_TYPE,
-    }
-    lines = [";FFMETADATA1"]
-    for key, value in tags.items():
-        lines.append(f"{key}=" + "".join("\\" + c if c in "=;#\\\n" else c for c in value))
-    return "\n".join(lines) + "\n"
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

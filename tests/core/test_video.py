@@ -11,8 +11,8 @@ import pytest
 
 from eadnet_core.errors import BadInput, MediaError
 from eadnet_core.media.audio import read_audio
+from eadnet_core.media.tags import DIGITAL_SOURCE_TYPE
 from eadnet_core.media.video import (
-    DIGITAL_SOURCE_TYPE,
     VideoWriter,
     check_writable,
     read_metadata,
