@@ -14,7 +14,8 @@ from eadnet_core.checkpoints import Model
 from eadnet_core.config import SAMPLING
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, Cancelled
-from eadnet_core.head import Head, box_cells, low_pass
+from eadnet_core.head import Head, box_cells
+from eadnet_core.media.detail import low_pass
 from eadnet_core.request import GenerateOptions, Progress
 
 
