@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import MASK_BOXES
+from .detail import still
+from .pose import POSE, sources, turn_head
 
 FEATHER = 0.09
 """Width of the blend at the edge of the pasted box, in frame widths."""
@@ -101,7 +103,8 @@ def _surroundings(geometry: FaceCrop, size: tuple[int, int]) -> tuple[int, int, 
 class Paster:
     """Pastes generated frames into one picture; what does not change from frame to frame is computed once.
 
-    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Pixels
+    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Where the
+    frame shows nothing new, the picture's own pixels are turned with the head instead, as fine as they are. Pixels
     outside the box are those of the picture, to the bit. Our design.
     """
 
@@ -119,7 +122,9 @@ class Paster:
         self._original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
         self._resize = _resize_matrix(size_px, _work_size(geometry.side_px, size_px), "bicubic")
         self._refine = _resize_matrix(_MATCH_CELLS, size_px, "bilinear")
-        self._set_up_matching(torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float(), mask)
+        self._own = torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float()
+        self._geometry = geometry
+        self._set_up_matching(self._own, mask)
 
     def _set_up_matching(self, reference: Tensor, mask: str) -> None:
         """Weights of the edge, where frame and picture must agree, and how far its colour shift reaches inwards."""
@@ -135,19 +140,53 @@ class Paster:
         self._reach = (1 - depth.clamp(min=0) / _MATCH_DEPTH).clamp(0, 1).square()
         self._reference = F.adaptive_avg_pool2d(reference, _MATCH_CELLS)
 
-    def paste(self, frame: np.ndarray) -> np.ndarray:
-        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3]."""
+    def paste(self, frame: np.ndarray, motion: np.ndarray | None = None) -> np.ndarray:
+        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3].
+
+        motion  [8]  taxonomy.MOTION: how the head is turned in the frame; None puts the frame in as it is
+        """
         out = self._image.copy()
         if self._original.numel() == 0:
             return out
         pixels = torch.from_numpy(frame.transpose(2, 0, 1).astype(np.float32))[None]
         shift = (self._reference - F.adaptive_avg_pool2d(pixels, _MATCH_CELLS)) * self._edge
         shift = (self._spread @ shift @ self._spread / self._spread_weight).clamp(-_MAX_MATCH, _MAX_MATCH) * self._reach
-        pixels = self._resize @ (pixels + self._refine @ shift @ self._refine.T) @ self._resize.T
-        placed = F.grid_sample(pixels, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        shift = self._refine @ shift @ self._refine.T
+        if motion is None:
+            placed = self._placed(pixels + shift)
+        else:
+            placed = self._placed_on_own(pixels, shift, torch.from_numpy(np.asarray(motion, np.float32))[None])
         blended = torch.lerp(self._original, placed, self._alpha).clamp_(0, 255).round_().to(torch.uint8)
         out[self._rows, self._columns] = blended.permute(1, 2, 0).numpy()
         return out
+
+    def _placed(self, values: Tensor) -> Tensor:
+        """Values of the frame [1, C, size_px, size_px] where the picture's pixels lie: [C, h, w]."""
+        fine = self._resize @ values @ self._resize.T
+        return F.grid_sample(fine, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+    def _placed_on_own(self, pixels: Tensor, shift: Tensor, motion: Tensor) -> Tensor:
+        """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
+        size, turns = pixels.shape[-1], bool(motion[:, list(POSE)].any())
+        own = turn_head(self._own, motion) if turns else self._own
+        kept = still((pixels - own) / 127.5)
+        values = [pixels - kept * own + shift, kept]
+        if turns:
+            values.append(sources(size, motion) - sources(size, torch.zeros_like(motion)))
+        placed = self._placed(torch.cat(values, dim=1))
+        picture = self._turned(placed[4:]) if turns else self._original
+        return placed[:3] + placed[3:4].clamp(0, 1) * picture
+
+    def _turned(self, moved: Tensor) -> Tensor:
+        """The picture inside the box with its pixels drawn from `moved` [2, h, w], in frame widths, further on."""
+        height, width = self._original.shape[1:]
+        cos = math.cos(self._geometry.angle) * self._geometry.side_px
+        sin = math.sin(self._geometry.angle) * self._geometry.side_px
+        rows, columns = torch.arange(height) + 0.5, torch.arange(width) + 0.5
+        x = columns[None] + moved[0] * cos - moved[1] * sin
+        y = rows[:, None] + moved[0] * sin + moved[1] * cos
+        grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=-1)[None]
+        return F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
 
 
 def paste(image: np.ndarray, geometry: FaceCrop, frame: np.ndarray, mask: str = "full") -> np.ndarray:

@@ -1,8 +1,8 @@
 """The user's own pixels: where a generated frame may keep them, and what light they are shown to a net in.
 
-Our design (ADR 19). A small autoencoder loses what it never saw: strokes of a brush, marble, the pores of a photograph. What
-a net says of a frame is therefore taken as a change to the portrait, and the portrait keeps its detail wherever that
-change is small. `still` says where, the same for the training frame and for the full picture.
+Our design (ADR 19). A small autoencoder loses what it never saw: strokes of a brush, marble, the pores of a photograph.
+So what a net makes of a frame is taken as a change to the portrait, and the portrait keeps its detail wherever that
+change is small. `still` says where, alike for the training frame and for the full picture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-STILL_LEVELS = 25.0
+STILL_LEVELS = 16.0
 """Levels of 255 by which a place may change before most of its detail belongs to something that is gone."""
 STILL_SIGMA = 0.012
 """Over how much the change is averaged, in frame widths: about the width of a lip line."""
@@ -22,7 +22,7 @@ FACE = (0.5, 0.57), (0.25, 0.29)
 CONTRAST = 0.24
 """Standard deviation of the face's brightness over its mean, up to which a picture is shown as it is."""
 GREY = 0.05
-"""Standard deviation of a face's colours about their brightness, 0 .. 1, below which it counts as less than coloured."""
+"""Standard deviation of a face's colours about their brightness, 0 .. 1, from which it counts as a coloured picture."""
 _LUMA = (0.299, 0.587, 0.114)
 
 
