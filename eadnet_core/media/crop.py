@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import MASK_BOXES
+from ..emotion.taxonomy import MOTION
 from .detail import still
-from .pose import POSE, sources, turn_head
+from .pose import POSE, drawn, sources
 
 FEATHER = 0.09
 """Width of the blend at the edge of the pasted box, in frame widths."""
@@ -165,28 +167,33 @@ class Paster:
         fine = self._resize @ values @ self._resize.T
         return F.grid_sample(fine, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
-    def _placed_on_own(self, pixels: Tensor, shift: Tensor, motion: Tensor) -> Tensor:
-        """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
-        size, turns = pixels.shape[-1], bool(motion[:, list(POSE)].any())
-        own = turn_head(self._own, motion) if turns else self._own
-        kept = still((pixels - own) / 127.5)
-        values = [pixels - kept * own + shift, kept]
-        if turns:
-            values.append(sources(size, motion) - sources(size, torch.zeros_like(motion)))
-        placed = self._placed(torch.cat(values, dim=1))
-        picture = self._turned(placed[4:]) if turns else self._original
-        return placed[:3] + placed[3:4].clamp(0, 1) * picture
-
-    def _turned(self, moved: Tensor) -> Tensor:
-        """The picture inside the box with its pixels drawn from `moved` [2, h, w], in frame widths, further on."""
+    @cached_property
+    def _turning(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the pixels of frame and box lie, and what frame widths are in the box's coordinates for grid_sample."""
         height, width = self._original.shape[1:]
+        rows, columns = (torch.arange(height) + 0.5) * 2 / height - 1, (torch.arange(width) + 0.5) * 2 / width - 1
+        box = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)[None]
+        frame = sources(self._own.shape[-1], torch.zeros(1, len(MOTION)))
         cos = math.cos(self._geometry.angle) * self._geometry.side_px
         sin = math.sin(self._geometry.angle) * self._geometry.side_px
-        rows, columns = torch.arange(height) + 0.5, torch.arange(width) + 0.5
-        x = columns[None] + moved[0] * cos - moved[1] * sin
-        y = rows[:, None] + moved[0] * sin + moved[1] * cos
-        grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=-1)[None]
-        return F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
+        across = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float32)
+        return frame, box, 2 * across / torch.tensor([[width], [height]])
+
+    def _placed_on_own(self, pixels: Tensor, shift: Tensor, motion: Tensor) -> Tensor:
+        """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
+        if not motion[:, list(POSE)].any():
+            kept = still((pixels - self._own) / 127.5)
+            placed = self._placed(torch.cat([pixels - kept * self._own + shift, kept], dim=1))
+            return torch.addcmul(placed[:3], placed[3:].clamp_(0, 1), self._original)
+        frame, box, widths = self._turning
+        places = sources(pixels.shape[-1], motion)
+        own = drawn(self._own, places)
+        kept = still((pixels - own) / 127.5)
+        moved = torch.einsum("xy,byhw->bxhw", widths, places - frame)
+        placed = self._placed(torch.cat([pixels - kept * own + shift, kept, moved], dim=1))
+        grid = placed[4:].permute(1, 2, 0)[None] + box
+        turned = F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
+        return torch.addcmul(placed[:3], placed[3:4].clamp_(0, 1), turned)
 
 
 def paste(image: np.ndarray, geometry: FaceCrop, frame: np.ndarray, mask: str = "full") -> np.ndarray:

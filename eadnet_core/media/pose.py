@@ -39,7 +39,12 @@ def turn_head(pictures: Tensor, motion: Tensor) -> Tensor:
     >>> bool(torch.allclose(turn_head(picture, torch.zeros(1, 8)), picture, atol=1e-5))
     True
     """
-    grid = sources(pictures.shape[-1], motion).permute(0, 2, 3, 1) * 2 - 1
+    return drawn(pictures, sources(pictures.shape[-1], motion))
+
+
+def drawn(pictures: Tensor, places: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] with their pixels drawn from `places` [B, 2, H, W], x and y in frame widths."""
+    grid = places.permute(0, 2, 3, 1) * 2 - 1
     turned = F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
     return turned.to(pictures.dtype)
 

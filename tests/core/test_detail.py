@@ -113,7 +113,7 @@ def test_what_is_new_is_pasted_and_the_rest_stays_fine() -> None:
 
 def test_own_pixels_turn_with_the_head() -> None:
     """As the picture does when its head is turned at its own size, in a box that lies askew."""
-    picture, face = fine_picture(), FaceCrop(150.0, 150.0, 256.0, 0.2)
+    picture, face = fine_picture(), FaceCrop(np.float64(150.0), np.float64(150.0), np.float64(256.0), 0.2)
     turned = TurnedPortrait(picture, face, TURNED[None])[0]
     frame = crop(turned, face, 64)
     paster, inside = Paster(picture, face, 64), (slice(90, 210), slice(90, 210))
