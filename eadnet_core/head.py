@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .checkpoints import Model
 from .config import SAMPLE_RATE_HZ
 from .emotion.taxonomy import MOTION
 from .errors import BadInput
 from .media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
+from .media.detail import Light, low_pass, still
 from .media.framing import FRAME
 from .media.pose import turn_head
 from .nets.denoiser import Denoiser
@@ -38,28 +38,40 @@ class Head:
         """`reference` is uint8 [size, size, 3], or [1, size, size, 3]."""
         self.model = model
         self.picture = reference if reference.ndim == 4 else reference[None]
-        self.latents, self.image_and_correction = self._read(self.picture)
+        self.latents, self.shown, self.light = self._read(self.picture)
         self.scale = model.denoiser.residual_scale.float()[:, None, None]
 
-    def _read(self, pictures: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Latents [B, C, h, w] of uint8 pictures, and each in -1 .. 1 with its colour correction, [B, 6, H, W]."""
-        image = to_unit(pictures, self.model.device).to(self.model.dtype)
-        latents = self.model.vae.encode(image)[0]
-        again = self.model.vae.decode(latents, image, latents)
-        correction = low_pass((image - again).float(), LOWPASS_SIGMA * image.shape[-1])
-        return latents, torch.cat([image, correction.to(self.model.dtype)], dim=1)
+    def _read(self, pictures: np.ndarray) -> tuple[Tensor, Tensor, Light]:
+        """Latents [B, C, h, w] of uint8 pictures, what `decode` needs of them [B, 9, H, W], and their light.
+
+        The nine are the picture as the net is shown it, what the autoencoder makes of that, and the soft part of what
+        it loses; all in -1 .. 1.
+        """
+        image = to_unit(pictures, self.model.device)
+        light = Light.of(image)
+        shown = light.shown(image)
+        seen = shown.to(self.model.dtype)
+        latents = self.model.vae.encode(seen)[0]
+        again = self.model.vae.decode(latents, seen, latents).float()
+        soft = low_pass(shown - again, LOWPASS_SIGMA * image.shape[-1])
+        return latents, torch.cat([shown, again, soft], dim=1), light
 
     def turn(self, motion: Tensor, pictures: np.ndarray | None = None) -> Tensor:
         """Latents [T, C, h, w] of the reference, or of `pictures` [T, ...], with the head turned by motion [T, 8]."""
         pieces = []
         for start, part in _parts(motion):
-            shown = self.picture if pictures is None else pictures[start : start + len(part)]
-            image = to_unit(shown, self.model.device).to(self.model.dtype)
-            pieces.append(self.model.vae.encode(self._turned(image, part))[0])
+            if pictures is None:
+                shown = self.shown[:, :3]
+            else:
+                image = to_unit(pictures[start : start + len(part)], self.model.device)
+                shown = Light.of(image).shown(image)
+            pieces.append(self.model.vae.encode(self._turned(shown, part).to(self.model.dtype))[0])
         return torch.cat(pieces).float()
 
     def decode(self, x0: Tensor, motion: Tensor, turned: Tensor, pictures: np.ndarray | None = None) -> np.ndarray:
-        """Finished frames; a low-pass correction brings the reference's colours back.
+        """Finished frames: what the net changes, changed in the user's own picture.
+
+        What the autoencoder loses comes back where little changes, and its soft part, colours and shading, everywhere.
 
         x0        [C, T, h, w]  residual to the turned reference
         motion    [T, 8]
@@ -72,11 +84,13 @@ class Head:
         for start, part in _parts(latents):
             stop = start + len(part)
             part = part.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
-            shown = self.image_and_correction if pictures is None else self._read(pictures[start:stop])[1]
-            image, correction = self._turned(shown, motion[start:stop]).chunk(2, dim=1)
-            image = image.contiguous(memory_format=torch.channels_last)
-            images = self.model.vae.decode(part, image, turned[start:stop].to(self.model.dtype))
-            pieces.append(to_pixels(images.float() + correction.float()))
+            known, light = (self.shown, self.light) if pictures is None else self._read(pictures[start:stop])[1:]
+            shown, again, soft = self._turned(known, motion[start:stop]).chunk(3, dim=1)
+            seen = shown.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
+            made = self.model.vae.decode(part, seen, turned[start:stop].to(self.model.dtype)).float()
+            change = made - again
+            gone = (1 - still(change)) * (shown - again - soft)
+            pieces.append(to_pixels(light.own(shown) + light.change(change - gone)))
         return np.concatenate(pieces)
 
     @staticmethod
@@ -222,14 +236,3 @@ def to_pixels(images: Tensor) -> np.ndarray:
     """[B, 3, H, W] in -1 .. 1 -> uint8 [B, H, W, 3]."""
     pixels = images.add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def low_pass(images: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian blur of [B, C, H, W]; what lies beyond the border is its mirror image."""
-    radius = max(1, min(round(3 * sigma_px), min(images.shape[-2:]) - 1))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    padded = F.pad(images, (radius,) * 4, mode="reflect")
-    rows = F.conv2d(padded, kernel, groups=images.shape[1])
-    return F.conv2d(rows, kernel.transpose(2, 3), groups=images.shape[1])

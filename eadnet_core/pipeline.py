@@ -307,11 +307,11 @@ class Generation:
 def shot(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
     """The subject as a model is shown it, for motion [T, 8].
 
-    The mini turns the head itself. A base changes the lower face of what it sees, so that a portrait becomes a video
-    whose head moves before it is shown to it.
+    The mini turns the head itself, and what is pasted turns with it. A base changes the lower face of what it sees, so
+    that a portrait becomes a video whose head moves before it is shown to it.
     """
     framing = scene_of(model).framing
-    return subject if framing is FRAME else subject.turned(motion, framing)
+    return replace(subject, motion=motion) if framing is FRAME else subject.turned(motion, framing)
 
 
 def read_by(model: Model, track: EmotionTrack) -> EmotionTrack:

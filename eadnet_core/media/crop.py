@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import MASK_BOXES
+from ..emotion.taxonomy import MOTION
+from .detail import still
+from .pose import POSE, drawn, sources
 
 FEATHER = 0.09
 """Width of the blend at the edge of the pasted box, in frame widths."""
@@ -118,7 +122,8 @@ def _surroundings(geometry: FaceCrop, size: tuple[int, int]) -> tuple[int, int, 
 class Paster:
     """Pastes generated frames into one picture; what does not change from frame to frame is computed once.
 
-    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Pixels
+    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Where the
+    frame shows nothing new, the picture's own pixels are turned with the head instead, as fine as they are. Pixels
     outside the box are those of the picture, to the bit. Our design.
     """
 
@@ -140,12 +145,16 @@ class Paster:
             left, top = geometry.point(0.0, 0.0)
             self._left, self._top = x0 - round(left), y0 - round(top)
         alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
-        original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
+        self._original = original = torch.from_numpy(
+            image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32)
+        )
         self._inside, edges = _split(alpha.numpy() == 1)
         # half a level lies in the picture's share, so that cutting off the fraction rounds
         self._edges = [(edge, alpha[edge], original[(slice(None), *edge)] * (1 - alpha[edge]) + 0.5) for edge in edges]
         self._refine = _resize_matrix(_MATCH_CELLS, size_px, "bilinear")
-        self._set_up_matching(torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float(), mask)
+        self._own = torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float()
+        self._geometry = geometry
+        self._set_up_matching(self._own, mask)
 
     def _set_up_matching(self, reference: Tensor, mask: str) -> None:
         """Weights of the edge, where frame and picture must agree, and how far its colour shift reaches inwards."""
@@ -161,8 +170,11 @@ class Paster:
         self._reach = (1 - depth.clamp(min=0) / _MATCH_DEPTH).clamp(0, 1).square()
         self._reference = F.adaptive_avg_pool2d(reference, _MATCH_CELLS)
 
-    def paste(self, frame: np.ndarray) -> np.ndarray:
-        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3]."""
+    def paste(self, frame: np.ndarray, motion: np.ndarray | None = None) -> np.ndarray:
+        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3].
+
+        motion  [8]  taxonomy.MOTION: how the head is turned in the frame; None puts the frame in as it is
+        """
         out = self._image.copy()
         target = out[self._rows, self._columns]
         if target.size == 0:
@@ -170,8 +182,13 @@ class Paster:
         pixels = torch.from_numpy(frame.transpose(2, 0, 1).astype(np.float32))[None]
         shift = (self._reference - F.adaptive_avg_pool2d(pixels, _MATCH_CELLS)) * self._edge
         shift = (self._spread @ shift @ self._spread / self._spread_weight).clamp(-_MAX_MATCH, _MAX_MATCH) * self._reach
-        show = self._enlarged if self._is_scaled else self._sampled
-        inside, edges = show(pixels + self._refine @ shift @ self._refine.T)
+        shift = self._refine @ shift @ self._refine.T
+        if motion is None:
+            show = self._enlarged if self._is_scaled else self._sampled
+            inside, edges = show(pixels + shift)
+        else:
+            turn = torch.from_numpy(np.asarray(motion, np.float32))[None]
+            inside, edges = self._parted(self._placed_on_own(pixels, shift, turn))
         target[self._inside] = inside
         for (edge, alpha, rest), placed in zip(self._edges, edges, strict=True):
             target[edge] = torch.addcmul(rest, placed, alpha).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -194,9 +211,45 @@ class Paster:
         """A frame, [1, 3, size, size], where it lies in the picture: the inside uint8 [h, w, 3], edges [3, h, w]."""
         pixels = (self._resize @ pixels @ self._resize.T).clamp_(0, 255)
         placed = F.grid_sample(pixels, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-        return _to_bytes(placed[(slice(None), *self._inside)]).permute(1, 2, 0).numpy(), [
-            placed[(slice(None), *e)] for e, _, _ in self._edges
-        ]
+        return self._parted(placed)
+
+    def _parted(self, placed: Tensor) -> tuple[np.ndarray, list[Tensor]]:
+        """What lies in the picture's pixels, [3, h, w], as `_sampled` gives it."""
+        inside = _to_bytes(placed[(slice(None), *self._inside)]).permute(1, 2, 0).numpy()
+        return inside, [placed[(slice(None), *edge)].clamp(0, 255) for edge, _, _ in self._edges]
+
+    def _placed(self, values: Tensor) -> Tensor:
+        """Values of the frame [1, C, size_px, size_px] where the picture's pixels lie: [C, h, w]."""
+        fine = self._resize @ values @ self._resize.T
+        return F.grid_sample(fine, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+    @cached_property
+    def _turning(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the pixels of frame and box lie, and what frame widths are in the box's coordinates for grid_sample."""
+        height, width = self._original.shape[1:]
+        rows, columns = (torch.arange(height) + 0.5) * 2 / height - 1, (torch.arange(width) + 0.5) * 2 / width - 1
+        box = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)[None]
+        frame = sources(self._own.shape[-1], torch.zeros(1, len(MOTION)))
+        cos = math.cos(self._geometry.angle) * self._geometry.side_px
+        sin = math.sin(self._geometry.angle) * self._geometry.side_px
+        across = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float32)
+        return frame, box, 2 * across / torch.tensor([[width], [height]])
+
+    def _placed_on_own(self, pixels: Tensor, shift: Tensor, motion: Tensor) -> Tensor:
+        """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
+        if not motion[:, list(POSE)].any():
+            kept = still((pixels - self._own) / 127.5)
+            placed = self._placed(torch.cat([pixels - kept * self._own + shift, kept], dim=1))
+            return torch.addcmul(placed[:3], placed[3:].clamp_(0, 1), self._original)
+        frame, box, widths = self._turning
+        places = sources(pixels.shape[-1], motion)
+        own = drawn(self._own, places)
+        kept = still((pixels - own) / 127.5)
+        moved = torch.einsum("xy,byhw->bxhw", widths, places - frame)
+        placed = self._placed(torch.cat([pixels - kept * own + shift, kept, moved], dim=1))
+        grid = placed[4:].permute(1, 2, 0)[None] + box
+        turned = F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
+        return torch.addcmul(placed[:3], placed[3:4].clamp_(0, 1), turned)
 
 
 Part = tuple[slice, slice]

@@ -12,8 +12,9 @@ from .aligned_crop import crop_aligned, paste_aligned
 from .alignment import aligned_box
 from .crop import FaceCrop, Paster, crop
 
-Paste = Callable[[np.ndarray], np.ndarray]
-"""A generated square, uint8 [size, size, 3] -> the full picture, uint8 [H, W, 3]."""
+Paste = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+"""A generated square, uint8 [size, size, 3], and the motion [8] of the head in it, if the picture's own pixels shall
+be turned so where it shows nothing new -> the full picture, uint8 [H, W, 3]."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def _aligned_paster(picture: np.ndarray, face: FaceCrop, size_px: int, mask: str
     return partial(_paste_aligned, picture, face, aligned_mask(mask))
 
 
-def _paste_aligned(picture: np.ndarray, face: FaceCrop, kind: str, frame: np.ndarray) -> np.ndarray:
+def _paste_aligned(
+    picture: np.ndarray, face: FaceCrop, kind: str, frame: np.ndarray, motion: np.ndarray | None
+) -> np.ndarray:
     return paste_aligned(picture, aligned_box(face), frame, kind)
 
 

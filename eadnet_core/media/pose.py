@@ -39,12 +39,24 @@ def turn_head(pictures: Tensor, motion: Tensor) -> Tensor:
     >>> bool(torch.allclose(turn_head(picture, torch.zeros(1, 8)), picture, atol=1e-5))
     True
     """
-    size = pictures.shape[-1]
-    axis = (torch.arange(size, device=pictures.device, dtype=torch.float32) + 0.5) / size
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    grid = torch.stack(_sources(x, y, motion), -1) * 2 - 1
+    return drawn(pictures, sources(pictures.shape[-1], motion))
+
+
+def drawn(pictures: Tensor, places: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] with their pixels drawn from `places` [B, 2, H, W], x and y in frame widths."""
+    grid = places.permute(0, 2, 3, 1) * 2 - 1
     turned = F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
     return turned.to(pictures.dtype)
+
+
+def sources(size: int, motion: Tensor) -> Tensor:
+    """Where the pixels of a frame of `size` pixels come from: [B, 2, size, size], x and y in frame widths.
+
+    motion  [B, 8]
+    """
+    axis = (torch.arange(size, device=motion.device, dtype=torch.float32) + 0.5) / size
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack(_sources(x, y, motion), 1)
 
 
 def turned_points(points: Tensor, motion: Tensor) -> Tensor:

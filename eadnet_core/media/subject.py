@@ -29,6 +29,8 @@ class Subject:
     crops      one for each picture; None where the picture passes through as it is
     fps        of the pictures; ignored for a single one
     framing    how the face is cut out and put back
+    motion     [T, 8]  taxonomy.MOTION: how the head is turned in generated frames, so that the pictures' own pixels are
+               turned with it; None where the frames are pasted as they are
     """
 
     pictures: np.ndarray | Tensor | VideoReader | TurnedPortrait
@@ -37,6 +39,7 @@ class Subject:
     missed: tuple[int, ...] = field(default=())
     """Pictures that hold no face."""
     framing: Framing = FRAME
+    motion: np.ndarray | None = None
 
     @property
     def is_still(self) -> bool:
@@ -133,18 +136,23 @@ class Subject:
         read = self.reader()
 
         def paste(frames: np.ndarray, start: int) -> np.ndarray:
+            numbers = range(start, start + len(frames))
             if not self.is_still:
-                numbers = range(start, start + len(frames))
                 return np.stack([self._paste(f, read(i), i, mask) for f, i in zip(frames, numbers, strict=True)])
             if not still:
                 still.append(self.framing.paster(read(0), self.nearest(0), frames.shape[1], mask or "full"))
-            return np.stack([still[0](frame) for frame in frames])
+            return np.stack([still[0](f, self._motion(i)) for f, i in zip(frames, numbers, strict=True)])
 
         return paste
 
     def _paste(self, frame: np.ndarray, picture: np.ndarray, number: int, mask: str | None) -> np.ndarray:
         where = self.crops[self.index(number)]
-        return picture if where is None else self.framing.paster(picture, where, len(frame), mask or "face")(frame)
+        if where is None:
+            return picture
+        return self.framing.paster(picture, where, len(frame), mask or "face")(frame, self._motion(number))
+
+    def _motion(self, frame: int) -> np.ndarray | None:
+        return None if self.motion is None else self.motion[frame]
 
 
 def find_subject(

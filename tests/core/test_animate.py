@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from eadnet_core.animate import Performance, animate, sampler_options
 from eadnet_core.checkpoints import Model
 from eadnet_core.config import SAMPLING
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, Cancelled
-from eadnet_core.head import Head, box_cells, low_pass
+from eadnet_core.head import box_cells
 from eadnet_core.request import GenerateOptions, Progress
 
 
@@ -85,15 +84,6 @@ def test_sync_guidance_runs_through_the_real_syncnet(tiny_model: Model, portrait
     assert not np.array_equal(plain, guided)
 
 
-def test_a_residual_of_zero_is_the_reference(tiny_model: Model, portrait: np.ndarray) -> None:
-    """The low-pass correction takes out what the autoencoder does to the colours of a still picture."""
-    with torch.inference_mode():
-        head, still = Head(tiny_model, portrait), torch.zeros(1, 8)
-        frame = head.decode(torch.zeros(4, 1, 16, 16), still, head.turn(still))[0].astype(float)
-    error = frame - portrait
-    assert np.abs(error.mean((0, 1))).max() < 12
-
-
 def test_progress_ends_at_its_total_with_a_preview(tiny_model: Model, portrait: np.ndarray) -> None:
     ticks: list[Progress] = []
     for _ in animate(tiny_model, portrait, performance(20), GenerateOptions(steps=2, segment_frames=8), ticks.append):
@@ -118,13 +108,6 @@ def test_time_is_measured_by_stage(tiny_model: Model, portrait: np.ndarray) -> N
     list(animate(tiny_model, portrait, performance(4), GenerateOptions(steps=1), seconds=seconds))
     assert set(seconds) == {"encode", "sample", "decode"}
     assert min(seconds.values()) > 0
-
-
-def test_low_pass_keeps_what_is_flat_and_drops_what_is_fine() -> None:
-    flat = torch.full((1, 3, 32, 32), 0.7)
-    assert torch.allclose(low_pass(flat, 2.0), flat, atol=1e-5)
-    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
-    assert low_pass(checks.expand(1, 3, 32, 32), 2.0)[..., 8:-8, 8:-8].abs().max() < 0.01
 
 
 def test_box_cells() -> None:
