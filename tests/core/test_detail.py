@@ -47,7 +47,7 @@ def test_detail_goes_where_something_changes_and_nowhere_else() -> None:
 
 
 def test_soft_light_is_left_alone_and_harsh_light_is_paled_to_the_contrast_that_is_known() -> None:
-    soft, harsh = images(0.1), images(0.8)
+    soft, harsh = images(0.1), images(1.0)
     assert Light.of(soft).gain.item() == 1
     assert torch.allclose(Light.of(soft).shown(soft), soft, atol=1e-6)
     light = Light.of(harsh)
