@@ -69,16 +69,19 @@ def write_sample(folder: Path | str, size_px: int = 512) -> None:
     soundfile.write(folder / "speech.wav", speech.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
 
 
-def write_sample_clip(folder: Path | str, size_px: int = 256) -> None:
-    """Write clip.mp4, a head of the corpus speaking for 3.2 s: the video of the samples, to be dubbed and scored."""
+def write_sample_clips(folder: Path | str, size_px: int = 256) -> None:
+    """Write clip.mp4, a head that speaks for 3.2 s, to be dubbed and scored, and feeling.mp4, another that is surprised,
+    to borrow from."""
     from ..media.audio import read_audio
     from ..media.video import write_video
 
     speech = SpeechBank(0, 8, "heldout")
-    script = write_script(10, n_frames=80, split="heldout", speech=speech, emotion="neutral", head=0.7)
-    frames = render([script], size_px)[0][0].numpy()
-    sound = read_audio(script.samples, SAMPLE_RATE_HZ)
-    write_video(Path(folder) / "clip.mp4", frames, audio=sound, overwrite=True)
+    calm = write_script(10, n_frames=80, split="heldout", speech=speech, emotion="neutral", head=0.7)
+    surprised = write_script(14, n_frames=50, split="heldout", speech=speech, emotion="surprised", level=2, head=0.7)
+    for name, script in (("clip", calm), ("feeling", surprised)):
+        frames = render([script], size_px)[0][0].numpy()
+        sound = read_audio(script.samples, SAMPLE_RATE_HZ)
+        write_video(Path(folder) / f"{name}.mp4", frames, audio=sound, overwrite=True)
 
 
 def _row(kind: str, rng: np.random.Generator, row: int, size_px: int) -> list[np.ndarray]:
