@@ -168,7 +168,7 @@ def test_tiles_reach_the_autoencoder(tiny_base: Model, picture: np.ndarray) -> N
     finally:
         hook.remove()
     assert rows == [6, *[1] * 6]
-    assert np.abs(whole.astype(int) - tiled).max() <= 1, "64 px are no larger than a tile"
+    assert np.abs(whole.astype(int) - tiled).max() <= 2, "64 px are no larger than a tile; kernels round by batch size"
 
 
 def test_reused_layers_are_not_computed_and_the_forecast_knows(tiny_base: Model, picture: np.ndarray) -> None:
