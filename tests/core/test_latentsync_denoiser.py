@@ -16,8 +16,8 @@ from eadnet_core.nets.adapters import ADAPTERS, is_adapter_key
 from eadnet_core.nets.denoiser import Denoiser
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-CLOSE = 1e-5
-"""Outputs are about 0.4 in size; other kernels move them by a few 1e-6."""
+CLOSE = 3e-5
+"""Outputs are about 0.4 in size; other kernels move them by a few 1e-6, those of a CPU with AMX by 1.2e-5."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_adapters_add_keys_and_take_none(preset: str) -> None:
 
 @torch.no_grad()
 def test_outputs_equal_the_references_to_the_bit(parity: ModuleType, one_thread: None) -> None:
-    """On the kind of CPU that made the golden values, else within 1e-5.
+    """On the kind of CPU that made the golden values, else within `CLOSE`.
 
     The kind is told by `parity.marker`: torch's version, its instruction set, and a hash of what its kernels make of
     known numbers. Drawing the weights and inputs is part of what is compared: their digest is checked first.
