@@ -64,7 +64,7 @@ class Sampler(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     tooltip="Weight of the emotion. 1 is the net as it was trained and free; above 1 exaggerates and "
-                    "costs one more pass per step. -1 takes the model's own: mini 2, a base 1.5. Default: -1.",
+                    "costs one more pass per step. -1 takes the model's own: mini and base 1.5. Default: -1.",
                 ),
                 io.Float.Input(
                     "sync_guidance",
