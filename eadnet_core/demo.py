@@ -21,7 +21,7 @@ def main() -> int:
     """Make the two videos and say where they lie; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m eadnet_core.demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder to write to (default: demo)")
-    parser.add_argument("--model", default="mini", help="mini, or the folder of your own model (default: mini)")
+    parser.add_argument("--model", default="mini-256", help="a shipped model or your own folder (default: mini-256)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
@@ -38,7 +38,7 @@ def main() -> int:
     return 0
 
 
-def make_videos(folder: Path, model_name: str = "mini", device: str = "auto") -> list[tuple[str, Path, Path]]:
+def make_videos(folder: Path, model_name: str = "mini-256", device: str = "auto") -> list[tuple[str, Path, Path]]:
     """Render the sample once per prompt into `folder`; returns (words, video, report) of each."""
     from tqdm import tqdm
 
