@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "parts": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
     "weight_files": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts"},
     "public_weights": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
-    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
+    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "machine", "parts", "weight_files"},
     "metrics": {
         "errors",
         "emotion.taxonomy",

@@ -11,10 +11,10 @@ from eadnet_core.evaluate import evaluate, format_table
 CLIPS = 16
 SEED = 2024
 AT_LEAST = {
-    "mouth_correlation": 0.72,
+    "mouth_correlation": 0.77,
     "offset_exact": 0.85,
-    "emotion_accuracy": 0.75,
-    "emotion_accuracy_ground_truth": 0.85,
+    "emotion_accuracy": 0.80,
+    "emotion_accuracy_ground_truth": 0.87,
     "prompt_accuracy": 0.85,
     "intensity_order": 0.75,
     "psnr": 29.7,

@@ -31,7 +31,7 @@ BOX = (30.0, 30.0, 100.0, 100.0)
 def still(portrait: np.ndarray) -> Subject:
     from eadnet_core.media.face import locate
 
-    return Subject(portrait[None], (locate(portrait, BOX),))
+    return Subject(portrait[None], (locate(portrait, BOX).in_whole_pixels(),))
 
 
 def run(model: Model, subject: Subject, samples: np.ndarray, **settings: Any) -> np.ndarray:
