@@ -70,8 +70,8 @@ def write_sample(folder: Path | str, size_px: int = 512) -> None:
 
 
 def write_sample_clips(folder: Path | str, size_px: int = 256) -> None:
-    """Write clip.mp4, a head that speaks for 3.2 s, to be dubbed and scored, and feeling.mp4, another that is surprised,
-    to borrow from."""
+    """Write clip.mp4, a head that speaks for 3.2 s, to be dubbed and scored, and feeling.mp4, a surprised one to borrow
+    from."""
     from ..media.audio import read_audio
     from ..media.video import write_video
 

@@ -20,8 +20,8 @@ STILL_SIGMA = 0.012
 FACE = (0.5, 0.57), (0.25, 0.29)
 """Middle and reach of the ellipse that light is judged by, in frame widths: skin, eyes and mouth without hair."""
 CONTRAST = 0.45
-"""Standard deviation of the face's brightness over its mean, up to which a picture is shown as it is: 98 of 100 heads of
-the corpus lie below."""
+"""Standard deviation of the face's brightness over its mean, up to which a picture is shown as it is: 98 of 100 heads
+of the corpus lie below."""
 GREY = 0.05
 """Standard deviation of a face's colours about their brightness, 0 .. 1, from which it counts as a coloured picture."""
 _LUMA = (0.299, 0.587, 0.114)
