@@ -106,7 +106,9 @@ def run_with(flags: list[str], models: str, model: str, extra: str = "") -> str:
 
 def test_flags_are_honoured(host: Any) -> None:
     models = str(host.base / "models")
-    assert "cpu torch.float32" in run_with(["--cpu"], models, "tiny")
+    own = "torch.bfloat16" if torch.cpu.get_capabilities().get("amx_bf16") else "torch.float32"
+    assert f"cpu {own}" in run_with(["--cpu"], models, "tiny")
+    assert "cpu torch.float32" in run_with(["--cpu", "--fp32-unet"], models, "tiny")
     assert "cpu torch.bfloat16" in run_with(["--cpu", "--bf16-unet"], models, "tiny")
 
 
@@ -117,4 +119,4 @@ def test_extra_model_paths_are_respected(host: Any, tmp_path: Any, tiny_folder: 
     config = tmp_path / "extra.yaml"
     config.write_text(f"mine:\n  base_path: {tmp_path}\n  eadnet: elsewhere\n")
     said = run_with(["--cpu"], str(tmp_path / "models"), "my heads", str(config))
-    assert "loaded ['mini', 'my heads']" in said
+    assert "loaded ['mini', 'mini-256', 'my heads']" in said
