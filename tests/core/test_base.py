@@ -17,6 +17,7 @@ from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.evaluate import evaluate
 from eadnet_core.inpaint import speed_of
+from eadnet_core.machine import has_matrix_units
 from eadnet_core.media.aligned_crop import keep_mask
 from eadnet_core.media.alignment import aligned_box
 from eadnet_core.media.audio import read_audio
@@ -168,7 +169,8 @@ def test_tiles_reach_the_autoencoder(tiny_base: Model, picture: np.ndarray) -> N
     finally:
         hook.remove()
     assert rows == [6, *[1] * 6]
-    assert np.abs(whole.astype(int) - tiled).max() <= 2, "64 px are no larger than a tile; kernels round by batch size"
+    near = 2 if has_matrix_units() else 1  # kernels of CPUs with AMX round by batch size
+    assert np.abs(whole.astype(int) - tiled).max() <= near, "64 px are no larger than a tile"
 
 
 def test_reused_layers_are_not_computed_and_the_forecast_knows(tiny_base: Model, picture: np.ndarray) -> None:

@@ -12,11 +12,12 @@ import torch
 
 from eadnet_core.config import PRESETS, DenoiserConfig
 from eadnet_core.errors import BadInput
+from eadnet_core.machine import has_matrix_units
 from eadnet_core.nets.adapters import ADAPTERS, is_adapter_key
 from eadnet_core.nets.denoiser import Denoiser
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-CLOSE = 3e-5
+CLOSE = 3e-5 if has_matrix_units() else 1e-5
 """Outputs are about 0.4 in size; other kernels move them by a few 1e-6, those of a CPU with AMX by 1.2e-5."""
 
 
