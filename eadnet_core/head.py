@@ -65,7 +65,8 @@ class Head:
             else:
                 image = to_unit(pictures[start : start + len(part)], self.model.device)
                 shown = Light.of(image).shown(image)
-            pieces.append(self.model.vae.encode(self._turned(shown, part).to(self.model.dtype))[0])
+            turned = self._turned(self.model.vae.seen(shown), part)
+            pieces.append(self.model.vae.encoder(turned.to(self.model.dtype))[0])
         return torch.cat(pieces).float()
 
     def decode(self, x0: Tensor, motion: Tensor, turned: Tensor, pictures: np.ndarray | None = None) -> np.ndarray:

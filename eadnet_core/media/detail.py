@@ -17,6 +17,8 @@ STILL_LEVELS = 16.0
 """Levels of 255 by which a place may change before most of its detail belongs to something that is gone."""
 STILL_SIGMA = 0.012
 """Over how much the change is averaged, in frame widths: about the width of a lip line."""
+LEAST_SIGMA_PX = 1.5
+"""Width of a blur in pixels from which a picture twice as small would do: it is taken of that."""
 FACE = (0.5, 0.57), (0.25, 0.29)
 """Middle and reach of the ellipse that light is judged by, in frame widths: skin, eyes and mouth without hair."""
 CONTRAST = 0.45
@@ -35,7 +37,12 @@ def still(change: Tensor) -> Tensor:
     >>> bool((still(torch.zeros(1, 3, 16, 16)) == 1).all())
     True
     """
-    around = low_pass(change.square().mean(1, keepdim=True), STILL_SIGMA * change.shape[-1])
+    sigma_px = STILL_SIGMA * change.shape[-1]
+    step = max(1, int(sigma_px / LEAST_SIGMA_PX))
+    squares = F.avg_pool2d(change.square().mean(1, keepdim=True), step, ceil_mode=True)
+    around = low_pass(squares, sigma_px / step)
+    if step > 1:
+        around = F.interpolate(around, size=change.shape[-2:], mode="bilinear", align_corners=False)
     return torch.exp(-around * (127.5 / STILL_LEVELS) ** 2)
 
 

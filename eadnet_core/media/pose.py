@@ -24,6 +24,8 @@ DEPTH_EDGE, DEPTH_MIDDLE = -0.06 * SCALE, 0.22 * SCALE
 """How far the rim and the middle of the face lie before the axis that it turns about."""
 REACH_X, REACH_Y, FADE = 0.40, 0.47, 0.20
 """Half axes of what moves with the head, hair included, and the share of them over which motion fades out."""
+FIELD_PX = 128
+"""Points a side at which the motion is computed; between them it is bilinear."""
 _SOLVER_STEPS = 12
 POSE = tuple(MOTION.index(name) for name in ("yaw", "pitch", "roll", "shift_x", "shift_y"))
 
@@ -54,9 +56,19 @@ def sources(size: int, motion: Tensor) -> Tensor:
 
     motion  [B, 8]
     """
+    coarse = _places(min(size, FIELD_PX), motion)
+    places = torch.stack(_sources(*coarse, motion), 1)
+    if size <= FIELD_PX:
+        return places
+    moved = F.interpolate(places - torch.stack(coarse), size=size, mode="bilinear", align_corners=False)
+    return moved + torch.stack(_places(size, motion))
+
+
+def _places(size: int, motion: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y of the pixels of a frame, in frame widths: two of [size, size]."""
     axis = (torch.arange(size, device=motion.device, dtype=torch.float32) + 0.5) / size
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return torch.stack(_sources(x, y, motion), 1)
+    return x, y
 
 
 def turned_points(points: Tensor, motion: Tensor) -> Tensor:

@@ -159,7 +159,11 @@ class Doubling(nn.Module):
         self.up = nn.Sequential(nn.Conv2d(features, 4 * width, 1), nn.PixelShuffle(2))
         self.merge = nn.Conv2d(width + 3 + 12, width, 3, padding=1)
         self.refine = nn.Sequential(ResBlock(width, groups=0), ResBlock(width, groups=0))
-        self.conv_out = nn.Sequential(nn.Conv2d(width, 16, 3, padding=1), nn.PixelShuffle(2))
+        self.conv_out = nn.Conv2d(width, 16, 3, padding=1)
+        self.larger: Tensor
+        self.detail: Tensor
+        for name, kernel in zip(("larger", "detail"), doubling_kernels(), strict=True):
+            self.register_buffer(name, kernel, persistent=False)
 
     def forward(self, features: Tensor, image: Tensor, fetched: Tensor) -> Tensor:
         """Picture of twice the side, [B, 3, 2 H, 2 W].
@@ -168,20 +172,38 @@ class Doubling(nn.Module):
         image     [B, 3, H, W]          what the stages before made
         fetched   [B, 3, 2 H, 2 W]      the reference, moved
         """
-        x = self.merge(torch.cat([self.up(features), image, self.unshuffle(fetched)], 1))
-        painted = self.conv_out(F.silu(self.refine(x)))
-        detail = fetched - doubled(halved(fetched))
-        return doubled(image) + torch.sigmoid(painted[:, 3:]) * detail + painted[:, :3]
+        apart = self.unshuffle(fetched)
+        x = self.merge(torch.cat([self.up(features), image, apart], 1))
+        colours, share = self.conv_out(F.silu(self.refine(x))).split([12, 4], dim=1)
+        detail = sifted(apart, self.detail)
+        painted = colours + torch.sigmoid(share).repeat(1, 3, 1, 1) * detail
+        return F.pixel_shuffle(sifted(image, self.larger) + painted, 2)
+
+
+def doubling_kernels() -> tuple[Tensor, Tensor]:
+    """Two 3 x 3 kernels whose results are the four pixels apart that each pixel becomes, as PixelUnshuffle orders them.
+
+    The first, [12, 3, 3, 3], doubles a picture, bilinear. The second, [12, 12, 3, 3], leaves of a picture given apart
+    what is lost when it is halved and doubled.
+    """
+    before, after = torch.tensor([0.25, 0.75, 0.0]), torch.tensor([0.0, 0.75, 0.25])
+    taps = torch.stack([torch.outer(y, x) for y in (before, after) for x in (before, after)])
+    larger = torch.einsum("cd,pyx->cpdyx", torch.eye(3), taps).reshape(12, 3, 3, 3)
+    detail = -larger.repeat_interleave(4, dim=1) / 4
+    detail[:, :, 1, 1] += torch.eye(12)
+    return larger, detail
+
+
+def sifted(images: Tensor, kernel: Tensor) -> Tensor:
+    """A picture [B, C, H, W] under a 3 x 3 kernel; beyond the border lie the border's own pixels."""
+    return F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernel.to(images.dtype))
 
 
 def halved(images: Tensor) -> Tensor:
-    """Pictures [B, C, H, W] at half the side, each pixel the mean of four."""
-    return F.avg_pool2d(images, 2)
-
-
-def doubled(images: Tensor) -> Tensor:
-    """Pictures [B, C, H, W] at twice the side, bilinear."""
-    return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
+    """Pictures [B, C, H, W] at half the side, each pixel the mean of four: as a convolution, since torch's pooling on a
+    CPU takes seven times as long in bfloat16."""
+    channels = images.shape[1]
+    return F.conv2d(images, images.new_full((channels, 1, 2, 2), 0.25), stride=2, groups=channels)
 
 
 def veil(images: Tensor) -> Tensor:
@@ -237,11 +259,15 @@ class VAE(nn.Module):
         self.decoder.fine.weight.mul_(BRANCH_INIT)
         self.decoder.conv_out[0].get_parameter("weight").mul_(0.1)
         if self.decoder.doubling is not None:
-            self.decoder.doubling.conv_out[0].get_parameter("weight").mul_(0.1)
+            self.decoder.doubling.conv_out.weight.mul_(0.1)
         self.decoder.flow.weight.zero_()
         channels = self.config.latent_channels
         self.encoder.conv_out.weight[channels:].mul_(0.1)
         self.encoder.conv_out.bias[channels:] = INITIAL_LOG_VARIANCE  # type: ignore[index]
+
+    def seen(self, images: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] as the encoder sees them: at half the side where a last stage doubles."""
+        return images if self.decoder.doubling is None else halved(images)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents.
@@ -249,7 +275,7 @@ class VAE(nn.Module):
         images   [B, 3, H, W]  -1 .. 1; H and W multiples of `downscale`
         returns  two of [B, C, H / downscale, W / downscale]
         """
-        return self.encoder(images if self.decoder.doubling is None else halved(images))
+        return self.encoder(self.seen(images))
 
     def decode(self, latents: Tensor, reference: Tensor, reference_latents: Tensor) -> Tensor:
         """Pictures from latents and the reference picture they belong to, of which the decoder sees no face (`veil`).
