@@ -137,7 +137,8 @@ class Paster:
         u = (xs - geometry.center_x) * cos + (ys - geometry.center_y) * sin
         v = (ys - geometry.center_y) * cos - (xs - geometry.center_x) * sin
         self._grid = torch.stack([2 * u, 2 * v], dim=-1)[None]
-        self._resize = _resize_matrix(size_px, _work_size(geometry.side_px, size_px), "bicubic")
+        work_px = _work_size(geometry.side_px, size_px)
+        self._resize = None if work_px == size_px else _resize_matrix(size_px, work_px, "bicubic")
         is_upright = geometry.angle == 0 and geometry == geometry.in_whole_pixels()
         self._is_scaled = is_upright and geometry.side_px >= size_px
         if self._is_scaled:
@@ -209,19 +210,20 @@ class Paster:
 
     def _sampled(self, pixels: Tensor) -> tuple[np.ndarray, list[Tensor]]:
         """A frame, [1, 3, size, size], where it lies in the picture: the inside uint8 [h, w, 3], edges [3, h, w]."""
-        pixels = (self._resize @ pixels @ self._resize.T).clamp_(0, 255)
-        placed = F.grid_sample(pixels, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-        return self._parted(placed)
+        return self._parted(self._placed(self._resized(pixels).clamp(0, 255)))
 
     def _parted(self, placed: Tensor) -> tuple[np.ndarray, list[Tensor]]:
         """What lies in the picture's pixels, [3, h, w], as `_sampled` gives it."""
         inside = _to_bytes(placed[(slice(None), *self._inside)]).permute(1, 2, 0).numpy()
         return inside, [placed[(slice(None), *edge)].clamp(0, 255) for edge, _, _ in self._edges]
 
+    def _resized(self, values: Tensor) -> Tensor:
+        """Values of the frame [1, C, size_px, size_px] at the resolution they are sampled at."""
+        return values if self._resize is None else self._resize @ values @ self._resize.T
+
     def _placed(self, values: Tensor) -> Tensor:
-        """Values of the frame [1, C, size_px, size_px] where the picture's pixels lie: [C, h, w]."""
-        fine = self._resize @ values @ self._resize.T
-        return F.grid_sample(fine, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        """Values of the frame [1, C, h', w'], of whatever resolution, where the picture's pixels lie: [C, h, w]."""
+        return F.grid_sample(values, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
     @cached_property
     def _turning(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -239,17 +241,18 @@ class Paster:
         """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
         if not motion[:, list(POSE)].any():
             kept = still((pixels - self._own) / 127.5)
-            placed = self._placed(torch.cat([pixels - kept * self._own + shift, kept], dim=1))
-            return torch.addcmul(placed[:3], placed[3:].clamp_(0, 1), self._original)
+            placed = self._placed(self._resized(pixels - kept * self._own + shift))
+            return torch.addcmul(placed, self._placed(kept), self._original)
         frame, box, widths = self._turning
         places = sources(pixels.shape[-1], motion)
         own = drawn(self._own, places)
         kept = still((pixels - own) / 127.5)
         moved = torch.einsum("xy,byhw->bxhw", widths, places - frame)
-        placed = self._placed(torch.cat([pixels - kept * own + shift, kept, moved], dim=1))
-        grid = placed[4:].permute(1, 2, 0)[None] + box
+        placed = self._placed(self._resized(pixels - kept * own + shift))
+        smooth = self._placed(torch.cat([kept, moved], dim=1))
+        grid = smooth[1:].permute(1, 2, 0)[None] + box
         turned = F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
-        return torch.addcmul(placed[:3], placed[3:4].clamp_(0, 1), turned)
+        return torch.addcmul(placed, smooth[:1], turned)
 
 
 Part = tuple[slice, slice]
