@@ -1,8 +1,8 @@
 """What each part of EAD-Net is worth: the full model and models that lack one part, trained alike and scored alike.
 
-For every seed a base is trained from nothing that has none of the parts: single frames, no SyncNet, no TREPA, no STDA,
-no TFRM, labels and captions told by halves. Every version goes on from it for the same steps, on the same clips, with
-its own parts. Sizes (`SIZES`) are smaller than the mini's; the nets that supervise and guide, and the autoencoder, are
+For every seed the mini's denoiser is stripped of the parts and trained on as a base that has none: single frames, no
+SyncNet, no TREPA, no STDA, no TFRM, labels and captions told by halves. Every version goes on from it for the same
+steps, on the same clips, with its own parts, which are new. The nets that supervise and guide, and the autoencoder, are
 those of --parts and stay as they are. Each version is then scored on held-out heads, voices and words by experts that
 were trained apart from all that supervises. A run whose results lie in --output is not repeated: stopped at any point,
 the same command goes on, and more seeds may be asked for later.
@@ -31,13 +31,15 @@ import numpy as np
 import torch
 from ablation_score import HeldOut, ceilings, score
 from ablation_table import CLAIMS, around, claim_lines, table_lines, write_between
+from torch import nn
 
-from eadnet_core.checkpoints import Model, load_experts
+from eadnet_core.checkpoints import Model, load_experts, save_part
 from eadnet_core.config import PRESETS, ModelConfig, from_dict, to_dict
 from eadnet_core.emotion.reader import TextReader
 from eadnet_core.errors import BadInput, EADNetError
 from eadnet_core.heldout import CLIPS_PER_GROUP
 from eadnet_core.metrics.report import json_values
+from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import Cache
 from eadnet_core.training.denoiser import train_denoiser
 from eadnet_core.training.denoiser_batches import Mix
@@ -47,8 +49,6 @@ from eadnet_core.training.losses import DenoiserLossWeights, trepa_loss
 from eadnet_core.training.video_features import expressions
 from eadnet_core.weight_files import load_part
 
-SIZES: dict[str, Any] = {"widths": (48, 96, 128), "condition_width": 192, "attention_backend": "plain"}
-"""What differs from the mini's denoiser: smaller, and the attention that trains fastest on a CPU."""
 LOSSES = DenoiserLossWeights(picture=0.0)
 """The mini's, without the decoded pictures: they cost as much as all the rest. TREPA's is for a loss in units of what a
 portrait that stands still would cost (`still_trepa`): in its own it may be too small to count."""
@@ -57,7 +57,7 @@ MIX = Mix(true_code=0.0)
 """The mini's, but wherever a clip has words, they are all that is told of its emotion."""
 SYNC_GUIDANCE = 0.2
 HELD_OUT_SEED = 0
-PARTS = ("vae", "syncnet", "video_features", "lip_reader", "text_reader")
+PARTS = ("vae", "denoiser", "syncnet", "video_features", "lip_reader", "text_reader")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ BASE = Variant(
     losses={"sync": 0.0, "trepa": 0.0, "graph": 0.0},
     mix={"lengths": ((16, 1.0),), "label_share": 0.5},
 )
-"""What all versions start from: it sees one frame at a time and knows none of the parts."""
+"""What all versions start from: it sees one frame at a time and has none of the parts."""
 
 
 class Row(NamedTuple):
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="clip cache with latents and texts")
     parser.add_argument("--parts", type=Path, required=True, metavar="FOLDER", help=f"holds {', '.join(PARTS)}")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="weights and scores of every run")
-    parser.add_argument("--base-steps", type=int, default=600, metavar="N", help="of every base (default: 600)")
+    parser.add_argument("--base-steps", type=int, default=300, metavar="N", help="of every base (default: 300)")
     parser.add_argument("--steps", type=int, default=250, metavar="N", help="of every version (default: 250)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="(default: 0 1 2)")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="NAME",
@@ -220,17 +220,18 @@ def settle(args: argparse.Namespace, cache: Cache, made_of: dict[str, str], loss
 def sizes(variant: Variant) -> ModelConfig:
     """The config of a version."""
     mini = PRESETS["mini"]
-    return replace(mini, name="ablation", denoiser=replace(mini.denoiser, **SIZES | variant.denoiser))
+    return replace(mini, name="ablation", denoiser=replace(mini.denoiser, **variant.denoiser))
 
 
 def train(
     name: str, variant: Variant, seed: int, steps: int, args: argparse.Namespace, losses: DenoiserLossWeights
 ) -> None:
     """Train one version with one seed, or go on with it; nothing where its figures are there."""
-    folder, base = run_folder(args.output, name, seed), run_folder(args.output, "base", seed)
+    folder = run_folder(args.output, name, seed)
     if (folder / "training.json").exists():
         return
     said(f"training {name}, seed {seed}")
+    base = run_folder(args.output, "base", seed) / "denoiser.safetensors"
     weights = replace(losses, **variant.losses)
     options = TrainOptions(
         max_steps=steps,
@@ -251,7 +252,7 @@ def train(
         parts=args.parts,
         weights=weights,
         mix=replace(MIX, **variant.mix),
-        start=base / "denoiser.safetensors" if name != "base" else None,
+        start=base if name != "base" else stripped(args),
     )
     nets: Any = load_part(folder / "denoiser.safetensors", "denoiser")[0]
     log = folder / "denoiser" / "log.csv"
@@ -259,6 +260,18 @@ def train(
     found |= {"n_weights": sum(p.numel() for p in nets["denoiser"].parameters())}
     write_json(folder / "training.json", found)
     shutil.rmtree(folder / "denoiser" / "checkpoint")  # what only a stopped training needs
+
+
+def stripped(args: argparse.Namespace) -> Path:
+    """Weight file of the mini's denoiser without the parts that `BASE` lacks."""
+    path: Path = args.output / "stripped.safetensors"
+    if not path.exists():
+        whole: Any = load_part(args.parts / "denoiser.safetensors", "denoiser")[0]
+        config = sizes(BASE)
+        nets = nn.ModuleDict({**dict(whole.items()), "denoiser": Denoiser(config.denoiser)})
+        nets.load_state_dict({key: value for key, value in whole.state_dict().items() if key in nets.state_dict()})
+        save_part(path, "denoiser", nets, config, {})
+    return path
 
 
 def step_seconds(log: Path) -> float | None:

@@ -110,16 +110,37 @@ def test_versions_lack_what_they_say(ablation: ModuleType) -> None:
     assert ablation.VARIANTS["no_trepa"].losses == {"trepa": 0.0} and ablation.LOSSES.trepa > 0
 
 
+def test_every_base_starts_from_the_trained_model_without_the_parts(
+    small: ModuleType, tiny: Tiny, folder: Path, tmp_path: Path
+) -> None:
+    whole = load_part(folder / "parts" / "denoiser.safetensors", "denoiser")[0].state_dict()
+    kept = load_part(small.stripped(argparse.Namespace(parts=folder / "parts", output=tmp_path)), "denoiser")[0]
+    lost = {key for key in whole if key not in kept.state_dict()}
+    assert lost and all("stda" in key or "tfrm" in key for key in lost)
+    assert all(torch.equal(value, whole[key]) for key, value in kept.state_dict().items())
+
+
 @pytest.fixture(scope="module")
 def folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ablation")
     (folder / "parts").mkdir()
-    for part in ("vae", "syncnet", "video_features", "lip_reader", "text_reader", *EXPERT_PARTS):
+    for part in ("vae", "denoiser", "syncnet", "video_features", "lip_reader", "text_reader", *EXPERT_PARTS):
         tiny.write(folder / "parts", part, real_cosine=0.6)
     cache = build_cache(folder / "cache", n_clips=8, seed=1, speech_utterances=4, progress=False)
     encode_latents(cache, load_part(folder / "parts" / "vae.safetensors", "vae")[0], progress=False)
     read_texts(cache, load_reader(str(folder / "parts")).codes)
     return folder
+
+
+@pytest.fixture
+def small(ablation: ModuleType, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    denoiser = replace(tiny.config.denoiser, window_frames=16)
+    monkeypatch.setattr(ablation, "PRESETS", {"mini": replace(tiny.config, denoiser=denoiser)})
+    monkeypatch.setattr(heldout, "N_UTTERANCES", 12)
+    scoring = importlib.import_module("ablation_score")
+    monkeypatch.setattr(scoring, "LONG_FRAMES", 55)
+    monkeypatch.setattr(scoring, "draw_cases", lambda n, seed: [g[:1] for g in with_length(draw_cases(n, seed), 40)])
+    return ablation
 
 
 def test_step_time_and_shares_come_from_the_log(ablation: ModuleType, tmp_path: Path) -> None:
@@ -141,19 +162,6 @@ class TestRun:
         values = {"cache": folder / "cache", "parts": folder / "parts", "output": folder / "output", "base_steps": 2}
         values |= {"steps": 2, "seeds": [0], "variants": ["label"], "clips": 4, "threads": 1, "write": None}
         return argparse.Namespace(**{**values, **changes})
-
-    @pytest.fixture
-    def small(self, ablation: ModuleType, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        denoiser = replace(tiny.config.denoiser, window_frames=16)
-        monkeypatch.setattr(ablation, "PRESETS", {"mini": replace(tiny.config, denoiser=denoiser)})
-        monkeypatch.setattr(ablation, "SIZES", {})
-        monkeypatch.setattr(heldout, "N_UTTERANCES", 12)
-        scoring = importlib.import_module("ablation_score")
-        monkeypatch.setattr(scoring, "LONG_FRAMES", 55)
-        monkeypatch.setattr(
-            scoring, "draw_cases", lambda n, seed: [g[:1] for g in with_length(draw_cases(n, seed), 40)]
-        )
-        return ablation
 
     def test_it_trains_scores_writes_and_goes_on(
         self, small: ModuleType, table: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
