@@ -16,6 +16,10 @@ from .lip_reader import lips_of
 from .loop import Batch
 
 
+CLOSED_EYES = 8.0
+"""How much more often a frame is looked at for its eyes being closed: else they are in one of 24, and stay smears."""
+
+
 @dataclass(frozen=True)
 class Mix:
     """What a training batch is made of, and how often the costly losses are computed."""
@@ -85,7 +89,9 @@ def look_at(
     cache: Cache, clips: np.ndarray, start: int, n_frames: int, n_looks: int, rng: np.random.Generator
 ) -> Batch:
     """Some frames of a batch as they truly are, with their places in the batch and the reference pictures."""
-    which, when = rng.integers(0, len(clips), n_looks), rng.integers(0, n_frames, n_looks)
+    shares = 1 + CLOSED_EYES * np.asarray(cache.array("blink")[clips, start : start + n_frames], np.float64)
+    drawn = rng.choice(shares.size, n_looks, p=(shares / shares.sum()).ravel())
+    which, when = np.unravel_index(drawn, shares.shape)
     return {
         "seen_clip": torch.from_numpy(which),
         "seen_frame": torch.from_numpy(when),
