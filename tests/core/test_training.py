@@ -39,7 +39,7 @@ from eadnet_core.training.denoiser import (
     residual,
     train_denoiser,
 )
-from eadnet_core.training.denoiser_batches import Mix, clips_batch, draw_clips
+from eadnet_core.training.denoiser_batches import CLOSED_EYES, Mix, clips_batch, draw_clips, look_at
 from eadnet_core.training.doubling import train_doubling
 from eadnet_core.training.latents import box_mask, encode_latents
 from eadnet_core.training.lip_reader import train_lip_reader
@@ -407,6 +407,23 @@ def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6) for n in (1, 2))
     assert short["latents"].shape[:2] == (2 * len(whole["latents"]), config.denoiser.window_frames // 2)
     assert short["mel"].shape[1] == whole["mel"].shape[1]
+
+
+def test_closed_eyes_are_looked_at_more_often(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    blink = np.zeros((N_CLIPS, N_FRAMES), np.float32)
+    blink[:, 1] = 1
+    read = cache.array
+    monkeypatch.setattr(cache, "array", lambda name: blink if name == "blink" else read(name))
+    clips = np.arange(4, 8)
+    looks = look_at(cache, clips, 1, N_FRAMES - 1, 900, np.random.default_rng(0))
+    share = (1 + CLOSED_EYES) / (N_FRAMES - 1 + CLOSED_EYES)
+    assert (looks["seen_frame"] == 0).float().mean().item() == pytest.approx(share, abs=0.05)
+    assert set(looks["seen_frame"].tolist()) == set(range(N_FRAMES - 1)) and set(looks["seen_clip"].tolist()) == {
+        *range(4)
+    }
+    assert torch.equal(
+        looks["seen"], cache.images("frames", (clips[looks["seen_clip"]], 1 + looks["seen_frame"].numpy()))
+    )
 
 
 def test_labels_tell_the_label_alone(cache: Cache, config: ModelConfig) -> None:
