@@ -11,6 +11,7 @@ from eadnet_core.emotion.taxonomy import MOTION
 from eadnet_core.head import Head, to_unit
 from eadnet_core.media.crop import FaceCrop, Paster, crop
 from eadnet_core.media.detail import CONTRAST, Light, low_pass, luma, still
+from eadnet_core.media.pose import sources
 from eadnet_core.media.turned import TurnedPortrait
 
 STILL = np.zeros(len(MOTION), np.float32)
@@ -44,6 +45,22 @@ def test_detail_goes_where_something_changes_and_nowhere_else() -> None:
     assert kept[62:74, 42:54].max() < 0.01
     assert torch.equal(kept[:50], torch.ones(50, 128))
     assert kept.diff(dim=0).abs().max() < 0.7
+
+
+def test_a_large_picture_keeps_the_same_places_as_a_small_one() -> None:
+    change = torch.zeros(1, 3, 100, 100)
+    change[..., 40:56, 40:56] = 0.4
+    for size in (250, 511):  # a blur of 3 px taken at half the size, one of 6.1 px at a quarter
+        large = F.interpolate(still(F.interpolate(change, size=size, mode="area")), size=100, mode="area")
+        assert (large - still(change)).abs().mean() < 0.01
+        assert large[0, 0, 46:50, 46:50].max() < 0.2 and large[0, 0, :30].min() > 0.99
+
+
+def test_the_field_of_a_large_frame_is_that_of_a_small_one() -> None:
+    motion = torch.from_numpy(TURNED)[None]
+    small, large = sources(128, motion), sources(384, motion)
+    assert large.shape == (1, 2, 384, 384)
+    assert torch.allclose(large[..., 1::3, 1::3], small, atol=1e-5)  # the middles of each three are the small one's
 
 
 def test_soft_light_is_left_alone_and_harsh_light_is_paled_to_the_contrast_that_is_known() -> None:
