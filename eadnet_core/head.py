@@ -44,8 +44,8 @@ class Head:
     def _read(self, pictures: np.ndarray) -> tuple[Tensor, Tensor, Light]:
         """Latents [B, C, h, w] of uint8 pictures, what `decode` needs of them [B, 9, H, W], and their light.
 
-        The nine are the picture as the net is shown it, what the autoencoder makes of that, and the soft part of what
-        it loses; all in -1 .. 1.
+        The nine are the picture as the net is shown it, what the autoencoder makes of that, and what it loses but for
+        the soft part; all in units of -1 .. 1.
         """
         image = to_unit(pictures, self.model.device)
         light = Light.of(image)
@@ -53,8 +53,9 @@ class Head:
         seen = shown.to(self.model.dtype)
         latents = self.model.vae.encode(seen)[0]
         again = self.model.vae.decode(latents, seen, latents).float()
-        soft = low_pass(shown - again, LOWPASS_SIGMA * image.shape[-1])
-        return latents, torch.cat([shown, again, soft], dim=1), light
+        lost = shown - again
+        fine = lost - low_pass(lost, LOWPASS_SIGMA * image.shape[-1])
+        return latents, torch.cat([shown, again, fine], dim=1), light
 
     def turn(self, motion: Tensor, pictures: np.ndarray | None = None) -> Tensor:
         """Latents [T, C, h, w] of the reference, or of `pictures` [T, ...], with the head turned by motion [T, 8]."""
@@ -66,7 +67,7 @@ class Head:
                 image = to_unit(pictures[start : start + len(part)], self.model.device)
                 shown = Light.of(image).shown(image)
             turned = self._turned(self.model.vae.seen(shown), part)
-            pieces.append(self.model.vae.encoder(turned.to(self.model.dtype))[0])
+            pieces.append(self.model.vae.encoder(self._to_net(turned))[0])
         return torch.cat(pieces).float()
 
     def decode(self, x0: Tensor, motion: Tensor, turned: Tensor, pictures: np.ndarray | None = None) -> np.ndarray:
@@ -84,20 +85,21 @@ class Head:
         pieces = []
         for start, part in _parts(latents):
             stop = start + len(part)
-            part = part.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
             known, light = (self.shown, self.light) if pictures is None else self._read(pictures[start:stop])[1:]
-            shown, again, soft = self._turned(known, motion[start:stop]).chunk(3, dim=1)
-            seen = shown.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
-            made = self.model.vae.decode(part, seen, turned[start:stop].to(self.model.dtype)).float()
-            change = made - again
-            gone = (1 - still(change)) * (shown - again - soft)
-            pieces.append(to_pixels(light.own(shown) + light.change(change - gone)))
+            shown, again, fine = self._turned(known, motion[start:stop]).chunk(3, dim=1)
+            told = turned[start:stop].to(self.model.dtype)
+            made = self.model.vae.decode(self._to_net(part), self._to_net(shown), told)
+            change = made.float().contiguous() - again
+            change = torch.addcmul(change, still(change) - 1, fine)
+            pieces.append(to_pixels(light.changed(shown, change)))
         return np.concatenate(pieces)
 
     @staticmethod
     def _turned(picture: Tensor, motion: Tensor) -> Tensor:
-        turned = turn_head(picture.expand(len(motion), -1, -1, -1), motion)
-        return turned.contiguous(memory_format=torch.channels_last)
+        return turn_head(picture.expand(len(motion), -1, -1, -1), motion)
+
+    def _to_net(self, values: Tensor) -> Tensor:
+        return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
 
 
 class HeadScene:

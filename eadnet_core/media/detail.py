@@ -97,10 +97,12 @@ class Light:
         """The inverse of `shown`."""
         return 1 - (1 - shown) / self.gain
 
-    def change(self, shown: Tensor) -> Tensor:
-        """What a change [B, 3, H, W] of the shown picture is in the user's."""
-        bright = luma(shown)
-        return bright / self.gain + (shown - bright) * self.colour
+    def changed(self, shown: Tensor, change: Tensor) -> Tensor:
+        """The user's picture with a change [B, 3, H, W] that a net made to the shown one."""
+        if bool((self.gain == 1).all() & (self.colour == 1).all()):
+            return shown + change
+        bright = luma(change)
+        return self.own(shown) + bright / self.gain + (change - bright) * self.colour
 
 
 def _inside_face(images: Tensor) -> Tensor:

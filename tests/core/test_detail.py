@@ -81,11 +81,14 @@ def test_a_change_is_as_bright_in_the_users_picture_and_no_more_colourful_than_t
     picture, change = images(0.8), 0.2 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     light = Light.of(picture)
     shown = light.shown(picture)
-    found = light.change(change)
+    found = light.changed(shown, change) - picture
     assert torch.allclose(luma(found), luma(light.own(shown + change) - light.own(shown)), atol=1e-5)
     assert torch.allclose(found - luma(found), change - luma(change), atol=1e-5)
-    grey = Light.of(images(0.8, colour=0.0)).change(change)
+    statue = images(0.8, colour=0.0)
+    grey = Light.of(statue).changed(Light.of(statue).shown(statue), change) - statue
     assert (grey - luma(grey)).abs().max() < 1e-5
+    soft = images(0.1)
+    assert torch.equal(Light.of(soft).changed(soft, change), soft + change)
 
 
 def test_a_residual_of_zero_is_the_users_picture(tiny_model: Model) -> None:
