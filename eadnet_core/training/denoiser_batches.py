@@ -15,7 +15,6 @@ from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
 from .lip_reader import lips_of
 from .loop import Batch
 
-
 CLOSED_EYES = 8.0
 """How much more often a frame is looked at for its eyes being closed: else they are in one of 24, and stay smears."""
 
