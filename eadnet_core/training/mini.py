@@ -52,7 +52,7 @@ class CachePlan:
 
 
 CACHES = {
-    "main": CachePlan(n_clips=3584, n_frames=16, seed=1, split="train", speech_utterances=1200),
+    "main": CachePlan(n_clips=8384, n_frames=16, seed=1, split="train", speech_utterances=3600),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
     "expert_faces": CachePlan(n_clips=24_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
@@ -97,7 +97,7 @@ def train_mini(
     """Train everything, or `parts` and what they need, into `folder`/mini; returns the scores of every part.
 
     Stopped at any point, the next call with the same folder goes on from there; a part whose weight file exists is not
-    trained again. Clip caches and checkpoints lie in folder/caches and folder/runs (about 10 GB); folder/mini holds the
+    trained again. Clip caches and checkpoints lie in folder/caches and folder/runs (about 12 GB); folder/mini holds the
     weight files that `load_model` reads.
 
     minutes_scale  1: the minutes of `PLANS`, made for two CPU cores; smaller on a faster machine
