@@ -33,7 +33,7 @@ class GenerateOptions:
     """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step. The
     mini takes 1.3, a base 1.5."""
     guidance_emotion: float | None = None
-    """Weight of the emotion, 0 .. 10; costs as guidance_audio. The mini takes 2, a base with adapters 1.5."""
+    """Weight of the emotion, 0 .. 10; costs as guidance_audio. The minis and a base with adapters take 1.5."""
     sync_guidance: float = 0.0
     """Pull of the SyncNet on the mouth, 0 .. 1; 0.2 helps the mini's lips a little."""
     sync_low: float = 0.30

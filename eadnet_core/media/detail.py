@@ -18,7 +18,7 @@ STILL_LEVELS = 16.0
 STILL_SIGMA = 0.012
 """Over how much the change is averaged, in frame widths: about the width of a lip line."""
 LEAST_SIGMA_PX = 1.5
-"""Width of a blur in pixels from which a picture twice as small would do: it is taken of that."""
+"""A wider blur is taken of a picture reduced by a whole number, so that it is still so many pixels wide there."""
 FACE = (0.5, 0.57), (0.25, 0.29)
 """Middle and reach of the ellipse that light is judged by, in frame widths: skin, eyes and mouth without hair."""
 CONTRAST = 0.45
