@@ -23,7 +23,6 @@ import torch
 from parity import SMALL, build, seeded_reference
 from torch import Tensor, nn
 
-from eadnet_core.checkpoints import set_attention_backend
 from eadnet_core.config import DenoiserConfig, SDVAEConfig
 from eadnet_core.errors import BadInput
 from eadnet_core.machine import peak_memory_bytes
@@ -34,6 +33,7 @@ from eadnet_core.nets.sd_vae import SDVAE
 from eadnet_core.nets.stda import STDA
 from eadnet_core.sampling.guidance import Conditions
 from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, sample, sample_segments
+from eadnet_core.weights.device import set_attention_backend
 
 REDUCED = replace(SMALL, widths=(64, 96, 160, 160), audio_width=384, cells=32, has_adapters=False)
 """LatentSync's U-Net at 23 million weights, and its 256 px."""

@@ -20,9 +20,9 @@ from .errors import BadInput, Cancelled, CheckpointError, EADNetError, FaceNotFo
 from .request import GenerateOptions, GenerationReport, Progress, Segment
 
 if TYPE_CHECKING:
-    from .checkpoints import load_model
-    from .output import write_video
-    from .pipeline import generate, prepare
+    from .generation.output import write_video
+    from .generation.pipeline import generate, prepare
+    from .weights.load import load_model
 
 __version__ = "0.1.0"
 __all__ = [

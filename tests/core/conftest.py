@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="session")
 def parity() -> ModuleType:
-    """bench/parity.py: its small sizes, seeded weights and inputs."""
+    """bench/parity/__main__.py: its small sizes, seeded weights and inputs."""
     spec = importlib.util.spec_from_file_location("parity", ROOT / "bench" / "parity.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
