@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from parity import SMALL, build, seeded_reference
+from parity.reference import SMALL, build, seeded_reference
 from torch import Tensor, nn
 
 from eadnet_core.config import DenoiserConfig, SDVAEConfig
@@ -216,7 +216,7 @@ def turns(n: int) -> Iterator[int]:
 
 def quality(args: argparse.Namespace) -> dict[str, Any]:
     """How far few steps and reused layers lead from 20 whole steps, and how many passes of the whole net they take."""
-    from parity import seeded
+    from parity.reference import seeded
 
     from eadnet_core.nets.denoiser import Denoiser
 
@@ -252,7 +252,7 @@ def growth(args: argparse.Namespace) -> dict[str, Any]:
 @torch.inference_mode()
 def stream(length_s: float, seed: int) -> dict[str, float]:
     """One clip at tiny width: conditions on request, two steps, latents decoded and let go of."""
-    from parity import seeded
+    from parity.reference import seeded
 
     from eadnet_core.nets.denoiser import Denoiser
 

@@ -41,7 +41,12 @@ __all__ = [
     "prepare",
     "write_video",
 ]
-_LAZY = {"generate": "pipeline", "load_model": "checkpoints", "prepare": "pipeline", "write_video": "output"}
+_LAZY = {
+    "generate": "generation.pipeline",
+    "load_model": "weights.load",
+    "prepare": "generation.pipeline",
+    "write_video": "generation.output",
+}
 """Names that need torch, by the module that is loaded when they are first asked for."""
 
 

@@ -24,61 +24,29 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "eadnet_core"
 FILES = sorted(p for p in CORE.rglob("*.py"))
 
-ALLOWED: dict[str, set[str]] = {
-    "assets": set(),
-    "errors": set(),
-    "machine": set(),
-    "emotion.taxonomy": set(),
-    "config": {"errors", "emotion.taxonomy"},
-    "request": {"errors", "emotion.taxonomy", "config"},
-    "performance": set(),
-    "emotion": {"errors", "emotion.taxonomy", "config"},
-    "nets": {"errors", "emotion.taxonomy", "config", "emotion"},
-    "sampling": {"errors", "emotion.taxonomy", "config", "emotion"},
-    "media": {"errors", "emotion.taxonomy", "config", "emotion"},
-    "downloads": {"errors"},
-    "parts": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
-    "weight_files": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts"},
-    "public_weights": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
-    "checkpoints": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "machine", "parts", "weight_files"},
-    "metrics": {
-        "errors",
-        "emotion.taxonomy",
-        "config",
-        "request",
-        "emotion",
-        "nets",
-        "media",
-        "checkpoints",
-        "machine",
-    },
-}
-ALLOWED["head"] = {*ALLOWED["metrics"], "sampling", "performance"}
-ALLOWED["inpaint"] = {*ALLOWED["head"], "head"}
-ALLOWED["animate"] = {*ALLOWED["inpaint"], "inpaint"}
-ALLOWED["forecast"] = {*ALLOWED["animate"], "animate"}
-ALLOWED["reference"] = {*ALLOWED["metrics"], "metrics"}
-ALLOWED["pipeline"] = {*ALLOWED["forecast"], "forecast", "metrics", "reference"}
-ALLOWED["output"] = {*ALLOWED["pipeline"], "pipeline"}
-ALLOWED["stages"] = {*ALLOWED["output"], "output"}
-ALLOWED["captioning"] = {*ALLOWED["stages"], "stages"}
-"""A generated video needs this much and no more: neither `training` nor `corpus` is in it."""
-ALLOWED["eadnet_core"] = {*ALLOWED["output"], "output"}
-"""The package's own __init__.py: the public names."""
-ALLOWED["corpus"] = {"errors", "emotion.taxonomy", "config", "emotion", "media"}
-ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus", "weight_files"}
-ALLOWED["heldout"] = {*ALLOWED["corpus"], "corpus", "metrics"}
-ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus"}
-ALLOWED["evaluate_emotion"] = {*ALLOWED["evaluate"], "evaluate"}
-ALLOWED["demo"] = {*ALLOWED["output"], "output", "assets"}
-ALLOWED["cli"] = set(ALLOWED) - {"eadnet_core"}
-ALLOWED["__main__"] = {"cli"}
-"""Which part of eadnet_core may import which; a part is a file or a folder, the longest name that fits a module."""
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli",),
+    ("evaluation", "training"),
+    ("generation", "corpus"),
+    ("perception",),
+    ("families", "metrics"),
+    ("media", "weights"),
+    ("nets", "motion"),
+    ("emotion", "sampling"),
+    ("request",),
+    ("config",),
+    ("errors", "taxonomy", "machine", "assets"),
+)
+"""Rooms of eadnet_core from the top floor down; a room is a file or a folder. A file imports files of its own room and
+of floors below, nothing beside and nothing above. So a video needs neither `training` nor `corpus` nor `evaluation`."""
+PUBLIC = ("errors", "generation", "request", "weights")
+"""Rooms that the package's own __init__.py may take its public names from."""
 
 DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}
 """Import names that are not their package's name with _ for -."""
-SPEAKING = {"cli", "demo.py"}
-"""Folders and files that are programs: they print and set up logging."""
+SPEAKING = {"cli"}
+"""Folders of programs: they print and set up logging."""
 MAX_LINES = {"nets": 500, "wording.py": 500}
 """Lines of a file, by folder or by name; 400 elsewhere. Word lists are long without being hard to read."""
 
@@ -89,11 +57,14 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def part_of(module: str) -> str:
-    """The part that a module belongs to; '' for one that ALLOWED does not know."""
-    if not module:
-        return "eadnet_core"
-    return max((p for p in ALLOWED if module == p or module.startswith(p + ".")), key=len, default="")
+def room_of(module: str) -> str:
+    """'nets' of 'nets.stda'; '' of the package itself."""
+    return module.split(".")[0]
+
+
+def floor_of(room: str) -> int:
+    """Number of a room's floor, 0 at the top; -1 of a room that FLOORS does not know."""
+    return next((number for number, rooms in enumerate(FLOORS) if room in rooms), -1)
 
 
 @cache
@@ -123,15 +94,86 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
-def test_imports_point_downwards(path: Path) -> None:
-    here = part_of(module_of(path))
-    assert here, f"{relative(path)} has no place in ALLOWED: say there what it may import"
-    for node, module, is_ours in imports(path):
-        there = part_of(module)
-        assert not is_ours or there == here or there in ALLOWED[here], (
-            f"{relative(path)}:{node.lineno}: '{here}' must not import '{module}'; allowed: {sorted(ALLOWED[here])}"
-        )
+def may_import(here: str, there: str) -> bool:
+    if not here:
+        return there in PUBLIC
+    return here == there or floor_of(there) > floor_of(here)
+
+
+def picture(wrong: list[tuple[str, str]]) -> str:
+    """The floors, and under each the imports of its files that do not point downwards."""
+    lines = []
+    for number, rooms in enumerate(FLOORS):
+        lines.append(f"floor {len(FLOORS) - number:2}  {'   '.join(rooms)}")
+        lines += [f"            {a}  ->  {b}" for a, b in wrong if room_of(a) in rooms]
+    return "\n".join(lines)
+
+
+def test_every_file_stands_on_a_floor() -> None:
+    rooms = {room_of(module_of(path)) for path in FILES} - {""}
+    assert rooms == {room for floor in FLOORS for room in floor}
+
+
+def test_imports_point_downwards() -> None:
+    wrong = sorted(
+        {
+            (module_of(path), module)
+            for path in FILES
+            for _, module, is_ours in imports(path)
+            if is_ours and not may_import(room_of(module_of(path)), room_of(module))
+        }
+    )
+    assert not wrong, f"imports that do not point downwards:\n{picture(wrong)}"
+
+
+@pytest.mark.parametrize("folder", ["eadnet_core", "nodes", "bench"])
+def test_no_files_import_each_other_in_a_circle(folder: str) -> None:
+    files = sorted((ROOT / folder).rglob("*.py"))
+    circles = [" -> ".join(circle) for circle in circles_of(arrows(files, ROOT / folder))]
+    assert not circles, "files that import one another, imports inside functions included:\n" + "\n".join(circles)
+
+
+def arrows(files: list[Path], top: Path) -> dict[str, set[str]]:
+    """Which files of a folder each file imports, by path without its suffix; relative and absolute imports."""
+    names = {path.relative_to(top.parent).with_suffix("").as_posix().removesuffix("/__init__"): path for path in files}
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for name, path in names.items():
+        inside = path.relative_to(top.parent).parent.as_posix().split("/")
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.ImportFrom):
+                base = inside[: len(inside) - node.level + 1] if node.level else []
+                base += (node.module or "").split(".") if node.module else []
+                targets = {"/".join([*base, alias.name]) for alias in node.names} | {"/".join(base)}
+            elif isinstance(node, ast.Import):
+                targets = {alias.name.replace(".", "/") for alias in node.names}
+            else:
+                continue
+            exact = {target for target in targets if target in names and "/" in target}
+            found[name] |= (exact if len(exact) < 2 else exact - {"/".join(base)}) - {name}
+    return found
+
+
+def circles_of(graph: dict[str, set[str]]) -> list[list[str]]:
+    """One walk round each circle that is found."""
+    done: set[str] = set()
+    found: list[list[str]] = []
+
+    def walk(name: str, trail: list[str]) -> None:
+        if name in trail:
+            found.append([*trail[trail.index(name) :], name])
+        elif name not in done:
+            for other in sorted(graph[name]):
+                walk(other, [*trail, name])
+            done.add(name)
+
+    for name in graph:
+        walk(name, [])
+    return found
+
+
+def test_a_circle_is_found() -> None:
+    assert circles_of({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    assert circles_of({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
@@ -139,14 +181,6 @@ def test_own_imports_are_relative(path: Path) -> None:
     banned = {"eadnet_core", "comfy", "comfy_api", "folder_paths", "server", "nodes"}
     found = [module for _, module, is_ours in imports(path) if not is_ours and module.split(".")[0] in banned]
     assert not found, f"{relative(path)} imports {found}: use a relative import, and nothing of the host"
-
-
-def test_the_parts_have_no_circle() -> None:
-    done: list[str] = []
-    while len(done) < len(ALLOWED):
-        ready = [p for p in ALLOWED if p not in done and ALLOWED[p] - {p} <= set(done)]
-        assert ready, f"parts that import one another: {sorted(set(ALLOWED) - set(done))}"
-        done += ready
 
 
 def declared() -> tuple[set[str], set[str]]:

@@ -1,7 +1,7 @@
 """Largest absolute difference between LatentSync's own code and ours, part by part, on the same random weights.
 
 Needs a checkout of bytedance/LatentSync (a229c394, version 1.6). The denoiser needs no package that EAD-Net does not;
-some parts of parity_signals.py do, and are left out where it is missing. Everything runs in float32 on the CPU with one
+some parts of signals.py do, and are left out where it is missing. Everything runs in float32 on the CPU with one
 thread: 0 means equal to the bit.
 """
 
@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.parity.reference import FULL, SMALL, WIDE, build, digest, load_reference, marker, seeded_reference
 from eadnet_core.config import DenoiserConfig
+
+from .reference import FULL, SMALL, WIDE, build, digest, load_reference, marker, seeded_reference
 
 
 class Case(NamedTuple):
@@ -76,8 +77,8 @@ def main() -> None:
 
 def parts(has_full_size: bool) -> dict[str, Callable[[Path, int], float]]:
     """Every part by name: (folder of the reference, seed) -> largest absolute difference."""
-    import parity_pipeline
-    from parity_signals import PARTS
+    from . import pipeline
+    from .signals import PARTS
 
     found: dict[str, Callable[[Path, int], float]] = {}
     for name, case in CASES.items():
@@ -87,7 +88,7 @@ def parts(has_full_size: bool) -> dict[str, Callable[[Path, int], float]]:
         found[f"{name}_zero_adapters"] = lambda reference, seed, name=name: compare(
             reference, seed, name, has_adapters=True
         )
-    return found | PARTS | parity_pipeline.PARTS
+    return found | PARTS | pipeline.PARTS
 
 
 @torch.no_grad()

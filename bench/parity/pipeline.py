@@ -18,8 +18,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from parity import SMALL, load_reference, seeded
-from parity_signals import VAE, _settings_reader, built, reference_code, sound, weights
 from torch import Tensor
 
 from eadnet_core.config import ModelConfig, WhisperConfig
@@ -32,6 +30,9 @@ from eadnet_core.nets.whisper import WhisperEncoder
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTION_CODE_SIZE, MOTION
 from eadnet_core.weights.model import Model
+
+from .reference import SMALL, load_reference, seeded
+from .signals import VAE, _settings_reader, built, reference_code, sound, weights
 
 SIZE_PX, N_FRAMES, STEPS, GUIDANCE = 64, 20, 4, 1.5
 """A whole window and a short one."""

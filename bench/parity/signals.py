@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from parity import digest, marker, replaced_module, seeded_like
 from PIL import Image
 from torch import Tensor, nn
 
@@ -39,6 +38,8 @@ from eadnet_core.nets.stable_syncnet import StableSyncNet
 from eadnet_core.nets.syncnet_v2 import SyncNetV2
 from eadnet_core.nets.whisper import WhisperEncoder, encode_sound, frame_tokens, from_openai
 from eadnet_core.sampling.schedule import time_grid, to_x0
+
+from .reference import digest, marker, replaced_module, seeded_like
 
 Arrays = dict[str, np.ndarray]
 GOLDEN_VALUES = 300

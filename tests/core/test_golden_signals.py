@@ -28,7 +28,7 @@ def signals() -> Iterator[ModuleType]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "bench"))
-        yield importlib.import_module("parity_signals")
+        yield importlib.import_module("parity.signals")
     torch.set_num_threads(threads)
 
 
