@@ -1,7 +1,7 @@
 """What an emotion is: MEAD's eight families as records, three levels, and the facial action units that show them.
 
-An emotion is one record in `EMOTION_RECORDS`; everything else that the library knows of emotions is derived from it. The
-phrases that training draws for it stand in `corpus/wording.py`, under the same name.
+An emotion is one record in `EMOTION_RECORDS`; everything else that the library knows of emotions is derived from it.
+The phrases that training draws for it stand in `corpus/wording.py`, under the same name.
 
 Action units follow FACS (Ekman and Friesen 1978); the unit sets per emotion follow EMFACS, adapted to
 what can be told apart at 128 pixels. Valence and arousal lie on Russell's circumplex, -1 .. 1.

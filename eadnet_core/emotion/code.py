@@ -69,7 +69,8 @@ def emotion_at(valence: float, arousal: float) -> np.ndarray:
 
     Weights fall with the fourth power of the distance, so that at an emotion's own point its code comes out alone.
 
-    >>> describe(emotion_at(EMOTION["fear"].valence, EMOTION["fear"].arousal)).label, describe(emotion_at(0.1, 0.0)).label
+    >>> fear = EMOTION["fear"]
+    >>> describe(emotion_at(fear.valence, fear.arousal)).label, describe(emotion_at(0.1, 0.0)).label
     ('fear', 'neutral')
     """
     points = np.array([(record.valence, record.arousal) for record in EMOTION_RECORDS])

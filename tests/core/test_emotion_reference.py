@@ -47,7 +47,7 @@ class TestBank:
         torch.testing.assert_close(codes[:, :8].sum(1), torch.ones(5))
 
     def test_every_emotion_has_entries_of_every_strength(self) -> None:
-        entries = first_entries(64).numpy()
+        entries = first_entries(64, EMOTIONS).numpy()
         for i in range(len(EMOTIONS)):
             own = entries[entries[:, i] == 1]
             assert len(own) == 8 and (i == 0 or sorted(own[:, INTENSITY]) == pytest.approx(np.arange(1, 9) / 8))
