@@ -310,10 +310,10 @@ class SamplingConfig:
 
 
 SAMPLING: dict[str, SamplingConfig] = {
-    "residual": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.5, batch_windows=4),
-    "epsilon": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
+    "mini": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.5, batch_windows=4),
+    "base": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
-"""By `DenoiserConfig.prediction`: the minis, whose feelings are seen in one step as surely at emotion guidance 1.5 as
+"""By family: the minis, whose feelings are seen in one step as surely at emotion guidance 1.5 as
 at 2, and which speak more plainly at audio guidance 1.3 (ADR 17), and what LatentSync uses."""
 
 

@@ -133,9 +133,9 @@ class Previews:
 
     def _compute(self, asked: Asked, is_stale: Callable[[], bool]) -> dict[str, Any]:
         from ..eadnet_core.emotion.code import describe
+        from ..eadnet_core.families.load import load_model
         from ..eadnet_core.generation.stages import preview
         from ..eadnet_core.perception.words import reading_values
-        from ..eadnet_core.weights.load import load_model
 
         began = time.perf_counter()
         if self._model is None:

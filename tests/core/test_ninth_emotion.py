@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from eadnet_core.emotion.code import emotion_code
+from eadnet_core.families.load import load_model
 from eadnet_core.generation.stages import preview
 from eadnet_core.media.image import read_image
 from eadnet_core.nets.label_order import LabelOrder
 from eadnet_core.taxonomy import ACTION_UNITS, EMOTIONS, FIRST_EMOTIONS
 from eadnet_core.weights.folders import ASSETS
-from eadnet_core.weights.load import load_model
 
 CORE = Path(__file__).parents[2] / "eadnet_core"
 BORED = """    EmotionRecord(
@@ -43,8 +43,8 @@ from eadnet_core.generation.stages import preview
 from eadnet_core.media.image import read_image
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.folders import ASSETS
-from eadnet_core.weights.load import load_model
-from eadnet_core.weights.model import load_bank, load_experts
+from eadnet_core.families.load import load_model
+from eadnet_core.weights.experts import load_bank, load_experts
 from eadnet_core.metrics.emotion import read_emotion
 
 model, expert = load_model("mini", "cpu"), load_experts("cpu").emotion
