@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from eadnet_core.config import SyncNetConfig
 from eadnet_core.errors import BadInput, CheckpointError
-from eadnet_core.families import load as checkpoints
 from eadnet_core.families.base import BASE
 from eadnet_core.families.load import auto_dtype, load_model
 from eadnet_core.families.mini import MINI
+from eadnet_core.weights import folders
+from eadnet_core.weights.device import find_device
 from eadnet_core.weights.files import load_part, open_weights, read_metadata, save_part
 from eadnet_core.weights.parts import PARTS
 
@@ -127,10 +128,10 @@ def test_no_half_written_file_is_left(tmp_path: Path, tiny: Any) -> None:
 
 def test_unknown_and_absent_devices_are_named() -> None:
     with pytest.raises(BadInput, match="'toaster'"):
-        checkpoints.find_device("toaster")
+        find_device("toaster")
     if not torch.cuda.is_available():
         with pytest.raises(BadInput, match="--device cpu"):
-            checkpoints.find_device("cuda")
+            find_device("cuda")
 
 
 def test_a_model_folder_loads_and_is_described(tiny_folder: Path, tiny: Any) -> None:
@@ -138,8 +139,8 @@ def test_a_model_folder_loads_and_is_described(tiny_folder: Path, tiny: Any) -> 
     assert model.config.vae == tiny.config.vae
     assert model.config.denoiser == tiny.config.denoiser
     assert model.real_cosine == 0.6
-    parts = {p.part: p for p in checkpoints.info(str(tiny_folder))}
-    assert set(parts) == {*checkpoints.MODEL_PARTS, "emotion_bank", *checkpoints.EXPERT_PARTS}
+    parts = {p.part: p for p in folders.info(str(tiny_folder))}
+    assert set(parts) == {*folders.MODEL_PARTS, "emotion_bank", *folders.EXPERT_PARTS}
     assert parts["vae"].n_weights == sum(p.numel() for p in model.vae.parameters())
     assert parts["vae"].size_bytes == parts["vae"].path.stat().st_size
 

@@ -21,7 +21,7 @@ from eadnet_core.evaluation.emotion import (
     read_prompts,
 )
 from eadnet_core.evaluation.heldout import draw_scenes
-from eadnet_core.families.family import Model, settled
+from eadnet_core.families.family import Model, with_model_defaults
 from eadnet_core.metrics.curves import Curve, draw_curves
 from eadnet_core.metrics.probe import identity_accuracy
 from eadnet_core.request import GenerateOptions
@@ -36,7 +36,7 @@ MOST_SHARED = 0.75
 @pytest.fixture(scope="module")
 def bench(tiny_model: Model, tiny_folder: Path) -> EmotionBench:
     scenes = list(draw_scenes(1, 7, N_FRAMES, 128))
-    options = settled(tiny_model, GenerateOptions())
+    options = with_model_defaults(tiny_model, GenerateOptions())
     return EmotionBench(tiny_model, load_experts("cpu", tiny_folder), options, scenes, 7, lambda: None)
 
 
