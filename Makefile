@@ -29,7 +29,7 @@ help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/make \1|\2/p' Makefile | awk -F'|' '{ printf "  %-17s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.run  ## the sample portrait speaks the sample speech with two emotions; videos and report in demo/
-	$(BIN)/python -m eadnet_core.demo $(ARGS)
+	$(BIN)/python -m eadnet_core.cli.demo $(ARGS)
 
 test: $(VENV)/.dev  ## all tests
 	$(BIN)/pytest $(ARGS)

@@ -33,11 +33,10 @@ from ablation_score import HeldOut, ceilings, score
 from ablation_table import CLAIMS, around, claim_lines, table_lines, write_between
 from torch import nn
 
-from eadnet_core.checkpoints import Model, load_experts, save_part
 from eadnet_core.config import PRESETS, ModelConfig, from_dict, to_dict
 from eadnet_core.emotion.reader import TextReader
 from eadnet_core.errors import BadInput, EADNetError
-from eadnet_core.heldout import CLIPS_PER_GROUP
+from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP
 from eadnet_core.metrics.report import json_values
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import Cache
@@ -47,7 +46,8 @@ from eadnet_core.training.latents import fingerprint
 from eadnet_core.training.loop import TrainOptions
 from eadnet_core.training.losses import DenoiserLossWeights, trepa_loss
 from eadnet_core.training.video_features import expressions
-from eadnet_core.weight_files import load_part
+from eadnet_core.weights.files import load_part, save_part
+from eadnet_core.weights.model import Model, load_experts
 
 LOSSES = DenoiserLossWeights(picture=0.0)
 """The mini's, without the decoded pictures: they cost as much as all the rest. TREPA's is for a loss in units of what a

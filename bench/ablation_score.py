@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eadnet_core.checkpoints import Experts, Model
 from eadnet_core.config import FPS
 from eadnet_core.emotion.code import Emotion, describe, label_code
 from eadnet_core.emotion.reader import TextReader
-from eadnet_core.emotion.taxonomy import EMOTIONS
-from eadnet_core.evaluate import Bench
-from eadnet_core.heldout import CLIPS_PER_GROUP, Clip, draw_cases, draw_clips, with_length
+from eadnet_core.evaluation.clips import Bench
+from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP, Clip, draw_cases, draw_clips, with_length
 from eadnet_core.metrics.compare import Measures, measure, summarise
 from eadnet_core.metrics.emotion import read_emotion
 from eadnet_core.metrics.fidelity import psnr
 from eadnet_core.metrics.identity import identity
 from eadnet_core.request import GenerateOptions
+from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.model import Experts, Model
 
 LONG_FRAMES = 30 * FPS
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from eadnet_core.checkpoints import ASSETS
+from eadnet_core.weights.folders import ASSETS
 
 WORDS = (
     "happy",

@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 import torch
 
-from eadnet_core.checkpoints import ASSETS
 from eadnet_core.metrics.cost import measure_command
+from eadnet_core.weights.folders import ASSETS
 
 CASES: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("default settings", (), 1),

@@ -17,8 +17,8 @@ import numpy as np
 import soundfile
 
 from eadnet_core import GenerateOptions, load_model, prepare, write_video
-from eadnet_core.checkpoints import ASSETS
-from eadnet_core.media.video import read_video
+from eadnet_core.media.video.files import read_video
+from eadnet_core.weights.folders import ASSETS
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ import soundfile
 import torch
 
 from eadnet_core import GenerateOptions, prepare, write_video
-from eadnet_core.checkpoints import ASSETS
-from eadnet_core.media.segments import MANIFEST, file_hash, segment_folder
-from eadnet_core.pipeline import Generation
+from eadnet_core.generation.pipeline import Generation
+from eadnet_core.media.video.segments import MANIFEST, file_hash, segment_folder
+from eadnet_core.weights.folders import ASSETS
 
 
 def main() -> int:

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from parity import SMALL, build, seeded_reference
+from parity.reference import SMALL, build, seeded_reference
 from torch import Tensor, nn
 
-from eadnet_core.checkpoints import set_attention_backend
 from eadnet_core.config import DenoiserConfig, SDVAEConfig
 from eadnet_core.errors import BadInput
 from eadnet_core.machine import peak_memory_bytes
@@ -34,6 +33,7 @@ from eadnet_core.nets.sd_vae import SDVAE
 from eadnet_core.nets.stda import STDA
 from eadnet_core.sampling.guidance import Conditions
 from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, sample, sample_segments
+from eadnet_core.weights.device import set_attention_backend
 
 REDUCED = replace(SMALL, widths=(64, 96, 160, 160), audio_width=384, cells=32, has_adapters=False)
 """LatentSync's U-Net at 23 million weights, and its 256 px."""
@@ -216,7 +216,7 @@ def turns(n: int) -> Iterator[int]:
 
 def quality(args: argparse.Namespace) -> dict[str, Any]:
     """How far few steps and reused layers lead from 20 whole steps, and how many passes of the whole net they take."""
-    from parity import seeded
+    from parity.reference import seeded
 
     from eadnet_core.nets.denoiser import Denoiser
 
@@ -252,7 +252,7 @@ def growth(args: argparse.Namespace) -> dict[str, Any]:
 @torch.inference_mode()
 def stream(length_s: float, seed: int) -> dict[str, float]:
     """One clip at tiny width: conditions on request, two steps, latents decoded and let go of."""
-    from parity import seeded
+    from parity.reference import seeded
 
     from eadnet_core.nets.denoiser import Denoiser
 

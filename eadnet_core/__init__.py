@@ -20,9 +20,9 @@ from .errors import BadInput, Cancelled, CheckpointError, EADNetError, FaceNotFo
 from .request import GenerateOptions, GenerationReport, Progress, Segment
 
 if TYPE_CHECKING:
-    from .checkpoints import load_model
-    from .output import write_video
-    from .pipeline import generate, prepare
+    from .generation.output import write_video
+    from .generation.pipeline import generate, prepare
+    from .weights.load import load_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,7 +41,12 @@ __all__ = [
     "prepare",
     "write_video",
 ]
-_LAZY = {"generate": "pipeline", "load_model": "checkpoints", "prepare": "pipeline", "write_video": "output"}
+_LAZY = {
+    "generate": "generation.pipeline",
+    "load_model": "weights.load",
+    "prepare": "generation.pipeline",
+    "write_video": "generation.output",
+}
 """Names that need torch, by the module that is loaded when they are first asked for."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
-from .emotion.taxonomy import EMOTION_CODE_SIZE, MOTION
 from .errors import BadInput
+from .taxonomy import EMOTION_CODE_SIZE, MOTION
 
 FPS = 25
 """Frames per second every network works at."""

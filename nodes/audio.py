@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.media.audio import GATE_DB
+from ..eadnet_core.media.sound.audio import GATE_DB
 from . import bridge
 from .sockets import EADAudio
 
@@ -52,7 +52,7 @@ class AudioEncoder(io.ComfyNode):
     @classmethod
     def execute(cls, audio: dict[str, Any], speech_gate: bool, gate_threshold: float) -> io.NodeOutput:
         from ..eadnet_core.media.annotate import draw_speech
-        from ..eadnet_core.stages import hear
+        from ..eadnet_core.media.sound.speech import hear
 
         speech = hear(bridge.to_sound(audio), gate_threshold, speech_gate)
         picture = draw_speech(speech.sound.samples, speech.voice, speech.sound.duration_s)

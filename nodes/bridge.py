@@ -26,8 +26,8 @@ from .sockets import HostedModel
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..eadnet_core.checkpoints import Experts, Model
-    from ..eadnet_core.media.audio import Audio
+    from ..eadnet_core.media.sound.audio import Audio
+    from ..eadnet_core.weights.model import Experts, Model
 
 FOLDER = "eadnet"
 LANGUAGE_FOLDER = "LLM"
@@ -64,7 +64,7 @@ def list_models() -> list[str]:
 
 
 def model_folder(name: str) -> str:
-    """What `eadnet_core.checkpoints.find_model` takes for an entry of `list_models`. Raises BadInput for others."""
+    """What `eadnet_core.weights.load.find_model` takes for an entry of `list_models`. Raises BadInput for others."""
     if name in ALL_SHIPPED:
         return name
     if name not in list_models():
@@ -136,7 +136,7 @@ def temp_file(suffix: str) -> str:
 
 def precision_of(name: str, n_weights: int, is_base: bool) -> torch.dtype:
     """The dtype of a choice; "auto" follows ComfyUI's flags and the device, and on a CPU the model too."""
-    from ..eadnet_core.checkpoints import find_dtype
+    from ..eadnet_core.weights.device import find_dtype
 
     if name != "auto":
         return PRECISIONS[name]
@@ -184,7 +184,7 @@ def host(model: Model) -> HostedModel:
 
 def resident(hosted: HostedModel) -> Model:
     """The model with its nets where they compute; call it before each use."""
-    from ..eadnet_core.animate import sampler_options
+    from ..eadnet_core.families.family import sampler_options
 
     config, own = hosted.model.config.denoiser, sampler_options(hosted.model, hosted.options)
     largest = max(width * (config.cells >> level) ** 2 for level, width in enumerate(config.widths))
@@ -216,7 +216,7 @@ class HostedExperts:
 
 def experts(name: str) -> HostedExperts:
     """The scoring nets of a model where they compute: small, so all of them or none."""
-    from ..eadnet_core.checkpoints import load_experts
+    from ..eadnet_core.weights.model import load_experts
 
     with torch.inference_mode(False):
         found = load_experts("cpu", name)
@@ -288,7 +288,7 @@ def to_pictures(image: torch.Tensor) -> torch.Tensor:
 
 def to_sound(audio: dict[str, Any]) -> Audio:
     """AUDIO -> the core's sound: any dtype, any number of channels, the first of a batch."""
-    from ..eadnet_core.media.audio import read_audio
+    from ..eadnet_core.media.sound.audio import read_audio
 
     waveform = audio["waveform"]
     waveform = waveform[:1] if waveform.ndim == 3 else waveform

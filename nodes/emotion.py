@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.emotion.taxonomy import EMOTIONS
 from ..eadnet_core.errors import BadInput
+from ..eadnet_core.taxonomy import EMOTIONS
 from . import bridge
 from .sockets import EADEmotion
 
@@ -151,7 +151,7 @@ class EmotionTrack(io.ComfyNode):
 def _heard(track: Any, audio: Any) -> Any:
     """The track with what the voice tells where a keyframe says "auto"."""
     from ..eadnet_core.emotion.prosody import is_auto, read_voice, with_voice
-    from ..eadnet_core.stages import hear
+    from ..eadnet_core.media.sound.speech import hear
 
     if not any(map(is_auto, track.keyframes)):
         return track
@@ -180,7 +180,7 @@ def parse_keyframes(text: str) -> list[dict[str, Any]]:
 @lru_cache(maxsize=1)
 def reader() -> TextReader:
     """The shipped reader of words: 17 MB on the CPU."""
-    from ..eadnet_core.checkpoints import load_reader
+    from ..eadnet_core.weights.model import load_reader
 
     return load_reader(bridge.SHIPPED)
 

@@ -78,8 +78,8 @@ class Face(io.ComfyNode):
         cls, image: Any, index: int, box: str, face_threshold: float, on_missing: str, fps: float
     ) -> io.NodeOutput:
         from ..eadnet_core.media.annotate import draw_face
-        from ..eadnet_core.media.crop import crop
-        from ..eadnet_core.media.subject import find_subject
+        from ..eadnet_core.media.face.crop import crop
+        from ..eadnet_core.media.face.subject import find_subject
 
         pictures = bridge.to_pictures(image)
         bar = bridge.Bar(len(pictures))

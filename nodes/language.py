@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.emotion.providers import PROVIDERS, ChatOptions, Opened, open_provider
+from ..eadnet_core.emotion.llm.options import PROVIDERS, ChatOptions
+from ..eadnet_core.emotion.llm.providers import Opened, open_provider
 from ..eadnet_core.errors import BadInput
 from . import bridge
 from .emotion import reader, waveform
@@ -128,7 +129,7 @@ class Director(io.ComfyNode):
 
     @classmethod
     def execute(cls, provider: dict[str, Any], script: str, audio: Any, transcript: str = "") -> io.NodeOutput:
-        from ..eadnet_core.stages import hear
+        from ..eadnet_core.media.sound.speech import hear
 
         done = _direct(provider, script, transcript, hear(bridge.to_sound(audio)).voice)
         lines = [f"{k.time_s:.2f} s  {k.text or 'neutral'}" for k in done.track.keyframes]
@@ -261,15 +262,15 @@ def _direct(provider: dict[str, Any], script: str, transcript: str, voice: np.nd
 
 
 def _faces(images: Any) -> np.ndarray:
-    from ..eadnet_core.captioning import faces_in
     from ..eadnet_core.media.image import read_image
+    from ..eadnet_core.perception.clips import faces_in
 
     return faces_in([read_image(picture) for picture in bridge.to_pictures(images)])
 
 
 def _see(pictures: np.ndarray) -> np.ndarray:
     """By the emotion classifier."""
-    from ..eadnet_core.stages import read_pictures
+    from ..eadnet_core.perception.faces import read_pictures
 
     return read_pictures(pictures, bridge.experts(bridge.SHIPPED).experts)
 
@@ -278,7 +279,7 @@ def _voice(audio: Any) -> Any:
     if audio is None:
         return None
     from ..eadnet_core.emotion.prosody import mean_reading, read_voice
-    from ..eadnet_core.stages import hear
+    from ..eadnet_core.media.sound.speech import hear
 
     speech = hear(bridge.to_sound(audio))
     return mean_reading(read_voice(speech.sound.samples, speech.voice))

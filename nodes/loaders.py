@@ -62,7 +62,7 @@ class Loader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str, precision: str, attention: str) -> str:
-        from ..eadnet_core.checkpoints import find_model, weight_files
+        from ..eadnet_core.weights.folders import find_model, weight_files
 
         files = weight_files(find_model(bridge.model_folder(model)))
         return repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
@@ -77,7 +77,8 @@ def load(name: str, precision: str = "auto", attention: str = "auto") -> HostedM
     """A model of `bridge.list_models`, given to ComfyUI."""
     import torch
 
-    from ..eadnet_core.checkpoints import find_model, info, is_base, load_model
+    from ..eadnet_core.weights.folders import find_model, info, is_base
+    from ..eadnet_core.weights.load import load_model
 
     folder = bridge.model_folder(name)
     dtype = bridge.precision_of(precision, sum(part.n_weights for part in info(folder)), is_base(find_model(folder)))
@@ -90,7 +91,7 @@ def load(name: str, precision: str = "auto", attention: str = "auto") -> HostedM
 
 def about(hosted: HostedModel) -> str:
     """What was loaded, and under which licence."""
-    from ..eadnet_core.checkpoints import info, licence
+    from ..eadnet_core.weights.folders import info, licence
 
     model = hosted.model
     n_weights = sum(part.n_weights for part in info(str(model.folder)))

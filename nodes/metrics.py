@@ -6,8 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..eadnet_core.emotion.taxonomy import EMOTIONS
 from ..eadnet_core.errors import BadInput
+from ..eadnet_core.taxonomy import EMOTIONS
 from . import bridge
 
 
@@ -67,8 +67,8 @@ class SyncScore(io.ComfyNode):
     ) -> io.NodeOutput:
         import numpy as np
 
+        from ..eadnet_core.generation.stages import score_pictures
         from ..eadnet_core.metrics.report import draw_report
-        from ..eadnet_core.stages import score_pictures
 
         pictures, sound = _source(images, video, audio, fps)
         asked = None if asked_emotion == "any" else asked_emotion
@@ -81,8 +81,8 @@ class SyncScore(io.ComfyNode):
 
 def _source(images: Any, video: Any, audio: Any, fps: float) -> tuple[Any, Any]:
     """(pictures uint8 at 25 per second, sound) of whatever is connected. Raises BadInput."""
-    from ..eadnet_core.media.subject import Subject
-    from ..eadnet_core.media.video import read_video
+    from ..eadnet_core.media.face.subject import Subject
+    from ..eadnet_core.media.video.files import read_video
 
     if (images is None) == (video is None):
         raise BadInput("Connect either images or a video to EAD-Net Sync Score.")

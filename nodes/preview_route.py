@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..eadnet_core.emotion.taxonomy import EMOTIONS, VALENCE_AROUSAL
 from ..eadnet_core.errors import BadInput, Cancelled, CheckpointError, EADNetError
+from ..eadnet_core.taxonomy import EMOTIONS, VALENCE_AROUSAL
 from . import bridge
 from .emotion import FROM_TEXT, asked_code
 
@@ -132,10 +132,10 @@ class Previews:
             return 400, {"error": str(error)}
 
     def _compute(self, asked: Asked, is_stale: Callable[[], bool]) -> dict[str, Any]:
-        from ..eadnet_core.checkpoints import load_model
         from ..eadnet_core.emotion.code import describe
-        from ..eadnet_core.pipeline import reading_values
-        from ..eadnet_core.stages import preview
+        from ..eadnet_core.generation.stages import preview
+        from ..eadnet_core.perception.words import reading_values
+        from ..eadnet_core.weights.load import load_model
 
         began = time.perf_counter()
         if self._model is None:
@@ -151,10 +151,10 @@ class Previews:
 
     def _reference(self, asked: Asked) -> np.ndarray:
         """The training frame of the portrait; found once for a file."""
-        from ..eadnet_core.checkpoints import ASSETS
-        from ..eadnet_core.media.crop import crop
-        from ..eadnet_core.media.face import locate
+        from ..eadnet_core.media.face.crop import crop
+        from ..eadnet_core.media.face.find import locate
         from ..eadnet_core.media.image import read_image
+        from ..eadnet_core.weights.folders import ASSETS
 
         sample = str(ASSETS / "sample" / "portrait.png")
         path = sample if asked.picture is None else bridge.input_file(*asked.picture)

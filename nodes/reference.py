@@ -66,7 +66,7 @@ class EmotionFromReference(io.ComfyNode):
         from ..eadnet_core.emotion.code import scaled
         from ..eadnet_core.emotion.face_words import caption
         from ..eadnet_core.emotion.track import EmotionTrack, Keyframe
-        from ..eadnet_core.reference import faces_in, read_faces
+        from ..eadnet_core.perception.faces import faces_in, read_faces
 
         code = scaled(read_faces(faces_in(bridge.to_pictures(images), "images"), bank()), vividness)
         track = EmotionTrack((Keyframe(0.0, "as in the reference", code=tuple(map(float, code))),))
@@ -114,6 +114,6 @@ class EmotionBlend(io.ComfyNode):
 @lru_cache(maxsize=1)
 def bank() -> EmotionBank:
     """The shipped emotion bank: 1 MB on the CPU."""
-    from ..eadnet_core.checkpoints import load_bank
+    from ..eadnet_core.weights.model import load_bank
 
     return load_bank(bridge.SHIPPED)

@@ -52,7 +52,7 @@ def copy_for_prompt(data: dict[str, Any]) -> dict[str, Any]:
 
 def copy_missing(names: list[str]) -> list[str]:
     """Copy samples that are not in the input folder; returns those copied. A file of the user's own stays."""
-    from ..eadnet_core.checkpoints import ASSETS
+    from ..eadnet_core.weights.folders import ASSETS
 
     copied = []
     for name in names:

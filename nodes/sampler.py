@@ -99,8 +99,8 @@ class Sampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: HostedModel, face: Any, speech: Any, emotion: Any, **settings: Any) -> io.NodeOutput:
-        from ..eadnet_core.animate import sampler_options
-        from ..eadnet_core.stages import sample_clip
+        from ..eadnet_core.families.family import sampler_options
+        from ..eadnet_core.generation.stages import sample_clip
 
         own = {name: None for name, unset in MODELS_OWN.items() if settings[name] == unset}
         hosted = model.with_options(**{**settings, **own})

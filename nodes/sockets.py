@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 if TYPE_CHECKING:
-    from ..eadnet_core.checkpoints import Model
+    from ..eadnet_core.generation.stages import Clip
     from ..eadnet_core.request import GenerateOptions
-    from ..eadnet_core.stages import Clip
+    from ..eadnet_core.weights.model import Model
 
 EADModel = io.Custom("EAD_MODEL")
 """HostedModel"""
 EADFace = io.Custom("EAD_FACE")
-"""eadnet_core.media.subject.Subject"""
+"""eadnet_core.media.face.subject.Subject"""
 EADAudio = io.Custom("EAD_AUDIO")
-"""eadnet_core.stages.Speech"""
+"""eadnet_core.generation.stages.Speech"""
 EADEmotion = io.Custom("EAD_EMOTION")
 """eadnet_core.emotion.track.EmotionTrack, its words read"""
 EADLatents = io.Custom("EAD_LATENTS")

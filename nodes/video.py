@@ -70,7 +70,7 @@ class RenderVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, latents: SampledClip, face: Any, portrait: Any, audio: Any, fps: float) -> io.NodeOutput:
-        from ..eadnet_core.stages import render
+        from ..eadnet_core.generation.stages import render
 
         pictures = bridge.to_pictures(portrait)
         size = int(pictures.shape[2]), int(pictures.shape[1])
@@ -96,7 +96,7 @@ def _clip_inputs() -> list[Any]:
 
 def decoded(latents: SampledClip, face: Any, pictures: Any) -> Any:
     """Finished pictures, uint8 [t, H, W, 3], with the node's progress."""
-    from ..eadnet_core.stages import decode_clip
+    from ..eadnet_core.generation.stages import decode_clip
 
     model = bridge.resident(latents.hosted)
     bar, done = bridge.Bar(latents.clip.n_frames), 0

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from eadnet_core.checkpoints import EXPERT_PARTS, MODEL_PARTS, PARTS, Model, load_model, save_part
 from eadnet_core.config import (
     PRESETS,
     AudioConfig,
@@ -28,11 +27,15 @@ from eadnet_core.config import (
     VideoFeaturesConfig,
     WhisperConfig,
 )
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
-from eadnet_core.weight_files import save_adapters, write_weights
+from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.files import save_adapters, save_part, write_weights
+from eadnet_core.weights.folders import EXPERT_PARTS, MODEL_PARTS
+from eadnet_core.weights.load import load_model
+from eadnet_core.weights.model import Model
+from eadnet_core.weights.parts import PARTS
 
 TINY = ModelConfig(
     name="tiny",

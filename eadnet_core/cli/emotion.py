@@ -11,11 +11,11 @@ from ..errors import BadInput
 from .arguments import Bar, add_model, check_output, command, emotion_line, read_lines, write_json
 
 if TYPE_CHECKING:
-    from ..emotion.chat import ChatOptions
-    from ..emotion.providers import Opened
+    from ..emotion.llm.options import ChatOptions
+    from ..emotion.llm.providers import Opened
     from ..emotion.reference import Reference
     from ..emotion.script import Script
-    from ..pipeline import Words
+    from ..generation.pipeline import Words
 
 
 def add_words(parser: Any, default: str) -> None:
@@ -104,7 +104,7 @@ def add_emotion(commands: Any) -> None:
 
 
 def _emotion(args: argparse.Namespace) -> None:
-    from ..pipeline import read_emotions, read_reference
+    from ..perception.words import read_emotions, read_reference
 
     face = getattr(args, "from")
     if sum(given is not None for given in (args.text, args.file, face)) != 1:
@@ -131,10 +131,10 @@ def add_caption(commands: Any) -> None:
 
 
 def _caption(args: argparse.Namespace) -> None:
-    from ..captioning import caption_folder, find_clips
-    from ..checkpoints import load_experts, load_reader
     from ..emotion.caption import asked, rules
-    from ..stages import read_pictures
+    from ..perception.clips import caption_folder, find_clips
+    from ..perception.faces import read_pictures
+    from ..weights.model import load_experts, load_reader
 
     check_output(args.output, ".jsonl")
     find_clips(args.folder)
@@ -164,10 +164,10 @@ def add_direct(commands: Any) -> None:
 
 
 def _direct(args: argparse.Namespace) -> None:
-    from ..checkpoints import load_reader
     from ..emotion.director import by_model, by_rule
-    from ..media.audio import read_audio
-    from ..stages import hear
+    from ..media.sound.audio import read_audio
+    from ..media.sound.speech import hear
+    from ..weights.model import load_reader
 
     check_output(args.output, ".json")
     script = read_script(args.script, args.transcript)
@@ -196,8 +196,7 @@ def read_script(path: Path, transcript: Path | None) -> Script:
 
 def _add_provider(parser: Any) -> None:
     """Who describes: --provider and what goes with it."""
-    from ..emotion.chat import ChatOptions
-    from ..emotion.providers import PROVIDERS
+    from ..emotion.llm.options import PROVIDERS, ChatOptions
 
     add_model(parser)
     group = parser.add_argument_group("provider")
@@ -218,8 +217,8 @@ def _add_provider(parser: Any) -> None:
 
 
 def _open(args: argparse.Namespace) -> tuple[Opened | None, ChatOptions]:
-    from ..emotion.chat import ChatOptions
-    from ..emotion.providers import open_provider
+    from ..emotion.llm.options import ChatOptions
+    from ..emotion.llm.providers import open_provider
 
     names = ("max_tokens", "temperature", "seed", "timeout_s", "retries")
     options = ChatOptions(**{name: getattr(args, name) for name in names})

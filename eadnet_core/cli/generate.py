@@ -108,7 +108,7 @@ def _generate(args: argparse.Namespace) -> None:
 
 
 def _dub(args: argparse.Namespace) -> None:
-    from ..media.video import read_video
+    from ..media.video.files import read_video
 
     _run(args, read_video(args.video, FPS))
 
@@ -133,14 +133,14 @@ def _forecast(generation: Any, args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> Any:
     """The model that the arguments name."""
-    from ..checkpoints import load_model
+    from ..weights.load import load_model
 
     return load_model(args.model, args.device, args.dtype, args.attention)
 
 
 def _run(args: argparse.Namespace, portrait: Any) -> None:
-    from ..output import write_video
-    from ..pipeline import prepare
+    from ..generation.output import write_video
+    from ..generation.pipeline import prepare
 
     given = {name: value for name, value in vars(args).items() if name in DEFAULTS}
     options = GenerateOptions(**given, has_speech_gate=not args.no_speech_gate)

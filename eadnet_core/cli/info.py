@@ -15,7 +15,7 @@ def add_info(commands: Any) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
-    from ..checkpoints import info
+    from ..weights.folders import info
 
     total = 0
     for part in info(args.model):

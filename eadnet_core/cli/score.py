@@ -27,9 +27,9 @@ def add_score(commands: Any) -> None:
 
 
 def _score(args: argparse.Namespace) -> None:
-    from ..checkpoints import load_experts
     from ..metrics.report import draw_report, save_json, score_video
-    from ..public_weights import load_syncnet_v2
+    from ..weights.convert import load_syncnet_v2
+    from ..weights.model import load_experts
 
     check_output(args.plot, ".png")
     check_output(args.json, ".json")
@@ -73,7 +73,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _evaluate_emotion(args: argparse.Namespace) -> None:
-    from ..evaluate_emotion import HEADLINES, evaluate_emotion, format_emotion
+    from ..evaluation.emotion import HEADLINES, evaluate_emotion, format_emotion
     from ..metrics.table import missed
 
     with Bar("evaluate", "clip") as bar:
@@ -90,7 +90,7 @@ def _evaluate_emotion(args: argparse.Namespace) -> None:
 def _evaluate_clips(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from ..evaluate import SECTIONS, evaluate
+    from ..evaluation.clips import SECTIONS, evaluate
     from ..metrics.table import format_table, missed
 
     sections = SECTIONS if args.all else ()

@@ -131,7 +131,7 @@ def _train_adapters(args: argparse.Namespace) -> None:
     from ..config import ModelConfig
     from ..training.adapters import train_adapters
     from ..training.loop import TrainOptions
-    from ..weight_files import read_config, read_metadata
+    from ..weights.files import read_config, read_metadata
 
     if getattr(args, "train", "all") != "adapters":
         raise BadInput(

@@ -23,7 +23,7 @@ def add_download(commands: Any) -> None:
 def _download(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from ..downloads import download, find_public
+    from ..weights.download import download, find_public
 
     file = find_public(args.name)
     print(f"{file.path} of {file.repository}, {file.size_bytes / 1e6:.0f} MB\nlicence: {file.licence}", flush=True)
@@ -50,7 +50,7 @@ def add_convert(commands: Any) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from ..public_weights import SOURCES, convert
+    from ..weights.convert import SOURCES, convert
 
     files = {name: getattr(args, name) for name in SOURCES if getattr(args, name) is not None}
     for found in convert(files, args.output, args.preset, half=args.half):

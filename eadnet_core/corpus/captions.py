@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS, LEVELS
+from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVELS
 from . import wording
 
 VISIBLE = 0.12

@@ -15,9 +15,9 @@ import torch
 
 from ..config import FPS
 from ..emotion.code import emotion_code
-from ..emotion.motion import generate_motion
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
-from ..media.audio import frame_energy
+from ..media.sound.audio import frame_energy
+from ..motion.generate import generate_motion
+from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
 from . import rig
 from .captions import write_caption, write_prompts
 from .identity import draw_identity

@@ -16,7 +16,7 @@ from .skin import Lamps
 from .texture import bump
 
 if TYPE_CHECKING:
-    from .renderer import Canvas
+    from .canvas import Canvas
 
 
 def _rgb(like: Tensor, red: float, green: float, blue: float) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..emotion.code import emotion_code
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS
+from ..taxonomy import ACTION_UNITS, EMOTIONS
 from . import rig
 from .clips import SPLITS, lively
 from .identity import draw_identity

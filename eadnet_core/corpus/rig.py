@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..emotion.taxonomy import ACTION_UNITS
+from ..taxonomy import ACTION_UNITS
 from .identity import INDEX
 from .visemes import VISEME_PARAMETERS
 

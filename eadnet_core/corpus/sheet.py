@@ -9,8 +9,8 @@ import torch
 
 from ..config import SAMPLE_RATE_HZ
 from ..emotion.code import emotion_code
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS
 from ..errors import BadInput
+from ..taxonomy import ACTION_UNITS, EMOTIONS
 from . import rig
 from .clips import SPLITS, render, write_script
 from .identity import INDEX, draw_identity
@@ -72,8 +72,8 @@ def write_sample(folder: Path | str, size_px: int = 512) -> None:
 def write_sample_clips(folder: Path | str, size_px: int = 256) -> None:
     """Write clip.mp4, a head that speaks for 3.2 s, to be dubbed and scored, and feeling.mp4, a surprised one to borrow
     from."""
-    from ..media.audio import read_audio
-    from ..media.video import write_video
+    from ..media.sound.audio import read_audio
+    from ..media.video.files import write_video
 
     speech = SpeechBank(0, 8, "heldout")
     calm = write_script(10, n_frames=80, split="heldout", speech=speech, emotion="neutral", head=0.7)

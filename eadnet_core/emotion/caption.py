@@ -15,11 +15,12 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import BadInput
-from .chat import Chat, ChatOptions, Message, ProviderError, ask, quoted
+from ..taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS
 from .code import AROUSAL, INTENSITY, VALENCE, describe, emotion_code
 from .face_words import caption as caption_of
+from .llm.chat import Chat, Message, ProviderError, ask, quoted
+from .llm.options import ChatOptions
 from .prosody import VoiceReading, mixed
-from .taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS
 from .track import with_intensity
 
 MAX_WORDS = 2000

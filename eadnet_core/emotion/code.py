@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, VALENCE_AROUSAL
+from ..taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, VALENCE_AROUSAL
 
 INTENSITY, VALENCE, AROUSAL = (len(EMOTIONS) + i for i in range(3))
 """Columns of the code after the label probabilities."""

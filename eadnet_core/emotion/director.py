@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from .caption import ReadWords
-from .chat import Chat, ChatOptions, Message, ProviderError, ask, quoted
 from .code import describe
+from .llm.chat import Chat, Message, ProviderError, ask, quoted
+from .llm.options import ChatOptions
 from .script import FADE_S, Line, Script, snapped
 from .track import LEAST_FADE_S, EmotionTrack, Keyframe
 from .words import split_words

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..taxonomy import ACTION_UNITS
 from .code import AROUSAL, describe
-from .taxonomy import ACTION_UNITS
 
 VISIBLE = 0.12
 """Action units below this are not mentioned."""

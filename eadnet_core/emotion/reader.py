@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
 from .code import AROUSAL, INTENSITY, Emotion, blend, describe, emotion_code
-from .taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
 
 N_RAW = len(EMOTIONS) + 2 + len(ACTION_UNITS)
 """Raw numbers per text: label logits [8], intensity, log-odds of "describes a face", action units [16]."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import BadInput
+from ..taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 from .code import INTENSITY
 from .reference import Look, Reference
-from .taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 
 LEAST_FADE_S = 0.04
 """One frame: a fade cannot be shorter."""

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import BadInput
+from ..taxonomy import EMOTION_CODE_SIZE
 from .reference import MOST_VIVID
-from .taxonomy import EMOTION_CODE_SIZE
 from .track import EmotionTrack, Keyframe
 from .words import Word
 

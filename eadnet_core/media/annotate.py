@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y
-from .crop import FaceCrop
+from .face.crop import FaceCrop
 
 FOUND, HEARD, QUIET, PAPER, INK = (38, 166, 154), (47, 110, 186), (176, 184, 194), (250, 250, 250), (60, 64, 70)
 WAVE_SIZE = (640, 180)

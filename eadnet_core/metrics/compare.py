@@ -16,7 +16,7 @@ from .lip_sync import score_lip_sync
 from .motion import MotionStats, band_power, motion_stats, ratio
 
 if TYPE_CHECKING:
-    from ..checkpoints import Experts
+    from ..weights.model import Experts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..emotion.taxonomy import EMOTIONS
+from ..taxonomy import EMOTIONS
 from .frames import read_batches
 
 

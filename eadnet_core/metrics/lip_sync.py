@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config import FPS
 from ..errors import BadInput
-from ..media.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, frame_energy, log_mel
+from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, frame_energy, log_mel
 from ..nets.syncnet import SyncNet
 from .frames import BATCH, device_of, to_unit
 

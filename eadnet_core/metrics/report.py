@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from ..config import FPS, SAMPLE_RATE_HZ
-from ..emotion.taxonomy import EMOTIONS
 from ..errors import BadInput, FaceNotFound
-from ..media.audio import frame_energy, read_audio
-from ..media.crop import FaceCrop, crop
-from ..media.face import locate
-from ..media.video import VideoReader, read_video
+from ..media.face.crop import FaceCrop, crop
+from ..media.face.find import locate
+from ..media.sound.audio import frame_energy, read_audio
+from ..media.video.files import VideoReader, read_video
+from ..taxonomy import EMOTIONS
 from .emotion import EmotionReading, read_emotion
 from .face import FaceTrack, correlation, read_faces
 from .frames import SIZE_PX
@@ -33,8 +33,8 @@ from .plot import ACCENT, INK, LINE, PALETTE, SOFT_INK, Chart, Page
 from .syncnet_v2 import SyncNetV2Score, score_syncnet_v2
 
 if TYPE_CHECKING:
-    from ..checkpoints import Experts
     from ..nets.syncnet_v2 import SyncNetV2
+    from ..weights.model import Experts
 
 TRUE_JITTER = {"whole": 1.28, "mouth": 1.38, "eyes": 1.04}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""

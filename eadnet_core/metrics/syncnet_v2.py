@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BadInput
-from ..media.audio import SAMPLES_PER_FRAME
-from ..media.crop import FaceCrop, crop
-from ..media.face import BOX_BOTTOM_Y, BOX_TOP_Y
-from ..media.sync_features import cepstra
+from ..media.face.crop import FaceCrop, crop
+from ..media.face.find import BOX_BOTTOM_Y, BOX_TOP_Y
+from ..media.sound.audio import SAMPLES_PER_FRAME
+from ..media.sound.sync_features import cepstra
 from ..nets.syncnet_v2 import PICTURE_PX, WINDOW_FRAMES, WINDOW_STEPS, SyncNetV2
 from .frames import device_of
 from .lip_sync import MAX_OFFSET

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..config import EmotionBankConfig
 from ..emotion.code import emotion_code
-from ..emotion.taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS
+from ..taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS
 from .classifier import GRID, STEM_WIDTH
 from .layers import ConvNorm, ResidualConv
 

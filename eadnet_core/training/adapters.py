@@ -18,17 +18,17 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..checkpoints import find_device
 from ..config import DenoiserConfig, ModelConfig
-from ..media.aligned_crop import MASKS, latent_mask
+from ..media.face.aligned_crop import MASKS, latent_mask
 from ..nets.adapters import ADAPTERS, is_adapter_key
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.latentsync_blocks import Level
 from ..sampling.schedule import DDIM_TIMES, add_noise
-from ..weight_files import write_weights
+from ..weights.device import find_device
+from ..weights.files import write_weights
 from .base_clips import encode_folder, open_base, read_clip
-from .denoiser import draw_noise
+from .denoiser_step import draw_noise
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 
 log = logging.getLogger(__name__)

@@ -20,20 +20,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..checkpoints import load_reader
 from ..config import FPS, ModelConfig
-from ..emotion.taxonomy import EMOTION_CODE_SIZE, MOTION
 from ..errors import BadInput, CheckpointError, EADNetError
-from ..media.aligned_crop import MASKS, crop_aligned, keep_mask
-from ..media.alignment import aligned_box
-from ..media.audio import SAMPLES_PER_FRAME, fit_length
-from ..media.track import follow
-from ..media.video import read_video
-from ..media.whisper_mel import whisper_mel
+from ..media.face.aligned_crop import MASKS, crop_aligned, keep_mask
+from ..media.face.alignment import aligned_box
+from ..media.face.follow import follow
+from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
+from ..media.sound.whisper_mel import whisper_mel
+from ..media.video.files import read_video
 from ..nets.adapters import is_adapter_key
 from ..nets.denoiser import Denoiser
 from ..nets.whisper import SoundFeatures
-from ..weight_files import load_part, read_config, read_metadata, read_state
+from ..taxonomy import EMOTION_CODE_SIZE, MOTION
+from ..weights.files import load_part, read_config, read_metadata, read_state
+from ..weights.model import load_reader
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
 from ..config import ClassifierConfig, ModelConfig
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS
 from ..metrics.emotion import split_outputs
 from ..nets.classifier import Classifier
+from ..taxonomy import ACTION_UNITS, EMOTIONS
+from ..weights.files import save_part
 from .data import Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from ..config import FPS, MEL_RATE_HZ, N_MELS
-from ..emotion.taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
 from ..errors import BadInput
+from ..taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
 
 log = logging.getLogger(__name__)
 
@@ -267,7 +267,7 @@ def _write_tracks(cache: Cache, i: int, script: Any) -> None:
     """Everything of clip `i` but its pictures."""
     from ..corpus.noise import augment
     from ..corpus.rig import STATE_INDEX
-    from ..media.audio import frame_energy, log_mel
+    from ..media.sound.audio import frame_energy, log_mel
 
     n_frames = cache.info.n_frames
     rng = np.random.default_rng((cache.info.seed, i, 0xA0D10))

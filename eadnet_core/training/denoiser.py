@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
-from ..checkpoints import load_part, save_part
 from ..config import DenoiserConfig, LipReaderConfig, ModelConfig
-from ..emotion.taxonomy import EMOTIONS
 from ..errors import CheckpointError
-from ..media.pose import turn_head
+from ..motion.turn import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
-from ..sampling.schedule import add_noise, draw_times, to_x0
+from ..sampling.schedule import add_noise, draw_times
+from ..taxonomy import EMOTIONS
+from ..weights.files import load_part, save_part
 from . import losses as L
 from .data import MEL_STEPS, Cache
 from .denoiser_batches import Mix, draw_clips
+from .denoiser_step import absolute, draw_noise, noise_fraction, predict, residual
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights, VAELossWeights, picture_losses
 from .syncnet import SILENCE, window_starts
@@ -181,61 +181,6 @@ class DenoiserObjective(nn.Module):
         logits = self.nets["emotion_head"](bottleneck.mean(1))
         target = torch.where(batch["keep_emotion"] > 0, batch["emotion"], -100)
         return F.cross_entropy(logits, target, reduction="sum") / (target >= 0).sum().clamp(min=1)
-
-
-def residual(latents: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
-    """What the denoiser works on: what is left when the head is turned as the motion track says.
-
-    latents    [B, T, C, h, w]
-    reference  [B, T, C, h, w]  of the turned reference picture
-    returns    [B, C, T, h, w]  (latents - reference) / residual_scale
-    """
-    scaled = (latents - reference) / denoiser.residual_scale[:, None, None]
-    return rearrange(scaled, "b t c h w -> b c t h w")
-
-
-def absolute(x0: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
-    """The inverse of `residual`: x0 [B, C, T, h, w] -> latents [B, T, C, h, w]."""
-    return rearrange(x0, "b c t h w -> b t c h w") * denoiser.residual_scale[:, None, None] + reference
-
-
-def draw_noise(like: Tensor, shared: float) -> Tensor:
-    """Unit noise [B, C, T, h, w], of whose variance the share `shared` is common to all frames."""
-    common = torch.randn_like(like[:, :, :1])
-    return shared**0.5 * common + (1 - shared) ** 0.5 * torch.randn_like(like)
-
-
-def noise_fraction(t: Tensor, prediction: str) -> Tensor:
-    """Place of times [B] in the noise range, 0 clean .. 1 pure noise."""
-    return t if prediction == "residual" else t.float() / 1000
-
-
-def predict(
-    nets: Any, batch: Batch, x_t: Tensor, t: Tensor, config: DenoiserConfig, *, aux: bool = False
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """x0 [B, C, T, h, w] that the nets see in x_t at times t [B], and the denoiser's aux (empty unless asked for)."""
-    n_frames = x_t.shape[2]
-    start = int(batch["start"])
-    audio = nets["audio"](batch["mel"])[:, start : start + n_frames] * batch["keep_audio"][:, None, None, None]
-    emotion = nets["emotion"](batch["code"])
-    null = nets["emotion"].null(len(x_t), n_frames, device=x_t.device)
-    emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, emotion, null)
-    known = batch["keep_motion"][:, None].expand(-1, n_frames)
-    denoiser = nets["denoiser"]
-    reference = batch["reference"] / denoiser.latent_scale[:, None, None]
-    sample = torch.cat(
-        [
-            x_t,
-            batch["mask"][:, None, None].expand(-1, 1, n_frames, -1, -1),
-            residual(batch["masked"], batch["reference"], denoiser) * batch["has_masked"][:, None, None, None, None],
-            rearrange(reference, "b t c h w -> b c t h w"),
-        ],
-        1,
-    )
-    motion = batch["motion"] * known[:, :, None]
-    output = denoiser(sample, t, audio, emotion, motion, known, return_aux=aux)
-    raw, extra = output if aux else (output, {})
-    return to_x0(raw.float(), x_t, t, config), extra
 
 
 def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Any, n_clips: int = 256) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ..config import DenoiserConfig
 from ..emotion.code import label_code
-from ..emotion.taxonomy import EMOTIONS
+from ..taxonomy import EMOTIONS
 from .data import Cache
 from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
 from .lip_reader import lips_of

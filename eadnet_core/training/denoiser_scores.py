@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..config import DenoiserConfig
-from ..emotion.taxonomy import EMOTIONS
-from ..media.pose import turn_head
+from ..motion.turn import turn_head
 from ..sampling.schedule import add_noise, time_grid
+from ..taxonomy import EMOTIONS
 from .data import MEL_STEPS, Cache
-from .denoiser import absolute, draw_noise, predict, residual
 from .denoiser_batches import clips_batch
+from .denoiser_step import absolute, draw_noise, predict, residual
 from .loop import Batch
 from .sheets import save_sheet
 from .syncnet import SILENCE, best_offset, window_starts

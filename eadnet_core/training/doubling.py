@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import ASSETS, load_part, save_part
 from ..config import ModelConfig
 from ..nets.vae import VAE
+from ..weights.files import load_part, save_part
+from ..weights.folders import ASSETS
 from .data import CLIPS_PER_IDENTITY, Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import VAELossWeights, reconstruction_loss

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import load_part, save_part
 from ..config import EmotionBankConfig, ModelConfig
 from ..corpus.faces import Faces, draw_faces
-from ..emotion.taxonomy import EMOTIONS
 from ..nets.emotion_bank import EmotionBank
 from ..nets.layers import ResidualConv
+from ..taxonomy import EMOTIONS
+from ..weights.files import load_part, save_part
 from .classifier import ACTION_UNIT_SPREAD, disturb, move
 from .data import Cache, to_images
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of

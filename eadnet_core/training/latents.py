@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..config import MASK_BOXES
 from ..machine import has_matrix_units
-from ..media.pose import turn_head
+from ..motion.turn import turn_head
 from .data import Cache, to_images
 
 MASKED_EVERY = 3

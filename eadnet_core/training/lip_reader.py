@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
 from ..config import LipReaderConfig, ModelConfig
 from ..nets.lip_reader import LipReader
+from ..weights.files import save_part
 from .classifier import disturb
 from .data import Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..checkpoints import load_part, load_reader, read_metadata
 from ..config import PRESETS, ModelConfig
 from ..errors import BadInput
+from ..weights.files import load_part, read_metadata
+from ..weights.model import load_reader
 from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser

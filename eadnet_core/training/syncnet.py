@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
 from ..config import ModelConfig, SyncNetConfig
 from ..nets.syncnet import PIXEL_CROP, SyncNet
+from ..weights.files import save_part
 from .classifier import disturb
 from .data import MEL_STEPS, Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of

@@ -18,14 +18,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
 from ..config import TextReaderConfig
 from ..corpus.captions import write_caption, write_prompts
 from ..emotion.code import AROUSAL, INTENSITY, blend, emotion_code
 from ..emotion.reader import normalise
-from ..emotion.taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY, LEVELS
 from ..errors import BadInput
 from ..nets.text_encoder import Int8Linear, TextEncoder, pool, quantise_rows, wordpieces
+from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY, LEVELS
+from ..weights.files import save_part
 
 log = logging.getLogger(__name__)
 

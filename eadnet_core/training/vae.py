@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import load_part, save_part
 from ..config import ModelConfig
 from ..nets.classifier import Classifier
 from ..nets.vae import VAE
+from ..weights.files import load_part, save_part
 from .data import CLIPS_PER_IDENTITY, Cache, to_images
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, picture_losses, psnr, region

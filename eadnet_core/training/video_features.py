@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import save_part
 from ..config import ModelConfig
 from ..nets.video_features import VideoFeatures
+from ..weights.files import save_part
 from .data import Cache
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 from pathlib import Path
 from types import ModuleType
@@ -14,12 +14,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="session")
 def parity() -> ModuleType:
-    """bench/parity.py: its small sizes, seeded weights and inputs."""
-    spec = importlib.util.spec_from_file_location("parity", ROOT / "bench" / "parity.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """bench/parity/reference.py: its small sizes, seeded weights and inputs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "bench"))
+        return importlib.import_module("parity.reference")
 
 
 @pytest.fixture

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from eadnet_core import heldout
-from eadnet_core.checkpoints import EXPERT_PARTS, load_reader
 from eadnet_core.errors import BadInput
-from eadnet_core.heldout import draw_cases, with_length
+from eadnet_core.evaluation import heldout
+from eadnet_core.evaluation.heldout import draw_cases, with_length
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import Cache, build_cache, read_texts
 from eadnet_core.training.latents import encode_latents
 from eadnet_core.training.losses import DenoiserLossWeights
-from eadnet_core.weight_files import load_part
+from eadnet_core.weights.files import load_part
+from eadnet_core.weights.folders import EXPERT_PARTS
+from eadnet_core.weights.model import load_reader
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny

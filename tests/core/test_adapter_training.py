@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from eadnet_core import cli
-from eadnet_core.checkpoints import ASSETS, load_model
 from eadnet_core.corpus.shards import ClipRecord, encode_clip, write_shards
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, CheckpointError
@@ -30,6 +29,8 @@ from eadnet_core.training.adapters import (
 )
 from eadnet_core.training.base_clips import encode_folder, find_clips, open_base, read_clip
 from eadnet_core.training.loop import TrainOptions
+from eadnet_core.weights.folders import ASSETS
+from eadnet_core.weights.load import load_model
 
 N_FRAMES = 18
 
@@ -185,8 +186,8 @@ def test_clips_are_encoded_once_and_drawn_with_what_they_hold(
 def test_videos_are_cut_into_pieces_and_have_the_emotion_of_their_caption(
     tmp_path: Path, portrait: np.ndarray, voice: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eadnet_core.media.audio import read_audio
-    from eadnet_core.media.video import write_video
+    from eadnet_core.media.sound.audio import read_audio
+    from eadnet_core.media.video.files import write_video
     from eadnet_core.training import base_clips
 
     (tmp_path / "a").mkdir()

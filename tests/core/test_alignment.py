@@ -9,8 +9,15 @@ import pytest
 import torch
 
 from eadnet_core.config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
-from eadnet_core.media.aligned_crop import MASKS, crop_aligned, crop_exactly, keep_mask, latent_mask, paste_aligned
-from eadnet_core.media.alignment import (
+from eadnet_core.media.face.aligned_crop import (
+    MASKS,
+    crop_aligned,
+    crop_exactly,
+    keep_mask,
+    latent_mask,
+    paste_aligned,
+)
+from eadnet_core.media.face.alignment import (
     TEMPLATE,
     AlignedBox,
     align,
@@ -20,7 +27,7 @@ from eadnet_core.media.alignment import (
     brows_and_nose,
     inverse,
 )
-from eadnet_core.media.crop import FaceCrop
+from eadnet_core.media.face.crop import FaceCrop
 
 
 def in_box(matrix: np.ndarray, point: tuple[float, float], size_px: int = 256) -> np.ndarray:

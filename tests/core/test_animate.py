@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eadnet_core.animate import Performance, animate, sampler_options
-from eadnet_core.checkpoints import Model
 from eadnet_core.config import SAMPLING
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, Cancelled
-from eadnet_core.head import box_cells
+from eadnet_core.families.family import sampler_options
+from eadnet_core.families.mini import box_cells
+from eadnet_core.families.performance import Performance
+from eadnet_core.generation.animation import animate
 from eadnet_core.request import GenerateOptions, Progress
+from eadnet_core.weights.model import Model
 
 
 def performance(n_frames: int, **changes: Any) -> Performance:

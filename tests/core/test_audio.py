@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from eadnet_core.errors import BadInput
-from eadnet_core.media.audio import (
+from eadnet_core.media.sound.audio import (
     SAMPLES_PER_FRAME,
     fit_length,
     frame_energy,
@@ -141,7 +141,7 @@ def test_one_sample_is_one_frame(tmp_path: Path) -> None:
 def test_long_files_are_resampled_in_blocks_as_in_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "a.wav", tone(44_100, 3.0), 44_100, subtype="FLOAT")
     whole = read_audio(tmp_path / "a.wav").samples
-    monkeypatch.setattr("eadnet_core.media.audio._READ_BLOCK_SAMPLES", 1000)
+    monkeypatch.setattr("eadnet_core.media.sound.audio._READ_BLOCK_SAMPLES", 1000)
     assert np.allclose(read_audio(tmp_path / "a.wav").samples, whole, atol=1e-6)
 
 
@@ -213,7 +213,7 @@ def test_log_mel_of_an_excerpt_equals_the_excerpt_of_the_log_mel() -> None:
 
 def test_log_mel_in_blocks_equals_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = log_mel(syllables(2.0))
-    monkeypatch.setattr("eadnet_core.media.audio._STFT_BLOCK_STEPS", 33)
+    monkeypatch.setattr("eadnet_core.media.sound.audio._STFT_BLOCK_STEPS", 33)
     assert np.allclose(log_mel(syllables(2.0)), whole, atol=1e-5)
 
 

@@ -10,27 +10,30 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.animate import Animation, Performance, sampler_options
-from eadnet_core.checkpoints import Model
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
-from eadnet_core.evaluate import evaluate
-from eadnet_core.inpaint import speed_of
+from eadnet_core.evaluation.clips import evaluate
+from eadnet_core.families.base import speed_of
+from eadnet_core.families.family import sampler_options
+from eadnet_core.families.performance import Performance
+from eadnet_core.generation.animation import Animation
+from eadnet_core.generation.output import write_video
+from eadnet_core.generation.pipeline import Generation, prepare
+from eadnet_core.generation.stages import decode_clip, sample_clip
 from eadnet_core.machine import has_matrix_units
-from eadnet_core.media.aligned_crop import keep_mask
-from eadnet_core.media.alignment import aligned_box
-from eadnet_core.media.audio import read_audio
-from eadnet_core.media.crop import FaceCrop
-from eadnet_core.media.subject import Subject
-from eadnet_core.media.turned import TurnedPortrait
-from eadnet_core.media.video import read_video
-from eadnet_core.media.video import write_video as write_frames
+from eadnet_core.media.face.aligned_crop import keep_mask
+from eadnet_core.media.face.alignment import aligned_box
+from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.subject import Subject
+from eadnet_core.media.face.turned import TurnedPortrait
+from eadnet_core.media.sound.audio import read_audio
+from eadnet_core.media.sound.speech import hear
+from eadnet_core.media.video.files import read_video
+from eadnet_core.media.video.files import write_video as write_frames
 from eadnet_core.nets.acceleration import Speed
-from eadnet_core.output import write_video
-from eadnet_core.pipeline import Generation, prepare
 from eadnet_core.request import GenerateOptions
-from eadnet_core.stages import decode_clip, hear, sample_clip
+from eadnet_core.weights.model import Model
 
 BOX = (60.0, 40.0, 140.0, 120.0)
 QUICK = GenerateOptions(steps=2, face_box=BOX, segment_frames=8)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from eadnet_core import cli
-from eadnet_core.captioning import caption_folder, find_clips, mead_label, scene_of
 from eadnet_core.emotion.caption import MAX_PICTURES, Description, Scene
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.track_file import read_track
 from eadnet_core.errors import BadInput, Cancelled, EADNetError
-from eadnet_core.media.audio import read_audio
-from eadnet_core.media.video import write_video
+from eadnet_core.media.sound.audio import read_audio
+from eadnet_core.media.video.files import write_video
+from eadnet_core.perception.clips import caption_folder, find_clips, mead_label, scene_of
 
 SAMPLE = Path(cli.__file__).parents[1] / "assets" / "sample"
 

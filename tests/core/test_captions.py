@@ -10,7 +10,7 @@ import pytest
 
 from eadnet_core.corpus import wording
 from eadnet_core.corpus.captions import write_caption, write_prompts
-from eadnet_core.emotion.taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTIONS
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTIONS
 
 LISTS = {name: value for name, value in vars(wording).items() if name.isupper() and isinstance(value, dict)}
 

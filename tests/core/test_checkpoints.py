@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from eadnet_core import checkpoints
-from eadnet_core.checkpoints import PARTS, load_part, read_metadata, save_part
 from eadnet_core.config import SyncNetConfig
 from eadnet_core.errors import BadInput, CheckpointError
-from eadnet_core.weight_files import open_weights
+from eadnet_core.weights import load as checkpoints
+from eadnet_core.weights.files import load_part, open_weights, read_metadata, save_part
+from eadnet_core.weights.parts import PARTS
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from eadnet_core import cli
-from eadnet_core.checkpoints import find_dtype
 from eadnet_core.cli.arguments import Bar
 from eadnet_core.cli.generate import load
 from eadnet_core.errors import EADNetError
-from eadnet_core.media.video import read_metadata, read_video
+from eadnet_core.media.video.files import read_metadata, read_video
 from eadnet_core.request import GenerateOptions
+from eadnet_core.weights.device import find_dtype
 
 
 @pytest.fixture

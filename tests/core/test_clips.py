@@ -13,8 +13,8 @@ from eadnet_core.corpus import rig
 from eadnet_core.corpus.clips import ClipScript, render, write_script
 from eadnet_core.corpus.export import export_clips
 from eadnet_core.corpus.shards import decode_clip, read_shards
-from eadnet_core.emotion.taxonomy import ACTION_UNITS, EMOTIONS
 from eadnet_core.errors import BadInput
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTIONS
 
 pytest.importorskip("espeakng_loader", reason="corpus clips speak with the package espeakng_loader of the train extra")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from eadnet_core.downloads import DOWNLOADS, PublicFile, download, find_public, mismatch
 from eadnet_core.errors import BadInput
+from eadnet_core.weights.download import DOWNLOADS, PublicFile, download, find_public, mismatch
 
 CONTENT = bytes(range(256)) * 40_000
 FILE = PublicFile(

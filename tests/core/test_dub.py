@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eadnet_core.checkpoints import ASSETS, Model
 from eadnet_core.config import MASK_BOXES
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound
-from eadnet_core.media.crop import FaceCrop
-from eadnet_core.media.segments import segment_folder
-from eadnet_core.media.subject import find_subject
-from eadnet_core.media.track import MISS_POLICIES, follow, joined
-from eadnet_core.media.video import FrameCursor, VideoReader, read_video, write_video
-from eadnet_core.output import write_video as write_clip
-from eadnet_core.pipeline import Generation, prepare
+from eadnet_core.generation.output import write_video as write_clip
+from eadnet_core.generation.pipeline import Generation, prepare
+from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.follow import MISS_POLICIES, follow, joined
+from eadnet_core.media.face.subject import find_subject
+from eadnet_core.media.video.files import FrameCursor, VideoReader, read_video, write_video
+from eadnet_core.media.video.segments import segment_folder
 from eadnet_core.request import CHOICES, GenerateOptions
+from eadnet_core.weights.folders import ASSETS
+from eadnet_core.weights.model import Model
 
 N_FRAMES = 20
 

@@ -15,15 +15,16 @@ import pytest
 from pydantic import BaseModel
 
 from eadnet_core.emotion.caption import MAX_PICTURES, MAX_WORDS, Reading, Scene, asked, question, rules
-from eadnet_core.emotion.chat import ChatOptions, Message, ProviderError, ask, parse_answer, quoted
 from eadnet_core.emotion.code import AROUSAL, VALENCE, describe, emotion_code
 from eadnet_core.emotion.director import WORDS_AT_ONCE, by_model, by_rule
 from eadnet_core.emotion.director import question as director_question
-from eadnet_core.emotion.endpoint import KEY_VARIABLES, openai
+from eadnet_core.emotion.llm.chat import Message, ProviderError, ask, parse_answer, quoted
+from eadnet_core.emotion.llm.endpoint import KEY_VARIABLES, openai
+from eadnet_core.emotion.llm.options import ChatOptions
 from eadnet_core.emotion.prosody import USUAL, VoiceReading
 from eadnet_core.emotion.script import parse_script
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput
+from eadnet_core.taxonomy import EMOTIONS
 
 RECORDED = [
     json.loads(line)

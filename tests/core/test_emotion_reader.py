@@ -12,13 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from eadnet_core.checkpoints import ASSETS, load_part, read_metadata
 from eadnet_core.config import TextReaderConfig
 from eadnet_core.corpus.captions import write_caption
 from eadnet_core.emotion.code import AROUSAL, emotion_code
 from eadnet_core.emotion.reader import N_RAW, TextReader, to_code
-from eadnet_core.emotion.taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTIONS
 from eadnet_core.nets.text_encoder import Int8Linear, TextEncoder, quantise_rows
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTIONS
 from eadnet_core.training.text_reader import (
     PHRASES,
     Example,
@@ -30,6 +29,8 @@ from eadnet_core.training.text_reader import (
     train_encoder,
     write_examples,
 )
+from eadnet_core.weights.files import load_part, read_metadata
+from eadnet_core.weights.folders import ASSETS
 
 FILE = ASSETS / "mini" / "text_reader.safetensors"
 PROMPTS = Path(__file__).parent.parent / "data" / "emotion_prompts.tsv"

@@ -10,21 +10,22 @@ import pytest
 import torch
 from PIL import Image
 
-from eadnet_core.checkpoints import ASSETS, Model, load_bank
 from eadnet_core.cli import main
 from eadnet_core.config import EmotionBankConfig
 from eadnet_core.corpus.faces import draw_faces
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
 from eadnet_core.emotion.reference import Reference
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.emotion.track import EmotionTrack, Keyframe
 from eadnet_core.emotion.track_file import read_track
 from eadnet_core.errors import BadInput, FaceNotFound
-from eadnet_core.media.video import write_video
+from eadnet_core.generation.pipeline import prepare
+from eadnet_core.media.video.files import write_video
 from eadnet_core.nets.emotion_bank import EmotionBank, first_entries
-from eadnet_core.pipeline import prepare
-from eadnet_core.reference import LOOKED_AT, faces_in, look_by, pictures_of, read_faces, spread
+from eadnet_core.perception.faces import LOOKED_AT, faces_in, look_by, pictures_of, read_faces, spread
 from eadnet_core.request import GenerateOptions
+from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.folders import ASSETS
+from eadnet_core.weights.model import Model, load_bank
 
 PORTRAIT, CLIP = ASSETS / "sample" / "portrait.png", ASSETS / "sample" / "clip.mp4"
 
@@ -277,7 +278,7 @@ class TestThroughThePipeline:
 
 class TestGaze:
     def test_amplitudes_are_linear_and_zero_is_none(self) -> None:
-        from eadnet_core.emotion.motion import generate_motion
+        from eadnet_core.motion.generate import generate_motion
 
         codes = np.tile(emotion_code("neutral", 0.0), (300, 1))
         made = {

@@ -8,18 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eadnet_core import evaluate_emotion as module
-from eadnet_core.animate import settled
-from eadnet_core.checkpoints import Model, load_experts
 from eadnet_core.cli import main
 from eadnet_core.emotion.code import emotion_code
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput
-from eadnet_core.evaluate_emotion import PAIRS, PROMPTS, EmotionBench, evaluate_emotion, format_emotion, read_prompts
-from eadnet_core.heldout import draw_scenes
+from eadnet_core.evaluation import emotion as module
+from eadnet_core.evaluation.emotion import (
+    PAIRS,
+    PROMPTS,
+    EmotionBench,
+    evaluate_emotion,
+    format_emotion,
+    read_prompts,
+)
+from eadnet_core.evaluation.heldout import draw_scenes
+from eadnet_core.families.family import settled
 from eadnet_core.metrics.curves import Curve, draw_curves
 from eadnet_core.metrics.probe import identity_accuracy
 from eadnet_core.request import GenerateOptions
+from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.model import Model, load_experts
 
 N_FRAMES = 40
 MOST_SHARED = 0.75

@@ -17,8 +17,9 @@ from eadnet_core.corpus import rig
 from eadnet_core.corpus.identity import draw_identity
 from eadnet_core.corpus.renderer import render_frames
 from eadnet_core.errors import BadInput, FaceNotFound
-from eadnet_core.media.crop import FaceCrop, Paster, crop, paste
-from eadnet_core.media.face import BOX_BOTTOM_Y, BOX_TOP_Y, crop_geometry, find_faces, locate
+from eadnet_core.media.face.crop import FaceCrop, crop
+from eadnet_core.media.face.find import BOX_BOTTOM_Y, BOX_TOP_Y, crop_geometry, find_faces, locate
+from eadnet_core.media.face.paste import Paster, paste
 from eadnet_core.media.image import read_image
 
 EYES_AND_MOUTH = ((0.5 - EYE_HALF_DISTANCE, EYE_LINE_Y), (0.5 + EYE_HALF_DISTANCE, EYE_LINE_Y), (0.5, MOUTH_Y))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from eadnet_core.media.feeder import Feeder
+from eadnet_core.media.video.feeder import Feeder
 
 
 def test_blocks_arrive_in_order_and_do_not_hold_up_their_maker() -> None:

@@ -23,12 +23,12 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def signals() -> Iterator[ModuleType]:
-    """bench/parity_signals.py; one thread, as when the values were made: how work is cut decides the order of sums."""
+    """bench/parity/signals.py; one thread, as when the values were made: how work is cut decides the order of sums."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "bench"))
-        yield importlib.import_module("parity_signals")
+        yield importlib.import_module("parity.signals")
     torch.set_num_threads(threads)
 
 

@@ -10,14 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eadnet_core.config import DenoiserConfig
-from eadnet_core.sampling.guidance import (
-    Conditions,
-    SyncGuide,
-    branches,
-    guide_sync,
-    predict_x0,
-    sync_steps,
-)
+from eadnet_core.sampling.guidance import Conditions, SyncGuide, branches, guide_sync, predict_x0, sync_steps
 from eadnet_core.sampling.schedule import add_noise, to_x0
 
 CONFIG = DenoiserConfig(latent_channels=2, cells=4, residual_std=1.0)

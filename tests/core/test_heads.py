@@ -12,7 +12,7 @@ from eadnet_core.corpus.identity import BACKGROUND_KINDS, CLOTH_KINDS, HAIR_KIND
 from eadnet_core.corpus.renderer import BATCH_PIXELS, render_frames
 from eadnet_core.corpus.texture import FACE_DENSITY, FACE_REACH, FINEST_PX, sheet
 from eadnet_core.emotion.code import emotion_code
-from eadnet_core.emotion.taxonomy import ACTION_UNITS
+from eadnet_core.taxonomy import ACTION_UNITS
 
 FACE = (..., slice(40, 90), slice(40, 88))
 """Rows and columns of a 128 px picture that hold nothing but skin, eyes and mouth."""

@@ -7,7 +7,7 @@ import pytest
 
 from eadnet_core.config import SyncNetConfig
 from eadnet_core.errors import BadInput
-from eadnet_core.media.audio import log_mel
+from eadnet_core.media.sound.audio import log_mel
 from eadnet_core.metrics.lip_sync import (
     embed_pictures,
     embed_sound,

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from eadnet_core.emotion.caption import Reading, Scene, asked, question, rules
-from eadnet_core.emotion.chat import ChatOptions, Message, ProviderError, parse_answer
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.director import Beats
-from eadnet_core.emotion.grammar import Constrained, pattern_of
-from eadnet_core.emotion.providers import open_provider
+from eadnet_core.emotion.llm.chat import Message, ProviderError, parse_answer
+from eadnet_core.emotion.llm.grammar import Constrained, pattern_of
+from eadnet_core.emotion.llm.options import ChatOptions
+from eadnet_core.emotion.llm.providers import open_provider
 from eadnet_core.errors import BadInput, Cancelled
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.metrics import emotion, face, fidelity, motion
 from eadnet_core.metrics.identity import identity
+from eadnet_core.taxonomy import EMOTIONS
 
 SIZE = 32
 

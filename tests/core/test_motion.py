@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from eadnet_core.emotion.code import emotion_code
-from eadnet_core.emotion.motion import LIMITS, generate_motion
-from eadnet_core.emotion.taxonomy import EMOTIONS, MOTION
+from eadnet_core.motion.generate import LIMITS, generate_motion
+from eadnet_core.taxonomy import EMOTIONS, MOTION
 
 YAW, PITCH, ROLL, BLINK, GAZE = 0, 1, 2, MOTION.index("blink"), MOTION.index("gaze_x")
 SPEECH_LIKE = np.clip(np.abs(np.sin(np.arange(5000) * 0.9)) * (np.sin(np.arange(5000) * 0.07) > -0.3), 0, 1)

@@ -13,15 +13,16 @@ import pytest
 from PIL import Image
 
 import eadnet_core
-from eadnet_core.checkpoints import Model
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound, MediaError
-from eadnet_core.media.audio import n_frames_of
-from eadnet_core.media.video import VideoWriter, read_metadata, read_video
-from eadnet_core.output import write_video
-from eadnet_core.pipeline import emotion_codes, generate, prepare
+from eadnet_core.generation.output import write_video
+from eadnet_core.generation.pipeline import generate, prepare
+from eadnet_core.generation.plan import emotion_codes
+from eadnet_core.media.sound.audio import n_frames_of
+from eadnet_core.media.video.files import VideoWriter, read_metadata, read_video
 from eadnet_core.request import GenerateOptions, Progress
+from eadnet_core.weights.model import Model
 
 BOX = (60.0, 40.0, 140.0, 120.0)
 QUICK = GenerateOptions(steps=1, face_box=BOX)

@@ -13,8 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from eadnet_core import public_weights
-from eadnet_core.checkpoints import info, licence, load_model, load_reader
 from eadnet_core.cli import main
 from eadnet_core.config import PRESETS, ModelConfig, WhisperConfig
 from eadnet_core.errors import BadInput, CheckpointError
@@ -23,9 +21,13 @@ from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.whisper import WhisperEncoder
-from eadnet_core.parts import PARTS
-from eadnet_core.public_weights import SOURCES, convert, load_video_mae, read_public
-from eadnet_core.weight_files import save_adapters
+from eadnet_core.weights import convert as public_weights
+from eadnet_core.weights.convert import SOURCES, convert, load_video_mae, read_public
+from eadnet_core.weights.files import save_adapters
+from eadnet_core.weights.folders import info, licence
+from eadnet_core.weights.load import load_model
+from eadnet_core.weights.model import load_reader
+from eadnet_core.weights.parts import PARTS
 
 State = dict[str, Tensor]
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from eadnet_core.animate import settled
-from eadnet_core.checkpoints import load_experts, load_model
-from eadnet_core.evaluate import Bench, evaluate, format_table
-from eadnet_core.heldout import CLIPS_PER_GROUP, draw_cases
+from eadnet_core.evaluation.clips import Bench, evaluate
+from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP, draw_cases
+from eadnet_core.families.family import settled
+from eadnet_core.metrics.table import format_table
 from eadnet_core.request import GenerateOptions
+from eadnet_core.weights.load import load_model
+from eadnet_core.weights.model import load_experts
 
 CLIPS = 16
 SEED = 2024

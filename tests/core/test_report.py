@@ -15,13 +15,11 @@ import soundfile
 import torch
 from numpy.testing import assert_allclose
 
-from eadnet_core.checkpoints import Experts, load_experts
 from eadnet_core.cli import main
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, FaceNotFound
-from eadnet_core.media.audio import read_audio
-from eadnet_core.media.crop import FaceCrop
-from eadnet_core.media.video import write_video
+from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.sound.audio import read_audio
+from eadnet_core.media.video.files import write_video
 from eadnet_core.metrics.cost import measure_command
 from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.metrics.motion import motion_stats
@@ -29,6 +27,8 @@ from eadnet_core.metrics.plot import ACCENT, PALETTE, Chart, Page, ticks
 from eadnet_core.metrics.report import Scorer, Scores, count_blinks, draw_report, envelope, save_json, score_video
 from eadnet_core.metrics.syncnet_v2 import score_syncnet_v2
 from eadnet_core.nets.syncnet_v2 import SyncNetV2
+from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.model import Experts, load_experts
 
 N_FRAMES = 60
 

@@ -11,25 +11,28 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.checkpoints import Model, load_experts, load_model, set_attention_backend
 from eadnet_core.emotion.code import VALENCE, describe, emotion_at, emotion_code, scaled
 from eadnet_core.emotion.face_words import PHRASES, caption
-from eadnet_core.emotion.taxonomy import ACTION_UNITS, EMOTIONS, VALENCE_AROUSAL
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
-from eadnet_core.media.audio import read_audio
-from eadnet_core.media.crop import FaceCrop
-from eadnet_core.media.subject import Subject
-from eadnet_core.media.video import read_video
-from eadnet_core.pipeline import generate, prepare
+from eadnet_core.generation.pipeline import generate, prepare
+from eadnet_core.generation.stages import at_rate, decode_clip, preview, render, sample_clip, score_pictures
+from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.subject import Subject
+from eadnet_core.media.sound.audio import read_audio
+from eadnet_core.media.sound.speech import hear
+from eadnet_core.media.video.files import read_video
 from eadnet_core.request import GenerateOptions, Progress
-from eadnet_core.stages import at_rate, decode_clip, hear, preview, render, sample_clip, score_pictures
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTIONS, VALENCE_AROUSAL
+from eadnet_core.weights.device import set_attention_backend
+from eadnet_core.weights.load import load_model
+from eadnet_core.weights.model import Model, load_experts
 
 BOX = (30.0, 30.0, 100.0, 100.0)
 
 
 def still(portrait: np.ndarray) -> Subject:
-    from eadnet_core.media.face import locate
+    from eadnet_core.media.face.find import locate
 
     return Subject(portrait[None], (locate(portrait, BOX).in_whole_pixels(),))
 

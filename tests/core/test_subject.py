@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from eadnet_core.checkpoints import ASSETS
 from eadnet_core.errors import BadInput, FaceNotFound
 from eadnet_core.media.annotate import draw_face, draw_speech, levels
-from eadnet_core.media.crop import FaceCrop, crop
-from eadnet_core.media.subject import Subject, find_subject
+from eadnet_core.media.face.crop import FaceCrop, crop
+from eadnet_core.media.face.subject import Subject, find_subject
+from eadnet_core.weights.folders import ASSETS
 
 CROP = FaceCrop(64.0, 60.0, 80.0)
 

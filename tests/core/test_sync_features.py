@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eadnet_core.config import StableSyncNetConfig
-from eadnet_core.media.sync_features import cepstra, syncnet_mel, syncnet_mel_windows
+from eadnet_core.media.sound.sync_features import cepstra, syncnet_mel, syncnet_mel_windows
 from eadnet_core.nets.stable_syncnet import StableSyncNet
 
 SMALL = StableSyncNetConfig(visual_widths=(32,) * 8, mel_widths=(32,) * 7)
@@ -74,5 +74,5 @@ def test_cepstra_of_floats_are_those_of_16_bits(monkeypatch: pytest.MonkeyPatch)
     as_int = np.round(samples * 32768).astype(np.int16)
     whole = cepstra(as_int)
     np.testing.assert_array_equal(cepstra(samples), whole)
-    monkeypatch.setattr("eadnet_core.media.sync_features._BLOCK_STEPS", 7)
+    monkeypatch.setattr("eadnet_core.media.sound.sync_features._BLOCK_STEPS", 7)
     np.testing.assert_allclose(cepstra(as_int), whole, rtol=1e-12)

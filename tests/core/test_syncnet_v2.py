@@ -11,15 +11,10 @@ import torch
 from torch import Tensor
 
 from eadnet_core.errors import BadInput, CheckpointError
-from eadnet_core.media.crop import FaceCrop
-from eadnet_core.metrics.syncnet_v2 import (
-    SyncNetV2Scorer,
-    picture_geometry,
-    score_distances,
-    score_syncnet_v2,
-)
+from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.metrics.syncnet_v2 import SyncNetV2Scorer, picture_geometry, score_distances, score_syncnet_v2
 from eadnet_core.nets.syncnet_v2 import SyncNetV2
-from eadnet_core.public_weights import load_syncnet_v2
+from eadnet_core.weights.convert import load_syncnet_v2
 
 
 @pytest.fixture(scope="module")

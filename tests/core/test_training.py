@@ -14,32 +14,19 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
-from eadnet_core.checkpoints import MODEL_PARTS, load_model, load_part, read_metadata, save_part
 from eadnet_core.config import PRESETS, ClassifierConfig, ModelConfig
 from eadnet_core.emotion.code import label_code
-from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.machine import has_matrix_units
 from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.vae import veil
+from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.training import emotion_bank
-from eadnet_core.training.classifier import (
-    EMOTION_OUTPUTS,
-    train_emotion_expert,
-    train_expression,
-    train_face_expert,
-)
+from eadnet_core.training.classifier import EMOTION_OUTPUTS, train_emotion_expert, train_expression, train_face_expert
 from eadnet_core.training.data import Cache, CacheInfo, build_cache, open_or_create, read_texts
-from eadnet_core.training.denoiser import (
-    DenoiserObjective,
-    Frozen,
-    absolute,
-    draw_noise,
-    measure_scales,
-    residual,
-    train_denoiser,
-)
+from eadnet_core.training.denoiser import DenoiserObjective, Frozen, measure_scales, train_denoiser
 from eadnet_core.training.denoiser_batches import CLOSED_EYES, Mix, clips_batch, draw_clips, look_at
+from eadnet_core.training.denoiser_step import absolute, draw_noise, residual
 from eadnet_core.training.doubling import train_doubling
 from eadnet_core.training.latents import box_mask, encode_latents
 from eadnet_core.training.lip_reader import train_lip_reader
@@ -48,6 +35,9 @@ from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
 from eadnet_core.training.vae import train_vae
 from eadnet_core.training.video_features import train_video_features
+from eadnet_core.weights.files import load_part, read_metadata, save_part
+from eadnet_core.weights.folders import MODEL_PARTS
+from eadnet_core.weights.load import load_model
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny

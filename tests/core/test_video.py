@@ -10,15 +10,9 @@ import numpy as np
 import pytest
 
 from eadnet_core.errors import BadInput, MediaError
-from eadnet_core.media.audio import read_audio
-from eadnet_core.media.tags import DIGITAL_SOURCE_TYPE
-from eadnet_core.media.video import (
-    VideoWriter,
-    check_writable,
-    read_metadata,
-    read_video,
-    write_video,
-)
+from eadnet_core.media.sound.audio import read_audio
+from eadnet_core.media.video.files import VideoWriter, check_writable, read_metadata, read_video, write_video
+from eadnet_core.media.video.tags import DIGITAL_SOURCE_TYPE
 
 
 def clip(n_frames: int, width: int = 64, height: int = 48) -> np.ndarray:

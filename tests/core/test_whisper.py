@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eadnet_core.config import WhisperConfig
-from eadnet_core.media.whisper_mel import whisper_mel
+from eadnet_core.media.sound.whisper_mel import whisper_mel
 from eadnet_core.nets.whisper import (
     HELD_SEGMENTS,
     SoundFeatures,
@@ -55,7 +55,7 @@ def test_mel_covers_the_sound_and_is_relative_to_its_loudest_moment() -> None:
 def test_mel_of_a_long_sound_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = voice(3.1)
     whole = whisper_mel(samples)
-    monkeypatch.setattr("eadnet_core.media.whisper_mel._BLOCK_STEPS", 37)
+    monkeypatch.setattr("eadnet_core.media.sound.whisper_mel._BLOCK_STEPS", 37)
     assert torch.equal(whisper_mel(samples), whole)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.checkpoints import MODEL_PARTS
+from eadnet_core.weights.folders import MODEL_PARTS
 
 FACE = {"index": 0, "box": "", "face_threshold": 0.5, "on_missing": "hold", "fps": 25.0}
 HEARD = {"speech_gate": True, "gate_threshold": -26.0}
@@ -140,7 +140,7 @@ def test_a_larger_portrait_is_pasted_into_and_another_shape_refused(host: Any, p
 
 
 def test_other_frame_rates_keep_the_length(host: Any, portrait_image: torch.Tensor) -> None:
-    from eadnet_core.media.video import read_video
+    from eadnet_core.media.video.files import read_video
 
     face, *_ = host.call("EADNet_Face", image=portrait_image, **FACE)
     voice = sound(1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.media.video import read_video
+from eadnet_core.media.video.files import read_video
 
 OWN = {"sampler__steps": 1, "sampler__guidance_audio": -1.0, "sampler__guidance_emotion": -1.0}
 

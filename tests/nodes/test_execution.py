@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from eadnet_core.media.video import read_video
+from eadnet_core.media.video.files import read_video
 
 
 def outputs_of(host: Any, suffix: str) -> list[Any]:

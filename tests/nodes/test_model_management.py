@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from eadnet_core.checkpoints import find_dtype, load_model
 from eadnet_core.emotion.code import emotion_code
-from eadnet_core.stages import preview
+from eadnet_core.generation.stages import preview
+from eadnet_core.weights.device import find_dtype
+from eadnet_core.weights.load import load_model
 
 CODE = emotion_code("happy", 1.0)
 
@@ -24,7 +25,7 @@ def hosted(host: Any) -> Any:
 
 def drawn(host: Any, model: Any) -> Any:
     picture = (torch.rand(128, 128, 3, generator=torch.Generator().manual_seed(0)) * 255).byte().numpy()
-    return host.module("eadnet_core.stages").preview(model, picture, CODE, 4)
+    return host.module("eadnet_core.generation.stages").preview(model, picture, CODE, 4)
 
 
 def test_the_host_changes_no_number(host: Any, hosted: Any, tiny_folder: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from eadnet_core.media.video import read_video
+from eadnet_core.media.video.files import read_video
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))

@@ -1,4 +1,4 @@
-/** The eight emotions as GET /eadnet/emotions hands them out, with the values of eadnet_core/emotion/taxonomy.py. */
+/** The eight emotions as GET /eadnet/emotions hands them out, with the values of eadnet_core/taxonomy.py. */
 export const EMOTIONS = [
   { name: "neutral", valence: 0, arousal: 0 },
   { name: "happy", valence: 0.85, arousal: 0.5 },

@@ -1,0 +1,132 @@
+"""A language model behind any OpenAI-compatible endpoint: Ollama, LM Studio, vLLM, llama.cpp, or a service."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from ...errors import BadInput
+from .chat import Chat, Message, ProviderError
+from .options import ChatOptions
+
+KEY_VARIABLES = ("EADNET_API_KEY", "OPENAI_API_KEY")
+"""Environment variables in which a key is looked for, in this order; it is read nowhere else and never written."""
+MAX_REPLY_BYTES = 4_000_000
+PICTURE_SIDE_PX = 512
+_WRONG = {401: "the key was refused", 403: "the key was refused", 404: "there is no such model or address"}
+
+
+def openai(url: str, model: str) -> Chat:
+    """A chat at `url`, such as "http://localhost:11434/v1", with one of its models. Raises BadInput for a bad address.
+
+    The key, if one is needed, is read from the environment at each call. An endpoint that knows no `response_format` is
+    asked again without. Redirects are not followed: the key goes to the host that was named.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise BadInput(
+            f"The endpoint is '{parts.scheme}://{parts.hostname or ''}'; give the address of an OpenAI-compatible "
+            "server without a key in it, such as http://localhost:11434/v1."
+        )
+    if not model.strip():
+        raise BadInput("The endpoint needs the name of a model, such as qwen2.5vl:7b.")
+    address = url.strip().rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+
+    def chat(messages: Sequence[Message], form: type[BaseModel], options: ChatOptions) -> str:
+        schema = {"name": form.__name__, "schema": form.model_json_schema()}
+        body = {
+            "model": model.strip(),
+            "messages": [_message(m) for m in messages],
+            "max_tokens": options.max_tokens,
+            "temperature": options.temperature,
+            "seed": options.seed,
+            "response_format": {"type": "json_schema", "json_schema": schema},
+        }
+        try:
+            return _post(address, body, options.timeout_s)
+        except _Refused as error:
+            if error.status not in (400, 422):
+                raise
+        del body["response_format"]
+        return _post(address, body, options.timeout_s)
+
+    return chat
+
+
+class _Refused(ProviderError):
+    """An HTTP status that is not 200."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Leave a redirect as the error that it is here."""
+
+
+def _post(address: str, body: dict[str, Any], timeout_s: float) -> str:
+    """The text of the first choice. Raises ProviderError, or BadInput for what another try would not change."""
+    headers = {"Content-Type": "application/json"}
+    key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    host = urlsplit(address).netloc
+    request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=timeout_s) as reply:
+            text = reply.read(MAX_REPLY_BYTES)
+    except urllib.error.HTTPError as error:
+        status, said = error.code, error.read(500).decode(errors="replace")
+        if status in _WRONG:
+            hint = f" Set {KEY_VARIABLES[0]} in the environment." if status in (401, 403) else " Check url and model."
+            raise BadInput(f"{host} answered {status}: {_WRONG[status]}.{hint}") from error
+        said = said.replace(key, "***") if key else said
+        raise _Refused(f"{host} answered {status}: {' '.join(said.split())[:200]}", status) from error
+    except TimeoutError as error:
+        raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
+        raise ProviderError(f"{host} cannot be reached ({reason})") from error
+    return _content(text, host)
+
+
+def _content(text: bytes, host: str) -> str:
+    try:
+        content = json.loads(text)["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise ProviderError(f"{host} answered with something that is not a chat completion") from error
+    if not isinstance(content, str):
+        raise ProviderError(f"{host} answered without a text")
+    return content
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if not message.pictures:
+        return {"role": message.role, "content": message.text}
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": _jpeg(p)}} for p in message.pictures]
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.text}]}
+
+
+def _jpeg(picture: Any) -> str:
+    """A data URL of at most PICTURE_SIDE_PX on a side."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    image.thumbnail((PICTURE_SIDE_PX, PICTURE_SIDE_PX))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

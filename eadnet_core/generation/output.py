@@ -1,0 +1,275 @@
+"""A generation on its way into a file: segments on disk, going on after a stop, one segment made anew, the scores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import FPS
+from ..errors import BadInput
+from ..families.family import sampler_options
+from ..media.video.files import VideoReader
+from ..media.video.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
+from ..request import Cancel, OnProgress, Segment
+from ..weights.folders import weight_files
+from ..weights.model import Experts, load_experts
+from .animation import Animation, decode_latents
+from .clock import Clock
+from .pipeline import Generation
+
+if TYPE_CHECKING:
+    from ..metrics.report import Scores
+
+log = logging.getLogger(__name__)
+
+LEAST_SCORED_FRAMES = 5
+KNOWN_WINDOWS = 2
+"""Windows of finished frames on both sides that a segment made anew sees."""
+FADE_FRAMES = 12
+"""Over which it fades, in latents and motion, from what was there before: its neighbours belong to that."""
+
+
+def write_video(
+    generation: Generation,
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    keep_segments: bool = False,
+    redo: int | None = None,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+    report: str | os.PathLike[str] | None = None,
+    experts: Experts | None = None,
+) -> Scores | None:
+    """Write a generation into one video file with its original sound; the file appears when it is whole.
+
+    Segments of `segment_frames` go to the folder out.eadnet beside out.mp4 as they are finished; nothing finished is
+    lost, whatever happens.
+
+    resume         go on where an earlier run of the same inputs stopped; the video is that of an unbroken run
+    keep_segments  leave the folder there, for `redo`
+    redo           number of one segment, from 0, to make anew with the seed of this generation; the others stay
+    report         picture of the scores to draw; experts: what scores, default those shipped with the model
+    returns        the scores where a report was asked for
+    Raises BadInput for an output that cannot be written and for segments of other inputs, MediaError if ffmpeg ends,
+    Cancelled.
+    """
+    about = generation.report
+    scorer = _Scoring(generation, Path(report), experts) if report is not None else None
+    if redo is not None and not (segment_folder(output) / MANIFEST).is_file():
+        raise BadInput(f"There are no segments of '{output}' to redo one of. Make it with --keep-segments first.")
+    clock = Clock(about.seconds)
+    free = frozenset() if redo is None else frozenset({"options.seed"})
+    length, is_open = generation.options.segment_frames, resume or redo is not None
+    with SegmentFolder(output, recipe(generation), about.n_frames, length, is_open, overwrite, free) as folder:
+        clock.stop("check")
+        job = _Job(generation, folder, scorer, on_progress, cancel)
+        if redo is None:
+            job.go_on()
+        else:
+            job.redo(redo)
+        clock.start()
+        cut = Fraction(about.n_frames, FPS) if about.n_frames < generation.sound.n_frames() else None
+        folder.finish(generation.sound, job.settings(), cut)
+        if not keep_segments and redo is None:
+            folder.remove()
+    clock.stop("join")
+    for note in about.notes:
+        log.info("note: %s", note)
+    return scorer.finish(Path(output).name) if scorer is not None else None
+
+
+class _Job:
+    """Fills a folder with the segments of a generation."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        folder: SegmentFolder,
+        scorer: _Scoring | None,
+        on_progress: OnProgress | None,
+        cancel: Cancel | None,
+    ) -> None:
+        self.generation, self.folder, self.scorer = generation, folder, scorer
+        self.on_progress, self.cancel = on_progress, cancel
+        self.spans = [(s["start_frame"], s["stop_frame"]) for s in folder.segments]
+
+    def go_on(self) -> None:
+        """Make every segment that is not finished."""
+        generation, folder = self.generation, self.folder
+        if all(folder.is_finished(number) for number in range(len(self.spans))):
+            self._score_stored(range(len(self.spans)))
+            return
+        clip, state = generation.animation(self.on_progress, self.cancel), folder.sampler_state()
+        if state is not None:
+            clip.restore(state)
+        first = clip.wave.first // generation.options.segment_frames
+        self._score_stored(range(first))
+        for number, (start, x0) in enumerate(clip, first):
+            if folder.is_finished(number):
+                clip.skip(x0)
+                self._score_stored([number])
+                continue
+            motion = generation.performance.motion[start : start + x0.shape[1]]
+            is_last = number == len(self.spans) - 1
+            self._add(generation, number, clip, x0, motion, None if is_last else clip.state)
+
+    def redo(self, number: int) -> None:
+        """Make one segment anew between its neighbours, which stay."""
+        generation, folder = self.generation, self.folder
+        if not all(folder.is_finished(i) for i in range(len(self.spans))):
+            raise BadInput(f"Not all segments of '{folder.output}' are finished. Go on with --resume first.")
+        if not 0 <= number < len(self.spans):
+            raise BadInput(f"redo is {number}, but the segments are numbered 0 .. {len(self.spans) - 1}.")
+        seed = generation.options.seed
+        if folder.segments[number]["seed"] == seed:
+            raise BadInput(f"Segment {number} was made with seed {seed}; give another one with --seed.")
+        (start, stop), n_frames = self.spans[number], generation.report.n_frames
+        reach = KNOWN_WINDOWS * sampler_options(generation.model, generation.options).window_frames
+        first, last = max(0, start - reach), min(n_frames, stop + reach)
+        x0, motion = self._stored(first, last)
+        inside = slice(start - first, stop - first)
+        weight = fade(stop - start, start > 0, stop < n_frames)
+        performance = generation.performance
+        blended = performance.motion.copy()
+        blended[first:last] = motion
+        blended[start:stop] += weight[:, None] * (performance.motion[start:stop] - motion[inside])
+        moved = generation.moving(0, blended)
+        clip = moved.animation(self.on_progress, self.cancel)
+        made = clip.resample(start, stop, first, x0)
+        made = torch.lerp(x0[:, inside], made, torch.from_numpy(weight)[:, None, None])
+        self._score_stored(range(number))
+        self._add(moved, number, clip, made, blended[start:stop], None)
+        self._score_stored(range(number + 1, len(self.spans)))
+
+    def _add(
+        self,
+        generation: Generation,
+        number: int,
+        clip: Animation,
+        x0: Tensor,
+        motion: np.ndarray,
+        state: Callable[[], dict[str, Tensor]] | None,
+    ) -> None:
+        seconds = generation.report.seconds
+        began, counted = time.perf_counter(), sum(seconds.values())
+        start = self.spans[number][0]
+        parts = clip.frames(x0, generation.at_once)
+        frames = self._watched(generation.finished(parts, start, generation.paster()))
+        latents = {"x0": x0.contiguous(), "motion": torch.from_numpy(motion.copy())}
+        kept = state() if state is not None else None
+        self.folder.add(number, generation.options.seed, generation.subject.size, frames, latents, kept)
+        rest = time.perf_counter() - began - (sum(seconds.values()) - counted)
+        seconds["write"] = seconds.get("write", 0.0) + rest
+
+    def _watched(self, segments: Iterable[Segment]) -> Iterator[np.ndarray]:
+        """The full pictures, after the scorer has seen the face."""
+        for segment in segments:
+            if self.scorer is not None:
+                self.scorer.add(segment.face_frames)
+            yield segment.frames
+
+    def _stored(self, first: int, last: int) -> tuple[Tensor, np.ndarray]:
+        """x0 [C, T, h, w] and motion [T, 8] of frames first .. last - 1 of finished segments."""
+        numbers = [i for i, (start, stop) in enumerate(self.spans) if start < last and stop > first]
+        kept = [self.folder.latents(i) for i in numbers]
+        inside = slice(first - self.spans[numbers[0]][0], last - self.spans[numbers[0]][0])
+        x0, motion = torch.cat([k["x0"] for k in kept], dim=1), torch.cat([k["motion"] for k in kept])
+        return x0[:, inside], motion[inside].numpy()
+
+    def _score_stored(self, numbers: Iterable[int]) -> None:
+        """Let the scorer see segments that were finished before."""
+        if self.scorer is None:
+            return
+        for number in numbers:
+            start, stop = self.spans[number]
+            x0, motion = self._stored(start, stop)
+            generation = self.generation.moving(start, motion)
+            reference = generation.shot.reference(generation.model.config.size_px)
+            decoded = decode_latents(generation.model, reference, x0, motion, generation.options, first=start)
+            for segment in generation.finished((frames for _, frames in decoded), start, generation.paster()):
+                self.scorer.add(segment.face_frames)
+
+    def settings(self) -> dict[str, Any]:
+        """What the file says it was made with; segments that were made anew are named with their seeds."""
+        settings = self.generation.report.settings()
+        seed = self.folder.values["recipe"]["options"]["seed"]
+        others = {str(i): s["seed"] for i, s in enumerate(self.folder.segments) if s["seed"] != seed}
+        settings["options"]["seed"] = seed
+        return {**settings, **({"segment_seeds": others} if others else {})}
+
+
+def fade(n_frames: int, has_before: bool, has_after: bool) -> np.ndarray:
+    """Weight [T] of what is new: rises from what was there at the borders that have neighbours.
+
+    >>> [round(float(weight), 2) for weight in fade(5, True, False)]
+    [0.33, 0.67, 1.0, 1.0, 1.0]
+    """
+    reach = min(FADE_FRAMES, n_frames // 2)
+    ramp = np.arange(1, n_frames + 1, dtype=np.float32) / (reach + 1)
+    before = ramp if has_before else np.ones(n_frames, np.float32)
+    after = ramp[::-1] if has_after else np.ones(n_frames, np.float32)
+    return np.minimum(np.minimum(before, after), np.float32(1.0))
+
+
+def recipe(generation: Generation) -> dict[str, Any]:
+    """Everything that decides what the frames look like, files and arrays by their SHA-256; plain JSON values."""
+    about, subject, sound, model = generation.report, generation.subject, generation.sound, generation.model
+    pictures = subject.pictures
+    if isinstance(pictures, VideoReader):
+        seen = {"video": {"sha256": file_hash(pictures.path)}}
+    else:
+        seen = {"portrait": {"sha256": hashlib.sha256(subject.picture(0).tobytes()).hexdigest()}}
+    heard = hashlib.sha256(sound.original.tobytes()).hexdigest() if sound.original is not None else ""
+    weights = [file_hash(path) for path in weight_files(model.folder)]
+    values = {
+        **seen,
+        "audio": {"sha256": heard or file_hash(sound.path or "")},
+        "emotion": [reading["text"] for reading in about.emotions],
+        "emotion_codes": {"sha256": hashlib.sha256(generation.performance.code.tobytes()).hexdigest()},
+        "model": {"name": model.name, "sha256": hashlib.sha256("".join(weights).encode()).hexdigest()},
+        "device": model.device.type,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "n_frames": about.n_frames,
+        "size_px": [about.width_px, about.height_px],
+        "face_crop": about.face_crop,
+        "options": asdict(about.options),
+    }
+    return json.loads(json.dumps(values))
+
+
+class _Scoring:
+    """Scores the frames on their way to the file, and draws the report."""
+
+    def __init__(self, generation: Generation, path: Path, experts: Experts | None) -> None:
+        from ..metrics.report import Scorer
+
+        if generation.report.n_frames < LEAST_SCORED_FRAMES:
+            raise BadInput(f"A report needs at least {LEAST_SCORED_FRAMES} frames; this clip has fewer.")
+        if path.suffix.lower() != ".png" or not path.absolute().parent.is_dir():
+            raise BadInput(f"Report '{path}' cannot be written: give a .png in a folder that exists.")
+        self.generation, self.path = generation, path
+        self.scorer = Scorer(experts or load_experts(generation.model.device, generation.model.folder))
+        self.add = self.scorer.add
+
+    def finish(self, name: str) -> Scores:
+        from ..metrics.report import draw_report
+
+        labels = {reading["label"] for reading in self.generation.report.emotions}
+        asked = labels.pop() if len(labels) == 1 else None
+        scores = self.scorer.finish(self.generation.sound.samples, name, asked)
+        draw_report(scores).save(self.path)
+        return scores

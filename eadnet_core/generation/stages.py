@@ -1,0 +1,183 @@
+"""A generation cut into stages that can run on their own: hear, sample, decode, render, score.
+
+`pipeline` runs them in one go for files; a graph of nodes runs them one at a time and keeps what did not change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from ..config import FPS
+from ..emotion.track import EmotionTrack
+from ..errors import BadInput, Cancelled
+from ..families.performance import Performance
+from ..media.face.crop import crop
+from ..media.face.find import locate
+from ..media.face.subject import Subject
+from ..media.sound.audio import SAMPLES_PER_FRAME, Audio, n_frames_of
+from ..media.sound.speech import Speech
+from ..media.video.files import VideoWriter
+from ..motion.generate import generate_motion
+from ..request import Cancel, GenerateOptions, OnProgress
+from ..weights.model import Experts, Model
+from .animation import animate, decode_latents, sample_latents
+from .output import LEAST_SCORED_FRAMES
+from .plan import felt, fitted, in_time, notes_of, perform, read_by, shot
+
+if TYPE_CHECKING:
+    from ..metrics.report import Scores
+
+SCORED_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was sampled: everything about a clip but its pictures.
+
+    x0       [C, T, h, w]  of the mini the residual to the turned reference, of a base latents; on the CPU
+    motion   [T, 8]        taxonomy.MOTION
+    options  what it was sampled with, nothing left to the model
+    notes    settings and words that had no effect
+    """
+
+    x0: Tensor
+    motion: np.ndarray
+    options: GenerateOptions
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.motion)
+
+
+def sample_clip(
+    model: Model,
+    subject: Subject,
+    speech: Speech,
+    track: EmotionTrack,
+    options: GenerateOptions,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> Clip:
+    """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
+    read = read_by(model, in_time(track, speech.sound))
+    code = felt(read, speech.sound, len(speech.voice), options)
+    performance = perform(speech.sound, speech.voice, code, options)
+    if not subject.is_still:
+        performance = replace(performance, motion=np.zeros_like(performance.motion))
+    options = fitted(model, subject, read, options)
+    reference = shot(model, subject, performance.motion).reference(model.config.size_px)
+    x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
+    return Clip(x0, performance.motion, options, tuple(notes_of(model, options, read)))
+
+
+def decode_clip(
+    model: Model, subject: Subject, clip: Clip, pictures: np.ndarray | Tensor | None = None
+) -> Iterator[np.ndarray]:
+    """Yield finished full pictures, uint8 [t, H, W, 3], in order.
+
+    pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
+    """
+    target = subject if pictures is None else subject.on(pictures)
+    paste = shot(model, target, clip.motion).paster(clip.options.mask)
+    reference = shot(model, subject, clip.motion).reference(model.config.size_px)
+    per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
+    for start, frames in decode_latents(model, reference, clip.x0, clip.motion, clip.options, per_segment):
+        yield paste(frames, start)
+
+
+def render(
+    path: str | os.PathLike[str],
+    segments: Iterable[np.ndarray],
+    size: tuple[int, int],
+    sound: Audio,
+    fps: float = FPS,
+    settings: dict[str, Any] | None = None,
+) -> int:
+    """Stream pictures at 25 per second into a video file at `fps`, with their sound; returns the number of frames.
+
+    At other rates frames are repeated or left out, so that the picture stays with the sound.
+    """
+    rate = Fraction(fps).limit_denominator(1001)
+    n_frames = n_frames_of(sound.n_original, sound.rate_hz, rate)
+    with VideoWriter(path, size, rate, sound, settings) as writer:
+        for frames in at_rate(segments, n_frames, rate):
+            writer.write(frames)
+    return n_frames
+
+
+def at_rate(segments: Iterable[np.ndarray], n_frames: int, fps: int | Fraction) -> Iterator[np.ndarray]:
+    """Frames at 25 per second brought to `fps`: frame j shows what frame (j + 1/2) 25 / fps shows; the last one stays.
+
+    >>> frames = np.arange(5)[:, None]
+    >>> np.concatenate(list(at_rate([frames[:3], frames[3:]], 10, 50))).ravel().tolist()
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+    done = start = 0
+    last: np.ndarray | None = None
+    for frames in segments:
+        stop, picked = start + len(frames), []
+        while done < n_frames and (2 * done + 1) * FPS // (2 * fps) < stop:
+            picked.append(int((2 * done + 1) * FPS // (2 * fps)) - start)
+            done += 1
+        if picked:
+            yield frames[picked]
+        start, last = stop, frames[-1:]
+    if last is not None and done < n_frames:
+        yield np.repeat(last, n_frames - done, axis=0)
+
+
+def score_pictures(
+    pictures: Iterable[np.ndarray],
+    sound: Audio,
+    experts: Experts,
+    face_box: tuple[float, float, float, float] | None = None,
+    asked_emotion: str | None = None,
+    cancel: Cancel | None = None,
+) -> Scores:
+    """Score pictures, uint8 [H, W, 3] at 25 per second, against a sound; the face stays where the first one has it.
+
+    Raises BadInput for less than 5 pictures, FaceNotFound.
+    """
+    from ..metrics.frames import SIZE_PX
+    from ..metrics.report import Scorer
+
+    scorer, where, block = Scorer(experts), None, []
+    for number, picture in enumerate(pictures):
+        where = where or locate(picture, face_box, what=f"frame {number}")
+        block.append(crop(picture, where, SIZE_PX))
+        if cancel is not None and cancel():
+            raise Cancelled(f"Stopped at picture {number}.")
+        if len(block) == SCORED_BLOCK:
+            scorer.add(np.stack(block))
+            block = []
+    if block:
+        scorer.add(np.stack(block))
+    if scorer.n_frames < LEAST_SCORED_FRAMES:
+        raise BadInput(f"{scorer.n_frames} pictures are too few to score; give at least {LEAST_SCORED_FRAMES}.")
+    return scorer.finish(sound.samples, "", asked_emotion)
+
+
+def preview(
+    model: Model, reference: np.ndarray, code: np.ndarray, n_frames: int = 1, cancel: Cancel | None = None
+) -> np.ndarray:
+    """What a portrait looks like with an emotion, without a voice: uint8 [n_frames, size, size, 3].
+
+    reference  uint8 [size, size, 3], in the training frame
+    code       [27]
+    One frame is seen from the front; more sway and blink as they would in a clip.
+    """
+    codes, quiet = np.repeat(code[None], n_frames, 0), np.zeros(n_frames, np.float32)
+    motion = generate_motion(quiet, codes, np.random.default_rng(0))
+    motion = motion if n_frames > 1 else np.zeros_like(motion)
+    silence = np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)
+    performance = Performance(silence, quiet, codes, motion)
+    made = animate(model, reference, performance, GenerateOptions(), cancel=cancel)
+    return np.concatenate([frames for _, frames in made])

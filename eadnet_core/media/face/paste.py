@@ -1,0 +1,223 @@
+"""A generated square put back into the picture that its face was cut from."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...config import MASK_BOXES
+from ...motion.turn import POSE, drawn, sources
+from ...taxonomy import MOTION
+from .crop import FaceCrop, crop
+from .detail import still
+
+FEATHER = 0.09
+"""Width of the blend at the edge of the pasted box, in frame widths."""
+_MATCH_DEPTH = 0.3
+_MATCH_CELLS = 16
+_MAX_MATCH = 24.0
+"""Colour matching reaches this far inwards (frame widths), on so many cells, and moves no colour by more levels."""
+
+
+class Paster:
+    """Pastes generated frames into one picture; what does not change from frame to frame is computed once.
+
+    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Where the
+    frame shows nothing new, the picture's own pixels are turned with the head instead, as fine as they are. Pixels
+    outside the box are those of the picture, to the bit. Our design.
+    """
+
+    def __init__(self, image: np.ndarray, geometry: FaceCrop, size_px: int, mask: str = "full") -> None:
+        """`image` is uint8 [H, W, 3], `mask` a key of MASK_BOXES: the part of the frame that is pasted."""
+        self._image = image
+        x0, y0, x1, y1 = geometry.bounds((image.shape[1], image.shape[0]), MASK_BOXES[mask])
+        self._rows, self._columns = slice(y0, y1), slice(x0, x1)
+        ys, xs = torch.meshgrid(torch.arange(y0, y1) + 0.5, torch.arange(x0, x1) + 0.5, indexing="ij")
+        cos, sin = math.cos(geometry.angle) / geometry.side_px, math.sin(geometry.angle) / geometry.side_px
+        u = (xs - geometry.center_x) * cos + (ys - geometry.center_y) * sin
+        v = (ys - geometry.center_y) * cos - (xs - geometry.center_x) * sin
+        self._grid = torch.stack([2 * u, 2 * v], dim=-1)[None]
+        work_px = _work_size(geometry.side_px, size_px)
+        self._resize = None if work_px == size_px else _resize_matrix(size_px, work_px, "bicubic")
+        is_upright = geometry.angle == 0 and geometry == geometry.in_whole_pixels()
+        self._is_scaled = is_upright and geometry.side_px >= size_px
+        if self._is_scaled:
+            self._enlarge = _resize_matrix(size_px, round(geometry.side_px), "bicubic")
+            left, top = geometry.point(0.0, 0.0)
+            self._left, self._top = x0 - round(left), y0 - round(top)
+        alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
+        self._original = original = torch.from_numpy(
+            image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32)
+        )
+        self._inside, edges = _split(alpha.numpy() == 1)
+        # half a level lies in the picture's share, so that cutting off the fraction rounds
+        self._edges = [(edge, alpha[edge], original[(slice(None), *edge)] * (1 - alpha[edge]) + 0.5) for edge in edges]
+        self._refine = _resize_matrix(_MATCH_CELLS, size_px, "bilinear")
+        self._own = torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float()
+        self._geometry = geometry
+        self._set_up_matching(self._own, mask)
+
+    def _set_up_matching(self, reference: Tensor, mask: str) -> None:
+        """Weights of the edge, where frame and picture must agree, and how far its colour shift reaches inwards."""
+        box = MASK_BOXES[mask]
+        axis = (torch.arange(_MATCH_CELLS) + 0.5) / _MATCH_CELLS
+        depth = _depth(axis[None].expand(_MATCH_CELLS, -1), axis[:, None].expand(-1, _MATCH_CELLS), box)
+        weight = torch.where(depth > 0, torch.exp(-((depth / FEATHER) ** 2)), torch.zeros(()))
+        distance = (axis[:, None] - axis[None]).square()
+        spread = torch.exp(-0.5 * distance / 0.12**2)
+        self._edge = weight
+        self._spread = spread
+        self._spread_weight = spread @ weight @ spread + 1e-6
+        self._reach = (1 - depth.clamp(min=0) / _MATCH_DEPTH).clamp(0, 1).square()
+        self._reference = F.adaptive_avg_pool2d(reference, _MATCH_CELLS)
+
+    def paste(self, frame: np.ndarray, motion: np.ndarray | None = None) -> np.ndarray:
+        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3].
+
+        motion  [8]  taxonomy.MOTION: how the head is turned in the frame; None puts the frame in as it is
+        """
+        out = self._image.copy()
+        target = out[self._rows, self._columns]
+        if target.size == 0:
+            return out
+        pixels = torch.from_numpy(frame.transpose(2, 0, 1).astype(np.float32))[None]
+        shift = (self._reference - F.adaptive_avg_pool2d(pixels, _MATCH_CELLS)) * self._edge
+        shift = (self._spread @ shift @ self._spread / self._spread_weight).clamp(-_MAX_MATCH, _MAX_MATCH) * self._reach
+        shift = self._refine @ shift @ self._refine.T
+        if motion is None:
+            show = self._enlarged if self._is_scaled else self._sampled
+            inside, edges = show(pixels + shift)
+        else:
+            turn = torch.from_numpy(np.asarray(motion, np.float32))[None]
+            inside, edges = self._parted(self._placed_on_own(pixels, shift, turn))
+        target[self._inside] = inside
+        for (edge, alpha, rest), placed in zip(self._edges, edges, strict=True):
+            target[edge] = torch.addcmul(rest, placed, alpha).to(torch.uint8).permute(1, 2, 0).numpy()
+        return out
+
+    def _enlarged(self, pixels: Tensor) -> tuple[np.ndarray, list[Tensor]]:
+        """See `_sampled`; an enlarged frame whose pixels lie on the picture's is resized in bytes, edges exactly."""
+        matrix, size = self._enlarge, len(self._enlarge)
+        whole = _to_bytes(pixels).contiguous(memory_format=torch.channels_last)
+        large = F.interpolate(whole, size=(size, size), mode="bicubic", align_corners=False)[0].permute(1, 2, 0)
+        edges = [self._within_frame(edge) for edge, _, _ in self._edges]
+        shown = [(matrix[rows] @ pixels[0] @ matrix[columns].T).clamp_(0, 255) for rows, columns in edges]
+        return large.numpy()[self._within_frame(self._inside)], shown
+
+    def _within_frame(self, part: Part) -> Part:
+        (top, left), (rows, columns) = (self._top, self._left), part
+        return slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
+
+    def _sampled(self, pixels: Tensor) -> tuple[np.ndarray, list[Tensor]]:
+        """A frame, [1, 3, size, size], where it lies in the picture: the inside uint8 [h, w, 3], edges [3, h, w]."""
+        return self._parted(self._placed(self._resized(pixels).clamp(0, 255)))
+
+    def _parted(self, placed: Tensor) -> tuple[np.ndarray, list[Tensor]]:
+        """What lies in the picture's pixels, [3, h, w], as `_sampled` gives it."""
+        inside = _to_bytes(placed[(slice(None), *self._inside)]).permute(1, 2, 0).numpy()
+        return inside, [placed[(slice(None), *edge)].clamp(0, 255) for edge, _, _ in self._edges]
+
+    def _resized(self, values: Tensor) -> Tensor:
+        """Values of the frame [1, C, size_px, size_px] at the resolution they are sampled at."""
+        return values if self._resize is None else self._resize @ values @ self._resize.T
+
+    def _placed(self, values: Tensor) -> Tensor:
+        """Values of the frame [1, C, h', w'], of whatever resolution, where the picture's pixels lie: [C, h, w]."""
+        return F.grid_sample(values, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+    @cached_property
+    def _turning(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the pixels of frame and box lie, and what frame widths are in the box's coordinates for grid_sample."""
+        height, width = self._original.shape[1:]
+        rows, columns = (torch.arange(height) + 0.5) * 2 / height - 1, (torch.arange(width) + 0.5) * 2 / width - 1
+        box = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)[None]
+        frame = sources(self._own.shape[-1], torch.zeros(1, len(MOTION)))
+        cos = math.cos(self._geometry.angle) * self._geometry.side_px
+        sin = math.sin(self._geometry.angle) * self._geometry.side_px
+        across = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float32)
+        return frame, box, 2 * across / torch.tensor([[width], [height]])
+
+    def _placed_on_own(self, pixels: Tensor, shift: Tensor, motion: Tensor) -> Tensor:
+        """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
+        if not motion[:, list(POSE)].any():
+            kept = still((pixels - self._own) / 127.5)
+            placed = self._placed(self._resized(pixels - kept * self._own + shift))
+            return torch.addcmul(placed, self._placed(kept), self._original)
+        frame, box, widths = self._turning
+        places = sources(pixels.shape[-1], motion)
+        own = drawn(self._own, places)
+        kept = still((pixels - own) / 127.5)
+        moved = torch.einsum("xy,byhw->bxhw", widths, places - frame)
+        placed = self._placed(self._resized(pixels - kept * own + shift))
+        smooth = self._placed(torch.cat([kept, moved], dim=1))
+        grid = smooth[1:].permute(1, 2, 0)[None] + box
+        turned = F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
+        return torch.addcmul(placed, smooth[:1], turned)
+
+
+Part = tuple[slice, slice]
+"""Rows and columns."""
+
+
+def _to_bytes(pixels: Tensor) -> Tensor:
+    return pixels.clamp(0, 255).round_().to(torch.uint8)
+
+
+def _split(is_whole: np.ndarray) -> tuple[Part, list[Part]]:
+    """The largest part about the middle of a mask [h, w] that is True throughout, and those around it.
+
+    >>> mask = np.zeros((8, 8), bool)
+    >>> mask[2:6, 3:5] = True
+    >>> _split(mask)[0]
+    (slice(2, 6, None), slice(3, 5, None))
+    """
+    h, w = is_whole.shape
+    y0, y1, x0, x1 = 0, h, 0, w
+    while y0 < y1 and x0 < x1 and not is_whole[y0:y1, x0:x1].all():
+        sides = {
+            "y0": is_whole[y0, x0:x1].mean(),
+            "y1": is_whole[y1 - 1, x0:x1].mean(),
+            "x0": is_whole[y0:y1, x0].mean(),
+            "x1": is_whole[y0:y1, x1 - 1].mean(),
+        }
+        worst = min(sides, key=lambda side: sides[side])
+        y0, y1 = y0 + (worst == "y0"), y1 - (worst == "y1")
+        x0, x1 = x0 + (worst == "x0"), x1 - (worst == "x1")
+    inside = slice(y0, y1), slice(x0, x1)
+    around = [(slice(0, y0), slice(0, w)), (slice(y1, h), slice(0, w))]
+    return inside, [*around, (slice(y0, y1), slice(0, x0)), (slice(y0, y1), slice(x1, w))]
+
+
+def paste(image: np.ndarray, geometry: FaceCrop, frame: np.ndarray, mask: str = "full") -> np.ndarray:
+    """Put one generated frame back into the picture; see Paster, which is faster for many."""
+    return Paster(image, geometry, frame.shape[0], mask).paste(frame)
+
+
+def _work_size(side_px: float, size_px: int) -> int:
+    """Resolution at which a frame is sampled: smoothly doubled where it is enlarged, filtered where it is reduced."""
+    if side_px > 1.5 * size_px:
+        return 2 * size_px
+    return max(1, round(side_px)) if side_px < size_px else size_px
+
+
+def _resize_matrix(size: int, new_size: int, mode: str) -> Tensor:
+    """[new_size, size]: resizes along one axis, anti-aliased; a product with it is faster than F.interpolate."""
+    rows = torch.eye(size)[None, None]
+    return F.interpolate(rows, size=(new_size, size), mode=mode, align_corners=False, antialias=new_size < size)[0, 0]
+
+
+def _depth(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """Distance inwards from the nearest edge of a box, negative outside; all in frame widths."""
+    x0, y0, x1, y1 = box
+    return torch.minimum(torch.minimum(x - x0, x1 - x), torch.minimum(y - y0, y1 - y))
+
+
+def _coverage(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """Smooth weight of the frame: 0 on and outside the box's edge, 1 from FEATHER inwards."""
+    t = (_depth(x, y, box) / FEATHER).clamp(0, 1)
+    return t * t * (3 - 2 * t)

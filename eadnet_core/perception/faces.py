@@ -1,0 +1,116 @@
+"""Faces looked at for what they feel: a photo, a clip or pictures in, an emotion code out, by the emotion bank.
+
+The face itself goes no further than this file: what comes out lies within the bank, see nets.emotion_bank.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..emotion.code import blend, emotion_code
+from ..emotion.reference import Look
+from ..errors import BadInput, FaceNotFound
+from ..media.face.crop import crop
+from ..media.face.find import locate
+from ..media.image import read_image
+from ..media.video.files import read_video
+from ..metrics.frames import SIZE_PX, read_batches
+from ..taxonomy import EMOTIONS
+from ..weights.model import Experts
+
+LOOKED_AT = 24
+"""Pictures of a clip that are looked at, spread over it."""
+CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
+
+
+def look_by(bank: Callable[[], Any]) -> Look:
+    """What looks at references with a bank, which is asked for when the first one comes; each file is read once."""
+
+    @cache
+    def seen(path: str, start_s: float, end_s: float | None) -> np.ndarray:
+        return read_faces(faces_in(pictures_of(path, start_s, end_s), f"reference '{Path(path).name}'"), bank())
+
+    return lambda reference: seen(reference.path, reference.start_s, reference.end_s)
+
+
+def read_faces(faces: np.ndarray, bank: Any) -> np.ndarray:
+    """The emotion code [27] that faces, uint8 [T, 128, 128, 3] in the training frame, show together.
+
+    bank  nets.emotion_bank.EmotionBank
+    """
+    logits = torch.cat(list(read_batches(bank, faces)))
+    with torch.inference_mode():
+        return bank.pooled(logits.to(bank.entries.device)).float().cpu().numpy()
+
+
+def pictures_of(path: str | os.PathLike[str], start_s: float = 0.0, end_s: float | None = None) -> list[np.ndarray]:
+    """A photo, or up to LOOKED_AT pictures of a clip between two times, uint8 [H, W, 3]. Raises BadInput."""
+    path = Path(path)
+    if path.suffix.lower() not in CLIPS:
+        if start_s > 0 or end_s is not None:
+            raise BadInput(f"'{path}' is a photo, which has no time: leave its start and end out, or give a clip.")
+        return [read_image(path)]
+    video = read_video(path)
+    first, last = round(start_s * video.fps), video.n_frames
+    stop = last if end_s is None else min(last, max(round(end_s * video.fps), first + 1))
+    if first >= last:
+        raise BadInput(f"'{path}' lasts {last / video.fps:.2f} s; it cannot be looked at from {start_s:g} s on.")
+    wanted = set(spread(stop - first))
+    return [frame for i, frame in enumerate(islice(video.frames(first), stop - first)) if i in wanted]
+
+
+def spread(n: int, most: int = LOOKED_AT) -> list[int]:
+    """Numbers of at most `most` of n pictures, evenly spread, first and last included.
+
+    >>> spread(5, 3), spread(2, 3)
+    ([0, 2, 4], [0, 1])
+    """
+    return np.unique(np.linspace(0, n - 1, most).round().astype(int)).tolist()
+
+
+def faces_in(pictures: Sequence[np.ndarray] | np.ndarray | Tensor, what: str = "pictures") -> np.ndarray:
+    """The faces in up to LOOKED_AT of the pictures, uint8 [T, 128, 128, 3] in the training frame.
+
+    pictures  [B] of [H, W, 3], uint8 or float 0 .. 1; those without a face are left out
+    what      how they are called in an error
+    Raises BadInput where there is no picture, FaceNotFound where none holds a face.
+    """
+    if len(pictures) == 0:
+        raise BadInput(f"There is no picture in {what}.")
+    faces, missed = [], None
+    for number in spread(len(pictures)):
+        picture = read_image(pictures[number])
+        try:
+            faces.append(crop(picture, locate(picture, what=f"picture {number}"), SIZE_PX))
+        except FaceNotFound as error:
+            missed = error
+    if not faces:
+        n_seen = len(spread(len(pictures)))
+        raise FaceNotFound(
+            f"No face was found in {what}: {n_seen} of its pictures were looked at, the last said: {missed} "
+            "The emotion of a reference is read from a frontal face that fills at least a tenth of the picture."
+        ) from missed
+    return np.stack(faces)
+
+
+def read_pictures(pictures: np.ndarray | Tensor, experts: Experts) -> np.ndarray:
+    """The emotion code [27] that faces show: the mean of up to 24 pictures, by the emotion expert.
+
+    pictures  [B, H, W, 3]  uint8, or float 0 .. 1
+    Raises FaceNotFound where none of them holds a face.
+    """
+    from ..metrics.emotion import read_emotion
+
+    faces = faces_in(pictures)
+    reading = read_emotion(faces, experts.emotion)
+    codes = [emotion_code(label, 0.0 if label == "neutral" else reading.intensity) for label in EMOTIONS]
+    return blend(codes, reading.probabilities)

@@ -1,0 +1,68 @@
+"""One step of the denoiser's training: noise, prediction, and residuals to and from latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..config import DenoiserConfig
+from ..sampling.schedule import to_x0
+from .loop import Batch
+
+
+def residual(latents: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
+    """What the denoiser works on: what is left when the head is turned as the motion track says.
+
+    latents    [B, T, C, h, w]
+    reference  [B, T, C, h, w]  of the turned reference picture
+    returns    [B, C, T, h, w]  (latents - reference) / residual_scale
+    """
+    scaled = (latents - reference) / denoiser.residual_scale[:, None, None]
+    return rearrange(scaled, "b t c h w -> b c t h w")
+
+
+def absolute(x0: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
+    """The inverse of `residual`: x0 [B, C, T, h, w] -> latents [B, T, C, h, w]."""
+    return rearrange(x0, "b c t h w -> b t c h w") * denoiser.residual_scale[:, None, None] + reference
+
+
+def draw_noise(like: Tensor, shared: float) -> Tensor:
+    """Unit noise [B, C, T, h, w], of whose variance the share `shared` is common to all frames."""
+    common = torch.randn_like(like[:, :, :1])
+    return shared**0.5 * common + (1 - shared) ** 0.5 * torch.randn_like(like)
+
+
+def noise_fraction(t: Tensor, prediction: str) -> Tensor:
+    """Place of times [B] in the noise range, 0 clean .. 1 pure noise."""
+    return t if prediction == "residual" else t.float() / 1000
+
+
+def predict(
+    nets: Any, batch: Batch, x_t: Tensor, t: Tensor, config: DenoiserConfig, *, aux: bool = False
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """x0 [B, C, T, h, w] that the nets see in x_t at times t [B], and the denoiser's aux (empty unless asked for)."""
+    n_frames = x_t.shape[2]
+    start = int(batch["start"])
+    audio = nets["audio"](batch["mel"])[:, start : start + n_frames] * batch["keep_audio"][:, None, None, None]
+    emotion = nets["emotion"](batch["code"])
+    null = nets["emotion"].null(len(x_t), n_frames, device=x_t.device)
+    emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, emotion, null)
+    known = batch["keep_motion"][:, None].expand(-1, n_frames)
+    denoiser = nets["denoiser"]
+    reference = batch["reference"] / denoiser.latent_scale[:, None, None]
+    sample = torch.cat(
+        [
+            x_t,
+            batch["mask"][:, None, None].expand(-1, 1, n_frames, -1, -1),
+            residual(batch["masked"], batch["reference"], denoiser) * batch["has_masked"][:, None, None, None, None],
+            rearrange(reference, "b t c h w -> b c t h w"),
+        ],
+        1,
+    )
+    motion = batch["motion"] * known[:, :, None]
+    output = denoiser(sample, t, audio, emotion, motion, known, return_aux=aux)
+    raw, extra = output if aux else (output, {})
+    return to_x0(raw.float(), x_t, t, config), extra

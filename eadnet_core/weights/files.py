@@ -1,0 +1,177 @@
+"""One weight file and back: safetensors only, strict, and an error that says which file was expected.
+
+Every file holds one part and, in its metadata, what is needed to rebuild it:
+{"format": "eadnet", "part": ..., "config": JSON, "scores": JSON, ...}. Weights may be stored in half precision; nets
+are always built in float32 and stay so unless a dtype is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..config import ModelConfig, from_dict, to_dict
+from ..errors import CheckpointError
+from .parts import PARTS, misfit
+
+if TYPE_CHECKING:
+    from ..nets.denoiser import Denoiser
+
+FORMAT = "eadnet"
+
+
+def save_part(
+    path: str | Path,
+    part: str,
+    module: nn.Module | Mapping[str, nn.Module],
+    config: Any,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    half: bool = True,
+) -> None:
+    """Write one part.
+
+    module    the net, or nets by name where a part is made of several ({"denoiser", "audio", "emotion"})
+    config    the dataclass that rebuilds it
+    metadata  JSON values by name: "scores", "corpus_seed", ...
+    half      store float weights in float16; those that it cannot hold stay as they are
+    The file appears under its name only when it is complete.
+    """
+    if not isinstance(module, nn.Module):
+        module = nn.ModuleDict(dict(module))
+    state = {key: _stored(value, half) for key, value in module.state_dict().items()}
+    write_weights(path, part, state, config, metadata)
+
+
+def save_adapters(
+    path: str | Path,
+    denoiser: Denoiser,
+    emotion_encoder: nn.Module,
+    config: ModelConfig,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    half: bool = False,
+) -> None:
+    """Write what was trained on top of a base: its denoiser's adapters and the emotion encoder; as `save_part`."""
+    from ..nets.adapters import is_adapter_key
+
+    state = {f"denoiser.{key}": value for key, value in denoiser.state_dict().items() if is_adapter_key(key)}
+    state |= {f"emotion.{key}": value for key, value in emotion_encoder.state_dict().items()}
+    write_weights(path, "adapters", {key: _stored(value, half) for key, value in state.items()}, config, metadata)
+
+
+def write_weights(
+    path: str | Path,
+    part: str,
+    state: Mapping[str, Tensor],
+    config: Any,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the weights of one part as they are, contiguous tensors on the CPU; see `save_part`."""
+    path = Path(path)
+    values = {"config": to_dict(config) if is_dataclass(config) else config, **(metadata or {})}
+    text = {"format": FORMAT, "part": part, **{key: json.dumps(value) for key, value in values.items()}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(dict(state), str(partial), text)
+    os.replace(partial, path)
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    value = value.detach().cpu().contiguous().clone()
+    return narrowed(value) if half else value
+
+
+def narrowed(value: Tensor) -> Tensor:
+    """A float tensor in float16 where that can hold it; anything else as it is, contiguous."""
+    if not value.is_floating_point():
+        return value.contiguous()
+    halved = value.half()
+    return halved.contiguous() if bool(halved.isfinite().all()) else value.contiguous()
+
+
+def read_metadata(path: str | Path, part: str | None = None) -> dict[str, Any]:
+    """Metadata of a weight file with its JSON read; raises CheckpointError unless it is an EAD-Net file of `part`."""
+    path = Path(path)
+    text = read_header(path)[0]
+    if text.get("format") != FORMAT or "part" not in text:
+        expected = f"'{part}.safetensors' written by EAD-Net" if part else "a file written by EAD-Net"
+        raise CheckpointError(f"'{path}' does not say that it is an EAD-Net weight file; expected {expected}.")
+    if part is not None and text["part"] != part:
+        raise CheckpointError(f"'{path}' holds the part '{text['part']}'; expected a file that holds '{part}'.")
+    try:
+        values = {key: json.loads(value) for key, value in text.items() if key not in ("format", "part")}
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"'{path}' has damaged metadata ({error}); get the file again.") from error
+    return {"format": text["format"], "part": text["part"], **values}
+
+
+def load_part(path: str | Path, part: str, device: str | torch.device = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """One part as (module in float32, in eval mode, without gradients; metadata).
+
+    Raises CheckpointError for a missing, damaged or foreign file, and for any key or shape that does not fit.
+    """
+    path = Path(path)
+    metadata = read_metadata(path, part)
+    config = read_config(path, PARTS[part].config, metadata)
+    module = PARTS[part].build(config)
+    load_state(module, path, part)
+    return module.eval().requires_grad_(False).to(device), metadata
+
+
+def read_config(path: Path, kind: type, metadata: dict[str, Any]) -> Any:
+    """The config in a file's metadata as the dataclass `kind`; raises CheckpointError for one of another version."""
+    try:
+        return from_dict(kind, metadata.get("config", {}))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"'{path}' has a config that this version cannot read ({error}); it may need a newer eadnet."
+        ) from error
+
+
+def load_state(module: nn.Module, path: str | Path, part: str) -> None:
+    """Fill `module` from `path`, strictly: every key present, none left over, every shape equal."""
+    module.load_state_dict(read_state(path, part, module.state_dict()))
+
+
+def read_state(path: str | Path, part: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights in a file; raises CheckpointError unless keys and shapes are those of `expected`."""
+    path = Path(path)
+    with open_weights(path) as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    if problem := misfit(expected, state):
+        raise CheckpointError(
+            f"'{path}' does not fit the part '{part}': {problem}. Expected a '{path.name}' written for this config."
+        )
+    return state
+
+
+def open_weights(path: Path) -> Any:
+    """A safetensors file, for a `with`; raises CheckpointError where it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"No weight file '{path}'. A model's folder holds a file for each part: get '{path.name}' from where the "
+            "model came from, or give a folder that has it."
+        )
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"'{path}' is not a readable safetensors file ({error}); get the file again. Pickles are never loaded."
+        ) from error
+
+
+def read_header(path: Path) -> tuple[dict[str, str], dict[str, tuple[list[int], str]]]:
+    """(metadata, shape and dtype by key) without reading the weights."""
+    with open_weights(path) as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        return file.metadata() or {}, {key: (s.get_shape(), s.get_dtype()) for key, s in slices.items()}
