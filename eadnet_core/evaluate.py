@@ -29,8 +29,8 @@ from .emotion.track import EmotionTrack, Keyframe
 from .errors import BadInput
 from .head import Head, to_unit
 from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
-from .media.audio import speech_gate
 from .media.image import read_image
+from .media.speech_gate import speech_gate
 from .metrics.compare import Measures, measure, summarise
 from .metrics.cost import measure_command
 from .metrics.emotion import accuracy, confusion, intensity_order, read_emotion

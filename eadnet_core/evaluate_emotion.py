@@ -25,7 +25,8 @@ from .emotion.track import EmotionTrack, Keyframe
 from .errors import BadInput
 from .evaluate import OnProgress, counter
 from .heldout import CLIP_FRAMES, Scene, draw_scenes
-from .media.audio import SAMPLES_PER_FRAME, Audio, speech_gate
+from .media.audio import SAMPLES_PER_FRAME, Audio
+from .media.speech_gate import speech_gate
 from .metrics.curves import Curve, draw_curves
 from .metrics.emotion import accuracy, confusion, read_emotion
 from .metrics.face import correlation, read_faces

@@ -28,11 +28,12 @@ from .emotion.script import Script
 from .emotion.track import EmotionTrack
 from .forecast import OUTPUT_BYTES, Forecast, forecast
 from .head import DECODE_FRAMES
-from .media.audio import Audio, frame_energy, read_audio, speech_gate
+from .media.audio import Audio, frame_energy, read_audio
 from .media.crop import FaceCrop
 from .media.framing import FRAME
 from .media.image import read_image
 from .media.segments import check_segments
+from .media.speech_gate import speech_gate
 from .media.subject import Subject, find_subject
 from .media.video import VideoReader, check_writable
 from .reference import look_by

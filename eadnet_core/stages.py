@@ -22,9 +22,10 @@ from .emotion.motion import generate_motion
 from .emotion.taxonomy import EMOTIONS
 from .emotion.track import EmotionTrack
 from .errors import BadInput, Cancelled
-from .media.audio import GATE_DB, SAMPLES_PER_FRAME, Audio, n_frames_of, speech_gate
+from .media.audio import SAMPLES_PER_FRAME, Audio, n_frames_of
 from .media.crop import crop
 from .media.face import locate
+from .media.speech_gate import GATE_DB, speech_gate
 from .media.subject import Subject
 from .media.video import VideoWriter
 from .output import LEAST_SCORED_FRAMES
