@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -16,8 +18,18 @@ _MIN_PERIODICITY = 0.5
 _MIN_MODULATION_DB = 2.5
 _MODULATION_WINDOW_S = 3.0
 _VOICE_REACH_S = 0.2
-_WHISPER_SHARE = 0.1
-"""A clip with a smaller share of voiced steps than this is whispered, or no speech at all."""
+_VOICED_SHARE = 0.1
+_LASTING_S, _LASTING_SHARE = 0.1, 0.03
+"""A clip with smaller shares of voiced steps, or of voicing that lasts, is whispered, or no speech at all."""
+_BAND_EDGES_HZ = (100, 400, 800, 1500, 2500, 4000)
+_MIN_MOVEMENT = 0.2
+"""Whispers measure 0.3 .. 0.8, noises that only swell and fade 0.05 .. 0.13."""
+_MIN_EVENNESS_DB = -3.25
+"""Whispers measure -2.9 .. -1.2 dB, applause and typing in a room -5, dry clicks -13."""
+_EVENNESS_FLOOR_DB = -15.0
+"""A block of digital silence counts as this far below the mean, so that the pauses of a gated whisper weigh little."""
+_BLOCK = HOP // 4
+"""Samples of the 2.5 ms blocks in which evenness is measured."""
 _LEAD_S, _HOLD_S, _RAMP_S = 0.08, 0.2, 0.12
 """The gate opens this long before the first sound, stays open this long after the last, and moves this fast."""
 
@@ -30,12 +42,23 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
     returns       [T]  0 .. 1
 
     A 10 ms step is speech if its level in 100 .. 4000 Hz is high for this clip, a periodic (voiced) step lies within
-    0.2 s, and the level swings at 2 .. 10 Hz over the 3 s around it; in a clip almost without voiced steps (a whisper)
-    a strong swing is enough. Gaps under 0.28 s stay open. Limits: singing, babble and rhythmic melodies
-    pass; a vowel held for over 3 s is taken for music; speech less than about 5 dB above the noise is lost.
+    0.2 s, and the level swings at 2 .. 10 Hz over the 3 s around it. Gaps under 0.28 s stay open.
+
+    A clip almost without voiced steps, or whose voiced steps never last (the chance periods of a whisper, the ring of a
+    key), is a whisper or no speech. Two measures over 3 s tell them apart, weighted by the dB above the threshold:
+    - Evenness: a whisper is steady within 40 ms; clicks, claps and drops put their energy into a few milliseconds.
+      It is the flatness measure of Johnston 1988, in time and not in frequency.
+    - Movement: the spectrum of a whisper moves with the sounds of speech; that of a shaker, a brush or a train only
+      swells and fades. It is kin to the long-term variability of Ghosh, Tsiartas and Narayanan 2011.
+    Without voiced steps the level must also swing twice as much.
+
+    Limits: singing, babble, animals, rhythmic melodies, and drums, drips or clocks that ring for over 0.1 s pass. In a
+    clip with speech, so do keys and drops within 0.2 s of a voice or of a ring. A vowel held for over 3 s is taken for
+    music. A single whispered vowel and a whisper under typing are lost, and speech less than about 5 dB above the noise.
     """
     n_steps = n_frames * MEL_STEPS_PER_FRAME
-    level, periodicity = _level_and_periodicity(fit_length(samples, n_frames), n_steps)
+    fitted = fit_length(samples, n_frames)
+    level, periodicity = _level_and_periodicity(fitted, n_steps)
     loud, floor = _loud_level(level, MEL_RATE_HZ // 2), float(np.percentile(level, 10))
     if loud < _GATE_FLOOR_DBFS:
         return np.zeros(n_frames, np.float32)
@@ -43,8 +66,11 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
     energetic = level > threshold
     swing = _modulation(np.clip(level, loud - 30.0, loud))
     voiced = energetic & (periodicity > _MIN_PERIODICITY)
-    if voiced.sum() < _WHISPER_SHARE * energetic.sum():
-        speech = energetic & (swing > 2 * _MIN_MODULATION_DB)
+    is_unvoiced = voiced.sum() < _VOICED_SHARE * energetic.sum()
+    if is_unvoiced or _lasting(voiced).sum() < _LASTING_SHARE * energetic.sum():
+        speech = energetic & _sounds_like_whisper(fitted, np.maximum(level - threshold, 0.0))
+        if is_unvoiced:
+            speech &= swing > 2 * _MIN_MODULATION_DB
     else:
         speech = energetic & _dilate(voiced, _VOICE_REACH_S, _VOICE_REACH_S)
     if n_steps >= MEL_RATE_HZ:
@@ -74,12 +100,61 @@ def _level_and_periodicity(samples: np.ndarray, n_steps: int) -> tuple[np.ndarra
     return torch.cat(levels).numpy(), torch.cat(peaks).numpy()
 
 
+def _sounds_like_whisper(samples: np.ndarray, excess_db: np.ndarray) -> np.ndarray:
+    """Steps [n_steps] around which the sound is even in time and moves in its spectrum, as a whisper is."""
+    movement = _weighted_spread(_band_shares(samples, excess_db > 0), excess_db)
+    evenness = _weighted_mean(_evenness(samples, len(excess_db)), excess_db)
+    return (movement > _MIN_MOVEMENT) & (evenness > _MIN_EVENNESS_DB)
+
+
+def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over 3 s around every step."""
+    kernel = np.ones(min(round(_MODULATION_WINDOW_S * MEL_RATE_HZ), len(weights)) | 1)
+    return _centred_sum(values * weights, kernel) / np.maximum(_centred_sum(weights, kernel), 1e-6)
+
+
+def _weighted_spread(shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum over the bands of the standard deviation over 3 s around every step, [n_steps] of [bands, n_steps]."""
+    variances = [_weighted_mean(np.square(x), weights) - np.square(_weighted_mean(x, weights)) for x in shares]
+    return np.sqrt(np.maximum(variances, 0.0)).sum(0)
+
+
+def _band_shares(samples: np.ndarray, energetic: np.ndarray) -> np.ndarray:
+    """What each band holds of the amplitude, as a mean over the energetic steps within 90 ms; [bands, n_steps]."""
+    size = 640
+    padded = torch.nn.functional.pad(torch.from_numpy(samples.astype(np.float32)), (size // 2 - HOP // 2,) * 2)
+    steps, window = padded.unfold(0, size, HOP)[: len(energetic)], torch.hann_window(size)
+    edges = [round(hertz * size / SAMPLE_RATE_HZ) for hertz in _BAND_EDGES_HZ]
+    blocks = []
+    for start in range(0, len(energetic), _STFT_BLOCK_STEPS):
+        power = torch.fft.rfft(steps[start : start + _STFT_BLOCK_STEPS] * window).abs().square()
+        bands = [power[:, low:high].sum(1).sqrt() for low, high in pairwise(edges)]
+        blocks.append(torch.stack(bands))
+    amplitudes = [_centred_sum(band * energetic, np.ones(9)) for band in torch.cat(blocks, 1).numpy()]
+    return np.stack(amplitudes) / np.maximum(np.sum(amplitudes, 0), 1e-9)
+
+
+def _evenness(samples: np.ndarray, n_steps: int) -> np.ndarray:
+    """Mean level of the 2.5 ms blocks in the 40 ms around a step, below the level of their mean, dB [n_steps]."""
+    slope = np.diff(samples.astype(np.float32), prepend=samples[:1])
+    power = np.pad(np.square(slope).reshape(-1, _BLOCK).mean(1), 6, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(power, 16)[::4][:n_steps]
+    mean = np.maximum(windows.mean(1), 1e-12)
+    return 10 * np.log10(np.maximum(windows / mean[:, None], 10 ** (_EVENNESS_FLOOR_DB / 10))).mean(1)
+
+
 def _modulation(level_db: np.ndarray) -> np.ndarray:
     """Root mean square of the level's 2 .. 10 Hz swing over 3 s around every step, dB."""
     fast, slow = (_centred_sum(level_db, np.full(n, 1 / n), edge=True) for n in (9, 45))
     n = min(round(_MODULATION_WINDOW_S * MEL_RATE_HZ), len(level_db)) | 1
     counts = _centred_sum(np.ones(len(level_db)), np.ones(n))
     return np.sqrt(_centred_sum(np.square(fast - slow), np.ones(n)) / counts)
+
+
+def _lasting(steps: np.ndarray) -> np.ndarray:
+    """The runs of true steps that last for 0.1 s."""
+    half_s = _LASTING_S / 2
+    return _dilate(~_dilate(~steps, half_s, half_s), half_s, half_s)
 
 
 def _dilate(steps: np.ndarray, before_s: float, after_s: float) -> np.ndarray:
