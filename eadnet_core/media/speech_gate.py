@@ -54,7 +54,7 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
 
     Limits: singing, babble, animals, rhythmic melodies, and drums, drips or clocks that ring for over 0.1 s pass. In a
     clip with speech, so do keys and drops within 0.2 s of a voice or of a ring. A vowel held for over 3 s is taken for
-    music. A single whispered vowel and a whisper under typing are lost, and speech less than about 5 dB above the noise.
+    music. Lost are a single whispered vowel, a whisper under typing, and speech less than about 5 dB above the noise.
     """
     n_steps = n_frames * MEL_STEPS_PER_FRAME
     fitted = fit_length(samples, n_frames)

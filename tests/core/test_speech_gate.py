@@ -20,6 +20,81 @@ def syllables(seconds: float) -> np.ndarray:
     return (0.08 * voice * (0.5 - 0.5 * np.cos(2 * np.pi * 5 * time))).astype(np.float32)
 
 
+def shaped_noise(rng: np.random.Generator, peaks_hz: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Noise with spectral peaks [T, n] that move and levels [T], both every 10 ms."""
+    frames, window = rng.normal(size=(len(levels), 320)), np.hanning(320)
+    hertz = np.fft.rfftfreq(320, 1 / RATE_HZ)
+    gain = np.exp(-0.5 * ((hertz - peaks_hz[..., None]) / 200) ** 2).sum(1) + 0.01
+    shaped = np.fft.irfft(np.fft.rfft(frames * window) * gain) * window * levels[:, None]
+    samples = np.zeros(160 * (len(levels) + 1))
+    for i, frame in enumerate(shaped):
+        samples[160 * i : 160 * i + 320] += frame
+    return samples
+
+
+VOWELS_HZ = np.array([(700, 1200), (300, 2200), (350, 800), (500, 1700), (2500, 3800)])
+"""First two formants of a, i, u, e, and the noise of sh."""
+
+
+def whisper(rng: np.random.Generator, seconds: float = 4.0) -> np.ndarray:
+    """Four whispered syllables a second, each gliding from one vowel to another."""
+    at = np.arange(round(100 * seconds)) / 25
+    targets = VOWELS_HZ[rng.integers(len(VOWELS_HZ), size=int(at[-1]) + 2)]
+    index, part = at.astype(int), (at % 1)[:, None]
+    peaks = (1 - part) * targets[index] + part * targets[index + 1]
+    return shaped_noise(rng, peaks, np.sin(np.pi * (at % 1)) ** 1.5)
+
+
+def sung(pitch_hz: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """A vowel at a pitch [N] that may move, with a level [N]."""
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    return level * sum(np.sin(k * phase) / k for k in range(1, 9))
+
+
+def notes(rng: np.random.Generator, low_hz: float, high_hz: float, seconds: float, glide: float) -> np.ndarray:
+    """Eight syllables of one length: pitch drawn for each, 5.5 Hz vibrato, and a glide of up to so many octaves."""
+    time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    level = np.minimum(1, 20 * np.minimum(time, seconds - time).clip(0, None))
+    parts = []
+    for pitch_hz in rng.uniform(low_hz, high_hz, size=8):
+        moving = 0.01 * np.sin(2 * np.pi * 5.5 * time) + glide * rng.uniform(-1, 1) * time / seconds
+        parts += [sung(pitch_hz * 2**moving, level), np.zeros(round(0.06 * RATE_HZ))]
+    return np.concatenate(parts)
+
+
+def struck(rng: np.random.Generator, times_s: np.ndarray, decay_s: float, ring_hz: float = 0.0) -> np.ndarray:
+    """4 s of short noises of random strength that decay, each with a ring if `ring_hz` is given."""
+    samples, after = np.zeros(5 * RATE_HZ), np.arange(RATE_HZ // 4) / RATE_HZ
+    for start in (times_s[times_s < 4] * RATE_HZ).astype(int):
+        sound = rng.normal(size=len(after)) + 2 * (ring_hz > 0) * np.sin(2 * np.pi * ring_hz * after)
+        samples[start : start + len(after)] += rng.uniform(0.2, 1.0) * sound * np.exp(-after / decay_s)
+    return samples[: 4 * RATE_HZ]
+
+
+def noises(kind: str) -> np.ndarray:
+    """4 s of something that sounds in short or swelling noises, and is no speech."""
+    rng = np.random.default_rng(7)
+    time = np.arange(4 * RATE_HZ) / RATE_HZ
+    if kind == "clicks":
+        return struck(rng, np.cumsum(rng.exponential(0.12, 60)), 0.002)
+    if kind == "typing":
+        down = np.cumsum(rng.uniform(0.08, 0.25, 40))
+        return struck(rng, np.sort([*down, *(down + 0.07)]), 0.006, 1400)
+    if kind == "typing in a room":
+        room = rng.normal(size=RATE_HZ // 2) * np.exp(-np.arange(RATE_HZ // 2) / RATE_HZ / 0.06)
+        dry = noises("typing")
+        return dry + 0.02 * np.convolve(dry, room)[: len(dry)]
+    if kind == "rain":
+        return 0.01 * rng.normal(size=len(time)) + struck(rng, np.cumsum(rng.exponential(0.03, 400)), 0.003)
+    if kind == "metronome":
+        return struck(rng, np.arange(0.2, 4, 0.5), 0.008)
+    if kind == "applause":
+        return struck(rng, np.cumsum(rng.exponential(0.025, 400)), 0.006)
+    swell = 0.5 - 0.5 * np.cos(2 * np.pi * {"shaker": 5, "train": 2.5}[kind] * time)
+    noise = rng.normal(size=len(time))
+    return swell**2 * (np.diff(noise, prepend=0) if kind == "shaker" else np.convolve(noise, np.ones(9), "same"))
+
+
 @pytest.mark.parametrize("gain", [0.01, 0.1, 1.0])
 def test_gate_opens_in_speech_and_closes_in_silence_at_any_gain(gain: float) -> None:
     quiet = np.zeros(2 * RATE_HZ, np.float32)
@@ -58,6 +133,45 @@ def test_gate_stays_closed_without_speech(kind: str) -> None:
 
 def test_gate_takes_one_sample() -> None:
     assert speech_gate(np.ones(1, np.float32), 1).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    "kind", ["clicks", "typing", "typing in a room", "rain", "metronome", "applause", "shaker", "train"]
+)
+def test_noises_that_swing_like_speech_are_no_whisper(kind: str) -> None:
+    samples = noises(kind)
+    for gain in (0.02, 1.0):
+        assert speech_gate((gain * 0.3 * samples / np.abs(samples).max()).astype(np.float32), 100).max() < 0.05
+
+
+@pytest.mark.parametrize("noise_db", [-200, -35])
+@pytest.mark.parametrize("gain", [0.02, 0.3])
+def test_a_whisper_is_heard(gain: float, noise_db: float) -> None:
+    rng = np.random.default_rng(3)
+    samples = np.pad(whisper(rng), (RATE_HZ, RATE_HZ))
+    samples = gain * (samples / np.abs(samples).max() + 10 ** (noise_db / 20) * rng.normal(size=len(samples)))
+    gate = speech_gate(samples.astype(np.float32), 150)
+    assert gate[27:123].mean() > 0.97
+    assert gate[:20].max() == 0.0 and gate[135:].max() == 0.0
+
+
+VOICES = {
+    "a child": (350, 450, 0.22, 0.3),
+    "singing": (200, 400, 0.8, 0.0),
+    "a tonal language": (150, 260, 0.2, 0.6),
+}
+"""Lowest and highest pitch in Hz, seconds a syllable, octaves of glide."""
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_a_voice_is_heard_and_never_judged_as_a_whisper(voice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = notes(np.random.default_rng(5), *VOICES[voice])
+    samples = (0.1 * samples / np.abs(samples).max()).astype(np.float32)
+    n_frames = len(samples) // 640
+    gate = speech_gate(samples, n_frames)
+    assert gate[2:-2].min() > 0.97
+    monkeypatch.setattr("eadnet_core.media.speech_gate._MIN_MOVEMENT", np.inf)
+    assert np.array_equal(speech_gate(samples, n_frames), gate)
 
 
 # ---- real speech
