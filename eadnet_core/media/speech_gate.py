@@ -22,14 +22,12 @@ _VOICED_SHARE = 0.1
 _LASTING_S, _LASTING_SHARE = 0.1, 0.03
 """A clip with smaller shares of voiced steps, or of voicing that lasts, is whispered, or no speech at all."""
 _BAND_EDGES_HZ = (100, 400, 800, 1500, 2500, 4000)
-_MIN_MOVEMENT = 0.2
-"""Whispers measure 0.3 .. 0.8, noises that only swell and fade 0.05 .. 0.13."""
-_MIN_EVENNESS_DB = -3.25
-"""Whispers measure -2.9 .. -1.2 dB, applause and typing in a room -5, dry clicks -13."""
+_MIN_MOVEMENT = 0.27
+"""Whispers measure 0.3 .. 0.8, typing 0.15 .. 0.25, noises that only swell and fade 0.05 .. 0.13."""
+_MIN_EVENNESS_DB = -3.9
+"""Whispers measure -3.1 .. -0.9 dB, a 50 Hz voice down to -3.3, footsteps -4.2 and less, typing -5.3 and less."""
 _EVENNESS_FLOOR_DB = -15.0
 """A block of digital silence counts as this far below the mean, so that the pauses of a gated whisper weigh little."""
-_BLOCK = HOP // 4
-"""Samples of the 2.5 ms blocks in which evenness is measured."""
 _LEAD_S, _HOLD_S, _RAMP_S = 0.08, 0.2, 0.12
 """The gate opens this long before the first sound, stays open this long after the last, and moves this fast."""
 
@@ -46,15 +44,16 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
 
     A clip almost without voiced steps, or whose voiced steps never last (the chance periods of a whisper, the ring of a
     key), is a whisper or no speech. Two measures over 3 s tell them apart, weighted by the dB above the threshold:
-    - Evenness: a whisper is steady within 40 ms; clicks, claps and drops put their energy into a few milliseconds.
+    - Evenness: a whisper is steady over 80 ms; clicks, keys, steps and drops put their energy into a part of it.
       It is the flatness measure of Johnston 1988, in time and not in frequency.
     - Movement: the spectrum of a whisper moves with the sounds of speech; that of a shaker, a brush or a train only
       swells and fades. It is kin to the long-term variability of Ghosh, Tsiartas and Narayanan 2011.
     Without voiced steps the level must also swing twice as much.
 
-    Limits: singing, babble, animals, rhythmic melodies, and drums, drips or clocks that ring for over 0.1 s pass. In a
-    clip with speech, so do keys and drops within 0.2 s of a voice or of a ring. A vowel held for over 3 s is taken for
-    music. Lost are a single whispered vowel, a whisper under typing, and speech less than about 5 dB above the noise.
+    Limits: singing, babble, animals, rhythmic melodies, and drums, drips, fires or clocks that ring for over 0.1 s pass.
+    In a clip with speech, so do keys and drops within 0.2 s of a voice or of a ring. A vowel held for over 3 s is taken
+    for music. Lost may be a whispered syllable or creak that stands alone in its clip, for want of movement, a whisper
+    under typing, and speech less than about 5 dB above the noise.
     """
     n_steps = n_frames * MEL_STEPS_PER_FRAME
     fitted = fit_length(samples, n_frames)
@@ -67,12 +66,13 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
     swing = _modulation(np.clip(level, loud - 30.0, loud))
     voiced = energetic & (periodicity > _MIN_PERIODICITY)
     is_unvoiced = voiced.sum() < _VOICED_SHARE * energetic.sum()
-    if is_unvoiced or _lasting(voiced).sum() < _LASTING_SHARE * energetic.sum():
-        speech = energetic & _sounds_like_whisper(fitted, np.maximum(level - threshold, 0.0))
-        if is_unvoiced:
-            speech &= swing > 2 * _MIN_MODULATION_DB
+    if is_unvoiced:
+        speech = energetic & (swing > 2 * _MIN_MODULATION_DB)
     else:
         speech = energetic & _dilate(voiced, _VOICE_REACH_S, _VOICE_REACH_S)
+    if is_unvoiced or _lasting(voiced).sum() < _LASTING_SHARE * energetic.sum():
+        movement, evenness = _movement_and_evenness(fitted, np.maximum(level - threshold, 0.0))
+        speech &= (movement > _MIN_MOVEMENT) & (evenness > _MIN_EVENNESS_DB)
     if n_steps >= MEL_RATE_HZ:
         speech &= swing > _MIN_MODULATION_DB
     ramp = np.hanning(round(_RAMP_S * MEL_RATE_HZ) + 2)[1:-1]
@@ -100,23 +100,22 @@ def _level_and_periodicity(samples: np.ndarray, n_steps: int) -> tuple[np.ndarra
     return torch.cat(levels).numpy(), torch.cat(peaks).numpy()
 
 
-def _sounds_like_whisper(samples: np.ndarray, excess_db: np.ndarray) -> np.ndarray:
-    """Steps [n_steps] around which the sound is even in time and moves in its spectrum, as a whisper is."""
-    movement = _weighted_spread(_band_shares(samples, excess_db > 0), excess_db)
-    evenness = _weighted_mean(_evenness(samples, len(excess_db)), excess_db)
-    return (movement > _MIN_MOVEMENT) & (evenness > _MIN_EVENNESS_DB)
+def _movement_and_evenness(samples: np.ndarray, excess_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both over 3 s around every step [n_steps], weighted by the dB above the threshold.
+
+    movement  standard deviation of each band's share of the amplitude, summed over the bands
+    evenness  mean of `_evenness`, dB
+    """
+    shares = _band_shares(samples, excess_db > 0)
+    variances = [_weighted_mean(x * x, excess_db) - np.square(_weighted_mean(x, excess_db)) for x in shares]
+    movement = np.sqrt(np.maximum(variances, 0.0)).sum(0)
+    return movement, _weighted_mean(_evenness(samples, len(excess_db)), excess_db)
 
 
 def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean over 3 s around every step."""
     kernel = np.ones(min(round(_MODULATION_WINDOW_S * MEL_RATE_HZ), len(weights)) | 1)
     return _centred_sum(values * weights, kernel) / np.maximum(_centred_sum(weights, kernel), 1e-6)
-
-
-def _weighted_spread(shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum over the bands of the standard deviation over 3 s around every step, [n_steps] of [bands, n_steps]."""
-    variances = [_weighted_mean(np.square(x), weights) - np.square(_weighted_mean(x, weights)) for x in shares]
-    return np.sqrt(np.maximum(variances, 0.0)).sum(0)
 
 
 def _band_shares(samples: np.ndarray, energetic: np.ndarray) -> np.ndarray:
@@ -135,12 +134,15 @@ def _band_shares(samples: np.ndarray, energetic: np.ndarray) -> np.ndarray:
 
 
 def _evenness(samples: np.ndarray, n_steps: int) -> np.ndarray:
-    """Mean level of the 2.5 ms blocks in the 40 ms around a step, below the level of their mean, dB [n_steps]."""
+    """Mean level of the four 20 ms blocks around a step, below the level of their mean, dB [n_steps].
+
+    Measured on the slope of the samples, which hum and an offset hardly reach; 20 ms hold a period of any voice.
+    """
     slope = np.diff(samples.astype(np.float32), prepend=samples[:1])
-    power = np.pad(np.square(slope).reshape(-1, _BLOCK).mean(1), 6, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(power, 16)[::4][:n_steps]
-    mean = np.maximum(windows.mean(1), 1e-12)
-    return 10 * np.log10(np.maximum(windows / mean[:, None], 10 ** (_EVENNESS_FLOOR_DB / 10))).mean(1)
+    power = np.pad(np.square(slope).reshape(-1, HOP).mean(1), 4, mode="edge")
+    blocks = np.lib.stride_tricks.sliding_window_view(power, 8)[:n_steps].reshape(n_steps, 4, 2).mean(2)
+    relative = blocks / np.maximum(blocks.mean(1, keepdims=True), 1e-12)
+    return 10 * np.log10(np.maximum(relative, 10 ** (_EVENNESS_FLOOR_DB / 10))).mean(1)
 
 
 def _modulation(level_db: np.ndarray) -> np.ndarray:
