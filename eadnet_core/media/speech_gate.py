@@ -50,10 +50,10 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
       swells and fades. It is kin to the long-term variability of Ghosh, Tsiartas and Narayanan 2011.
     Without voiced steps the level must also swing twice as much.
 
-    Limits: singing, babble, animals, rhythmic melodies, and drums, drips, fires or clocks that ring for over 0.1 s pass.
-    In a clip with speech, so do keys and drops within 0.2 s of a voice or of a ring. A vowel held for over 3 s is taken
-    for music. Lost may be a whispered syllable or creak that stands alone in its clip, for want of movement, a whisper
-    under typing, and speech less than about 5 dB above the noise.
+    Limits: singing, babble, animals, rhythmic melodies, and drums, drips, fires or clocks that ring for over 0.1 s
+    pass. In a clip with speech, so do keys and drops within 0.2 s of a voice or of a ring. A vowel held for over 3 s
+    is taken for music. Lost may be a whispered or creaky syllable that stands alone in its clip, as its spectrum hardly
+    moves, a whisper under typing, and speech less than about 5 dB above the noise.
     """
     n_steps = n_frames * MEL_STEPS_PER_FRAME
     fitted = fit_length(samples, n_frames)
