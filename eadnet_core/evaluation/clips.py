@@ -32,7 +32,7 @@ from ..generation.output import write_video
 from ..generation.pipeline import prepare
 from ..generation.plan import emotion_codes
 from ..media.image import read_image
-from ..media.sound.audio import speech_gate
+from ..media.sound.speech_gate import speech_gate
 from ..metrics.compare import Measures, measure, summarise
 from ..metrics.cost import measure_command
 from ..metrics.emotion import accuracy, confusion, intensity_order, read_emotion

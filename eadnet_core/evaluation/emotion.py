@@ -24,7 +24,8 @@ from ..families.family import settled
 from ..families.performance import Performance
 from ..generation.animation import animate
 from ..generation.plan import felt, perform
-from ..media.sound.audio import SAMPLES_PER_FRAME, Audio, speech_gate
+from ..media.sound.audio import SAMPLES_PER_FRAME, Audio
+from ..media.sound.speech_gate import speech_gate
 from ..metrics.curves import Curve, draw_curves
 from ..metrics.emotion import accuracy, confusion, read_emotion
 from ..metrics.face import correlation, read_faces

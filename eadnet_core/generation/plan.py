@@ -15,7 +15,8 @@ from ..families.family import sampler_options, scene_of, settled
 from ..families.performance import Performance
 from ..media.face.framing import FRAME
 from ..media.face.subject import Subject
-from ..media.sound.audio import Audio, frame_energy, speech_gate
+from ..media.sound.audio import Audio, frame_energy
+from ..media.sound.speech_gate import speech_gate
 from ..motion.generate import generate_motion
 from ..perception.faces import look_by
 from ..request import GenerateOptions, GenerationReport
