@@ -98,8 +98,9 @@ def prepare(
     model = _opened(model, device)
     clock.stop("load")
     speech = hear(sound, has_speech_gate=options.has_speech_gate)
-    planned = plan(model, subject, speech, timed(asked, speech).borrowing(reference), options, n_frames=n_frames)
     clock.stop("plan")
+    planned = plan(model, subject, speech, timed(asked, speech).borrowing(reference), options, n_frames=n_frames)
+    clock.stop("emotion")
     report = GenerationReport(
         model=model.name,
         device=str(model.device),

@@ -14,6 +14,7 @@ from PIL import Image
 
 import eadnet_core
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
+from eadnet_core.emotion.script import parse_script
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound, MediaError
 from eadnet_core.families.family import Model
@@ -246,3 +247,15 @@ def test_the_public_names_are_the_pipelines() -> None:
     assert eadnet_core.generate is generate
     assert eadnet_core.prepare is prepare
     assert set(eadnet_core.__all__) <= set(dir(eadnet_core)) | {"generate", "load_model", "prepare", "write_video"}
+
+
+def test_no_speech_gate_reaches_scripts(tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray) -> None:
+    """With the gate the words lie where somebody speaks, after two seconds of silence; without it over all the sound."""
+    sound = np.concatenate([np.zeros(32_000, np.float32), voice_samples])
+    script, starts = parse_script("[calm] one two three four [happy] five six seven eight"), {}
+    for has_gate in (True, False):
+        options = replace(QUICK, has_speech_gate=has_gate)
+        made = prepare(picture, sound, script, options, model=tiny_model, sample_rate=16_000)
+        starts[has_gate] = made.report.emotions[1]["start_s"]
+        assert bool((made.performance.voice == 1).all()) is not has_gate
+    assert starts[False] < 2.0 < starts[True]
