@@ -17,7 +17,7 @@ import soundfile
 import torch
 
 from eadnet_core.checkpoints import ASSETS
-from eadnet_core.metrics.cost import measure_command
+from eadnet_core.command_cost import measure_command
 
 CASES: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("default settings", (), 1),

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from eadnet_core.checkpoints import ASSETS
-from eadnet_core.metrics.cost import measure_command
+from eadnet_core.command_cost import measure_command
 
 COLUMNS = "{:>8s} {:>9s} {:>12s} {:>12s} {:>9s} {:>12s} {:>9s} {:>12s}"
 FORECAST = re.compile(r"about ([0-9.]+) (s|min), ([0-9.]+) GB of memory.*?, ([0-9.]+) MB on disk")

@@ -13,7 +13,6 @@ Letters used for tensor dimensions everywhere in this package:
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput, Cancelled, CheckpointError, EADNetError, FaceNotFound, MediaError
@@ -41,11 +40,16 @@ __all__ = [
     "prepare",
     "write_video",
 ]
-_LAZY = {"generate": "pipeline", "load_model": "checkpoints", "prepare": "pipeline", "write_video": "output"}
-"""Names that need torch, by the module that is loaded when they are first asked for."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    """The names that need torch, loaded when they are first asked for."""
+    if name in ("generate", "prepare"):
+        from . import pipeline as module
+    elif name == "load_model":
+        from . import checkpoints as module
+    elif name == "write_video":
+        from . import output as module
+    else:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(module, name)

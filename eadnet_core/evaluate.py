@@ -32,7 +32,7 @@ from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_e
 from .media.audio import speech_gate
 from .media.image import read_image
 from .metrics.compare import Measures, measure, summarise
-from .metrics.cost import measure_command
+from .command_cost import measure_command
 from .metrics.emotion import accuracy, confusion, intensity_order, read_emotion
 from .metrics.motion import difference
 from .metrics.report import json_values

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "sampling": {"errors", "emotion.taxonomy", "config", "emotion"},
     "media": {"errors", "emotion.taxonomy", "config", "emotion"},
     "downloads": {"errors"},
+    "command_cost": {"errors", "machine"},
     "parts": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
     "weight_files": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts"},
     "public_weights": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
@@ -68,7 +69,7 @@ ALLOWED["eadnet_core"] = {*ALLOWED["output"], "output"}
 ALLOWED["corpus"] = {"errors", "emotion.taxonomy", "config", "emotion", "media"}
 ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus", "weight_files"}
 ALLOWED["heldout"] = {*ALLOWED["corpus"], "corpus", "metrics"}
-ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus"}
+ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus", "command_cost"}
 ALLOWED["evaluate_emotion"] = {*ALLOWED["evaluate"], "evaluate"}
 ALLOWED["demo"] = {*ALLOWED["output"], "output", "assets"}
 ALLOWED["cli"] = set(ALLOWED) - {"eadnet_core"}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import MediaError
-from ..machine import peak_memory_bytes
+from .errors import MediaError
+from .machine import peak_memory_bytes
 
 _POLL_S = 0.02
 
