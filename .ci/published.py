@@ -25,17 +25,15 @@ def _listed(root: Path, *more: str) -> set[str]:
     return set(filter(None, found.split("\0")))
 
 
-def publish(folder: Path) -> int:
-    """Copy them into `folder`, which is made anew; returns how many there are."""
+def publish(folder: Path) -> None:
+    """Copy them into `folder`, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
-    names = published_files()
-    for name in names:
+    for name in published_files():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
-    return len(names)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    print(f"{sys.argv[1]}: {publish(Path(sys.argv[1]))} files")
+    publish(Path(sys.argv[1]))

@@ -24,10 +24,10 @@ from parity import SMALL, build, seeded_reference
 from torch import Tensor, nn
 
 from eadnet_core.checkpoints import set_attention_backend
+from eadnet_core.command_cost import measure_command
 from eadnet_core.config import DenoiserConfig, SDVAEConfig
 from eadnet_core.errors import BadInput
 from eadnet_core.machine import peak_memory_bytes
-from eadnet_core.command_cost import measure_command
 from eadnet_core.nets.acceleration import FastDenoiser, Speed
 from eadnet_core.nets.layers import attention
 from eadnet_core.nets.sd_vae import SDVAE

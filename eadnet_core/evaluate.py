@@ -22,6 +22,7 @@ from PIL import Image
 
 from .animate import Performance, animate, sampler_options, settled
 from .checkpoints import ASSETS, Experts, Model, find_model, is_base, load_experts, load_model
+from .command_cost import measure_command
 from .config import FPS
 from .emotion.code import Emotion
 from .emotion.taxonomy import EMOTIONS, LEVELS
@@ -32,7 +33,6 @@ from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_e
 from .media.audio import speech_gate
 from .media.image import read_image
 from .metrics.compare import Measures, measure, summarise
-from .command_cost import measure_command
 from .metrics.emotion import accuracy, confusion, intensity_order, read_emotion
 from .metrics.motion import difference
 from .metrics.report import json_values

@@ -17,12 +17,12 @@ from numpy.testing import assert_allclose
 
 from eadnet_core.checkpoints import Experts, load_experts
 from eadnet_core.cli import main
+from eadnet_core.command_cost import measure_command
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.errors import BadInput, FaceNotFound
 from eadnet_core.media.audio import read_audio
 from eadnet_core.media.crop import FaceCrop
 from eadnet_core.media.video import write_video
-from eadnet_core.command_cost import measure_command
 from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.metrics.motion import motion_stats
 from eadnet_core.metrics.plot import ACCENT, PALETTE, Chart, Page, ticks
