@@ -1,0 +1,452 @@
+"""Hostile inputs, made from good ones by seeded mutation: each must work, or be refused in one line.
+
+    python bench/hostile.py                       25 of each kind, the table of kinds and verdicts
+    python bench/hostile.py --each 5 --seed 7 --kind wav --kind mp4
+    python bench/hostile.py --keep FOLDER         leave the inputs that are faults there
+    python bench/hostile.py --comfyui URL         workflows as well, sent to a running ComfyUI (its mini need not be trained)
+
+Every input goes through what `eadnet generate`, `dub`, `emotion` and `info` call, in a process of its own: sound, pictures,
+videos and tracks as far as a generation that is planned, without a frame made; weight files until they are loaded. A fault
+is a traceback, a crash, more than LIMIT_S, more than LIMIT_BYTES, or a file left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import logging
+import random
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.error
+import urllib.request
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FILES = {"wav": ".wav", "mp3": ".mp3", "png": ".png", "jpg": ".jpg", "mp4": ".mp4", "json": ".json"}
+KINDS = (*FILES, "safetensors")
+VERDICTS = ("worked", "worked with a note", "refused", "fault")
+LIMIT_S = 20.0
+LIMIT_BYTES = 2_000_000_000
+SPEECH_S = 0.4
+SAMPLE = Path(__file__).parents[1] / "eadnet_core" / "assets" / "sample"
+WORKFLOW = Path(__file__).parents[1] / "workflows" / "first_run.json"
+
+
+class Verdict(NamedTuple):
+    """What became of one input: one of VERDICTS, and what was said."""
+
+    verdict: str
+    said: str
+
+
+# Good inputs
+
+
+def good_files(folder: Path) -> None:
+    """A good file of every kind, named good.*, from the samples that ship."""
+    import soundfile
+    import torch
+    from PIL import Image
+
+    from eadnet_core.config import TextReaderConfig
+    from eadnet_core.parts import PARTS
+    from eadnet_core.weight_files import save_part
+
+    samples, rate = soundfile.read(SAMPLE / "speech.wav", dtype="float32")
+    voice = samples[rate : rate + round(SPEECH_S * rate)]
+    soundfile.write(folder / "good.wav", voice, rate, subtype="PCM_16")
+    soundfile.write(folder / "good.mp3", voice, rate)
+    with Image.open(SAMPLE / "portrait.png") as opened:
+        portrait = opened.convert("RGB").resize((192, 192))
+    portrait.save(folder / "good.png")
+    portrait.save(folder / "good.jpg", quality=90)
+    shutil.copyfile(SAMPLE / "clip.mp4", folder / "good.mp4")
+    (folder / "good.json").write_text(json.dumps(TRACK), encoding="utf-8")
+    pieces = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nhappy"
+    config = TextReaderConfig(n_pieces=5, vocabulary_bytes=len(pieces), width=16, layers=1, heads=2, hidden=32)
+    net: Any = PARTS["text_reader"].build(config)
+    net.vocabulary.copy_(torch.tensor(list(pieces.encode())))
+    save_part(folder / "good.safetensors", "text_reader", net, config)
+
+
+TRACK: dict[str, Any] = {
+    "version": 1,
+    "keyframes": [
+        {"time_s": 0.0, "text": "happy", "intensity": 0.8},
+        {"word": 1, "text": "quietly furious", "fade_s": 0.2, "ease": "smooth"},
+        {"time_s": 0.3, "code": [0.0] * 27},
+    ],
+    "words": [{"text": "oh", "start_s": 0.0, "end_s": 0.1}, {"text": "no", "start_s": 0.15, "end_s": 0.3}],
+}
+
+
+# Mutations: bytes -> bytes, by a seeded draw
+
+
+def flip(data: bytes, draw: random.Random) -> bytes:
+    """Up to 64 bits, half of the time among the first 256 bytes."""
+    made, reach = bytearray(data), len(data) if draw.random() < 0.5 else min(256, len(data))
+    for _ in range(draw.choice((1, 4, 16, 64))):
+        made[draw.randrange(reach)] ^= 1 << draw.randrange(8)
+    return bytes(made)
+
+
+def cut(data: bytes, draw: random.Random) -> bytes:
+    """The beginning alone, sometimes nothing."""
+    return data[: draw.choice((0, 1, draw.randrange(64), draw.randrange(len(data)), len(data) - 1))]
+
+
+def field(data: bytes, draw: random.Random) -> bytes:
+    """A number beside a four-letter name, or anywhere among the first 64 bytes, becomes 0, 1, or the greatest."""
+    names = [i for i in range(len(data) - 4) if data[i : i + 4].isalpha()][:400] or [0]
+    place = draw.choice(names) + draw.choice((-4, 4, 8, 12)) if draw.random() < 0.7 else draw.randrange(64)
+    place, size = max(0, min(place, len(data) - 8)), draw.choice((1, 2, 4, 8))
+    value = draw.choice((b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\1" + b"\0" * 7, b"\0" * 7 + b"\1"))
+    return data[:place] + value[:size] + data[place + size :]
+
+
+def shuffle(data: bytes, draw: random.Random) -> bytes:
+    """A piece doubled, dropped, swapped with another, or zeros or text put in."""
+    a, b = sorted(draw.randrange(len(data)) for _ in range(2))
+    c = min(len(data), b + draw.randrange(1, 4096))
+    text = draw.choice((b"\0" * 4096, b"%s%n {{7*7}} \r\n" * 50, data[a:b]))
+    swapped = data[:a] + data[b:c] + data[a:b] + data[c:]
+    return draw.choice((data[:b] + data[a:], data[:a] + data[b:], swapped, data[:a] + text + data[a:], data * 2))
+
+
+def png_size(data: bytes, draw: random.Random) -> bytes:
+    """A picture that says another size, its checksum right."""
+    sizes = (0, 1, 2, 191, 20_000, 65_535, 2**31 - 1)
+    body = b"IHDR" + struct.pack(">II", draw.choice(sizes), draw.choice(sizes)) + data[24:29]
+    return data[:12] + body + struct.pack(">I", zlib.crc32(body)) + data[33:]
+
+
+def wav_format(data: bytes, draw: random.Random) -> bytes:
+    """A format, rate or width that no file of sound has."""
+    values = [1, 1, 16_000, 32_000, 2, 16]
+    which = draw.randrange(6)
+    values[which] = draw.choice((0, 1, 3, 7, 255, 65_535) if which in (0, 1, 4, 5) else (0, 1, 7, 2**31, 2**32 - 1))
+    return data[:20] + struct.pack("<HHIIHH", *values) + data[36:]
+
+
+def weights_header(data: bytes, draw: random.Random) -> bytes:
+    """Tensors that overlap, lie outside, or say another dtype or shape; metadata of another shape."""
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    name = draw.choice([key for key in header if key != "__metadata__"])
+    which, value = draw.choice(
+        [("dtype", d) for d in ("F64", "BF16", "BOOL", "Q4", "")]
+        + [("shape", s) for s in ([], [2**62, 4], [-1], [0], ["a"])]
+        + [("data_offsets", o) for o in ([0, 0], [8, 4], [0, 2**63], [-8, 8], [0])]
+        + [("config", c) for c in ('{"width": 1000000000}', "[]", "null", "{", '{"heads": 0}', "[" * 5000)]
+    )
+    header["__metadata__" if which == "config" else name][which] = value
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data[8 + size :]
+
+
+VALUES: tuple[Any, ...] = (None, True, -1, 0, 2**63, 1e308, -0.0, "", "\0", "a" * 100_000, "../../x", [], {}, [[[[]]]])
+RAW = ("NaN", "Infinity", "1e999", "9" * 5000, "[" * 100_000, '{"a":' * 3000, '"\\ud800"', "'x'", "/* */ 1")
+MARK = '"@@"'
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """(container, key) of everything inside a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield value, key
+        yield from places(item)
+
+
+def json_value(data: bytes, draw: random.Random) -> bytes:
+    """A value replaced by one of another kind, by text that is not JSON, or dropped, or a key that nobody knows."""
+    value = json.loads(data)
+    where, key = draw.choice(list(places(value)))
+    kind = draw.randrange(4)
+    if kind == 0:
+        where[key] = copy.deepcopy(draw.choice(VALUES))
+    elif kind == 1:
+        where[key] = MARK[1:-1]
+    elif kind == 2:
+        del where[key]
+    elif isinstance(where, dict):
+        where["__class__"] = copy.deepcopy(where[key])
+    else:
+        where *= 40
+    return json.dumps(value).replace(MARK, draw.choice(RAW), 1).encode()
+
+
+def encoded(data: bytes, draw: random.Random) -> bytes:
+    """Text in another encoding."""
+    text = data.decode()
+    return draw.choice((b"\xff\xfe" + text.encode("utf-16-le"), text.encode("utf-32"), b"\xef\xbb\xbf" + data, b"\xe9"))
+
+
+Mutation = Callable[[bytes, random.Random], bytes]
+BYTES: list[Mutation] = [flip, flip, cut, field, field, shuffle]
+OWN: dict[str, list[Mutation]] = {"png": [png_size], "wav": [wav_format, wav_format], "safetensors": [weights_header] * 4}
+OWN["json"] = OWN["workflow"] = [json_value] * 6 + [encoded]
+
+
+def hostile(kind: str, good: dict[str, bytes], seed: int) -> tuple[str, bytes]:
+    """(name of the mutation, bytes) of input number `seed` of a kind; one in twelve is a file of another kind."""
+    draw = random.Random(f"{kind} {seed}")
+    if draw.random() < 1 / 12 and kind != "workflow":
+        other = draw.choice([k for k in good if k != kind])
+        return f"{other} under another name", good[other]
+    mutation = draw.choice(BYTES + OWN.get(kind, []))
+    made = mutation(good[kind], draw)
+    return mutation.__name__, made
+
+
+# The process that reads them
+
+
+class Listener(logging.Handler):
+    """What the library logs, as notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def read(kind: str, path: Path, good: Path, model: Any) -> list[str]:
+    """Read one input as the command line does; returns the notes. Raises whatever comes."""
+    from eadnet_core.cli import build_parser, main
+    from eadnet_core.cli.emotion import words_of
+    from eadnet_core.config import FPS
+    from eadnet_core.media.video import read_video
+    from eadnet_core.pipeline import prepare
+
+    if kind == "safetensors":
+        main(["emotion", "happy", "--model", str(path.parent), "--debug"])
+        main(["info", str(path.parent), "--debug"])
+        return []
+    given = {"portrait": good / "good.png", "audio": good / "good.wav"}
+    if kind == "mp4":
+        del given["portrait"]
+    given[{"wav": "audio", "mp3": "audio", "mp4": "video", "json": "emotion-track"}.get(kind, "portrait")] = path
+    flags = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    output = path.parent / "out.mp4"
+    args = build_parser().parse_args(["dub" if kind == "mp4" else "generate", *flags, "--output", str(output)])
+    source = read_video(args.video, FPS) if kind == "mp4" else args.portrait
+    return prepare(source, args.audio, words_of(args), model=model, output=args.output).report.notes
+
+
+def judge(kind: str, path: Path, good: Path, model: Any) -> Verdict:
+    """The verdict on one input, read in this process."""
+    from eadnet_core.errors import EADNetError
+    from eadnet_core.machine import peak_memory_bytes
+
+    heard = Listener()
+    logger = logging.getLogger("eadnet_core")
+    logger.handlers, logger.propagate = [heard], False
+    before, peak = set(path.parent.iterdir()), peak_memory_bytes()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            notes = [*read(kind, path, good, model), *heard.said]
+        made = Verdict("worked with a note" if notes else "worked", "; ".join(notes))
+    except EADNetError as error:
+        is_line = len(str(error).splitlines()) == 1
+        made = Verdict("refused" if is_line else "fault", str(error) if is_line else f"of several lines: {error!r}")
+    except Exception:
+        made = Verdict("fault", traceback.format_exc())
+    if left := {p.name for p in set(path.parent.iterdir()) - before}:
+        return Verdict("fault", f"left behind: {sorted(left)}; {made.said}")
+    if (grown := peak_memory_bytes() - peak) > LIMIT_BYTES:
+        return Verdict("fault", f"took {grown / 1e9:.1f} GB; {made.said}")
+    return made
+
+
+def work() -> None:
+    """Verdicts for inputs named on stdin, a JSON line each."""
+    from eadnet_core.checkpoints import load_model
+
+    answers, sys.stdout = sys.stdout, sys.stderr
+    model = load_model("mini", "cpu")
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        kind, path, good = json.loads(line)
+        print(json.dumps(judge(kind, Path(path), Path(good), model)), file=answers, flush=True)
+
+
+class Worker:
+    """The reading process, started anew after a crash or a hang."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> subprocess.Popen[str]:
+        """The process, ready."""
+        if self.process is None:
+            command = [sys.executable, __file__, "--worker"]
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+            assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
+        return self.process
+
+    def judge(self, kind: str, path: Path, good: Path) -> Verdict:
+        """The verdict on one input."""
+        process = self.start()
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps([kind, str(path), str(good)]) + "\n")
+        process.stdin.flush()
+        if not select.select([process.stdout], [], [], LIMIT_S)[0]:
+            self.stop()
+            return Verdict("fault", f"hung for {LIMIT_S:g} s")
+        answer = process.stdout.readline()
+        if not answer:
+            status = process.wait()
+            self.stop()
+            return Verdict("fault", f"the process died with status {status}")
+        return Verdict(*json.loads(answer))
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+# Workflows, to a running ComfyUI
+
+
+def send(url: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """(status, answer) of a request; status 0 where there is no answer."""
+    asked = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=LIMIT_S) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError as error:
+        return 0, str(error).encode()
+
+
+def judge_prompt(url: str, body: bytes) -> Verdict:
+    """The verdict on a prompt's JSON, which runs where ComfyUI finds it valid."""
+    status, answer = send(url, "/prompt", b'{"prompt": ' + body + b"}")
+    if status != 200:
+        # What is no JSON at all is ComfyUI's own to answer, with 500; its next request must work.
+        is_alive = send(url, "/system_stats")[0] == 200
+        return Verdict("refused" if is_alive else "fault", f"{status}: {answer.decode(errors='replace')[:300]}")
+    number, end = json.loads(answer)["prompt_id"], time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        done = json.loads(send(url, f"/history/{number}")[1]).get(number)
+        if done is None:
+            time.sleep(0.1)
+            continue
+        errors = [data for event, data in done["status"]["messages"] if event == "execution_error"]
+        if not errors:
+            return Verdict("worked", "")
+        kind, said = errors[0]["exception_type"], errors[0]["exception_message"].strip()
+        own = "eadnet" in kind or any("eadnet" in line for line in errors[0]["traceback"])
+        is_clear = kind.rpartition(".")[2] in ERRORS and len(said.splitlines()) == 1
+        return Verdict("fault" if own and not is_clear else "refused", f"{kind}: {said}")
+    send(url, "/interrupt", b"{}")
+    return Verdict("fault", f"ran for {LIMIT_S:g} s")
+
+
+ERRORS = {"BadInput", "MediaError", "FaceNotFound", "CheckpointError"}
+
+
+def prompt() -> dict[str, Any]:
+    """The first workflow as a prompt, with a second beside it that reads an emotion track; both speak SPEECH_S."""
+    values = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    speak = next(node for node in values["nodes"] if node["type"] == "EADNet_Speak")
+    widgets = dict(zip(("text", "intensity", "head", "lips"), speak["widgets_values"], strict=True))
+    made = {
+        "1": ("LoadImage", {"image": "eadnet_portrait.png"}),
+        "2": ("LoadAudio", {"audio": "eadnet_speech.wav"}),
+        "3": ("TrimAudioDuration", {"audio": ["2", 0], "start_index": 1.0, "duration": SPEECH_S}),
+        "4": ("EADNet_Speak", {"image": ["1", 0], "audio": ["3", 0], **widgets}),
+        "5": ("SaveVideo", {"video": ["4", 0], "filename_prefix": "hostile", "format": "auto", "codec": "auto"}),
+    }
+    return {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in made.items()}
+
+
+# The table
+
+
+def run(kinds: list[str], each: int, seed: int, keep: Path | None = None, comfyui: str = "") -> list[dict[str, Any]]:
+    """Every input with its verdict; seeds are seed, seed + 1, ... for each kind."""
+    found: list[dict[str, Any]] = []
+    worker = Worker()
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        good_files(base)
+        good = {kind: (base / f"good.{kind}").read_bytes() for kind in KINDS}
+        good["workflow"] = json.dumps(prompt()).encode()
+        try:
+            for kind, number in ((k, n) for k in kinds for n in range(seed, seed + each)):
+                mutation, data = hostile(kind, good, number)
+                folder = base / f"{kind}-{number}"
+                folder.mkdir()
+                path = folder / ("text_reader.safetensors" if kind == "safetensors" else f"given.{kind}")
+                path.write_bytes(data)
+                began = time.perf_counter()
+                made = judge_prompt(comfyui, data) if kind == "workflow" else worker.judge(kind, path, base)
+                seconds = round(time.perf_counter() - began, 2)
+                found.append({"kind": kind, "seed": number, "mutation": mutation, **made._asdict(), "seconds": seconds})
+                if keep is not None and made.verdict == "fault":
+                    shutil.copytree(folder, keep / folder.name, dirs_exist_ok=True)
+                shutil.rmtree(folder)
+        finally:
+            worker.stop()
+    return found
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Kinds by verdicts, in Markdown."""
+    counts = Counter((one["kind"], one["verdict"]) for one in found)
+    kinds = list(dict.fromkeys(one["kind"] for one in found))
+    rows = [[kind, *(str(counts[kind, verdict]) for verdict in VERDICTS)] for kind in kinds]
+    rows.append(["all", *(str(sum(counts[kind, verdict] for kind in kinds)) for verdict in VERDICTS)])
+    lines = [["kind", *VERDICTS], ["---"] * (len(VERDICTS) + 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> int:
+    """Run them and print the table; 1 if there is a fault."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", action="append", choices=KINDS, help="only these kinds")
+    parser.add_argument("--each", type=int, default=25, metavar="N", help="inputs of each kind (default: 25)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
+    parser.add_argument("--comfyui", default="", metavar="URL", help="a running ComfyUI for workflows")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every input and its verdict")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave inputs that are faults here")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        work()
+        return 0
+    kinds = [*(args.kind or KINDS), *(["workflow"] if args.comfyui else [])]
+    found = run(kinds, args.each, args.seed, args.keep, args.comfyui)
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for one in found:
+        if one["verdict"] == "fault":
+            print(f"{one['kind']} {one['seed']} ({one['mutation']}): {one['said']}\n")
+    print(table(found))
+    return int(any(one["verdict"] == "fault" for one in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
