@@ -3,11 +3,11 @@
     python bench/hostile.py                       25 of each kind, the table of kinds and verdicts
     python bench/hostile.py --each 5 --seed 7 --kind wav --kind mp4
     python bench/hostile.py --keep FOLDER         leave the inputs that are faults there
-    python bench/hostile.py --comfyui URL         workflows as well, sent to a running ComfyUI (its mini need not be trained)
+    python bench/hostile.py --comfyui URL         workflows as well, sent to a running ComfyUI
 
-Every input goes through what `eadnet generate`, `dub`, `emotion` and `info` call, in a process of its own: sound, pictures,
-videos and tracks as far as a generation that is planned, without a frame made; weight files until they are loaded. A fault
-is a traceback, a crash, more than LIMIT_S, more than LIMIT_BYTES, or a file left behind.
+Every input goes through what `eadnet generate`, `dub`, `emotion` and `info` call, in a process of its own: sound,
+pictures, videos and tracks as far as a generation that is planned, without a frame made; weight files until they are
+loaded. A fault is a traceback, a crash, more than LIMIT_S, more than LIMIT_BYTES, or a file left behind.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FILES = {"wav": ".wav", "mp3": ".mp3", "png": ".png", "jpg": ".jpg", "mp4": ".mp4", "json": ".json"}
-KINDS = (*FILES, "safetensors")
+KINDS = ("wav", "mp3", "png", "jpg", "mp4", "json", "safetensors")
 VERDICTS = ("worked", "worked with a note", "refused", "fault")
 LIMIT_S = 20.0
 LIMIT_BYTES = 2_000_000_000
@@ -52,11 +51,16 @@ class Verdict(NamedTuple):
     said: str
 
 
+def named(kind: str, stem: str) -> str:
+    """The name of a file of a kind; a part of a model has one of its own."""
+    return "text_reader.safetensors" if kind == "safetensors" else f"{stem}.{kind}"
+
+
 # Good inputs
 
 
 def good_files(folder: Path) -> None:
-    """A good file of every kind, named good.*, from the samples that ship."""
+    """A good file of every kind from the samples that ship."""
     import soundfile
     import torch
     from PIL import Image
@@ -79,7 +83,7 @@ def good_files(folder: Path) -> None:
     config = TextReaderConfig(n_pieces=5, vocabulary_bytes=len(pieces), width=16, layers=1, heads=2, hidden=32)
     net: Any = PARTS["text_reader"].build(config)
     net.vocabulary.copy_(torch.tensor(list(pieces.encode())))
-    save_part(folder / "good.safetensors", "text_reader", net, config)
+    save_part(folder / "text_reader.safetensors", "text_reader", net, config)
 
 
 TRACK: dict[str, Any] = {
@@ -197,7 +201,7 @@ def encoded(data: bytes, draw: random.Random) -> bytes:
 
 Mutation = Callable[[bytes, random.Random], bytes]
 BYTES: list[Mutation] = [flip, flip, cut, field, field, shuffle]
-OWN: dict[str, list[Mutation]] = {"png": [png_size], "wav": [wav_format, wav_format], "safetensors": [weights_header] * 4}
+OWN: dict[str, list[Mutation]] = {"png": [png_size], "wav": [wav_format] * 2, "safetensors": [weights_header] * 4}
 OWN["json"] = OWN["workflow"] = [json_value] * 6 + [encoded]
 
 
@@ -392,14 +396,17 @@ def run(kinds: list[str], each: int, seed: int, keep: Path | None = None, comfyu
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         good_files(base)
-        good = {kind: (base / f"good.{kind}").read_bytes() for kind in KINDS}
+        good = {kind: (base / named(kind, "good")).read_bytes() for kind in KINDS}
         good["workflow"] = json.dumps(prompt()).encode()
         try:
+            for kind in set(kinds) & set(KINDS):
+                made = worker.judge(kind, base / named(kind, "good"), base)
+                assert made.verdict == "worked", f"the good {kind}: {made}"
             for kind, number in ((k, n) for k in kinds for n in range(seed, seed + each)):
                 mutation, data = hostile(kind, good, number)
                 folder = base / f"{kind}-{number}"
                 folder.mkdir()
-                path = folder / ("text_reader.safetensors" if kind == "safetensors" else f"given.{kind}")
+                path = folder / named(kind, "given")
                 path.write_bytes(data)
                 began = time.perf_counter()
                 made = judge_prompt(comfyui, data) if kind == "workflow" else worker.judge(kind, path, base)

@@ -45,11 +45,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The names that need torch, loaded when they are first asked for."""
     if name in ("generate", "prepare"):
-        from . import pipeline as module
-    elif name == "load_model":
-        from . import checkpoints as module
-    elif name == "write_video":
-        from . import output as module
-    else:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(module, name)
+        from . import pipeline
+
+        return getattr(pipeline, name)
+    if name == "load_model":
+        from .checkpoints import load_model
+
+        return load_model
+    if name == "write_video":
+        from .output import write_video
+
+        return write_video
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -19,8 +19,8 @@ from .config import ModelConfig, from_dict
 from .emotion.reader import TextReader
 from .errors import BadInput, CheckpointError
 from .machine import has_matrix_units
-from .parts import PARTS, build_empty
-from .weight_files import load_part, read_config, read_header, read_metadata, read_state
+from .parts import PARTS
+from .weight_files import build_for, load_part, read_config, read_header, read_metadata, read_state
 from .weight_files import save_part as save_part
 
 if TYPE_CHECKING:
@@ -93,8 +93,12 @@ def find_part(folder: Path, part: str) -> Path:
     extended = read_metadata(folder / "vae.safetensors").get("extends")
     if not extended:
         return path
-    beside = folder.parent / str(extended)
-    return (beside if beside.is_dir() else ASSETS / str(extended)) / path.name
+    if Path(str(extended)).name != extended:
+        raise CheckpointError(
+            f"'{folder / 'vae.safetensors'}' extends {str(extended)!r:.80}, which is no model's name: get it again."
+        )
+    beside = folder.parent / extended
+    return (beside if beside.is_dir() else ASSETS / extended) / path.name
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -187,7 +191,8 @@ def is_base(folder: str | Path) -> bool:
     path = Path(folder) / "denoiser.safetensors"
     if not path.is_file():
         return False
-    return read_metadata(path, "denoiser").get("config", {}).get("denoiser", {}).get("layout") == "latentsync"
+    denoiser = read_metadata(path, "denoiser").get("config", {}).get("denoiser", {})
+    return isinstance(denoiser, dict) and denoiser.get("layout") == "latentsync"
 
 
 def _load_base(folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> Model:
@@ -204,7 +209,7 @@ def _load_base(folder: Path, device: torch.device, dtype: torch.dtype, attention
     for file in ("vae", "whisper", "syncnet"):
         path, part = folder / f"{file}.safetensors", BASE_PARTS[file]
         if path.is_file():
-            net = build_empty(part, read_config(path, PARTS[part].config, read_metadata(path, part)))
+            net = build_for(path, part, read_config(path, PARTS[part].config, read_metadata(path, part)))
             nets[file] = _filled(net, read_state(path, part, net.state_dict()), device, dtype)
     return Model(
         name=config.name,
@@ -236,7 +241,7 @@ def _base_denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tu
                 f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
                 "use the two that belong together, or remove the adapters."
             )
-    denoiser = build_empty("denoiser", config)
+    denoiser = build_for(path, "denoiser", config)
     weights = denoiser.state_dict()
     state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
     if not beside.is_file():
