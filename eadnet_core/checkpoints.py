@@ -93,7 +93,7 @@ def find_part(folder: Path, part: str) -> Path:
     extended = read_metadata(folder / "vae.safetensors").get("extends")
     if not extended:
         return path
-    if Path(str(extended)).name != extended:
+    if extended == ".." or Path(str(extended)).name != extended:
         raise CheckpointError(
             f"'{folder / 'vae.safetensors'}' extends {str(extended)!r:.80}, which is no model's name: get it again."
         )

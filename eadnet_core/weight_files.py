@@ -167,7 +167,7 @@ def _check_numbers(config: Any) -> None:
         for number in value if isinstance(value, tuple) else (value,):
             most = MOST_LAYERS if field.name in ("layers", "blocks") else MOST_WIDTH
             if isinstance(number, int) and number > most:
-                raise ValueError(f"{field.name} is {number}, more than {most}")
+                raise ValueError(f"{field.name} is more than {most}")
 
 
 def read_state(path: str | Path, part: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -238,13 +238,14 @@ def _keyframe(item: Any, number: int) -> Keyframe:
 
 def _code(values: Any, number: int) -> tuple[float, ...]:
     try:
-        code = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        code = np.full(EMOTION_CODE_SIZE, np.nan)
-    if code.shape != (EMOTION_CODE_SIZE,) or not (np.abs(code) <= MOST_CODE).all():
+        code = np.asarray(values)
+    except ValueError:  # rows of unequal lengths
+        code = np.zeros(0)
+    is_code = code.shape == (EMOTION_CODE_SIZE,) and code.dtype.kind in "iuf"
+    if not is_code or not (np.abs(code) <= MOST_CODE).all():
         wanted = f"{EMOTION_CODE_SIZE} finite numbers, none beyond {MOST_CODE:g}"
         raise BadInput(f"The code of emotion keyframe {number} must be {wanted}.")
-    return tuple(code.tolist())
+    return tuple(map(float, code))
 
 
 def _number(value: Any, name: str, most: float) -> float:
