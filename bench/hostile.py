@@ -38,6 +38,8 @@ from typing import Any, NamedTuple
 KINDS = ("wav", "mp3", "png", "jpg", "mp4", "json", "safetensors")
 VERDICTS = ("worked", "worked with a note", "refused", "fault")
 LIMIT_S = 20.0
+LIMIT_RUN_S = 120.0
+"""Of a workflow that is valid: it makes a video, with a model that may have to be loaded."""
 LIMIT_BYTES = 2_000_000_000
 SPEECH_S = 0.4
 SAMPLE = Path(__file__).parents[1] / "eadnet_core" / "assets" / "sample"
@@ -351,7 +353,7 @@ def judge_prompt(url: str, body: bytes) -> Verdict:
         # What is no JSON at all is ComfyUI's own to answer, with 500; its next request must work.
         is_alive = send(url, "/system_stats")[0] == 200
         return Verdict("refused" if is_alive else "fault", f"{status}: {answer.decode(errors='replace')[:300]}")
-    number, end = json.loads(answer)["prompt_id"], time.monotonic() + LIMIT_S
+    number, end = json.loads(answer)["prompt_id"], time.monotonic() + LIMIT_RUN_S
     while time.monotonic() < end:
         done = json.loads(send(url, f"/history/{number}")[1]).get(number)
         if done is None:
@@ -365,14 +367,14 @@ def judge_prompt(url: str, body: bytes) -> Verdict:
         is_clear = kind.rpartition(".")[2] in ERRORS and len(said.splitlines()) == 1
         return Verdict("fault" if own and not is_clear else "refused", f"{kind}: {said}")
     send(url, "/interrupt", b"{}")
-    return Verdict("fault", f"ran for {LIMIT_S:g} s")
+    return Verdict("fault", f"ran for {LIMIT_RUN_S:g} s")
 
 
 ERRORS = {"BadInput", "MediaError", "FaceNotFound", "CheckpointError"}
 
 
 def prompt() -> dict[str, Any]:
-    """The first workflow as a prompt, with a second beside it that reads an emotion track; both speak SPEECH_S."""
+    """The first workflow as a prompt, with SPEECH_S of the sample speech."""
     values = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     speak = next(node for node in values["nodes"] if node["type"] == "EADNet_Speak")
     widgets = dict(zip(("text", "intensity", "head", "lips"), speak["widgets_values"], strict=True))
