@@ -85,8 +85,7 @@ def _open(path: Path, kind: Any, **more: bool) -> Any:
     from safetensors import SafetensorError
 
     try:
-        # B615 asks for the revision of a download; this folder was found on the disk, and nothing else is looked for.
-        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=False, **more)  # nosec B615
+        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=False, **more)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"The model in '{path.name}' cannot be opened ({type(error).__name__}: {reason}).") from error

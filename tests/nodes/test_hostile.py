@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 BENCH = Path(__file__).parents[2] / "bench" / "hostile.py"
 N_WORKFLOWS = 8
 
 
-def test_mutated_workflows_are_run_or_refused(server: Any) -> None:
+def test_mutated_workflows_are_run_or_refused(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH.parent)
     spec = importlib.util.spec_from_file_location("hostile", BENCH)
     assert spec is not None and spec.loader is not None
     hostile = importlib.util.module_from_spec(spec)
