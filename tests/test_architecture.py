@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "sampling": {"errors", "emotion.taxonomy", "config", "emotion"},
     "media": {"errors", "emotion.taxonomy", "config", "emotion"},
     "downloads": {"errors"},
+    "command_cost": {"errors", "machine"},
     "parts": {"errors", "emotion.taxonomy", "config", "emotion", "nets"},
     "weight_files": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts"},
     "public_weights": {"errors", "emotion.taxonomy", "config", "emotion", "nets", "parts", "weight_files"},
@@ -68,7 +69,7 @@ ALLOWED["eadnet_core"] = {*ALLOWED["output"], "output"}
 ALLOWED["corpus"] = {"errors", "emotion.taxonomy", "config", "emotion", "media"}
 ALLOWED["training"] = {*ALLOWED["animate"], "animate", "metrics", "corpus", "weight_files"}
 ALLOWED["heldout"] = {*ALLOWED["corpus"], "corpus", "metrics"}
-ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus"}
+ALLOWED["evaluate"] = {*ALLOWED["output"], "output", "heldout", "corpus", "command_cost"}
 ALLOWED["evaluate_emotion"] = {*ALLOWED["evaluate"], "evaluate"}
 ALLOWED["demo"] = {*ALLOWED["output"], "output", "assets"}
 ALLOWED["cli"] = set(ALLOWED) - {"eadnet_core"}
@@ -299,11 +300,14 @@ import json, logging, os, sys, time
 import torch
 environment, before = dict(os.environ), set(sys.modules)
 touched = []
+ACTS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.exec", "os.fork", "os.posix_spawn", "os.system")
+ACTS += ("subprocess.", "urllib.", "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send")
+# Not socket.bind: urllib3 tries one to see whether there is IPv6.
 
 def watch(event, args):
     if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         touched.append(str(args[0]))
-    elif event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "socket.connect", "subprocess.Popen"):
+    elif event.startswith(ACTS):
         touched.append(f"{event} {args[0]}")
 
 sys.addaudithook(watch)

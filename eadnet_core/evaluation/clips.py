@@ -34,7 +34,6 @@ from ..generation.plan import emotion_codes
 from ..media.image import read_image
 from ..media.sound.audio import speech_gate
 from ..metrics.compare import Measures, measure, summarise
-from ..metrics.cost import measure_command
 from ..metrics.emotion import accuracy, confusion, intensity_order, read_emotion
 from ..metrics.motion import difference
 from ..metrics.report import json_values
@@ -45,6 +44,7 @@ from ..taxonomy import EMOTIONS, LEVELS
 from ..weights.folders import ASSETS, find_model, is_base
 from ..weights.load import load_model
 from ..weights.model import Experts, Model, load_experts
+from .command_cost import measure_command
 from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
 
 SECTIONS = ("sync_guidance", "emotional_references", "long_clips")

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from ..config import ModelConfig
 from ..errors import CheckpointError
 from .device import set_attention_backend
-from .files import read_config, read_metadata, read_state
+from .files import build_for, read_config, read_metadata, read_state
 from .files import save_part as save_part
 from .folders import BASE_PARTS
 from .model import Model, load_reader
-from .parts import PARTS, build_empty
+from .parts import PARTS
 
 
 def _load_base(folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> Model:
@@ -33,7 +33,7 @@ def _load_base(folder: Path, device: torch.device, dtype: torch.dtype, attention
     for file in ("vae", "whisper", "syncnet"):
         path, part = folder / f"{file}.safetensors", BASE_PARTS[file]
         if path.is_file():
-            net = build_empty(part, read_config(path, PARTS[part].config, read_metadata(path, part)))
+            net = build_for(path, part, read_config(path, PARTS[part].config, read_metadata(path, part)))
             nets[file] = _filled(net, read_state(path, part, net.state_dict()), device, dtype)
     return Model(
         name=config.name,
@@ -65,7 +65,7 @@ def _base_denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tu
                 f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
                 "use the two that belong together, or remove the adapters."
             )
-    denoiser = build_empty("denoiser", config)
+    denoiser = build_for(path, "denoiser", config)
     weights = denoiser.state_dict()
     state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
     if not beside.is_file():
