@@ -66,10 +66,9 @@ class Bar:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"'{path}' cannot be read as a text file ({error}).") from error
+    from ..emotion.text_files import read_text
+
+    return read_text(path, "Text file").splitlines()
 
 
 def emotion_line(reading: dict[str, Any]) -> str:

@@ -24,9 +24,9 @@ from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..weights.device import set_attention_backend
 from ..weights.experts import load_reader
-from ..weights.files import read_config, read_metadata, read_state
+from ..weights.files import build_for, read_config, read_metadata, read_state
 from ..weights.folders import BASE_PARTS
-from ..weights.parts import PARTS, build_empty
+from ..weights.parts import PARTS
 from .family import Family, Model
 from .mini import DECODE_FRAMES, to_pixels
 from .performance import Performance, Reference, View
@@ -62,7 +62,8 @@ class Base(Family):
         path = folder / "denoiser.safetensors"
         if not path.is_file():
             return False
-        return read_metadata(path, "denoiser").get("config", {}).get("denoiser", {}).get("layout") == "latentsync"
+        denoiser = read_metadata(path, "denoiser").get("config", {}).get("denoiser", {})
+        return isinstance(denoiser, dict) and denoiser.get("layout") == "latentsync"
 
     def load(self, folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> BaseModel:
         """See Family; words are read by the folder's own reader, or by the mini's."""
@@ -202,7 +203,7 @@ class BaseScene:
 def _net(folder: Path, file: str, device: torch.device, dtype: torch.dtype) -> Any:
     """The net of a file beside the denoiser."""
     path, part = folder / f"{file}.safetensors", BASE_PARTS[file]
-    net = build_empty(part, read_config(path, PARTS[part].config, read_metadata(path, part)))
+    net = build_for(path, part, read_config(path, PARTS[part].config, read_metadata(path, part)))
     return _filled(net, read_state(path, part, net.state_dict()), device, dtype)
 
 
@@ -217,7 +218,7 @@ def _denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[M
                 f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
                 "use the two that belong together, or remove the adapters."
             )
-    denoiser = build_empty("denoiser", config)
+    denoiser = build_for(path, "denoiser", config)
     weights = denoiser.state_dict()
     state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
     if not beside.is_file():
