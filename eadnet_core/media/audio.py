@@ -185,17 +185,16 @@ class _Heard:
 def _hear(blocks: Iterator[np.ndarray], rate_hz: int, what: str, channel: int | None = None) -> _Heard:
     """Sound in blocks [C, n] as mono at 16 kHz: the mean of the channels, or one of them."""
     resampler, samples = Resampler(rate_hz), bytearray()
-    n_original, sums, products = 0, np.zeros(0), np.zeros(0)
+    n_original, sums, products = 0, np.zeros(1), np.zeros(1)  # float64, whatever the number of channels
     for block in _in_blocks(blocks):
         _check_samples(block, what)
         n_original += block.shape[1]
         samples += resampler.add(block.mean(0) if channel is None else block[channel]).tobytes()
         if len(block) > 1:
-            sums = sums + block.sum(1, dtype=np.float64) if sums.size else block.sum(1, dtype=np.float64)
-            products = products + block @ block.T if products.size else (block @ block.T).astype(np.float64)
+            sums, products = sums + block.sum(1), products + block @ block.T
     samples += resampler.finish(np.zeros(0, np.float32)).tobytes()
     mono = np.frombuffer(samples, np.float32)
-    if channel is not None or not sums.size:
+    if channel is not None or len(sums) == 1:
         return _Heard(mono, n_original, None, 0.0)
     covariance = products / n_original - np.outer(sums, sums) / n_original**2
     energy, of_mean = np.trace(covariance) / len(sums), covariance.sum() / len(sums) ** 2
@@ -280,15 +279,24 @@ def _mel_filters() -> torch.Tensor:
 _QUIET_RMS = 10 ** (-45 / 20)
 """A clip whose loud moments lie below -45 dBFS is quiet: energy is measured against this level instead."""
 
+_OFFSET_SHARE = 0.03
+"""A DC offset below this share of the loud moments changes no energy by more than this, and is left as it is."""
+
 
 def frame_energy(samples: np.ndarray, n_frames: int) -> np.ndarray:
-    """Loudness of every video frame against the clip's own loud moments.
+    """Loudness of every video frame against the clip's own loud moments; a DC offset is no loudness.
 
     samples   [N]   float32 mono 16 kHz
     returns   [T]   0 .. 1: RMS over the frame divided by the clip's loud level (at least -45 dBFS)
     """
-    rms = np.sqrt(np.square(fit_length(samples, n_frames)).reshape(n_frames, SAMPLES_PER_FRAME).mean(1))
+    frames = fit_length(samples, n_frames).reshape(n_frames, SAMPLES_PER_FRAME)
+    rms = np.sqrt(np.square(frames).mean(1))
     loud = max(_loud_level(rms, FPS // 2), _QUIET_RMS)
+    offset = np.median(frames.mean(1))
+    if abs(offset) > _OFFSET_SHARE * loud:
+        frames = fit_length(samples - offset, n_frames).reshape(n_frames, SAMPLES_PER_FRAME)
+        rms = frames.std(1)
+        loud = max(_loud_level(rms, FPS // 2), _QUIET_RMS)
     return np.clip(rms / loud, 0.0, 1.0).astype(np.float32)
 
 

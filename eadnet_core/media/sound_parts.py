@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import BinaryIO
 
 _MPEG_RATES_HZ = (44_100, 48_000, 32_000)
@@ -21,7 +22,7 @@ _KBPS = {
 }
 """Bit rates of Layer III in MPEG 1, and in MPEG 2 and 2.5."""
 _NO_SIZE = (0, 0xFFFFFFFF)
-_XING_HAS_FRAMES = 1
+_XING_HAS_FRAMES, _XING_HAS_BYTES = 1, 2
 
 
 class FilePart(io.RawIOBase):
@@ -73,7 +74,7 @@ def parts_of(file: BinaryIO) -> list[FilePart]:
     size = file.seek(0, io.SEEK_END)
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:4] == b"OggS":
-            return [FilePart(file, b"", [span]) for span in _ogg_parts(data)]
+            return ogg_parts(file)
         if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
             return [_wav(file, data)]
         if data[:3] == b"ID3" or _mp3_frame(data, 0) is not None:
@@ -82,17 +83,39 @@ def parts_of(file: BinaryIO) -> list[FilePart]:
     return [FilePart(file, b"", [(0, size)])]
 
 
-def _ogg_parts(data: mmap.mmap) -> list[tuple[int, int]]:
-    """(start, end) of every link of a chain: a page that begins a stream, after one that does not, starts the next."""
+def ogg_parts(file: BinaryIO) -> list[FilePart]:
+    """The links of a chained Ogg file: a page that begins a stream, after one that does not, starts the next.
+
+    One for an Ogg file that is no chain; none for any other file.
+    """
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return []
     starts, at, was_first = [0], 0, True
-    while at >= 0 and at + 27 <= len(data):
-        is_first = bool(data[at + 5] & 2)
-        if is_first and not was_first:
-            starts.append(at)
-        was_first = is_first
-        n_segments = data[at + 26]
-        at = data.find(b"OggS", at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments]))
-    return list(pairwise([*starts, len(data)]))
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        while at >= 0 and at + 27 <= len(data):
+            is_first = bool(data[at + 5] & 2)
+            if is_first and not was_first:
+                starts.append(at)
+            was_first = is_first
+            n_segments = data[at + 26]
+            at = data.find(b"OggS", at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments]))
+        return [FilePart(file, b"", [span]) for span in pairwise([*starts, len(data)])]
+
+
+def announced_share(path: Path) -> float:
+    """How many times more samples a wav file announces than it has bytes for; 1 where all are there."""
+    with path.open("rb") as file:
+        if file.read(4) not in (b"RIFF", b"RIFX"):
+            return 1.0
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            n_bytes = struct.unpack("<I", head[4:])[0]
+            if head[:4] == b"data":
+                n_there = path.stat().st_size - file.tell()
+                return 1.0 if n_bytes in _NO_SIZE else max(1.0, n_bytes / max(1, n_there))
+            file.seek(n_bytes + n_bytes % 2, io.SEEK_CUR)
+    return 1.0
 
 
 def _wav(file: BinaryIO, data: mmap.mmap) -> FilePart:
@@ -159,9 +182,8 @@ def _mp3(file: BinaryIO, data: mmap.mmap) -> FilePart | None:
     n_frames = 0
     for start, frame in _mp3_frames(data):
         tag = data[start + frame.tag_at : start + frame.tag_at + 4]
-        if tag in (b"Xing", b"Info"):
-            if n_frames == 0:
-                header = bytearray(data[start : start + frame.n_bytes])
+        if header is None and tag in (b"Xing", b"Info"):
+            header = bytearray(data[start : start + frame.n_bytes])
             continue
         if header is None:
             header = bytearray(data[start : start + 4] + bytes(frame.n_bytes - 4))
@@ -176,4 +198,7 @@ def _mp3(file: BinaryIO, data: mmap.mmap) -> FilePart | None:
     flags = struct.unpack(">I", header[tag_at + 4 : tag_at + 8])[0]
     if flags & _XING_HAS_FRAMES or flags == 0:
         header[tag_at + 4 : tag_at + 12] = struct.pack(">II", flags | _XING_HAS_FRAMES, n_frames)
+    if flags & _XING_HAS_FRAMES and flags & _XING_HAS_BYTES:
+        n_bytes = len(header) + sum(end - start for start, end in spans)
+        header[tag_at + 12 : tag_at + 16] = struct.pack(">I", n_bytes)
     return FilePart(file, bytes(header), spans)

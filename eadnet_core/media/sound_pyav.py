@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 
 from ..errors import BadInput
 from .containers import open_input
-from .sound_form import MAX_PEAK, WANTED, Unreadable, check_form, has_form, length_notes
+from .sound_form import WANTED, Unreadable, check_form, has_form, length_notes
+from .sound_parts import FilePart, announced_share, ogg_parts
 from .timeline import MAX_SILENCE_S, Clock, Piece, Timeline
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _RESTARTING = frozenset({"mpegts", "mpeg"})
 """Broadcast: a clock that steps by more than 10 s has started anew, as in FFmpeg."""
 _ESTIMATED = frozenset({"aac", "ac3", "eac3", "dts", "loas", "amr", "mpegts", "mpeg"})
 """Formats that announce no length; FFmpeg guesses one."""
+_MAX_CODED_PEAK = 8.0
+"""A codec overshoots full scale by little; what lies beyond is made of damage."""
 _MAX_FAILURES = 16
 """Times in a row that no packet could be read before the file counts as ended."""
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
@@ -42,7 +46,7 @@ def open_with_pyav(path: Path) -> Iterator[PyAVSound]:
             if len(skipped) == len(tracks):
                 reason = "no packet of it can be decoded" if tracks else "it holds no track of sound"
                 raise Unreadable(f"Audio '{path}' holds no sound that can be read ({reason}). {WANTED}")
-            sound = PyAVSound(path, container, tracks[len(skipped)])
+            sound = PyAVSound(path, container, tracks[len(skipped)], _later_links(path))
             if sound.is_empty and sound.n_damaged == 0 and len(tracks) == 1:
                 raise BadInput(f"Audio '{path}' holds no samples. {WANTED}")
             if not sound.is_empty:
@@ -55,14 +59,39 @@ def open_with_pyav(path: Path) -> Iterator[PyAVSound]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     with contextlib.ExitStack() as stack:
+        links = _links(path, stack)
         try:
-            container = stack.enter_context(open_input(path, "Audio", WANTED))
+            if len(links) > 1:
+                container = stack.enter_context(_open_link(links[0]))
+            else:
+                container = stack.enter_context(open_input(path, "Audio", WANTED))
         except BadInput as error:
             if error.__cause__ is None:
                 raise
             reason = getattr(error.__cause__, "strerror", None) or error.__cause__
             raise Unreadable(f"Audio '{path}' holds no sound that can be read ({reason}). {WANTED}") from error
         yield container
+
+
+def _links(path: Path, stack: contextlib.ExitStack) -> list[FilePart]:
+    """The links of a chained Ogg file, which FFmpeg reads together only where they are alike."""
+    return ogg_parts(stack.enter_context(path.open("rb")))
+
+
+def _open_link(link: FilePart) -> InputContainer:
+    import av
+
+    try:
+        return cast("InputContainer", av.open(link, format="ogg", metadata_errors="replace"))
+    except (OSError, ValueError) as error:
+        raise BadInput("A link of a chained Ogg file cannot be read.") from error
+
+
+def _later_links(path: Path) -> Iterator[InputContainer]:
+    with contextlib.ExitStack() as stack:
+        for link in _links(path, stack)[1:]:
+            with _open_link(link) as container:
+                yield container
 
 
 def _by_preference(container: InputContainer) -> list[AudioStream]:
@@ -99,16 +128,21 @@ def picture_start_s(container: InputContainer) -> Fraction | None:
 class PyAVSound:
     """A `sound_files.SoundReader` of one track; the first piece is decoded at once."""
 
-    def __init__(self, path: Path, container: InputContainer, stream: AudioStream) -> None:
+    def __init__(
+        self, path: Path, container: InputContainer, stream: AudioStream, later: Iterator[InputContainer]
+    ) -> None:
+        """`later` are the links of a chained Ogg file that follow `container`."""
         formats = set(container.format.name.split(","))
         self.path, self.notes = path, list[str]()
         self.n_damaged = self._n_packets = 0
         """Packets that could not be decoded, and all."""
-        self._container, self._stream = container, stream
+        self._later = later
         self._is_mp4, self._counts, self._is_begun = "mp4" in formats, bool(formats & _COUNTING), False
         self._is_coded = stream.codec_context is not None and not stream.codec_context.name.startswith("pcm_")
         self._announced_s = None if formats & _ESTIMATED else _announced_s(container, stream)
-        self._pieces = self._decode()
+        if self._announced_s is not None and "wav" in formats:
+            self._announced_s *= announced_share(path)  # FFmpeg itself takes what the file has
+        self._pieces = self._decode_all(container, stream)
         first = next(self._pieces, None)
         self.is_empty = first is None
         if first is None:
@@ -119,7 +153,6 @@ class PyAVSound:
         clock = Clock(
             picture_start_s(container),
             counts_packets=self._counts,
-            may_restart="ogg" in formats,
             max_gap_s=_BROADCAST_GAP_S if formats & _RESTARTING else MAX_SILENCE_S,
         )
         self._timeline = Timeline(self.rate_hz, self.n_channels, clock)
@@ -135,11 +168,24 @@ class PyAVSound:
             self.notes.append(f"{damaged}; what could be decoded is used.")
         self.notes += length_notes(self._announced_s, self._timeline.length_s)
 
-    def _decode(self) -> Iterator[Piece]:
+    def _decode_all(self, container: InputContainer, stream: AudioStream) -> Iterator[Piece]:
+        """Every link of a chain follows the one before: their clocks all start at zero."""
+        yield from self._decode(container, stream)
+        try:
+            for link in self._later:
+                tracks = _by_preference(link)
+                if self._announced_s is not None and tracks:
+                    self._announced_s += _announced_s(link, tracks[0]) or 0.0
+                for piece in self._decode(link, tracks[0]) if tracks else ():
+                    yield replace(piece, time_s=None)
+        except BadInput as error:
+            self.notes.append(str(error))
+
+    def _decode(self, container: InputContainer, stream: AudioStream) -> Iterator[Piece]:
         """Whatever can be decoded, in order; the end of an mp4's last packet is padding where its duration says so."""
         is_after_damage = False
         held: tuple[Piece, Packet] | None = None
-        for packet in self._packets():
+        for packet in self._packets(container, stream):
             self._n_packets += packet.size > 0
             is_damaged = packet.is_corrupt and not self._counts  # a wav that ends in a part of a packet says so too
             for frame in self._frames(packet):
@@ -154,14 +200,14 @@ class PyAVSound:
         if held is not None:
             yield self._without_padding(*held)
 
-    def _packets(self) -> Iterator[Packet]:
+    def _packets(self, container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
         """All packets to the end of the file; a place where none can be read is passed over."""
         import av
 
-        failures = 0 if self._stream.codec_context is not None else _MAX_FAILURES
+        failures = 0 if stream.codec_context is not None else _MAX_FAILURES
         while failures < _MAX_FAILURES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in container.demux(stream):
                     failures = 0
                     yield packet
                 return
@@ -188,10 +234,10 @@ class PyAVSound:
             values = values.reshape(-1, n_channels).T
         if kind in _FULL_SCALE:
             zero = _FULL_SCALE[kind] if kind == "u8" else 0.0
-            samples = (values.astype(np.float32) - np.float32(zero)) * np.float32(1 / _FULL_SCALE[kind])
+            samples = (values.astype(np.float32, order="C") - np.float32(zero)) * np.float32(1 / _FULL_SCALE[kind])
         else:
-            samples = values.astype(np.float32)
-            if self._is_coded and not np.abs(samples).max(initial=0.0) <= MAX_PEAK:
+            samples = values.astype(np.float32, order="C")
+            if self._is_coded and not np.abs(samples).max(initial=0.0) <= _MAX_CODED_PEAK:
                 return None
         self._is_begun = True
         time_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base

@@ -11,7 +11,7 @@ import numpy as np
 
 from .containers import has_pyav
 from .sound_form import WANTED, Unreadable, check_form, length_notes
-from .sound_parts import FilePart, parts_of
+from .sound_parts import FilePart, announced_share, parts_of
 from .timeline import Clock, Piece, Timeline
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def open_with_libsndfile(path: Path) -> Iterator[LibsndfileSound]:
         try:
             first = _opened(parts[0])
         except (RuntimeError, TypeError) as error:
-            advice = WANTED if has_pyav() else f"Install PyAV, which reads more formats (pip install av). {WANTED}"
-            raise Unreadable(f"Audio '{path}' holds no sound that can be read ({error}) {advice}") from error
+            advice = "" if has_pyav() else "Install PyAV, which reads more formats (pip install av). "
+            raise Unreadable(
+                f"Audio '{path}' holds no sound that can be read (unknown to libsndfile). {advice}{WANTED}"
+            ) from error
         with first:
             check_form(f"Audio '{path}'", first.samplerate, first.channels)
-            yield LibsndfileSound(first, parts[1:])
+            yield LibsndfileSound(first, parts[1:], announced_share(path))
 
 
 def _opened(part: FilePart) -> SoundFile:
@@ -53,9 +55,10 @@ def _opened(part: FilePart) -> SoundFile:
 class LibsndfileSound:
     """A `sound_form.SoundReader` of one file, which may be several that were joined."""
 
-    def __init__(self, first: SoundFile, others: list[FilePart]) -> None:
+    def __init__(self, first: SoundFile, others: list[FilePart], share: float) -> None:
+        """`others` follow `first`; the header announces `share` times as many samples as the file has bytes for."""
         self.rate_hz, self.n_channels, self.notes = first.samplerate, first.channels, list[str]()
-        self._first, self._others = first, others
+        self._first, self._others, self._share = first, others, share
         self._announced_s: float | None = 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -64,17 +67,15 @@ class LibsndfileSound:
         for piece in self._pieces():
             yield from timeline.add(piece)
         yield from timeline.finish()
-        self.notes += timeline.notes() + length_notes(self._announced_s, timeline.n_given / self.rate_hz)
+        self.notes += timeline.notes() + length_notes(self._announced_s, timeline.length_s)
 
     def _pieces(self) -> Iterator[Piece]:
         yield from self._read(self._first)
         for part in self._others:
             try:
                 file = _opened(part)
-            except RuntimeError as error:
-                self.notes.append(
-                    f"A part of the sound cannot be read ({error}) Install PyAV, which may (pip install av)."
-                )
+            except RuntimeError:
+                self.notes.append("A part of the sound is unknown to libsndfile. Install PyAV (pip install av).")
                 return
             with file:
                 yield from self._read(file)
@@ -83,13 +84,13 @@ class LibsndfileSound:
         if file.frames > _UNKNOWN:
             self._announced_s = None
         elif self._announced_s is not None:
-            self._announced_s += file.frames / file.samplerate
+            self._announced_s += self._share * file.frames / file.samplerate
         while True:
             block = np.zeros((_BLOCK_SAMPLES, file.channels), np.float32)
             try:
                 n_read = file.buffer_read_into(block, "float32")
             except RuntimeError as error:
-                self.notes.append(f"The sound is damaged and ends early ({error})")
+                self.notes.append(f"The sound is damaged and ends early ({getattr(error, 'error_string', error)}).")
                 return
             if n_read == 0:
                 return

@@ -43,8 +43,6 @@ class Clock:
     """A longer step is a clock that started anew, not silence."""
     counts_packets: bool = False
     """Whether times are only packets counted up, as in mp3: nothing but damage leaves a gap."""
-    may_restart: bool = False
-    """Whether each part of a joined file counts from zero, as in chained Ogg."""
 
 
 class Timeline:
@@ -60,7 +58,8 @@ class Timeline:
         self._clock, self._zero_s = clock, clock.zero_s
         self._is_started = False
         self._skip = self._shift = 0
-        self._n_cut = self._n_late = self._n_gaps = self._n_silent = self._n_changes = self._n_jumps = 0
+        self._n_cut = self._n_late = self._n_silent = 0
+        self._has_changed = self._has_jumped = False
         self._form: tuple[int, int] | None = None
         self._resampler: Resampler | None = None
 
@@ -68,7 +67,7 @@ class Timeline:
         """The blocks that a piece makes."""
         if self._form != (piece.rate_hz, len(piece.samples)):
             yield from self.finish()
-            self._n_changes += self._form is not None
+            self._has_changed = self._form is not None
             self._form = (piece.rate_hz, len(piece.samples))
             if piece.rate_hz != self.rate_hz:
                 self._resampler = Resampler(piece.rate_hz, self.n_channels, self.rate_hz)
@@ -95,15 +94,12 @@ class Timeline:
             notes.append(
                 f"The first {self._n_cut / self.rate_hz:.2f} s of the sound lie before the picture; they are cut."
             )
-        if self._n_gaps:
-            silent_s = self._n_silent / self.rate_hz
-            notes.append(f"The sound has {self._n_gaps} gaps of {silent_s:.2f} s in all; silence fills them.")
-        if self._n_changes:
-            notes.append(
-                f"The sound changes its rate or channels {self._n_changes} times; all of it is read as at first."
-            )
-        if self._n_jumps:
-            notes.append(f"The timestamps of the sound jump {self._n_jumps} times; its parts follow one another.")
+        if self._n_silent:
+            notes.append(f"Gaps in the sound, {self._n_silent / self.rate_hz:.2f} s in all, are filled with silence.")
+        if self._has_changed:
+            notes.append("The sound changes its rate or its channels on the way; all of it is read as at first.")
+        if self._has_jumped:
+            notes.append("The timestamps of the sound jump on the way; its parts follow one another.")
         return notes
 
     @property
@@ -136,21 +132,19 @@ class Timeline:
         if self._resampler is not None or abs(step) <= jitter_s * self.rate_hz:
             return 0
         if self._is_gap(step, piece.is_after_damage):
-            self._n_gaps += 1
             self._n_silent += step
             return step
-        may_overlap = not (self._clock.counts_packets or self._clock.may_restart)
-        if may_overlap and -_OVERLAP_S * self.rate_hz <= step < 0:
+        if not self._clock.counts_packets and -_OVERLAP_S * self.rate_hz <= step < 0:
             self._skip -= step
         else:
             self._shift -= step
-            self._n_jumps += not (self._clock.counts_packets or self._clock.may_restart)
+            self._has_jumped |= not self._clock.counts_packets
         return 0
 
     def _start(self, step: int) -> int:
         self._is_started = True
         if abs(step) > MAX_SILENCE_S * self.rate_hz:
-            self._shift, self._n_jumps = -step, 1
+            self._shift, self._has_jumped = -step, True
             return 0
         self._n_late, self._n_cut = max(step, 0), max(-step, 0)
         self._skip = self._n_cut
