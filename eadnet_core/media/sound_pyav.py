@@ -83,7 +83,7 @@ def _open_link(link: FilePart) -> InputContainer:
 
     try:
         return cast("InputContainer", av.open(link, format="ogg", metadata_errors="replace"))
-    except (OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise BadInput("A link of a chained Ogg file cannot be read.") from error
 
 
