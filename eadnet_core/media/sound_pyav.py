@@ -211,7 +211,7 @@ class PyAVSound:
                     failures = 0
                     yield packet
                 return
-            except (av.FFmpegError, OSError):
+            except (av.FFmpegError, OSError, IndexError):  # IndexError: PyAV 17 where a track began on the way
                 failures += 1
         self.n_damaged += 1
 
@@ -222,7 +222,8 @@ class PyAVSound:
         try:
             yield from cast("list[AudioFrame]", packet.decode())
         except (av.FFmpegError, OSError):
-            yield None
+            if packet.size:
+                yield None
 
     def _piece(self, frame: AudioFrame, is_after_damage: bool) -> Piece | None:
         """A frame as floats; None where a codec made values of damage that are no sound."""
