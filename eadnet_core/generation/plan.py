@@ -71,7 +71,7 @@ def plan(
         draw = np.random.default_rng(resolved.seed)
         made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
         motion = made if subject.is_still else np.zeros_like(made)
-    notes = [*option_notes(model, resolved, read), *length_notes(subject, speech, n_frames)]
+    notes = [*option_notes(model, resolved, read), *speech.sound.notes, *length_notes(subject, speech, n_frames)]
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
     return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
