@@ -76,7 +76,9 @@ class Host:
     def new_executor(self) -> Any:
         """A prompt executor with an empty cache."""
         kind = self.execution.CacheType.CLASSIC
-        return self.execution.PromptExecutor(self.server, cache_type=kind, cache_args={"lru": 0, "ram": 0})
+        return self.execution.PromptExecutor(
+            self.server, cache_type=kind, cache_args={"lru": 0, "ram": 0, "ram_inactive": 0}
+        )
 
     def module(self, name: str) -> ModuleType:
         """A module of the pack, such as "nodes.bridge"."""
