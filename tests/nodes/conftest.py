@@ -68,6 +68,7 @@ class Host:
         folder_paths.set_input_directory(str(self.base / "input"))
         folder_paths.set_output_directory(str(self.base / "output"))
         folder_paths.set_temp_directory(str(self.base / "temp"))
+        folder_paths.set_user_directory(str(self.base / "user"))
         asyncio.run(nodes.init_builtin_extra_nodes())
         assert asyncio.run(nodes.load_custom_node(str(ROOT)))
         self.nodes, self.execution = nodes, execution
