@@ -75,7 +75,7 @@ ALLOWED["cli"] = set(ALLOWED) - {"eadnet_core"}
 ALLOWED["__main__"] = {"cli"}
 """Which part of eadnet_core may import which; a part is a file or a folder, the longest name that fits a module."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}
+DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image", "tomllib": "tomli"}
 """Import names that are not their package's name with _ for -."""
 SPEAKING = {"cli", "demo.py"}
 """Folders and files that are programs: they print and set up logging."""

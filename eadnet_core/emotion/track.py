@@ -84,7 +84,7 @@ class EmotionTrack:
         """
         try:
             value = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"The emotion track is not JSON ({error}).") from error
         if not isinstance(value, (str, list)):
             raise BadInput('The emotion track must be a string or a list of {"time_s": .., "text": ..}.')

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from ..errors import BadInput
 from .words import Word, split_words, syllables
 
 MAX_BYTES = 16_000_000
-_CLOCK = r"(?:(\d+):)?(\d+):(\d+)[.,](\d+)"
-_CUE = re.compile(rf"{_CLOCK}\s*-->\s*{_CLOCK}[^\n]*\n(.*?)(?=\n\s*\n|\Z)", re.DOTALL)
+_CLOCK = r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9})[.,](\d{1,9})"
+_TIMES = re.compile(rf"{_CLOCK}[ \t]*-->[ \t]*{_CLOCK}")
 _WANTED = (
     'Give a JSON list of {"text": .., "start_s": .., "end_s": ..}, the JSON of Whisper (with words or segments), '
     "or a .srt or .vtt file."
@@ -41,11 +42,11 @@ def parse_transcript(text: str, what: str = "The transcript") -> tuple[Word, ...
     Word(text='there', start_s=2.0, end_s=2.5)
     """
     if "-->" in text:
-        cues = [_cue(match) for match in _CUE.finditer(text.replace("\r\n", "\n"))]
+        cues = list(_cues(text.splitlines()))
     else:
         try:
             cues = list(_entries(json.loads(text)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise BadInput(f"{what} cannot be read ({type(error).__name__}: {error}). {_WANTED}") from error
     for said, start_s, end_s in cues:
         if not (math.isfinite(start_s) and math.isfinite(end_s) and 0 <= start_s <= end_s):
@@ -56,12 +57,18 @@ def parse_transcript(text: str, what: str = "The transcript") -> tuple[Word, ...
     return tuple(words)
 
 
-def _cue(match: re.Match[str]) -> tuple[str, float, float]:
-    values = [int(v or 0) for v in match.groups()[:8]]
-    (h0, m0, s0, _, h1, m1, s1, _) = values
-    fractions = [float("0." + match.group(i)) for i in (4, 8)]
-    said = re.sub(r"<[^>]*>", " ", match.group(9))
-    return said, 3600 * h0 + 60 * m0 + s0 + fractions[0], 3600 * h1 + 60 * m1 + s1 + fractions[1]
+def _cues(lines: list[str]) -> Iterator[tuple[str, float, float]]:
+    """(text, start, end) of every cue: a line of times, and the lines below it until an empty one."""
+    rest = iter(lines)
+    for line in rest:
+        match = _TIMES.search(line)
+        if match is None:
+            continue
+        h0, m0, s0, f0, h1, m1, s1, f1 = (part or "0" for part in match.groups())
+        start_s = 3600 * int(h0) + 60 * int(m0) + float(f"{s0}.{f0}")
+        end_s = 3600 * int(h1) + 60 * int(m1) + float(f"{s1}.{f1}")
+        said = takewhile(str.strip, rest)
+        yield re.sub(r"<[^<>]*>", " ", "\n".join(said)), start_s, end_s
 
 
 def _entries(value: Any) -> Iterator[tuple[str, float, float]]:
@@ -72,7 +79,7 @@ def _entries(value: Any) -> Iterator[tuple[str, float, float]]:
         if item.get("words"):
             yield from _entries(item["words"])
         else:
-            text = next(item[key] for key in ("text", "word") if key in item)
+            text = item["text"] if "text" in item else item["word"]
             start, end = (item[f"{name}_s"] if f"{name}_s" in item else item[name] for name in ("start", "end"))
             yield str(text), float(start), float(end)
 
