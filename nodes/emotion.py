@@ -167,7 +167,7 @@ def parse_keyframes(text: str) -> list[dict[str, Any]]:
         values = json.loads(text or "[]")
         given = [{("time_s" if key == "time" else key): value for key, value in item.items()} for item in values]
         given = sorted(given, key=lambda item: float(item["time_s"]))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         raise BadInput(
             f"keyframes cannot be read ({type(error).__name__}: {error}); give JSON such as "
             '[{"time": 0, "text": "calm"}, {"time": 1.5, "text": "delighted", "intensity": 0.8}].'

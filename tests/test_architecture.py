@@ -43,7 +43,7 @@ of floors below, nothing beside and nothing above. So a video needs neither `tra
 PUBLIC = ("errors", "families", "generation", "request")
 """Rooms that the package's own __init__.py may take its public names from."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}
+DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image", "tomllib": "tomli"}
 """Import names that are not their package's name with _ for -."""
 SPEAKING = {"cli"}
 """Folders of programs: they print and set up logging."""

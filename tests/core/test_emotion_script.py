@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from eadnet_core.cli.emotion import read_script
 from eadnet_core.emotion.script import Script, parse_script
+from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.emotion.track_file import SCHEMA, parse_track, read_track, track_schema
 from eadnet_core.emotion.transcript import parse_transcript, read_transcript
 from eadnet_core.emotion.words import Word, align, split_words, spread, syllables
@@ -132,6 +134,37 @@ def test_transcripts_of_other_programs(text: str) -> None:
 def test_bad_transcripts_say_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         parse_transcript(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"words":' * 20_000,
+        "[1]",
+        '["x"]',
+        '"x"',
+        '[{"start": 0, "end": 1}]',
+        f'[{{"text": "a", "start": {"9" * 400}, "end": 2}}]',
+        f'[{{"text": "a", "start": {"9" * 5000}, "end": 2}}]',
+        f"{'9' * 5000}:00:01,000 --> 00:00:02,000\nhi",
+        "00:00:01,000 --> 00:00:02,000 " * 20_000,
+        "1:" * 200_000 + "-->",
+        "9" * 300_000 + "-->",
+    ],
+    ids=lambda text: f"{text[:12]} {len(text)}",
+)
+def test_hostile_transcripts_are_one_line_and_end(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(BadInput) as caught:
+        parse_transcript(text)
+    assert time.process_time() - began < 5 and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "9" * 5000])
+def test_hostile_tracks_are_one_line(text: str) -> None:
+    with pytest.raises(BadInput):
+        EmotionTrack.from_json(text)
 
 
 def test_a_missing_transcript_is_named(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ class Host:
         folder_paths.set_input_directory(str(self.base / "input"))
         folder_paths.set_output_directory(str(self.base / "output"))
         folder_paths.set_temp_directory(str(self.base / "temp"))
+        folder_paths.set_user_directory(str(self.base / "user"))
         asyncio.run(nodes.init_builtin_extra_nodes())
         assert asyncio.run(nodes.load_custom_node(str(ROOT)))
         self.nodes, self.execution = nodes, execution
@@ -76,7 +77,9 @@ class Host:
     def new_executor(self) -> Any:
         """A prompt executor with an empty cache."""
         kind = self.execution.CacheType.CLASSIC
-        return self.execution.PromptExecutor(self.server, cache_type=kind, cache_args={"lru": 0, "ram": 0})
+        return self.execution.PromptExecutor(
+            self.server, cache_type=kind, cache_args={"lru": 0, "ram": 0, "ram_inactive": 0}
+        )
 
     def module(self, name: str) -> ModuleType:
         """A module of the pack, such as "nodes.bridge"."""
