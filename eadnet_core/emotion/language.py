@@ -39,6 +39,10 @@ _LATIN = ("de", "es", "fr", "pt")
 _ENDING = re.compile(r"(?:ing|ings|ed|edly|ingly|ly|ily|s|es|ies|er|ers|est|iest|y|ness|iness|ful|less|ish|d|r|ment)$")
 _ENGLISH_ENDING = re.compile(r"[a-z]{3,}(?:ed|ing|ly|ous|ful|less|ness|ish)$")
 _BEGINNING = re.compile(r"^(?:un|re|over|out|dis|mis|non|under)(?=[a-z]{4})")
+_EMOTICONS = frozenset(
+    ":) :-) =) :d :-d xd ^_^ ^^ <3 ;) ;-) :( :'( :-( =( t_t ;_; >:( >:-( :-s x-p >.< :o :-o o_o 0_0 :-/ :/ ¬_¬ -_-".split()
+)
+"""Faces in letters that the network knows."""
 LEAST_KNOWN = 0.5
 """Share of an English text's words that must be English."""
 
@@ -49,6 +53,8 @@ def language_of(text: str) -> str | None:
     >>> [language_of(t) for t in ("quietly furious", "furieux", "悲しい", "悲伤", "asdf qwer", "?!", "arrabbiata")]
     ['en', 'fr', 'ja', 'zh', None, None, None]
     """
+    if any(sign in _EMOTICONS for sign in text.casefold().split()):
+        return ENGLISH
     folded = fold(text)
     for language, script in _SCRIPTS.items():
         if script.search(folded):
@@ -73,7 +79,7 @@ def _latin_language(folded: str, words: Sequence[str]) -> str | None:
     best = max(scores, key=lambda name: scores[name])
     unread = max(_lead(other, folded, english) for other in others())
     lead = max(scores[best], unread)
-    if lead[0] > 0 or (lead[0] == 0 and lead[1] > 0 and not _is_english(words)):
+    if lead[1] > 0 and (lead[0] >= 0 or not _is_english(words)):
         return best if scores[best] >= unread else None
     return ENGLISH if _is_english(words) else None
 
@@ -81,7 +87,8 @@ def _latin_language(folded: str, words: Sequence[str]) -> str | None:
 def _lead(other: Lexicon, folded: str, english: set[str]) -> tuple[int, int]:
     """(words of the other language alone less words of English alone, the former) in a text."""
     places = other.find(folded)
-    spoken = {w[0] for w in words_in(folded) if any(p.start <= w.start() and w.end() <= p.stop for p in places)}
+    words = (w for w in words_in(folded) if len(w[0]) > 1)
+    spoken = {w[0] for w in words if any(p.start <= w.start() and w.end() <= p.stop for p in places)}
     n_alone = len(spoken - english)
     return n_alone - len(english - spoken), n_alone
 

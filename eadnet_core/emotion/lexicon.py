@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,12 +29,16 @@ from .taxonomy import EMOTIONS, LEVEL_INTENSITY
 UNSPACED = ("zh", "ja", "ko")
 REACH = {"before": 4, "after": 2}
 """Words between a denial and what it denies, at most; twice as many characters in unspaced languages."""
+FARTHEST = 100
+"""Letters between a denial and what it denies, at most."""
 AFTER_BUT = 2.0
 """Weight of a feeling that follows the last "but", beside 1 of those before it."""
 _BREAK = re.compile(r"[,.;:!?()\[\]\n\u2014\u2026、。，！？；：،؛؟।¡¿]|\s-+\s")
 _LETTER = r"\w\u0300-\u036f\u0900-\u0963"
 _WORD = re.compile(rf"[{_LETTER}]+(?:'[{_LETTER}]+)*")
-_JOINED = re.compile(r"\W*(?:or|nor|and|o|ni|ou|e|y|et|oder|noch|und|и|или|و|या|और)?\W*")
+_JOINED = re.compile(r"\W*(?:or|nor|and|o|ni|ou|e|y|et|oder|noch|und|и|или|و|या|और)?\W*(?:an?|any|the)?\W*")
+_CAUSE = re.compile(r"\W*(?!reason)\w+.*\b(?:for|from|vor|от)\W*")
+"""Between a denial and a feeling that causes what is denied: "cannot sleep for fear" does not deny fear."""
 _ARABIC = r"(?:[وف]?(?:ال|بال|لل|س?[يتنا]|[بكل])?)"
 """What may be written before an Arabic word as part of it: and, the, with, for, he, she, we, I."""
 
@@ -167,11 +172,14 @@ def denied_in(text: str, found: Sequence[Found], is_spaced: bool = True) -> list
     walls = _walls(text, found)
 
     def reaches(first: int, last: int, most: int) -> bool:
+        if last - first > FARTHEST:
+            return False
         between = text[first:last]
         n = len(words_in(between)) if is_spaced else len(between.replace(" ", "")) // 2
-        return n <= most and not any(first <= wall[0] < last for wall in walls)
+        is_apart = any(first <= wall[0] < last for wall in walls) or _CAUSE.fullmatch(between)
+        return n <= most and not is_apart
 
-    denied = [f for f in feelings if f.kind != "neutral" and text[f.start : f.stop].endswith("less")]
+    denied: list[Found] = []
     denials = [f for f in found if f.kind == "deny" or f.value == "alone"]
     for i, denial in enumerate(denials):
         if any(reaches(f.stop, denial.start, REACH["after"]) for f in denials[:i]) and denial.kind == "keep":
@@ -180,7 +188,9 @@ def denied_in(text: str, found: Sequence[Found], is_spaced: bool = True) -> list
         if any(reaches(denial.stop, keep.start, REACH["before"] - 1) for keep in keeps):
             continue
         after = [f for f in feelings if f.start >= denial.stop and reaches(denial.stop, f.start, REACH["before"])]
-        before = [f for f in feelings if f.stop <= denial.start and reaches(f.stop, denial.start, REACH["after"])]
+        kept = max((f.stop for f in found if f.kind == "keep" and f.stop <= denial.start), default=-1)
+        before = [f for f in feelings if f.stop > kept and f.stop <= denial.start]
+        before = [f for f in before if reaches(f.stop, denial.start, REACH["after"])]
         if denial.value != "before" and before and not (denial.value == "both" and after):
             denied += before[-1:]
         elif denial.value != "after":
@@ -227,7 +237,7 @@ def _weighed(text: str, lexicons: Sequence[Lexicon], named: Sequence[str]) -> np
     own = lexicons[0].find(padded)
     loans = [f for other in lexicons[1:] for f in other.find(padded) if not _overlap(f, own) and f.kind != "stop"]
     found = sorted([*own, *loans], key=lambda f: f.start)
-    denied = denied_in(padded, found, lexicons[0].is_spaced)
+    denied = set(denied_in(padded, found, lexicons[0].is_spaced))
     lost = {emotion_of(f) for f in denied}
     live = [f for f in found if emotion_of(f) and f not in denied and emotion_of(f) not in lost]
     feelings = [f for f in live if f.kind in EMOTIONS and f.kind != "neutral"]
@@ -238,9 +248,10 @@ def _weighed(text: str, lexicons: Sequence[Lexicon], named: Sequence[str]) -> np
     turn = max((f.start for f in found if f.kind == "but"), default=-1)
     turn = turn if any(f.start > turn for f in chosen) and turn >= 0 else len(padded)
     asked = [float(f.value) for f in found if f.kind == "degree"]
-    rows = [(str(emotion_of(f)), f.value, AFTER_BUT if f.start > turn else 1.0) for f in chosen]
-    rows += [(name, "", 1.0) for name in named]
-    return blend([_at(name, value, asked) for name, value, _ in rows], [weight for _, _, weight in rows])
+    shares = Counter((str(emotion_of(f)), f.value, AFTER_BUT if f.start > turn else 1.0) for f in chosen)
+    shares.update((name, "", 1.0) for name in named)
+    codes = [_at(name, value, asked) for name, value, _ in shares]
+    return blend(codes, [weight * n for (_, _, weight), n in shares.items()])
 
 
 def _overlap(one: Found, many: Iterable[Found]) -> bool:

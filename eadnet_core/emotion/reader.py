@@ -78,6 +78,9 @@ _MOST = re.compile(
 """What looks like a denial and says the most: "couldn't be more", "never felt so", "nothing makes her happier"."""
 _ANSWERED_NO = re.compile(r"[^.!?]*\?\s*(?:not|no|nope|never|hardly|far from)\b")
 """A question whose answer denies it: "happy? not me"."""
+_LESS = re.compile(r"\b(?:joy|cheer|mirth|humou?r|fear)less(?:ly)?\b")
+_NOT_UNHAPPY = frozenset(EMOTIONS) - {"neutral", "sad", "angry", "contempt"}
+"""What a text that denies a happy feeling cannot mean."""
 
 _PICTOGRAMS: dict[str, str] = {
     "😀😃😄😁😆😊🙂☺😂🤣😍🥰😎🎉🥳❤": "happy",
@@ -227,8 +230,8 @@ def _without_denied(text: str) -> np.ndarray | _Open:
     text = _MOST.sub("extremely ", text)
     found = lexicon(ENGLISH).find(text)
     denied = denied_in(text, found)
-    for answer in _ANSWERED_NO.finditer(text):
-        denied += [f for f in found if emotion_of(f) and answer.start() <= f.start < answer.end()]
+    for phrase in (*_ANSWERED_NO.finditer(text), *_LESS.finditer(text)):
+        denied += [f for f in found if emotion_of(f) and phrase.start() <= f.start < phrase.end()]
     if not denied:
         return _Open(text)
     lost = frozenset(name for f in denied if (name := emotion_of(f)))
@@ -236,7 +239,10 @@ def _without_denied(text: str) -> np.ndarray | _Open:
     ruled = by_rule(rest)
     if ruled is not None:
         return ruled
-    return _Open(rest, lost) if rest else opposite(lost)
+    if rest:
+        return _Open(rest, lost)
+    is_plain = all(text[f.start : f.stop] in _LABEL_OF for f in denied)
+    return opposite(lost) if is_plain or lost != {"happy"} else _Open(text, _NOT_UNHAPPY)
 
 
 def _rest(text: str, found: Sequence[Found], denied: Sequence[Found], lost: Collection[str]) -> str:
