@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from .lexicon import Lexicon, fold, lexicon, others, words_in
+from .lexicon import LATIN, Lexicon, fold, lexicon, others, words_in
 
 ENGLISH = "en"
 LEXICONS = {
@@ -35,16 +35,17 @@ _SCRIPTS = {
     "hi": re.compile("[\u0900-\u097f]"),
 }
 """A letter of each script, kana before the ideographs that Japanese shares with Chinese."""
-_LATIN = ("de", "es", "fr", "pt")
 _ENDING = re.compile(r"(?:ing|ings|ed|edly|ingly|ly|ily|s|es|ies|er|ers|est|iest|y|ness|iness|ful|less|ish|d|r|ment)$")
 _ENGLISH_ENDING = re.compile(r"[a-z]{3,}(?:ed|ing|ly|ous|ful|less|ness|ish)$")
 _BEGINNING = re.compile(r"^(?:un|re|over|out|dis|mis|non|under)(?=[a-z]{4})")
-_EMOTICONS = frozenset(
-    ":) :-) =) :d :-d xd ^_^ ^^ <3 ;) ;-) :( :'( :-( =( t_t ;_; >:( >:-( :-s x-p >.< :o :-o o_o 0_0 :-/ :/ ¬_¬ -_-".split()
+_EMOTICONS = re.compile(
+    r"(?<!\S)(?:>?[:;=][-']?[()/dpso|]|x-?[dp]|<3|\^_?\^|t_t|;_;|>\.<|o_o|0_0|\u00ac_\u00ac|-_-)(?!\S)", re.IGNORECASE
 )
 """Faces in letters that the network knows."""
 LEAST_KNOWN = 0.5
 """Share of an English text's words that must be English."""
+LEAST_SPOKEN = 0.3
+"""Share of another text's words that its lexicon must hold."""
 
 
 def language_of(text: str) -> str | None:
@@ -53,7 +54,7 @@ def language_of(text: str) -> str | None:
     >>> [language_of(t) for t in ("quietly furious", "furieux", "悲しい", "悲伤", "asdf qwer", "?!", "arrabbiata")]
     ['en', 'fr', 'ja', 'zh', None, None, None]
     """
-    if any(sign in _EMOTICONS for sign in text.casefold().split()):
+    if _EMOTICONS.search(text):
         return ENGLISH
     folded = fold(text)
     for language, script in _SCRIPTS.items():
@@ -75,22 +76,23 @@ def _latin(folded: str) -> list[str]:
 
 def _latin_language(folded: str, words: Sequence[str]) -> str | None:
     english = {w for w in words if is_english(w)}
-    scores = {name: _lead(lexicon(name), folded, english) for name in _LATIN}
+    scores = {name: _lead(lexicon(name), folded, english) for name in LATIN}
     best = max(scores, key=lambda name: scores[name])
     unread = max(_lead(other, folded, english) for other in others())
     lead = max(scores[best], unread)
     if lead[1] > 0 and (lead[0] >= 0 or not _is_english(words)):
-        return best if scores[best] >= unread else None
+        is_read = scores[best] >= unread and scores[best][2] >= LEAST_SPOKEN * len(words)
+        return best if is_read else None
     return ENGLISH if _is_english(words) else None
 
 
-def _lead(other: Lexicon, folded: str, english: set[str]) -> tuple[int, int]:
-    """(words of the other language alone less words of English alone, the former) in a text."""
+def _lead(other: Lexicon, folded: str, english: set[str]) -> tuple[int, int, int]:
+    """How many words of a text are the other language's: (alone, less those of English alone; alone; in all)."""
     places = other.find(folded)
     words = (w for w in words_in(folded) if len(w[0]) > 1)
     spoken = {w[0] for w in words if any(p.start <= w.start() and w.end() <= p.stop for p in places)}
     n_alone = len(spoken - english)
-    return n_alone - len(english - spoken), n_alone
+    return n_alone - len(english - spoken), n_alone, len(spoken)
 
 
 def _is_english(words: Sequence[str]) -> bool:

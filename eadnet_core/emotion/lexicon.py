@@ -26,6 +26,7 @@ import numpy as np
 from .code import blend, emotion_code
 from .taxonomy import EMOTIONS, LEVEL_INTENSITY
 
+LATIN = ("de", "es", "fr", "pt")
 UNSPACED = ("zh", "ja", "ko")
 REACH = {"before": 4, "after": 2}
 """Words between a denial and what it denies, at most; twice as many characters in unspaced languages."""
@@ -228,7 +229,8 @@ def read_feelings(text: str, language: str, named: Sequence[str] = ()) -> np.nda
 
     named  emotions that pictograms name beside the words
     """
-    lexicons = [lexicon(language), *([lexicon("en")] if re.search("[a-z]{3}", text) else [])]
+    is_mixed = re.search("[a-z]{3}", text) and language not in LATIN
+    lexicons = [lexicon(language), *([lexicon("en")] if is_mixed else [])]
     return _weighed(text, lexicons, named)
 
 

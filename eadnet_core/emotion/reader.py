@@ -69,11 +69,13 @@ _ONLY_LABELS = re.compile(
 _SHORT = 6
 """Words up to which a prompt is short: degrees and labels then speak for all of it."""
 
+MOST_READ = 2000
+"""Letters that are read of a text, at most; the network reads fewer."""
 MOST_QUOTED = 60
 """Letters of a text that its note quotes, at most."""
 _MOST = re.compile(
-    r"\b(?:never|nothing|nobody|no one|(?:could|can)(?:n't| ?not)) (?:\w+ ){0,2}?(?:be|been|felt|feel|seen|makes?|made) "
-    r"(?:\w+ ){0,2}?(?:more |so |this |such |(?=\w+ier\b|sadder\b))"
+    r"\b(?:never|nothing|nobody|no one|(?:could|can)(?:n't| ?not)) (?:\w+ ){0,2}?"
+    r"(?:be|been|felt|feel|seen|makes?|made) (?:\w+ ){0,2}?(?:more |so |this |such |(?=\w+ier\b|sadder\b))"
 )
 """What looks like a denial and says the most: "couldn't be more", "never felt so", "nothing makes her happier"."""
 _ANSWERED_NO = re.compile(r"[^.!?]*\?\s*(?:not|no|nope|never|hardly|far from)\b")
@@ -131,14 +133,19 @@ def note_of(text: str) -> str:
     >>> note_of("asdf qwer")[:38]
     "'asdf qwer' was not understood and is "
     """
-    if not text.strip() or by_rule(normalise(text)) is not None or _by_language(text) is not None:
+    words = text.strip()
+    short = words if len(words) <= MOST_QUOTED else words[: MOST_QUOTED - 3] + "..."
+    if len(words) > MOST_READ:
+        return f"Only the first {MOST_READ} of {len(words)} letters of {short!r} are read: say it in fewer words."
+    if not words or by_rule(normalise(words)) is not None or _by_language(words) is not None:
         return ""
-    short = text.strip() if len(text.strip()) <= MOST_QUOTED else text.strip()[: MOST_QUOTED - 3] + "..."
-    return f"{short!r} was not understood and is neutral. Write it in English, {', '.join(LEXICONS.values())}, or choose a preset."
+    languages = ", ".join(("English", *LEXICONS.values()))
+    return f"{short!r} was not understood and is neutral. Say it in {languages}, or as one of the eight emotions."
 
 
 def _reading(text: str) -> np.ndarray | _Open:
     """The code of a text, or what of it the network must read."""
+    text = text.strip()[:MOST_READ]
     plain = normalise(text)
     neutral = emotion_code("neutral", 0.0)
     if not plain:
@@ -147,19 +154,21 @@ def _reading(text: str) -> np.ndarray | _Open:
     if ruled is not None:
         return ruled
     read = _by_language(text)
-    if read is None:
-        return neutral
-    return _without_denied(plain) if read is ENGLISH else read
+    if isinstance(read, np.ndarray):
+        return read
+    return neutral if read is None else _without_denied(plain)
 
 
 def _by_language(text: str) -> np.ndarray | Literal["en"] | None:
-    """"en" for English; the code of a text in another language; None for what is not understood."""
+    """ "en" for English; the code of a text in another language; None for what is not understood."""
     named = [_PICTOGRAM_OF[c].strip() for c in text if c in _PICTOGRAM_OF]
     words = "".join(" " if c in _PICTOGRAM_OF else c for c in text)
     language = language_of(words)
-    if language is None and named:
-        return blend([emotion_code(label, LEVEL_INTENSITY[1]) for label in named], [1.0] * len(named))
-    return language if language in (None, ENGLISH) else read_feelings(fold(words), language, named)
+    if language == ENGLISH:
+        return "en"
+    if language is not None:
+        return read_feelings(fold(words), language, named)
+    return blend([emotion_code(label, LEVEL_INTENSITY[1]) for label in named], [1.0] * len(named)) if named else None
 
 
 def normalise(text: str) -> str:
