@@ -99,7 +99,8 @@ def prepare(
     clock.stop("face")
     model = _opened(model, device)
     clock.stop("load")
-    track = read_by(model, in_time(asked, sound).borrowing(reference))
+    timed = in_time(asked, sound).borrowing(reference)
+    track = read_by(model, timed)
     options = fitted(model, subject, track, options)
     code = felt(track, sound, n_frames, options)
     clock.stop("emotion")
@@ -114,7 +115,7 @@ def prepare(
         options=options,
         emotions=_readings(track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[*notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
+        notes=[*timed.unread(), *notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
         seconds=clock.seconds,
     )
     performance = _perform(sound, code, options, report, subject.is_still)
@@ -356,9 +357,10 @@ def _readings(track: EmotionTrack) -> list[dict[str, Any]]:
 
 
 def reading_values(reading: Emotion) -> dict[str, Any]:
-    """How a text was read, as JSON values."""
+    """How a text was read, as JSON values; with a note where it was not understood."""
     values = {name: round(float(getattr(reading, name)), 4) for name in ("intensity", "valence", "arousal")}
-    return {"text": reading.text, "label": reading.label, **values}
+    note = {"note": reading.note} if reading.note else {}
+    return {"text": reading.text, "label": reading.label, **values, **note}
 
 
 def read_emotions(texts: Sequence[str], model: str = "mini") -> list[dict[str, Any]]:

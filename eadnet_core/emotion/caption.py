@@ -19,6 +19,7 @@ from .chat import Chat, ChatOptions, Message, ProviderError, ask, quoted
 from .code import AROUSAL, INTENSITY, VALENCE, describe, emotion_code
 from .face_words import caption as caption_of
 from .prosody import VoiceReading, mixed
+from .reader import note_of
 from .taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS
 from .track import with_intensity
 
@@ -115,7 +116,7 @@ def rules(read: ReadWords, see: SeeFaces | None = None, prosody_weight: float = 
 
     def provide(scene: Scene) -> Description:
         code = _ruled(scene, read, see, prosody_weight)
-        return Description(caption_of(code), code, "rules")
+        return Description(caption_of(code), code, "rules", tuple(filter(None, [note_of(scene.words)])))
 
     return provide
 

@@ -42,7 +42,7 @@ _EMOTICONS = re.compile(
     r"(?<!\S)(?:>?[:;=][-']?[()/dpso|]|x-?[dp]|<3|\^_?\^|t_t|;_;|>\.<|o_o|0_0|\u00ac_\u00ac|-_-)(?!\S)", re.IGNORECASE
 )
 """Faces in letters that the network knows."""
-LEAST_KNOWN = 0.5
+LEAST_KNOWN = 0.6
 """Share of an English text's words that must be English."""
 LEAST_SPOKEN = 0.3
 """Share of another text's words that its lexicon must hold."""
@@ -81,7 +81,7 @@ def _latin_language(folded: str, words: Sequence[str]) -> str | None:
     unread = max(_lead(other, folded, english) for other in others())
     lead = max(scores[best], unread)
     if lead[1] > 0 and (lead[0] >= 0 or not _is_english(words)):
-        is_read = scores[best] >= unread and scores[best][2] >= LEAST_SPOKEN * len(words)
+        is_read = scores[best] >= unread and scores[best][2] >= LEAST_SPOKEN * len(set(words))
         return best if is_read else None
     return ENGLISH if _is_english(words) else None
 

@@ -68,8 +68,8 @@ class Lexicon:
     def __init__(self, language: str, entries: Iterable[Entry]) -> None:
         self.language = language
         self.is_spaced = language not in UNSPACED
-        self._entries = sorted(entries, key=lambda e: (-len(e.word), e.is_stem))
-        words = (re.escape(e.word) + (rf"[{_LETTER}]*" if e.is_stem else "") for e in self._entries)
+        self.entries = sorted(entries, key=lambda e: (-len(e.word), e.is_stem))
+        words = (re.escape(e.word) + (rf"[{_LETTER}]*" if e.is_stem else "") for e in self.entries)
         if self.is_spaced:
             before = _ARABIC if language == "ar" else ""
             words = (rf"{word}(?![{_LETTER}])" for word in words)
@@ -83,11 +83,11 @@ class Lexicon:
 
     def single_words(self, kind: str = "") -> frozenset[str]:
         """Its whole words, of one kind or of all."""
-        return frozenset(e.word for e in self._entries if kind in ("", e.kind) and not e.is_stem and " " not in e.word)
+        return frozenset(e.word for e in self.entries if kind in ("", e.kind) and not e.is_stem and " " not in e.word)
 
     def _found(self, match: re.Match[str]) -> Found:
         word = match[1]
-        entry = next(e for e in self._entries if word == e.word or (e.is_stem and word.startswith(e.word)))
+        entry = next(e for e in self.entries if word == e.word or (e.is_stem and word.startswith(e.word)))
         return Found(match.start(), match.end(), entry.kind, entry.value)
 
 
