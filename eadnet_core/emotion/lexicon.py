@@ -56,6 +56,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Entry:
+    """A folded word of a lexicon, or with is_stem the beginning of words."""
+
     word: str
     is_stem: bool
     kind: str

@@ -85,13 +85,13 @@ _NOT_UNHAPPY = frozenset(EMOTIONS) - {"neutral", "sad", "angry", "contempt"}
 """What a text that denies a happy feeling cannot mean."""
 
 _PICTOGRAMS: dict[str, str] = {
-    "😀😃😄😁😆😊🙂☺😂🤣😍🥰😎🎉🥳❤": "happy",
-    "😢😭☹🙁😞😔😥😿💔🥺": "sad",
-    "😠😡🤬👿💢": "angry",
-    "😨😱😰😧😬": "fear",
+    "😀😃😄😁😆😊🙂☺😂🤣😍🥰😎🎉🥳❤😋😛😜😝🤗🤩😇😻😺😸😹💕💖💗": "happy",
+    "😢😭☹🙁😞😔😥😿💔🥺🥲😖😣😩😫🙍": "sad",
+    "😠😡🤬👿💢😾": "angry",
+    "😨😱😰😧😬😟🙀🫣": "fear",
     "🤢🤮🤧": "disgusted",
-    "😮😲😯🤯😳": "surprised",
-    "😏🙄😒😤": "contempt",
+    "😮😲😯🤯😳🫢": "surprised",
+    "😏🙄😒😤🤨😼": "contempt",
     "😐😑😶": "neutral",
 }
 _PICTOGRAM_OF = {sign: f" {label} " for signs, label in _PICTOGRAMS.items() for sign in signs}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eadnet_core.checkpoints import load_reader
+from eadnet_core.checkpoints import Model, load_reader
 from eadnet_core.cli import main
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.director import by_rule
@@ -19,6 +19,8 @@ from eadnet_core.emotion.reader import MOST_READ, TextReader, note_of
 from eadnet_core.emotion.script import parse_script
 from eadnet_core.emotion.taxonomy import EMOTIONS
 from eadnet_core.emotion.track import EmotionTrack
+from eadnet_core.pipeline import prepare
+from eadnet_core.request import GenerateOptions
 
 DATA = Path(__file__).parent.parent / "data"
 LEAST_RIGHT = 0.85
@@ -208,6 +210,16 @@ def test_notes_reach_tracks_and_directors(reader: TextReader) -> None:
     assert direct(parse_script("I won! Qwer asdf zxcv."), voice).notes == (
         "1 of 2 sentences were not understood and are neutral.",
     )
+
+
+def test_the_report_says_what_was_not_understood(
+    tiny_model: Model, portrait: np.ndarray, voice_samples: np.ndarray
+) -> None:
+    options = GenerateOptions(steps=1, face_box=(0, 0, 128, 128))
+    words = [(0, "asdf qwer"), (0.5, "traurig")]
+    report = prepare(portrait, voice_samples, words, options, model=tiny_model, sample_rate=16_000).report
+    assert [note for note in report.notes if "not understood" in note] == [note_of("asdf qwer")]
+    assert [emotion["label"] for emotion in report.emotions] == ["neutral", "sad"]
 
 
 def test_the_command_line_says_what_it_did_not_understand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
