@@ -96,7 +96,7 @@ def prepare(
     clock.stop("face")
     model = _opened(model, device)
     clock.stop("load")
-    track = read_by(model, in_time(asked, sound).borrowing(reference))
+    track = read_by(model, timed := in_time(asked, sound).borrowing(reference))
     options = fitted(model, subject, track, options)
     code = felt(track, sound, n_frames, options)
     clock.stop("emotion")
@@ -111,7 +111,7 @@ def prepare(
         options=options,
         emotions=_readings(track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[*notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
+        notes=[*timed.unread(), *notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
         seconds=clock.seconds,
     )
     performance = _perform(sound, code, options, report, subject.is_still)

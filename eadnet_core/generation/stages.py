@@ -67,7 +67,8 @@ def sample_clip(
     cancel: Cancel | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    read = read_by(model, in_time(track, speech.sound))
+    timed = in_time(track, speech.sound)
+    read = read_by(model, timed)
     code = felt(read, speech.sound, len(speech.voice), options)
     performance = perform(speech.sound, speech.voice, code, options)
     if not subject.is_still:
@@ -75,7 +76,7 @@ def sample_clip(
     options = fitted(model, subject, read, options)
     reference = shot(model, subject, performance.motion).reference(model.config.size_px)
     x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
-    return Clip(x0, performance.motion, options, tuple(notes_of(model, options, read)))
+    return Clip(x0, performance.motion, options, (*timed.unread(), *notes_of(model, options, read)))
 
 
 def decode_clip(
