@@ -17,13 +17,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..eadnet_core.errors import BadInput, Cancelled, CheckpointError, EADNetError
 from ..eadnet_core.taxonomy import EMOTION_RECORDS, EMOTIONS
 from . import bridge
-from .emotion import FROM_TEXT, asked_code
+from .emotion import FROM_TEXT, asked_code, asked_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,11 +160,12 @@ class Previews:
             self._model = load_model(bridge.SHIPPED, "cpu", "auto")
         reference = self._reference(asked)
         code = asked_code(asked.text, asked.preset, asked.intensity, asked.point)
+        note = asked_note(asked.text, asked.preset, asked.point is not None)
         frames = preview(self._model, reference, code, asked.n_frames, is_stale)
         return {
             "frames": [_data_uri(frame) for frame in frames],
             "seconds": round(time.perf_counter() - began, 4),
-            "read": reading_values(describe(code, asked.text)),
+            "read": reading_values(replace(describe(code, asked.text), note=note)),
         }
 
     def _reference(self, asked: Asked) -> np.ndarray:

@@ -74,9 +74,10 @@ def read_lines(path: Path) -> list[str]:
 def emotion_line(reading: dict[str, Any]) -> str:
     """How one text was read, for the terminal."""
     text = reading["text"] if len(reading["text"]) <= 80 else reading["text"][:77] + "..."
+    note = f"\n  note: {reading['note']}" if "note" in reading else ""
     return (
         f"{reading['label']} (intensity {reading['intensity']:.2f}, valence {reading['valence']:+.2f}, "
-        f"arousal {reading['arousal']:+.2f})  {text!r}"
+        f"arousal {reading['arousal']:+.2f})  {text!r}{note}"
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from ..errors import BadInput
 from ..taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 from .code import INTENSITY
+from .reader import note_of
 from .reference import Look, Reference
 
 LEAST_FADE_S = 0.04
@@ -110,6 +111,11 @@ class EmotionTrack:
             k if k.code is not None else replace(k, code=tuple(map(float, known[k.text]))) for k in self.keyframes
         )
         return EmotionTrack(tuple(filled))
+
+    def unread(self) -> list[str]:
+        """Notes on the words that will not be understood, before the track is read."""
+        notes = (note_of(k.text) for k in self.keyframes if k.code is None)
+        return list(dict.fromkeys(filter(None, notes)))
 
     def borrowing(self, reference: Reference | None) -> EmotionTrack:
         """The same track with a reference beside the words of every keyframe that has none of its own."""

@@ -62,7 +62,8 @@ def plan(
     Raises BadInput for what the model cannot do.
     """
     n_frames = len(speech.voice) if n_frames is None else n_frames
-    read = read_track(model, timed(track, speech))
+    placed = timed(track, speech)
+    read = read_track(model, placed)
     resolved = resolve_options(model, subject, read, options)
     code = emotion_codes(read, speech, n_frames, resolved)
     voice = speech.over(n_frames)
@@ -71,7 +72,8 @@ def plan(
         draw = np.random.default_rng(resolved.seed)
         made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
         motion = made if subject.is_still else np.zeros_like(made)
-    notes = [*option_notes(model, resolved, read), *speech.sound.notes, *length_notes(subject, speech, n_frames)]
+    notes = [*placed.unread(), *option_notes(model, resolved, read), *speech.sound.notes]
+    notes += length_notes(subject, speech, n_frames)
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
     return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
