@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from ...errors import BadInput
-from .providers import DEFAULT_ENDPOINT
+from .options import DEFAULT_ENDPOINT
 
 FILE_VARIABLE = "EADNET_ENDPOINTS"
 """Environment variable that names another file than the command line's own; the nodes do not look at it."""

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from .chat import Chat
     from .endpoints import Endpoint
 
-DEFAULT_ENDPOINT = "ollama"
-"""Name of the endpoint that is asked where no other is named."""
-
 
 @dataclass(frozen=True)
 class Opened:
