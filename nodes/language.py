@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.emotion.llm.options import PROVIDERS, ChatOptions
-from ..eadnet_core.emotion.llm.providers import DEFAULT_ENDPOINT, Opened, open_provider
+from ..eadnet_core.emotion.llm.options import DEFAULT_ENDPOINT, PROVIDERS, ChatOptions
+from ..eadnet_core.emotion.llm.providers import Opened, open_provider
 from ..eadnet_core.errors import BadInput
 from . import bridge
 from .emotion import reader, waveform

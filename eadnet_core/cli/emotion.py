@@ -235,7 +235,7 @@ def _open(args: argparse.Namespace) -> tuple[Opened | None, ChatOptions]:
 def _endpoint_of(args: argparse.Namespace) -> Endpoint | None:
     """The server that was named, or given by its address. Raises BadInput for options that contradict one another."""
     from ..emotion.llm.endpoints import Endpoint, find_endpoint, key_from, owners_file
-    from ..emotion.llm.providers import DEFAULT_ENDPOINT
+    from ..emotion.llm.options import DEFAULT_ENDPOINT
 
     if args.provider != "openai":
         if args.endpoint or args.url or args.key_from or args.url_model:
