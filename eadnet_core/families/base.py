@@ -10,9 +10,9 @@ from ..errors import BadInput
 from ..media.face.aligned_crop import keep_mask, latent_mask
 from ..media.face.framing import SQUARE, aligned_mask
 from ..media.sound.whisper_mel import whisper_mel
-from ..nets.acceleration import FastDenoiser, Speed
-from ..nets.denoiser import Denoiser
-from ..nets.whisper import SoundFeatures
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.latentsync.fast import FastDenoiser, Speed
+from ..nets.latentsync.whisper import SoundFeatures
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..weights.model import Model
@@ -52,7 +52,7 @@ class InpaintScene:
                 "times the memory of the sampling. Set it to 0; guidance_audio up to 3 draws lips to the sound."
             )
 
-    def denoiser(self) -> Denoiser | FastDenoiser:
+    def denoiser(self) -> LatentSyncDenoiser | FastDenoiser:
         """What samples one clip: the net itself, or with less work per step."""
         return self.model.denoiser if self.speed == Speed() else FastDenoiser(self.model.denoiser, self.speed)
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..config import SAMPLING
 from ..media.face.framing import Framing
-from ..nets.acceleration import FastDenoiser
 from ..nets.denoiser import Denoiser
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.latentsync.fast import FastDenoiser
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..sampling.sampler import SamplerOptions
@@ -51,7 +52,7 @@ class Scene(Protocol):
     def preview(self, x0: Tensor) -> np.ndarray:
         """About what one frame of x0 [C, 1, h, w] will look like: uint8 [size, size, 3]."""
 
-    def denoiser(self) -> Denoiser | FastDenoiser:
+    def denoiser(self) -> Denoiser | LatentSyncDenoiser | FastDenoiser:
         """What samples one clip; it may keep features from step to step."""
 
     def ears(self, performance: Performance, options: GenerateOptions) -> Ears:
@@ -88,12 +89,10 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
         steps=own.steps,
         shift=own.shift,
         spacing=own.times,
-        tells_place=own.speed != "exact" or own.reuse > 1,
         guidance_audio=guidance_audio,
         guidance_emotion=guidance_audio if model.emotion_encoder is None else own.guidance_emotion,
         window_frames=own.window_frames or model.config.denoiser.window_frames,
         windows=own.windows,
         batch_windows=own.batch_windows,
-        segment_frames=own.segment_frames,
         sync_range=(own.sync_low, own.sync_high),
     )

@@ -20,7 +20,7 @@ from ..motion.generate import generate_motion
 from ..perception.faces import look_by
 from ..request import GenerateOptions, GenerationReport
 from ..sampling.guidance import sync_steps
-from ..sampling.schedule import time_grid
+from ..sampling.prediction import prediction_of
 from ..weights.model import Model, load_bank
 
 
@@ -87,7 +87,7 @@ def notes_of(model: Model, options: GenerateOptions, track: EmotionTrack) -> lis
     """Settings and words that cannot have the effect they were given for."""
     config, notes = model.config.denoiser, []
     n_steps = sampler_options(model, options).steps
-    steps = time_grid(config.prediction, n_steps, options.shift).noise_fraction
+    steps = prediction_of(config).grid(n_steps, options.shift).noise_fraction
     if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
         notes.append(f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")
     if config.prediction == "residual":

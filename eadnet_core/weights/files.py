@@ -24,7 +24,7 @@ from ..errors import CheckpointError
 from .parts import PARTS, misfit
 
 if TYPE_CHECKING:
-    from ..nets.denoiser import Denoiser
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
 
 FORMAT = "eadnet"
 
@@ -54,7 +54,7 @@ def save_part(
 
 def save_adapters(
     path: str | Path,
-    denoiser: Denoiser,
+    denoiser: LatentSyncDenoiser,
     emotion_encoder: nn.Module,
     config: ModelConfig,
     metadata: Mapping[str, Any] | None = None,

@@ -17,7 +17,6 @@ from .files import save_part as save_part
 from .folders import ASSETS, EXPERT_PARTS, find_model, find_part, is_base
 
 if TYPE_CHECKING:
-    from ..nets.denoiser import Denoiser
     from ..nets.emotion_bank import EmotionBank
     from ..nets.syncnet import SyncNet
 
@@ -30,14 +29,15 @@ class Model:
     folder: Path
     config: ModelConfig
     vae: Any
-    """nets.vae.VAE; of a base nets.sd_vae.SDVAE"""
-    denoiser: Denoiser
+    """nets.vae.VAE; of a base nets.latentsync.sd_vae.SDVAE"""
+    denoiser: Any
+    """nets.denoiser.Denoiser; of a base nets.latentsync.denoiser.LatentSyncDenoiser"""
     audio_encoder: Any
-    """nets.audio_encoder.AudioEncoder; of a base nets.whisper.WhisperEncoder"""
+    """nets.audio_encoder.AudioEncoder; of a base nets.latentsync.whisper.WhisperEncoder"""
     emotion_encoder: Any
     """nets.emotion_encoder.EmotionEncoder; None of a base without adapters, which hears no emotion"""
     syncnet: Any
-    """nets.syncnet.SyncNet; of a base nets.stable_syncnet.StableSyncNet, or None where its file is missing"""
+    """nets.syncnet.SyncNet; of a base nets.latentsync.stable_syncnet.StableSyncNet, or None without its file"""
     reader: TextReader
     real_cosine: float
     """Mean cosine of the SyncNet on real clips: where SyncNet guidance stops pulling."""
