@@ -37,6 +37,8 @@ from eadnet_core.config import PRESETS, ModelConfig, from_dict, to_dict
 from eadnet_core.emotion.reader import TextReader
 from eadnet_core.errors import BadInput, EADNetError
 from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP
+from eadnet_core.families.family import Model
+from eadnet_core.families.mini import MINI, MiniModel
 from eadnet_core.metrics.report import json_values
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import Cache
@@ -46,8 +48,8 @@ from eadnet_core.training.latents import fingerprint
 from eadnet_core.training.loop import TrainOptions
 from eadnet_core.training.losses import DenoiserLossWeights, trepa_loss
 from eadnet_core.training.video_features import expressions
+from eadnet_core.weights.experts import load_experts
 from eadnet_core.weights.files import load_part, save_part
-from eadnet_core.weights.model import Model, load_experts
 
 LOSSES = DenoiserLossWeights(picture=0.0)
 """The mini's, without the decoded pictures: they cost as much as all the rest. TREPA's is for a loss in units of what a
@@ -307,7 +309,8 @@ def load(output: Path, trained: str, seed: int, parts: dict[str, Any], folder: P
     vae, syncnet = parts["vae"][0], parts["syncnet"][0]
     for net in (vae, denoiser["denoiser"]):
         net.to(memory_format=torch.channels_last)
-    return Model(
+    return MiniModel(
+        family=MINI,
         name=f"{trained}, seed {seed}",
         folder=folder,
         config=replace(config, vae=vae.config, syncnet=syncnet.config),

@@ -16,13 +16,14 @@ from eadnet_core.emotion.code import Emotion, describe, label_code
 from eadnet_core.emotion.reader import TextReader
 from eadnet_core.evaluation.clips import Bench
 from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP, Clip, draw_cases, draw_clips, with_length
+from eadnet_core.families.family import Model
 from eadnet_core.metrics.compare import Measures, measure, summarise
 from eadnet_core.metrics.emotion import read_emotion
 from eadnet_core.metrics.fidelity import psnr
 from eadnet_core.metrics.identity import identity
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.weights.model import Experts, Model
+from eadnet_core.weights.experts import Experts
 
 LONG_FRAMES = 30 * FPS
 

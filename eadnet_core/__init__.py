@@ -20,9 +20,9 @@ from .errors import BadInput, Cancelled, CheckpointError, EADNetError, FaceNotFo
 from .request import GenerateOptions, GenerationReport, Progress, Segment
 
 if TYPE_CHECKING:
+    from .families.load import load_model
     from .generation.output import write_video
     from .generation.pipeline import generate, prepare
-    from .weights.load import load_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
 ]
 _LAZY = {
     "generate": "generation.pipeline",
-    "load_model": "weights.load",
+    "load_model": "families.load",
     "prepare": "generation.pipeline",
     "write_video": "generation.output",
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from .errors import BadInput
-from .taxonomy import EMOTION_CODE_SIZE, MOTION
+from .taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, FIRST_EMOTIONS, MOTION
 
 FPS = 25
 """Frames per second every network works at."""
@@ -59,9 +59,11 @@ class AudioConfig:
 class EmotionConfig:
     """Emotion code -> E tokens."""
 
-    code_size: int = EMOTION_CODE_SIZE
+    code_size: int = len(FIRST_EMOTIONS) + 3 + len(ACTION_UNITS)
     width: int = 128
     tokens: int = 4
+    emotions: tuple[str, ...] = FIRST_EMOTIONS
+    """The emotions that the net knows, in the order of its labels."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ class ClassifierConfig:
 
     widths: tuple[int, ...] = (64, 96, 128)
     outputs: int = 8
+    emotions: tuple[str, ...] = FIRST_EMOTIONS
+    """The emotions that a reader of expressions knows, in the order of its first outputs."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,8 @@ class EmotionBankConfig:
     widths: tuple[int, int, int] = (64, 96, 128)
     entries: int = 64
     query_width: int = 32
+    emotions: tuple[str, ...] = FIRST_EMOTIONS
+    """The emotions that the net knows, in the order of its labels."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +236,8 @@ class TextReaderConfig:
     max_tokens: int = 128
     pooled_layers: tuple[int, ...] = (0, 2, 4, 6)
     """After how many layers the mean over the tokens is taken; the head sees them side by side."""
+    emotions: tuple[str, ...] = FIRST_EMOTIONS
+    """The emotions that the net knows, in the order of its labels."""
 
 
 @dataclass(frozen=True)
@@ -281,12 +289,14 @@ def base(name: str, size_px: int) -> ModelConfig:
     )
 
 
+_EMOTION = EmotionConfig(code_size=EMOTION_CODE_SIZE, emotions=EMOTIONS)
 PRESETS: dict[str, ModelConfig] = {
-    "mini": ModelConfig(),
-    "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(downscale=16)),
-    "base-256": base("base-256", 256),
-    "base-512": base("base-512", 512),
+    "mini": ModelConfig(emotion=_EMOTION),
+    "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(downscale=16), emotion=_EMOTION),
+    "base-256": replace(base("base-256", 256), emotion=_EMOTION),
+    "base-512": replace(base("base-512", 512), emotion=_EMOTION),
 }
+"""What is trained: with the emotions of today. A weight file says itself which it knows."""
 
 
 @dataclass(frozen=True)
@@ -300,10 +310,10 @@ class SamplingConfig:
 
 
 SAMPLING: dict[str, SamplingConfig] = {
-    "residual": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.5, batch_windows=4),
-    "epsilon": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
+    "mini": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.5, batch_windows=4),
+    "base": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
-"""By `DenoiserConfig.prediction`: the minis, whose feelings are seen in one step as surely at emotion guidance 1.5 as
+"""By family: the minis, whose feelings are seen in one step as surely at emotion guidance 1.5 as
 at 2, and which speak more plainly at audio guidance 1.3 (ADR 17), and what LatentSync uses."""
 
 

@@ -26,8 +26,9 @@ from .sockets import HostedModel
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..eadnet_core.families.family import Family, Model
     from ..eadnet_core.media.sound.audio import Audio
-    from ..eadnet_core.weights.model import Experts, Model
+    from ..eadnet_core.weights.experts import Experts
 
 FOLDER = "eadnet"
 LANGUAGE_FOLDER = "LLM"
@@ -64,7 +65,7 @@ def list_models() -> list[str]:
 
 
 def model_folder(name: str) -> str:
-    """What `eadnet_core.weights.load.find_model` takes for an entry of `list_models`. Raises BadInput for others."""
+    """What `eadnet_core.weights.folders.find_model` takes for an entry of `list_models`. Raises BadInput for others."""
     if name in ALL_SHIPPED:
         return name
     if name not in list_models():
@@ -134,9 +135,9 @@ def temp_file(suffix: str) -> str:
 # Models
 
 
-def precision_of(name: str, n_weights: int, is_base: bool) -> torch.dtype:
+def precision_of(name: str, n_weights: int, family: Family) -> torch.dtype:
     """The dtype of a choice; "auto" follows ComfyUI's flags and the device, and on a CPU the model too."""
-    from ..eadnet_core.weights.device import find_dtype
+    from ..eadnet_core.families.load import auto_dtype
 
     if name != "auto":
         return PRECISIONS[name]
@@ -147,7 +148,7 @@ def precision_of(name: str, n_weights: int, is_base: bool) -> torch.dtype:
         supported_dtypes=[torch.bfloat16, torch.float16, torch.float32],
     )
     is_asked = args.force_fp32 or args.fp32_unet
-    return found if device.type != "cpu" or found != torch.float32 or is_asked else find_dtype(device, is_base)
+    return found if device.type != "cpu" or found != torch.float32 or is_asked else auto_dtype(device, family)
 
 
 def attention_of(name: str) -> str:
@@ -216,7 +217,7 @@ class HostedExperts:
 
 def experts(name: str) -> HostedExperts:
     """The scoring nets of a model where they compute: small, so all of them or none."""
-    from ..eadnet_core.weights.model import load_experts
+    from ..eadnet_core.weights.experts import load_experts
 
     with torch.inference_mode(False):
         found = load_experts("cpu", name)

@@ -180,7 +180,7 @@ def parse_keyframes(text: str) -> list[dict[str, Any]]:
 @lru_cache(maxsize=1)
 def reader() -> TextReader:
     """The shipped reader of words: 17 MB on the CPU."""
-    from ..eadnet_core.weights.model import load_reader
+    from ..eadnet_core.weights.experts import load_reader
 
     return load_reader(bridge.SHIPPED)
 

@@ -77,11 +77,11 @@ def load(name: str, precision: str = "auto", attention: str = "auto") -> HostedM
     """A model of `bridge.list_models`, given to ComfyUI."""
     import torch
 
-    from ..eadnet_core.weights.folders import find_model, info, is_base
-    from ..eadnet_core.weights.load import load_model
+    from ..eadnet_core.families.load import family_of, load_model
+    from ..eadnet_core.weights.folders import find_model, info
 
     folder = bridge.model_folder(name)
-    dtype = bridge.precision_of(precision, sum(part.n_weights for part in info(folder)), is_base(find_model(folder)))
+    dtype = bridge.precision_of(precision, sum(part.n_weights for part in info(folder)), family_of(find_model(folder)))
     with torch.inference_mode(False):
         model = load_model(folder, "cpu", dtype, bridge.attention_of(attention))
         hosted = bridge.host(model)
@@ -95,11 +95,7 @@ def about(hosted: HostedModel) -> str:
 
     model = hosted.model
     n_weights = sum(part.n_weights for part in info(str(model.folder)))
-    deaf = (
-        ""
-        if model.emotion_encoder is not None
-        else "\nNo emotion adapters: it moves the lips, and words change nothing."
-    )
+    deaf = "" if model.has_emotion else "\nNo emotion adapters: it moves the lips, and words change nothing."
     return (
         f"{model.name}: {model.config.size_px} px, {n_weights / 1e6:.1f} M weights, {str(model.dtype).split('.')[-1]}\n"
         f"Licence: {licence(model.folder)}{deaf}"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..eadnet_core.errors import BadInput, Cancelled, CheckpointError, EADNetError
-from ..eadnet_core.taxonomy import EMOTIONS, VALENCE_AROUSAL
+from ..eadnet_core.taxonomy import EMOTION_RECORDS, EMOTIONS
 from . import bridge
 from .emotion import FROM_TEXT, asked_code
 
@@ -133,9 +133,9 @@ class Previews:
 
     def _compute(self, asked: Asked, is_stale: Callable[[], bool]) -> dict[str, Any]:
         from ..eadnet_core.emotion.code import describe
+        from ..eadnet_core.families.load import load_model
         from ..eadnet_core.generation.stages import preview
         from ..eadnet_core.perception.words import reading_values
-        from ..eadnet_core.weights.load import load_model
 
         began = time.perf_counter()
         if self._model is None:
@@ -197,8 +197,5 @@ def register() -> None:
 
     @server.routes.get("/eadnet/emotions")
     async def emotions(request: web.Request) -> web.Response:
-        points = [
-            {"name": name, "valence": VALENCE_AROUSAL[name][0], "arousal": VALENCE_AROUSAL[name][1]}
-            for name in EMOTIONS
-        ]
+        points = [{"name": e.name, "valence": e.valence, "arousal": e.arousal} for e in EMOTION_RECORDS]
         return web.json_response({"emotions": points})

@@ -114,6 +114,6 @@ class EmotionBlend(io.ComfyNode):
 @lru_cache(maxsize=1)
 def bank() -> EmotionBank:
     """The shipped emotion bank: 1 MB on the CPU."""
-    from ..eadnet_core.weights.model import load_bank
+    from ..eadnet_core.weights.experts import load_bank
 
     return load_bank(bridge.SHIPPED)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 if TYPE_CHECKING:
+    from ..eadnet_core.families.family import Model
     from ..eadnet_core.generation.stages import Clip
     from ..eadnet_core.request import GenerateOptions
-    from ..eadnet_core.weights.model import Model
 
 EADModel = io.Custom("EAD_MODEL")
 """HostedModel"""

@@ -27,14 +27,14 @@ from eadnet_core.config import (
     VideoFeaturesConfig,
     WhisperConfig,
 )
+from eadnet_core.families.family import Model
+from eadnet_core.families.load import load_model
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.files import save_adapters, save_part, write_weights
 from eadnet_core.weights.folders import EXPERT_PARTS, MODEL_PARTS
-from eadnet_core.weights.load import load_model
-from eadnet_core.weights.model import Model
 from eadnet_core.weights.parts import PARTS
 
 TINY = ModelConfig(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from eadnet_core.config import ModelConfig, WhisperConfig
+from eadnet_core.families.base import BASE, BaseModel
 from eadnet_core.families.performance import Performance
 from eadnet_core.generation.animation import Animation
 from eadnet_core.media.face.aligned_crop import keep_mask
@@ -29,7 +30,6 @@ from eadnet_core.nets.latentsync.sd_vae import SDVAE, from_diffusers
 from eadnet_core.nets.latentsync.whisper import WhisperEncoder
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTION_CODE_SIZE, MOTION
-from eadnet_core.weights.model import Model
 
 from .reference import SMALL, load_reference, seeded
 from .signals import VAE, _settings_reader, built, reference_code, sound, weights
@@ -63,7 +63,7 @@ def our_animation(reference: Path, seed: int) -> Animation:
     nets: dict[str, Any] = {"vae": vae, "denoiser": denoiser, "audio_encoder": built(WhisperEncoder(WHISPER), seed)}
     absent: dict[str, Any] = dict.fromkeys(("emotion_encoder", "syncnet", "reader"))
     about: dict[str, Any] = {"name": "parity", "folder": reference, "config": config, "real_cosine": 1.0}
-    model = Model(**nets, **absent, **about, device=torch.device("cpu"), dtype=torch.float32)
+    model = BaseModel(**nets, **absent, **about, family=BASE, device=torch.device("cpu"), dtype=torch.float32)
     still = np.zeros((N_FRAMES, EMOTION_CODE_SIZE), np.float32), np.zeros((N_FRAMES, len(MOTION)), np.float32)
     performance = Performance(sound(N_FRAMES / 25, seed), np.ones(N_FRAMES, np.float32), *still)
     faces = squares(seed)
@@ -74,7 +74,7 @@ def ours(reference: Path, seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
     """Sound features [T, 50, D], latents [C, T, h, w] and squares uint8 of our pipeline."""
     animation = our_animation(reference, seed)
     with torch.inference_mode():
-        tokens = animation.stage.ears.tokens(0, N_FRAMES, torch.ones(N_FRAMES))
+        tokens = animation.stage.audio_features.tokens(0, N_FRAMES, torch.ones(N_FRAMES))
     (latents,) = list(animation)
     return tokens.clone(), latents.x0, np.concatenate(list(animation.frames(latents)))
 

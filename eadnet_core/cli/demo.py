@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from ..errors import EADNetError
+from ..families.load import load_model
 from ..generation.output import write_video
 from ..generation.pipeline import prepare
 from ..request import GenerateOptions, Progress
 from ..weights.folders import ASSETS
-from ..weights.load import load_model
 
 PROMPTS = {"delighted": "she has just won and cannot stop smiling", "angry": "furious, about to shout"}
 """Words by the name of the video they make."""

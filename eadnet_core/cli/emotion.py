@@ -134,7 +134,7 @@ def _caption(args: argparse.Namespace) -> None:
     from ..emotion.caption import asked, rules
     from ..perception.clips import caption_folder, find_clips
     from ..perception.faces import read_pictures
-    from ..weights.model import load_experts, load_reader
+    from ..weights.experts import load_experts, load_reader
 
     check_output(args.output, ".jsonl")
     find_clips(args.folder)
@@ -167,7 +167,7 @@ def _direct(args: argparse.Namespace) -> None:
     from ..emotion.director import by_model, by_rule
     from ..media.sound.audio import read_audio
     from ..media.sound.speech import hear
-    from ..weights.model import load_reader
+    from ..weights.experts import load_reader
 
     check_output(args.output, ".json")
     script = read_script(args.script, args.transcript)

@@ -133,7 +133,7 @@ def _forecast(generation: Any, args: argparse.Namespace) -> None:
 
 def load(args: argparse.Namespace) -> Any:
     """The model that the arguments name."""
-    from ..weights.load import load_model
+    from ..families.load import load_model
 
     return load_model(args.model, args.device, args.dtype, args.attention)
 

@@ -29,7 +29,7 @@ def add_score(commands: Any) -> None:
 def _score(args: argparse.Namespace) -> None:
     from ..metrics.report import draw_report, save_json, score_video
     from ..weights.convert import load_syncnet_v2
-    from ..weights.model import load_experts
+    from ..weights.experts import load_experts
 
     check_output(args.plot, ".png")
     check_output(args.json, ".json")

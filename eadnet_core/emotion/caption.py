@@ -44,7 +44,7 @@ class Reading(BaseModel):
         description="one to three sentences: brows, eyes, cheeks, mouth, head, and changes",
     )
     label: Annotated[
-        Literal["neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised", "contempt"],
+        Literal[EMOTIONS],  # type: ignore[valid-type]
         BeforeValidator(_lower),
     ]
     intensity: float = Field(ge=0, le=1, allow_inf_nan=False)
@@ -239,6 +239,3 @@ def spread_over(count: int, most: int = MAX_PICTURES) -> list[int]:
     ([0, 1, 2], [0, 33, 66, 99])
     """
     return sorted({round(i * (count - 1) / max(1, min(count, most) - 1)) for i in range(min(count, most))})
-
-
-assert set(EMOTIONS) == set(Reading.model_fields["label"].annotation.__args__)  # type: ignore[union-attr]

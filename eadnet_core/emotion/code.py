@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, VALENCE_AROUSAL
+from ..taxonomy import ACTION_UNITS, EMOTION, EMOTION_CODE_SIZE, EMOTION_RECORDS, EMOTIONS
 
 INTENSITY, VALENCE, AROUSAL = (len(EMOTIONS) + i for i in range(3))
 """Columns of the code after the label probabilities."""
@@ -36,11 +36,11 @@ def emotion_code(label: str, intensity: float) -> np.ndarray:
     >>> code.shape, float(code[1]), float(code[INTENSITY])
     ((27,), 1.0, 0.5)
     """
-    valence, arousal = VALENCE_AROUSAL[label]
+    record = EMOTION[label]
     code = np.zeros(EMOTION_CODE_SIZE, dtype=np.float32)
     code[EMOTIONS.index(label)] = 1.0
-    code[INTENSITY : AROUSAL + 1] = np.array([1.0, valence, arousal]) * intensity
-    for name, amount in EMOTION_ACTION_UNITS[label].items():
+    code[INTENSITY : AROUSAL + 1] = np.array([1.0, record.valence, record.arousal]) * intensity
+    for name, amount in record.action_units.items():
         code[AROUSAL + 1 + ACTION_UNITS.index(name)] = amount * intensity
     return code
 
@@ -69,10 +69,11 @@ def emotion_at(valence: float, arousal: float) -> np.ndarray:
 
     Weights fall with the fourth power of the distance, so that at an emotion's own point its code comes out alone.
 
-    >>> describe(emotion_at(*VALENCE_AROUSAL["fear"])).label, describe(emotion_at(0.1, 0.0)).label
+    >>> fear = EMOTION["fear"]
+    >>> describe(emotion_at(fear.valence, fear.arousal)).label, describe(emotion_at(0.1, 0.0)).label
     ('fear', 'neutral')
     """
-    points = np.array([VALENCE_AROUSAL[label] for label in EMOTIONS])
+    points = np.array([(record.valence, record.arousal) for record in EMOTION_RECORDS])
     distance = np.square(points - (valence, arousal)).sum(1)
     code = blend([label_code(label) for label in EMOTIONS], 1 / (distance + 1e-4) ** 2)
     code[VALENCE : AROUSAL + 1] = valence, arousal

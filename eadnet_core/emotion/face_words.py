@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..taxonomy import ACTION_UNITS
+from ..taxonomy import ACTION_UNITS, EMOTION
 from .code import AROUSAL, describe
 
 VISIBLE = 0.12
@@ -34,16 +34,6 @@ PHRASES: dict[str, tuple[str, str]] = {
     "AU26": ("mouth", "jaw {}dropped"),
 }
 """Where each action unit stands in a caption, and how it is put."""
-LOOKS = {
-    "neutral": "neutral",
-    "happy": "happy",
-    "sad": "sad",
-    "angry": "angry",
-    "fear": "afraid",
-    "disgusted": "disgusted",
-    "surprised": "surprised",
-    "contempt": "contemptuous",
-}
 
 
 def caption(code: np.ndarray) -> str:
@@ -56,7 +46,7 @@ def caption(code: np.ndarray) -> str:
     'The face looks slightly contemptuous. Lids slightly tightened. One lip corner slightly tightened.'
     """
     reading = describe(code)
-    look = LOOKS[reading.label]
+    look = EMOTION[reading.label].adjective
     degree = "" if reading.label == "neutral" else _degree(reading.intensity).replace("strongly", "very")
     sentences = [f"The face looks {degree}{look}."]
     units = code[AROUSAL + 1 :]

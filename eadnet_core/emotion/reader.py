@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
+from ..taxonomy import ACTION_UNITS, EMOTION_RECORDS, EMOTIONS, LEVEL_INTENSITY
 from .code import AROUSAL, INTENSITY, Emotion, blend, describe, emotion_code
 
 N_RAW = len(EMOTIONS) + 2 + len(ACTION_UNITS)
@@ -28,18 +28,8 @@ LEAST_SHARE = 0.2
 MIXED_INTENSITY = 0.15
 """Intensity below which an emotion other than neutral would not be seen."""
 
-LABEL_WORDS: dict[str, str] = {
-    "neutral": "neutral expressionless emotionless",
-    "happy": "happy happily happiness joy joyful joyfully",
-    "sad": "sad sadly sadness unhappy sorrow sorrowful",
-    "angry": "angry angrily anger furious furiously",
-    "fear": "fear fearful fearfully afraid scared frightened terrified",
-    "disgusted": "disgusted disgust disgusting revolted",
-    "surprised": "surprised surprise astonished amazed",
-    "contempt": "contempt contemptuous contemptuously scornful disdainful",
-}
+_LABEL_OF = {word: record.name for record in EMOTION_RECORDS for word in record.words}
 """Words that name a label outright."""
-_LABEL_OF = {word: label for label, words in LABEL_WORDS.items() for word in words.split()}
 
 DEGREES: dict[str, float] = {
     **dict.fromkeys(("slightly", "faintly", "mildly", "barely", "subtly", "vaguely", "somewhat", "gently"), 0.4),
@@ -75,17 +65,7 @@ _ONLY_LABELS = re.compile(
 _SHORT = 6
 """Words up to which a prompt is short: degrees and labels then speak for all of it."""
 
-_PICTOGRAMS: dict[str, str] = {
-    "😀😃😄😁😆😊🙂☺😂🤣😍🥰😎🎉🥳❤": "happy",
-    "😢😭☹🙁😞😔😥😿💔🥺": "sad",
-    "😠😡🤬👿💢": "angry",
-    "😨😱😰😧😬": "fear",
-    "🤢🤮🤧": "disgusted",
-    "😮😲😯🤯😳": "surprised",
-    "😏🙄😒😤": "contempt",
-    "😐😑😶": "neutral",
-}
-_PICTOGRAM_OF = {sign: f" {label} " for signs, label in _PICTOGRAMS.items() for sign in signs}
+_PICTOGRAM_OF = {sign: f" {record.name} " for record in EMOTION_RECORDS for sign in record.pictograms}
 
 
 class TextReader:
@@ -141,7 +121,7 @@ def by_rule(text: str) -> np.ndarray | None:
     if denied or not labels or not _ONLY_LABELS.match(text):
         return None
     intensity = degree(text)
-    strong = any(word in text for word in ("furious", "terrified"))
+    strong = any(word in text for record in EMOTION_RECORDS for word in record.extreme_words)
     plain = 1.0 if strong else LEVEL_INTENSITY[1]
     codes = [emotion_code(label, 0.0 if label == "neutral" else intensity or plain) for label in labels]
     return blend(codes, [1.0] * len(codes))

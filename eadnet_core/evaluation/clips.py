@@ -20,19 +20,21 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..config import FPS
+from ..config import FPS, SAMPLE_RATE_HZ
 from ..emotion.code import Emotion
 from ..emotion.track import EmotionTrack, Keyframe
 from ..errors import BadInput
-from ..families.family import sampler_options, settled
-from ..families.mini import Head, to_unit
-from ..families.performance import Performance
+from ..families.family import Model, sampler_options, with_model_defaults
+from ..families.load import family_of, load_model
+from ..families.mini import Head, MiniModel
 from ..generation.animation import animate
 from ..generation.output import write_video
 from ..generation.pipeline import prepare
-from ..generation.plan import emotion_codes
+from ..generation.plan import plan
+from ..media.face.subject import training_frame
 from ..media.image import read_image
-from ..media.sound.audio import speech_gate
+from ..media.sound.audio import Audio
+from ..media.sound.speech import hear
 from ..metrics.compare import Measures, measure, summarise
 from ..metrics.cost import measure_command
 from ..metrics.emotion import accuracy, confusion, intensity_order, read_emotion
@@ -40,11 +42,10 @@ from ..metrics.motion import difference
 from ..metrics.report import json_values
 from ..metrics.table import HEADLINES, format_table, missed
 from ..request import GenerateOptions
-from ..sampling.windows import plan
+from ..sampling import windows
 from ..taxonomy import EMOTIONS, LEVELS
-from ..weights.folders import ASSETS, find_model, is_base
-from ..weights.load import load_model
-from ..weights.model import Experts, Model, load_experts
+from ..weights.experts import Experts, load_experts
+from ..weights.folders import ASSETS, find_model
 from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
 
 SECTIONS = ("sync_guidance", "emotional_references", "long_clips")
@@ -53,7 +54,7 @@ CEILINGS = ("ground_truth", "vae_reconstruction", "static_reference")
 LONG_FRAMES = 250
 SYNC_GUIDANCE = 0.2
 """Strength that is compared with none, where the options have it off."""
-DECODE_FRAMES = 32
+BLOCK_FRAMES = 32
 COST_THREADS = 2
 COST_PROMPT = "she has just won and cannot stop smiling"
 
@@ -133,28 +134,25 @@ class Bench:
 
     def generate(self, clip: Clip, reading: Emotion, options: GenerateOptions) -> np.ndarray:
         """The clip as the model makes it, uint8 [T, H, W, 3], each with noise of its own."""
-        n_frames = len(clip.truth.frames)
-        voice = speech_gate(clip.truth.samples, n_frames) if options.has_speech_gate else np.ones(n_frames, np.float32)
+        truth, own = clip.truth, replace(options, seed=(options.seed + clip.case.seed) % 2**63)
+        sound = Audio(truth.samples, len(truth.samples), SAMPLE_RATE_HZ)
+        speech = hear(sound, has_speech_gate=options.has_speech_gate)
         track = EmotionTrack((Keyframe(0.0, reading.text, code=tuple(reading.code)),))
-        code = emotion_codes(track, n_frames, options.emotion_scale)
-        performance = Performance(clip.truth.samples, voice, code, clip.motion)
-        own = replace(options, seed=(options.seed + clip.case.seed) % 2**63)
-        segments = animate(self.model, clip.truth.reference, performance, own)
+        subject, n_frames = training_frame(truth.reference), len(truth.frames)
+        planned = plan(self.model, subject, speech, track, own, n_frames=n_frames, motion=clip.motion)
+        segments = animate(self.model, truth.reference, planned.performance, own)
         return np.concatenate([frames for _, frames in segments])
 
     def reconstruct(self, clip: Clip) -> np.ndarray:
         """The true frames, encoded and decoded as generated ones are: the best that any denoiser could do."""
-        head = Head(self.model, clip.truth.reference)
-        decoded = []
+        assert isinstance(self.model, MiniModel)
+        head, blocks = Head(self.model, clip.truth.reference), []
         with torch.inference_mode():
-            for start in range(0, len(clip.truth.frames), DECODE_FRAMES):
-                frames = slice(start, start + DECODE_FRAMES)
-                motion = torch.from_numpy(clip.motion[frames]).to(self.model.device)
-                images = to_unit(clip.truth.frames[frames], self.model.device)
-                turned = head.turn(motion)
-                x0 = (self.model.vae.encode(images.to(self.model.dtype))[0].float() - turned) / head.scale
-                decoded.append(head.decode(x0.transpose(0, 1), motion, turned))
-        return np.concatenate(decoded)
+            for start in range(0, len(clip.truth.frames), BLOCK_FRAMES):
+                part = slice(start, start + BLOCK_FRAMES)
+                motion = torch.from_numpy(clip.motion[part]).to(self.model.device)
+                blocks.append(head.reconstructed(clip.truth.frames[part], motion))
+        return np.concatenate(blocks)
 
 
 def evaluate(
@@ -178,13 +176,13 @@ def evaluate(
         raise BadInput(f"clips is {clips}; give a multiple of {CLIPS_PER_GROUP}, at least {CLIPS_PER_GROUP}.")
     if unknown := sorted(set(sections) - set(SECTIONS)):
         raise BadInput(f"Unknown section '{unknown[0]}'; give any of {', '.join(SECTIONS)}.")
-    if is_base(find_model(model_name)):
+    if not family_of(find_model(model_name)).is_evaluated:
         raise BadInput(
             f"'{model_name}' is a base: it changes lips in pictures of people, and what is held out here are drawn "
             "heads whose whole face is made. Score its videos with eadnet score."
         )
     bench = Bench(load_model(model_name, device, "auto"), load_experts(device, model_name), seed)
-    options = settled(bench.model, options or GenerateOptions())
+    options = with_model_defaults(bench.model, options or GenerateOptions())
     groups = draw_cases(clips, seed)
     emotional = with_emotional_references(groups, seed)[: -(-len(groups) // 2)] if SECTIONS[1] in sections else []
     long = with_length(groups, LONG_FRAMES)[: -(-len(groups) // 6)] if SECTIONS[2] in sections else []
@@ -302,7 +300,7 @@ def _long(tally: Tally, model: Model, options: GenerateOptions) -> dict[str, Any
     """Clips longer than a window, and whether the borders of the last step's windows show in the jitter."""
     generated, true = (tally.jitter[version] for version in ("generated", "ground_truth"))
     by_frame = generated / np.maximum(true.mean(), 1e-9)
-    last = plan(LONG_FRAMES, model.config.denoiser.window_frames, sampler_options(model, options).steps - 1)
+    last = windows.plan(LONG_FRAMES, model.config.denoiser.window_frames, sampler_options(model, options).steps - 1)
     borders = np.zeros(LONG_FRAMES, bool)
     for window in last[1:]:
         borders[window.start - 1 : window.start + 1] = True

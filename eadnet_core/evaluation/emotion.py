@@ -20,11 +20,14 @@ from ..config import FPS, SAMPLE_RATE_HZ
 from ..emotion.code import blend, describe, emotion_code, label_code, scaled
 from ..emotion.track import EmotionTrack, Keyframe
 from ..errors import BadInput
-from ..families.family import settled
+from ..families.family import Model, with_model_defaults
+from ..families.load import family_of, load_model
 from ..families.performance import Performance
 from ..generation.animation import animate
-from ..generation.plan import felt, perform
-from ..media.sound.audio import SAMPLES_PER_FRAME, Audio, speech_gate
+from ..generation.plan import plan
+from ..media.face.subject import training_frame
+from ..media.sound.audio import SAMPLES_PER_FRAME, Audio
+from ..media.sound.speech import hear
 from ..metrics.curves import Curve, draw_curves
 from ..metrics.emotion import accuracy, confusion, read_emotion
 from ..metrics.face import correlation, read_faces
@@ -36,9 +39,8 @@ from ..metrics.report import json_values
 from ..perception.faces import read_faces as read_bank
 from ..request import GenerateOptions
 from ..taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS, MOTION
-from ..weights.folders import find_model, is_base
-from ..weights.load import load_model
-from ..weights.model import Experts, Model, load_bank, load_experts
+from ..weights.experts import Experts, load_bank, load_experts
+from ..weights.folders import find_model
 from .clips import OnProgress, counter
 from .heldout import CLIP_FRAMES, Scene, draw_scenes
 
@@ -95,9 +97,8 @@ class EmotionBench:
             track = EmotionTrack((Keyframe(0.0, code=tuple(map(float, track))),))
         samples = np.resize(scene.samples, n_frames * SAMPLES_PER_FRAME) * np.float32(not is_silent)
         sound = Audio(samples, len(samples), SAMPLE_RATE_HZ)
-        voice = speech_gate(samples, n_frames)
-        performance = perform(sound, voice, felt(track, sound, n_frames, options), options)
-        made = animate(self.model, scene.reference, performance, options)
+        planned = plan(self.model, training_frame(scene.reference), hear(sound), track, options)
+        made = animate(self.model, scene.reference, planned.performance, options)
         frames = np.concatenate([frames for _, frames in made])
         self.on_clip()
         return frames
@@ -278,11 +279,11 @@ def evaluate_emotion(
     """
     if portraits < 1:
         raise BadInput(f"portraits is {portraits}; give 1 or more.")
-    if is_base(find_model(model_name)):
+    if not family_of(find_model(model_name)).is_evaluated:
         raise BadInput(f"'{model_name}' is a base; the held-out heads here are drawn. Score its videos: eadnet score.")
     rows = read_prompts(prompts or PROMPTS) if prompts or PROMPTS.is_file() else []
     model = load_model(model_name, device, "auto")
-    settings = settled(model, options or GenerateOptions())
+    settings = with_model_defaults(model, options or GenerateOptions())
     scenes = list(draw_scenes(portraits, seed, CLIP_FRAMES, model.config.size_px))
     on_clip = counter(_n_clips(portraits, len(rows)), progress)
     bench = EmotionBench(model, load_experts(device, model_name), settings, scenes, seed, on_clip)

@@ -1,38 +1,143 @@
-"""A base's view of a clip: LatentSync's inpainting of the aligned square, and Whisper's features of the sound."""
+"""The bases: public weights with adapters where somebody trained them; LatentSync's inpainting, Whisper's features."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..errors import BadInput
+from ..config import ModelConfig
+from ..errors import BadInput, CheckpointError
 from ..media.face.aligned_crop import keep_mask, latent_mask
 from ..media.face.framing import SQUARE, aligned_mask
 from ..media.sound.whisper_mel import whisper_mel
+from ..nets.adapters import is_adapter_key
+from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..nets.latentsync.fast import FastDenoiser, Speed
 from ..nets.latentsync.whisper import SoundFeatures
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
-from ..weights.model import Model
+from ..weights.device import set_attention_backend
+from ..weights.experts import load_reader
+from ..weights.files import read_config, read_metadata, read_state
+from ..weights.folders import BASE_PARTS
+from ..weights.parts import PARTS, build_empty
+from .family import Family, Model
 from .mini import DECODE_FRAMES, to_pixels
 from .performance import Performance, Reference, View
+
+if TYPE_CHECKING:
+    from ..nets.latentsync.sd_vae import SDVAE
+    from ..nets.latentsync.stable_syncnet import StableSyncNet
+    from ..nets.latentsync.whisper import WhisperEncoder
 
 SILENCE = 2.0
 """How far Whisper's log-mel lies below its loudest value where the file is silent: 8 decades, divided by 4."""
 
 
-class InpaintScene:
+@dataclass(frozen=True)
+class BaseModel(Model):
+    """A model on LatentSync's weights; the SyncNet may be missing, and without adapters so is the emotion encoder."""
+
+    vae: SDVAE
+    denoiser: LatentSyncDenoiser
+    audio_encoder: WhisperEncoder
+    syncnet: StableSyncNet | None
+
+
+class Base(Family):
+    """Models in the shape of LatentSync's: the masked part of an aligned square is generated, frame by frame."""
+
+    name = "base"
+    framing = SQUARE
+    is_exact = True
+    is_evaluated = False
+
+    def opens(self, folder: Path) -> bool:
+        """By the denoiser's config."""
+        path = folder / "denoiser.safetensors"
+        if not path.is_file():
+            return False
+        return read_metadata(path, "denoiser").get("config", {}).get("denoiser", {}).get("layout") == "latentsync"
+
+    def load(self, folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> BaseModel:
+        """See Family; words are read by the folder's own reader, or by the mini's."""
+        for file in ("vae", "whisper"):
+            if not (folder / f"{file}.safetensors").is_file():
+                raise CheckpointError(
+                    f"'{folder}' has the denoiser of a base but no {file}.safetensors. Make it from the public "
+                    f"weights: eadnet convert --{file} FILE --output '{folder}' (eadnet download gets them; see "
+                    "README)."
+                )
+        config, denoiser, emotion_encoder = _denoiser(folder, device, dtype)
+        if attention_backend is not None:
+            set_attention_backend(denoiser, attention_backend)
+        vae, whisper = (_net(folder, file, device, dtype) for file in ("vae", "whisper"))
+        has_syncnet = (folder / "syncnet.safetensors").is_file()
+        return BaseModel(
+            name=config.name,
+            folder=folder,
+            family=self,
+            config=config,
+            vae=vae,
+            denoiser=denoiser,
+            audio_encoder=whisper,
+            emotion_encoder=emotion_encoder,
+            syncnet=_net(folder, "syncnet", device, dtype) if has_syncnet else None,
+            reader=load_reader(str(folder)),
+            real_cosine=1.0,
+            device=device,
+            dtype=dtype,
+        )
+
+    def check(self, model: Model, options: GenerateOptions) -> None:
+        """Refuse what a base cannot do. Raises BadInput."""
+        if options.sync_guidance > 0:
+            raise BadInput(
+                f"sync_guidance is {options.sync_guidance}, but '{model.name}' cannot be guided by a SyncNet: its own "
+                "looks at pixels, and a pass back through the autoencoder for every frame and step would take many "
+                "times the memory of the sampling. Set it to 0; guidance_audio up to 3 draws lips to the sound."
+            )
+
+    def notes(self, model: Model, options: GenerateOptions, asks_emotion: bool) -> list[str]:
+        """Words without adapters, and what the weights were not trained for."""
+        notes, trained = [], model.config.denoiser.window_frames
+        if not model.has_emotion and asks_emotion:
+            notes.append(f"'{model.name}' has no emotion adapters: the words change nothing.")
+        if not model.has_emotion and options.mask not in ("auto", "mouth"):
+            notes.append(
+                f"'{model.name}' was trained to make the mouth alone; mask '{options.mask}' may spoil eyes and brows."
+            )
+        if options.window_frames not in (0, trained):
+            notes.append(f"'{model.name}' was trained with windows of {trained} frames; others look otherwise.")
+        return notes
+
+    def mask(self, model: Model, is_still: bool, asks_emotion: bool) -> str:
+        """A base without adapters was trained to make the mouth alone."""
+        return "face" if asks_emotion and model.has_emotion else "mouth"
+
+    def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> BaseScene:
+        """See Family."""
+        assert isinstance(model, BaseModel)
+        return BaseScene(model, reference, options)
+
+
+BASE = Base()
+
+
+class BaseScene:
     """A clip as LatentSync sees it: every frame by itself, what the mask hides is generated, the rest stays.
 
     The net is given the mask, the picture with the masked part in grey, and as reference the picture itself. Latents
     are the means of what the autoencoder says, so that they do not depend on how a clip is cut; LatentSync draws.
     """
 
-    framing = SQUARE
-
-    def __init__(self, model: Model, reference: Reference, options: GenerateOptions) -> None:
+    def __init__(self, model: BaseModel, reference: Reference, options: GenerateOptions) -> None:
         self.model, self.reference = model, reference
         self.speed, self.is_tiled = speed_of(options), options.is_tiled
         size_px = model.config.size_px
@@ -41,16 +146,6 @@ class InpaintScene:
         self.cells = latent_mask(size_px, kind).float()
         # how many pictures are encoded together decides the last bits: LatentSync takes those of a window
         self.at_once = model.config.denoiser.window_frames if options.windows == "fixed" else DECODE_FRAMES
-
-    @staticmethod
-    def check(model: Model, options: GenerateOptions) -> None:
-        """Refuse what a base cannot do. Raises BadInput."""
-        if options.sync_guidance > 0:
-            raise BadInput(
-                f"sync_guidance is {options.sync_guidance}, but '{model.name}' cannot be guided by a SyncNet: its own "
-                "looks at pixels, and a pass back through the autoencoder for every frame and step would take many "
-                "times the memory of the sampling. Set it to 0; guidance_audio up to 3 draws lips to the sound."
-            )
 
     def denoiser(self) -> LatentSyncDenoiser | FastDenoiser:
         """What samples one clip: the net itself, or with less work per step."""
@@ -96,13 +191,57 @@ class InpaintScene:
         latents = x0.transpose(0, 1).to(self.model.dtype)
         return to_pixels(self.model.vae.decode(latents, is_tiled=self.is_tiled).float())[0]
 
-    def ears(self, performance: Performance, options: GenerateOptions) -> WhisperEars:
+    def audio_features(self, performance: Performance, options: GenerateOptions) -> WhisperFeatures:
         """What the model hears of a performance."""
-        return WhisperEars(self.model, performance, options)
+        return WhisperFeatures(self.model, performance, options)
 
     def sync_guide(self, strength: float) -> SyncGuide:
         """There is none; `check` has said so."""
         raise NotImplementedError
+
+
+def _net(folder: Path, file: str, device: torch.device, dtype: torch.dtype) -> Any:
+    """The net of a file beside the denoiser."""
+    path, part = folder / f"{file}.safetensors", BASE_PARTS[file]
+    net = build_empty(part, read_config(path, PARTS[part].config, read_metadata(path, part)))
+    return _filled(net, read_state(path, part, net.state_dict()), device, dtype)
+
+
+def _denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[ModelConfig, Any, Any]:
+    """(config, denoiser, emotion encoder): with adapters and the encoder where adapters.safetensors is there."""
+    path, beside = folder / "denoiser.safetensors", folder / "adapters.safetensors"
+    config = base = read_config(path, ModelConfig, read_metadata(path, "denoiser"))
+    if beside.is_file():
+        config = read_config(beside, ModelConfig, read_metadata(beside, "adapters"))
+        if replace(config.denoiser, has_adapters=False) != base.denoiser:
+            raise CheckpointError(
+                f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
+                "use the two that belong together, or remove the adapters."
+            )
+    denoiser = build_empty("denoiser", config)
+    weights = denoiser.state_dict()
+    state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
+    if not beside.is_file():
+        return config, _filled(denoiser, state, device, dtype), None
+    encoder = EmotionEncoder(config.emotion)
+    wanted = {f"denoiser.{key}": value for key, value in weights.items() if is_adapter_key(key)}
+    wanted |= {f"emotion.{key}": value for key, value in encoder.state_dict().items()}
+    trained: dict[str, dict[str, Tensor]] = {"denoiser": state, "emotion": {}}
+    for key, value in read_state(beside, "adapters", wanted).items():
+        net, _, inner = key.partition(".")
+        trained[net][inner] = value
+    return config, _filled(denoiser, state, device, dtype), _filled(encoder, trained["emotion"], device, dtype)
+
+
+def _filled(net: nn.Module, state: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> Any:
+    """A net of `parts.build_empty` with its weights on the device, in the dtype; no weight is in memory twice for long.
+
+    Weights are copied even where device and dtype fit: in a mapped file they are not aligned as kernels like it.
+    """
+    for key in list(state):
+        state[key] = state[key].to(device, dtype, copy=True)
+    net.load_state_dict(state, assign=True)
+    return net.eval().requires_grad_(False).to(device, dtype)
 
 
 def speed_of(options: GenerateOptions) -> Speed:
@@ -112,10 +251,10 @@ def speed_of(options: GenerateOptions) -> Speed:
     )
 
 
-class WhisperEars:
+class WhisperFeatures:
     """The sound in Whisper's features, encoded a segment at a time as frames ask for it."""
 
-    def __init__(self, model: Model, performance: Performance, options: GenerateOptions) -> None:
+    def __init__(self, model: BaseModel, performance: Performance, options: GenerateOptions) -> None:
         self.lips = min(options.lips, 1.0)
         self.mel = whisper_mel(performance.samples)
         self.features = SoundFeatures(model.audio_encoder, self.mel, options.hearing)

@@ -1,28 +1,63 @@
-"""What every kind of model must be able to do: see, hear, sample and say what it refuses."""
+"""What a kind of model is: how it opens, sees, hears and samples, what it refuses and what it remarks.
+
+`mini.MINI` and `base.BASE` are the two there are; `load.FAMILIES` lists them. CONTRIBUTING says what a third must hold.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from ..config import SAMPLING
+from ..config import SAMPLING, ModelConfig, SamplingConfig
+from ..emotion.reader import TextReader
 from ..media.face.framing import Framing
-from ..nets.denoiser import Denoiser
-from ..nets.latentsync.denoiser import LatentSyncDenoiser
-from ..nets.latentsync.fast import FastDenoiser
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..sampling.sampler import SamplerOptions
-from ..weights.model import Model
-from .base import InpaintScene
-from .mini import HeadScene
-from .performance import Performance as Performance
-from .performance import View
+from .performance import Performance, Reference, View
+
+if TYPE_CHECKING:
+    from ..nets.denoiser import Denoiser
+    from ..nets.emotion_encoder import EmotionEncoder
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
+    from ..nets.latentsync.fast import FastDenoiser
 
 
-class Ears(Protocol):
+@dataclass(frozen=True)
+class Model:
+    """Everything that generates: the nets of one model, ready on one device.
+
+    Each family narrows the types of its nets. `emotion_encoder` is None where no emotion can be asked for, and
+    `syncnet` where there is none. real_cosine is the SyncNet's mean cosine on real clips: there its guidance stops.
+    """
+
+    name: str
+    folder: Path
+    family: Family
+    config: ModelConfig
+    vae: nn.Module
+    denoiser: Denoiser | LatentSyncDenoiser
+    audio_encoder: nn.Module
+    emotion_encoder: EmotionEncoder | None
+    syncnet: nn.Module | None
+    reader: TextReader
+    real_cosine: float
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def has_emotion(self) -> bool:
+        """Whether words change what it makes."""
+        return self.emotion_encoder is not None
+
+
+class AudioFeatures(Protocol):
     """How a kind of model hears."""
 
     def tokens(self, start: int, stop: int, voice: Tensor) -> Tensor:
@@ -33,9 +68,7 @@ class Ears(Protocol):
 
 
 class Scene(Protocol):
-    """How a kind of model sees: references in, context for the net, latents to pictures."""
-
-    framing: Framing
+    """How a kind of model sees one clip: references in, context for the net, latents to pictures."""
 
     def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
         """What is seen of the frames from `start` on, for their motion [T, 8]; `kept` is what `kept` gave for them."""
@@ -55,26 +88,59 @@ class Scene(Protocol):
     def denoiser(self) -> Denoiser | LatentSyncDenoiser | FastDenoiser:
         """What samples one clip; it may keep features from step to step."""
 
-    def ears(self, performance: Performance, options: GenerateOptions) -> Ears:
-        """What hears a performance."""
+    def audio_features(self, performance: Performance, options: GenerateOptions) -> AudioFeatures:
+        """What the model hears of a performance."""
 
     def sync_guide(self, strength: float) -> SyncGuide:
         """SyncNet guidance."""
 
 
-SCENES: dict[str, type[HeadScene] | type[InpaintScene]] = {"residual": HeadScene, "epsilon": InpaintScene}
-"""By `DenoiserConfig.prediction`."""
+class Family(ABC):
+    """One kind of model."""
+
+    name: str
+    """Its key in `config.SAMPLING`."""
+    framing: Framing
+    """How a face is cut out for it and put back."""
+    is_exact: bool
+    """Whether it computes in float32 unless told otherwise."""
+    is_evaluated: bool
+    """Whether `eadnet evaluate` can judge it: it must make the whole face of a drawn head."""
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """What it is sampled with where nobody says otherwise."""
+        return SAMPLING[self.name]
+
+    @abstractmethod
+    def opens(self, folder: Path) -> bool:
+        """Whether the folder holds a model of this kind."""
+
+    @abstractmethod
+    def load(self, folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> Model:
+        """The model in a folder. Raises CheckpointError."""
+
+    @abstractmethod
+    def check(self, model: Model, options: GenerateOptions) -> None:
+        """Refuse options that the model cannot follow. Raises BadInput."""
+
+    @abstractmethod
+    def notes(self, model: Model, options: GenerateOptions, asks_emotion: bool) -> list[str]:
+        """Settings and words that cannot have the effect they were given for."""
+
+    @abstractmethod
+    def mask(self, model: Model, is_still: bool, asks_emotion: bool) -> str:
+        """What is pasted back where the options leave it open: mouth, face or full."""
+
+    @abstractmethod
+    def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> Scene:
+        """How the model sees one clip."""
 
 
-def scene_of(model: Model) -> type[HeadScene] | type[InpaintScene]:
-    """How a model sees and hears."""
-    return SCENES[model.config.denoiser.prediction]
-
-
-def settled(model: Model, options: GenerateOptions) -> GenerateOptions:
+def with_model_defaults(model: Model, options: GenerateOptions) -> GenerateOptions:
     """Options with the model's own numbers where none were given. Raises BadInput for what the model cannot do."""
-    scene_of(model).check(model, options)
-    return options.of(SAMPLING[model.config.denoiser.prediction])
+    model.family.check(model, options)
+    return options.of(model.family.sampling)
 
 
 def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
@@ -82,7 +148,7 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
 
     A model that hears no emotion has one weight for all: a branch with the emotion would be the one without it.
     """
-    own = settled(model, options)
+    own = with_model_defaults(model, options)
     assert own.steps and own.batch_windows and own.guidance_audio is not None and own.guidance_emotion is not None
     guidance_audio = own.guidance_audio + max(0.0, own.lips - 1.0)
     return SamplerOptions(
@@ -90,7 +156,7 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
         shift=own.shift,
         spacing=own.times,
         guidance_audio=guidance_audio,
-        guidance_emotion=guidance_audio if model.emotion_encoder is None else own.guidance_emotion,
+        guidance_emotion=own.guidance_emotion if model.has_emotion else guidance_audio,
         window_frames=own.window_frames or model.config.denoiser.window_frames,
         windows=own.windows,
         batch_windows=own.batch_windows,

@@ -1,24 +1,37 @@
-"""The mini's view of a clip: the reference in latents, what its residuals are added to, and how frames come of them."""
+"""The minis: how they open, and how they see and hear a clip.
+
+A reference picture is encoded once; the net generates residuals to it in latents, and frames come of both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import SAMPLE_RATE_HZ
-from ..errors import BadInput
+from ..config import SAMPLE_RATE_HZ, ModelConfig, from_dict
+from ..emotion.reader import TextReader
+from ..errors import BadInput, CheckpointError
 from ..media.face.detail import Light, low_pass, still
 from ..media.face.framing import FRAME
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..motion.turn import turn_head
+from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
+from ..nets.emotion_encoder import EmotionEncoder
+from ..nets.syncnet import SyncNet
+from ..nets.vae import VAE
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import MOTION
-from ..weights.model import Model
+from ..weights.device import set_attention_backend
+from ..weights.files import load_part
+from ..weights.folders import MODEL_PARTS, find_part
+from .family import Family, Model
 from .performance import Crops, Performance, Reference, View
 
 DECODE_FRAMES = 8
@@ -28,13 +41,101 @@ MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
 """x0, y0, x1, y1 in frame widths of what SyncNet guidance may move: inner mouth and jaw, not the lip corners."""
 
 
+@dataclass(frozen=True)
+class MiniModel(Model):
+    """A model of ours."""
+
+    vae: VAE
+    denoiser: Denoiser
+    audio_encoder: AudioEncoder
+    emotion_encoder: EmotionEncoder
+    syncnet: SyncNet
+
+
+class Mini(Family):
+    """Models of ours: the whole training frame is generated, as a change to a portrait whose head is turned."""
+
+    name = "mini"
+    framing = FRAME
+    is_exact = False
+    is_evaluated = True
+
+    def opens(self, folder: Path) -> bool:
+        """Every folder that no other family opens is taken for one of ours."""
+        return True
+
+    def load(self, folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> MiniModel:
+        """See Family; a part that is not in the folder is taken from the model that this one extends."""
+        parts = {part: load_part(find_part(folder, part), part, device) for part in MODEL_PARTS}
+        (vae, about_vae), (nets, about), (syncnet, about_syncnet) = (parts[p] for p in ("vae", "denoiser", "syncnet"))
+        values = {**about["config"], "vae": about_vae["config"], "syncnet": about_syncnet["config"]}
+        config = from_dict(ModelConfig, values)
+        if extended := about_vae.get("extends"):
+            size_px = config.denoiser.cells * config.vae.downscale
+            config = replace(config, name=f"{extended}-{size_px}", size_px=size_px)
+        if config.vae.latent_channels != config.denoiser.latent_channels:
+            raise CheckpointError(
+                f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "
+                f"channels, the denoiser {config.denoiser.latent_channels}."
+            )
+        denoiser, audio, emotion = (nets.get_submodule(name) for name in ("denoiser", "audio", "emotion"))
+        encoder = parts["text_reader"][0]
+        assert isinstance(vae, VAE) and isinstance(denoiser, Denoiser) and isinstance(syncnet, SyncNet)
+        assert isinstance(audio, AudioEncoder) and isinstance(emotion, EmotionEncoder)
+        if attention_backend is not None:
+            set_attention_backend(denoiser, attention_backend)
+        vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        vae.to(dtype)
+        nets.to(dtype)
+        return MiniModel(
+            name=config.name,
+            folder=folder,
+            family=self,
+            config=config,
+            vae=vae,
+            denoiser=denoiser,
+            audio_encoder=audio,
+            emotion_encoder=emotion,
+            syncnet=syncnet,
+            reader=TextReader(encoder),
+            real_cosine=float(about_syncnet.get("real_cosine", 1.0)),
+            device=device,
+            dtype=dtype,
+        )
+
+    def check(self, model: Model, options: GenerateOptions) -> None:
+        """Refuse what is a base's alone. Raises BadInput."""
+        for name, usual in (("speed", "exact"), ("reuse", 1), ("times", "leading"), ("is_tiled", False)):
+            if getattr(options, name) != usual:
+                raise BadInput(f"{name} is {getattr(options, name)!r}, which is for a base; leave it {usual!r}.")
+
+    def notes(self, model: Model, options: GenerateOptions, asks_emotion: bool) -> list[str]:
+        """It hears in one way."""
+        if options.hearing == "overlapped":
+            return []
+        return [f"hearing has no effect: '{model.name}' does not hear through Whisper."]
+
+    def mask(self, model: Model, is_still: bool, asks_emotion: bool) -> str:
+        """A portrait's whole frame moves; in a video, as little as was asked for."""
+        return "full" if is_still else "face" if asks_emotion else "mouth"
+
+    def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> MiniScene:
+        """See Family."""
+        assert isinstance(model, MiniModel)
+        return MiniScene(model, reference, options)
+
+
+MINI = Mini()
+
+
 class Head:
     """A reference picture, encoded once: from x0 (the residual to it) to finished frames.
 
     Where every frame has a picture of its own, as in a video, `turn` and `decode` are given those instead.
     """
 
-    def __init__(self, model: Model, reference: np.ndarray) -> None:
+    def __init__(self, model: MiniModel, reference: np.ndarray) -> None:
         """`reference` is uint8 [size, size, 3], or [1, size, size, 3]."""
         self.model = model
         self.picture = reference if reference.ndim == 4 else reference[None]
@@ -94,6 +195,13 @@ class Head:
             pieces.append(to_pixels(light.changed(shown, change)))
         return np.concatenate(pieces)
 
+    def reconstructed(self, frames: np.ndarray, motion: Tensor) -> np.ndarray:
+        """Frames, uint8 [T, size, size, 3], encoded and decoded as generated ones are, for their motion [T, 8]."""
+        turned = self.turn(motion)
+        images = to_unit(frames, self.model.device).to(self.model.dtype)
+        x0 = (self.model.vae.encode(images)[0].float() - turned) / self.scale
+        return self.decode(x0.transpose(0, 1), motion, turned)
+
     @staticmethod
     def _turned(picture: Tensor, motion: Tensor) -> Tensor:
         return turn_head(picture.expand(len(motion), -1, -1, -1), motion)
@@ -102,12 +210,10 @@ class Head:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
 
 
-class HeadScene:
+class MiniScene:
     """A clip as the mini sees it: residuals to a head that is turned, the whole frame generated."""
 
-    framing = FRAME
-
-    def __init__(self, model: Model, reference: Reference, options: GenerateOptions) -> None:
+    def __init__(self, model: MiniModel, reference: Reference, options: GenerateOptions) -> None:
         self.model = model
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
         self.head = Head(model, reference if isinstance(reference, np.ndarray) else reference(0, 1))
@@ -116,13 +222,6 @@ class HeadScene:
         mask = torch.ones(1, 1, cells, cells, device=model.device)
         masked = torch.zeros(channels, 1, cells, cells, device=model.device)
         self.everything = torch.cat([mask, masked])
-
-    @staticmethod
-    def check(model: Model, options: GenerateOptions) -> None:
-        """Refuse what is a base's alone. Raises BadInput."""
-        for name, usual in (("speed", "exact"), ("reuse", 1), ("times", "leading"), ("is_tiled", False)):
-            if getattr(options, name) != usual:
-                raise BadInput(f"{name} is {getattr(options, name)!r}, which is for a base; leave it {usual!r}.")
 
     def denoiser(self) -> Denoiser:
         """What samples one clip: the net itself."""
@@ -154,9 +253,9 @@ class HeadScene:
         still = {"motion": x0.new_zeros(1, len(MOTION)), "turned": self.head.latents.float()}
         return self.decode(x0, still)[0]
 
-    def ears(self, performance: Performance, options: GenerateOptions) -> HeadEars:
+    def audio_features(self, performance: Performance, options: GenerateOptions) -> MelFeatures:
         """What the model hears of a performance."""
-        return HeadEars(self.model, performance, options)
+        return MelFeatures(self.model, performance, options)
 
     def sync_guide(self, strength: float) -> SyncGuide:
         """SyncNet guidance with this model's own SyncNet."""
@@ -176,10 +275,10 @@ class HeadScene:
         return x0 * scale + context[-x0.shape[0] :] * self.latent_scale
 
 
-class HeadEars:
+class MelFeatures:
     """The sound as the mini hears it, read a few frames at a time."""
 
-    def __init__(self, model: Model, performance: Performance, options: GenerateOptions) -> None:
+    def __init__(self, model: MiniModel, performance: Performance, options: GenerateOptions) -> None:
         self.model, self.performance, self.lips = model, performance, min(options.lips, 1.0)
         audio = model.config.audio
         self.margin = audio.tokens_per_frame + audio.layers * (audio.layers + 1) // 2 + 2

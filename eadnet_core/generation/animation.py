@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..families.family import Scene, sampler_options, scene_of
+from ..families.family import Model, Scene, sampler_options
 from ..families.mini import DECODE_FRAMES
 from ..families.performance import Performance as Performance
 from ..families.performance import Reference, View
@@ -30,7 +30,6 @@ from ..request import Cancel, GenerateOptions, OnProgress, Progress
 from ..sampling.conditions import FrameConditions
 from ..sampling.guidance import Place
 from ..sampling.sampler import ConditionSource, Known, OnStep, Wavefront, draw_noise
-from ..weights.model import Model
 
 VIEW, DEEP = "view.", "deep."
 """Before the keys of views and of features in a state."""
@@ -94,7 +93,7 @@ class Animation:
         self.model, self.performance, self.options, self.cancel = model, performance, options, cancel
         self.seconds = {} if seconds is None else seconds
         with self._timed("encode"):
-            scene = scene_of(model)(model, reference, options)
+            scene = model.family.scene(model, reference, options)
             self.stage = Stage(model, scene, performance, options)
             self.steps = sampler_options(model, options).steps
             self.counter = _Counter(scene, performance.n_frames * (self.steps + is_decoded), on_progress)
@@ -201,7 +200,7 @@ def decode_latents(
     first    number in the clip of the first frame that is given; `start` counts from it
     """
     with torch.inference_mode():
-        scene = scene_of(model)(model, reference, options)
+        scene = model.family.scene(model, reference, options)
     for start in range(0, x0.shape[1], segment_frames):
         part = slice(start, min(start + segment_frames, x0.shape[1]))
         with torch.inference_mode():
@@ -215,7 +214,7 @@ class Stage:
 
     def __init__(self, model: Model, scene: Scene, performance: Performance, options: GenerateOptions) -> None:
         self.model, self.scene, self.performance, self.options = model, scene, performance, options
-        self.ears = scene.ears(performance, options)
+        self.audio_features = scene.audio_features(performance, options)
         self.null = self._emotion(None, 1)[0]
 
     def net(
@@ -260,12 +259,12 @@ class Stage:
         view = self.scene.look(start, motion)
         return FrameConditions(
             context=self.scene.context(view),
-            audio=self.ears.tokens(start, stop, voice),
+            audio=self.audio_features.tokens(start, stop, voice),
             emotion=self._emotion(self.performance.code[start:stop], stop - start),
             null_emotion=self.null,
             motion=motion,
             motion_known=torch.ones(stop - start, device=device),
-            sync_audio=self.ears.sync(start, stop) if self.options.sync_guidance > 0 else None,
+            sync_audio=self.audio_features.sync(start, stop) if self.options.sync_guidance > 0 else None,
             voice=voice,
             view={name: value.contiguous() for name, value in view.items()},
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..config import FPS
-from ..families.family import sampler_options
+from ..families.family import Model, sampler_options
 from ..families.mini import DECODE_FRAMES
 from ..families.performance import Performance, View
 from ..machine import memory_bytes, peak_memory_bytes
@@ -25,7 +25,6 @@ from ..request import GenerateOptions
 from ..sampling.conditions import FrameConditions
 from ..sampling.guidance import sync_steps
 from ..sampling.sampler import ConditionSource, computed_frames, grid_of
-from ..weights.model import Model
 from .animation import Animation
 
 SOUND_BITS_PER_S = 192_000
@@ -224,7 +223,7 @@ class _Trial:
 
         before, n_at_once = peak_memory_bytes(), min(n_frames, DECODE_FRAMES)
         self._timed("decode", 1, lambda: decode(n_at_once))
-        if self.clip.stage.scene.framing is SQUARE and not self.options.is_tiled:
+        if self.clip.model.family.framing is SQUARE and not self.options.is_tiled:
             self.tiles_bytes = (peak_memory_bytes() - before) * (n_at_once - 1) // n_at_once
         self._timed("decode", n_frames, lambda: decode(n_frames))
         paste = self.subject.paster(self.options.mask)

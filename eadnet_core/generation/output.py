@@ -23,8 +23,8 @@ from ..families.family import sampler_options
 from ..media.video.files import VideoReader
 from ..media.video.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
 from ..request import Cancel, OnProgress, Segment
+from ..weights.experts import Experts, load_experts
 from ..weights.folders import weight_files
-from ..weights.model import Experts, load_experts
 from .animation import Animation, Latents, decode_latents
 from .clock import Clock
 from .pipeline import Generation
@@ -200,7 +200,7 @@ class _Job:
             start, stop = self.spans[number]
             x0, motion = self._stored(start, stop)
             generation = self.generation.moving(start, motion)
-            reference = generation.shot.reference(generation.model.config.size_px)
+            reference = generation.shown.reference(generation.model.config.size_px)
             decoded = decode_latents(generation.model, reference, x0, motion, generation.options, first=start)
             for segment in generation.finished((frames for _, frames in decoded), start, generation.paster()):
                 self.scorer.add(segment.face_frames)

@@ -20,22 +20,23 @@ from ..emotion.code import describe
 from ..emotion.reference import Reference
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
+from ..families.family import Model
+from ..families.load import load_model
 from ..families.mini import DECODE_FRAMES
 from ..families.performance import Performance
 from ..media.face.crop import FaceCrop
 from ..media.face.subject import Subject, find_subject
 from ..media.image import read_image
 from ..media.sound.audio import Audio, read_audio
+from ..media.sound.speech import hear
 from ..media.video.files import VideoReader, check_writable
 from ..media.video.segments import check_segments
 from ..perception.words import reading_values
 from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Segment
-from ..weights.load import load_model
-from ..weights.model import Model
 from .animation import Animation
 from .clock import Clock
 from .forecast import OUTPUT_BYTES, Forecast, forecast
-from .plan import _length_notes, _perform, felt, fitted, in_time, notes_of, read_by, shot
+from .plan import plan, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
@@ -96,10 +97,9 @@ def prepare(
     clock.stop("face")
     model = _opened(model, device)
     clock.stop("load")
-    track = read_by(model, in_time(asked, sound).borrowing(reference))
-    options = fitted(model, subject, track, options)
-    code = felt(track, sound, n_frames, options)
-    clock.stop("emotion")
+    speech = hear(sound, has_speech_gate=options.has_speech_gate)
+    planned = plan(model, subject, speech, timed(asked, speech).borrowing(reference), options, n_frames=n_frames)
+    clock.stop("plan")
     report = GenerationReport(
         model=model.name,
         device=str(model.device),
@@ -108,15 +108,13 @@ def prepare(
         width_px=subject.size[0],
         height_px=subject.size[1],
         face_crop=asdict(subject.nearest(0)),
-        options=options,
-        emotions=_readings(track),
+        options=planned.options,
+        emotions=_readings(planned.track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[*notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
+        notes=list(planned.notes),
         seconds=clock.seconds,
     )
-    performance = _perform(sound, code, options, report, subject.is_still)
-    clock.stop("plan")
-    return Generation(model, subject, sound, performance, options, report)
+    return Generation(model, subject, sound, planned.performance, planned.options, report)
 
 
 def _opened(model: str | Model | Callable[[], Model], device: str) -> Model:
@@ -160,9 +158,9 @@ class Generation:
         return self.segments()
 
     @cached_property
-    def shot(self) -> Subject:
+    def shown(self) -> Subject:
         """The subject as the model is shown it: a portrait's head may have been turned already."""
-        return shot(self.model, self.subject, self.performance.motion)
+        return shown_subject(self.model, self.subject, self.performance.motion)
 
     def moving(self, start: int, motion: np.ndarray) -> Generation:
         """The same with other motion [T, 8] in the frames from `start` on."""
@@ -177,7 +175,7 @@ class Generation:
 
     def forecast(self) -> Forecast:
         """Time, memory and disk this will take; measured by making a few of its frames."""
-        return forecast(self.model, self.shot, self.performance, self.options)
+        return forecast(self.model, self.shown, self.performance, self.options)
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.
@@ -191,7 +189,7 @@ class Generation:
 
     def animation(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Animation:
         """The clip in the training frame."""
-        reference = self.shot.reference(self.model.config.size_px)
+        reference = self.shown.reference(self.model.config.size_px)
         seconds = self.report.seconds
         return Animation(self.model, reference, self.performance, self.options, on_progress, cancel, seconds)
 
@@ -203,13 +201,13 @@ class Generation:
 
     def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
         """(generated squares, number of the first) -> full pictures, for frames in order."""
-        return self.shot.paster(self.options.mask)
+        return self.shown.paster(self.options.mask)
 
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]
     ) -> Iterator[Segment]:
         """Segments of generated squares that come in parts, from frame `start` on."""
-        clock, seen = Clock(self.report.seconds), self.shot
+        clock, seen = Clock(self.report.seconds), self.shown
         for frames in parts:
             clock.start()
             pasted = paste(frames, start)

@@ -1,8 +1,11 @@
-"""What a generation will do, decided before any net runs: options, emotion codes, performance and notes."""
+"""What a generation will do, decided before any net runs: options, emotion codes, performance and notes.
+
+Files, graphs and evaluation plan in this one way.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,24 +14,133 @@ from ..emotion.code import INTENSITY, emotion_code
 from ..emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
-from ..families.family import sampler_options, scene_of, settled
+from ..families.family import Model, sampler_options, with_model_defaults
 from ..families.performance import Performance
 from ..media.face.framing import FRAME
 from ..media.face.subject import Subject
-from ..media.sound.audio import Audio, frame_energy, speech_gate
+from ..media.sound.audio import frame_energy
+from ..media.sound.speech import Speech
 from ..motion.generate import generate_motion
 from ..perception.faces import look_by
-from ..request import GenerateOptions, GenerationReport
+from ..request import GenerateOptions
 from ..sampling.guidance import sync_steps
 from ..sampling.prediction import prediction_of
-from ..weights.model import Model, load_bank
+from ..weights.experts import load_bank
 
 
-def _length_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before sampling.
+
+    options  nothing left open to the model
+    track    the emotions over time, read
+    notes    values that had to change, and settings and words that cannot have the effect they were given for
+    """
+
+    performance: Performance
+    options: GenerateOptions
+    track: EmotionTrack
+    notes: tuple[str, ...]
+
+
+def plan(
+    model: Model,
+    subject: Subject,
+    speech: Speech,
+    track: EmotionTrack | Script,
+    options: GenerateOptions,
+    *,
+    n_frames: int | None = None,
+    motion: np.ndarray | None = None,
+) -> Plan:
+    """Plan a clip.
+
+    speech    the sound and where somebody speaks in it; a script is laid over this speech, and "auto" follows it
+    n_frames  of the clip; default: those of the speech
+    motion    [T, 8]  taxonomy.MOTION, where it is known; else a portrait's follows from voice and emotion, and in a
+              video the head keeps the motion that the pictures have
+    Raises BadInput for what the model cannot do.
+    """
+    n_frames = len(speech.voice) if n_frames is None else n_frames
+    read = read_track(model, timed(track, speech))
+    resolved = resolve_options(model, subject, read, options)
+    code = emotion_codes(read, speech, n_frames, resolved)
+    voice = speech.over(n_frames)
+    if motion is None:
+        energy = frame_energy(speech.sound.samples, n_frames) * voice
+        draw = np.random.default_rng(resolved.seed)
+        made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
+        motion = made if subject.is_still else np.zeros_like(made)
+    notes = [*option_notes(model, resolved, read), *length_notes(subject, speech, n_frames)]
+    if not voice.any():
+        notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
+    return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
+
+
+def timed(track: EmotionTrack | Script, speech: Speech) -> EmotionTrack:
+    """The track of a script over its speech; keyframes that say "auto" hold what the voice tells."""
+    if isinstance(track, EmotionTrack) and not any(map(is_auto, track.keyframes)):
+        return track
+    placed = track.track(speech.voice) if isinstance(track, Script) else track
+    return with_voice(placed, read_voice(speech.sound.samples, speech.voice))
+
+
+def read_track(model: Model, track: EmotionTrack) -> EmotionTrack:
+    """A track with its words read and its references looked at; only these load the emotion bank."""
+    return track.read(model.reader.codes).seen(look_by(lambda: load_bank(str(model.folder))))
+
+
+def asks_emotion(track: EmotionTrack) -> bool:
+    """Whether a track that has been read asks for any emotion, in words or as a code."""
+    return any(
+        k.text not in ("", "auto") or (not k.text and bool(k.code and k.code[INTENSITY])) for k in track.keyframes
+    )
+
+
+def resolve_options(model: Model, subject: Subject, track: EmotionTrack, options: GenerateOptions) -> GenerateOptions:
+    """Options with nothing left open: the model's own numbers, and the mask that the mode needs.
+
+    Raises BadInput for what the model cannot do.
+    """
+    options = with_model_defaults(model, options)
+    if options.mask != "auto":
+        return options
+    return replace(options, mask=model.family.mask(model, subject.is_still, asks_emotion(track)))
+
+
+def emotion_codes(track: EmotionTrack, speech: Speech, n_frames: int, options: GenerateOptions) -> np.ndarray:
+    """Emotion codes [T, 27] of a track that has been read, the voice's own mixed in, at the amplitude asked for."""
+    code = track_codes(track, n_frames)
+    if options.prosody_weight > 0:
+        readings = read_voice(speech.sound.samples, speech.voice)
+        if readings:
+            times_s = (np.arange(n_frames) + 0.5) / FPS
+            code = mixed(code, voice_codes(readings, times_s), options.prosody_weight)
+    neutral = emotion_code("neutral", 0.0)
+    return neutral + np.float32(options.emotion_scale) * (code - neutral)
+
+
+def track_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.ndarray:
+    """Emotion code [T, 27] in the middle of every frame of a track that has been read; scale 0 neutral .. 1 as read."""
+    neutral = emotion_code("neutral", 0.0)
+    return neutral + np.float32(scale) * (track.at((np.arange(n_frames) + 0.5) / FPS) - neutral)
+
+
+def option_notes(model: Model, options: GenerateOptions, track: EmotionTrack) -> list[str]:
+    """Settings and words that cannot have the effect they were given for."""
+    n_steps = sampler_options(model, options).steps
+    steps = prediction_of(model.config.denoiser).grid(n_steps, options.shift).noise_fraction
+    notes = model.family.notes(model, options, asks_emotion(track))
+    if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
+        notes.insert(0, f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")
+    return notes
+
+
+def length_notes(subject: Subject, speech: Speech, n_frames: int) -> list[str]:
     """Where a video and its sound differ in length, and faces that were not found."""
     if subject.is_still:
         return []
-    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), []
+    n_sound, n_video, notes = speech.sound.n_frames(), len(subject.crops), []
     if n_video < n_sound and n_frames == n_video:
         notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
     elif n_video < n_sound:
@@ -41,109 +153,11 @@ def _length_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
     return notes
 
 
-def _perform(
-    sound: Audio, code: np.ndarray, options: GenerateOptions, report: GenerationReport, is_still: bool
-) -> Performance:
-    """Speech gate and motion of a sound; in a video the head keeps the motion that the pictures have."""
-    n_frames = len(code)
-    voice = speech_gate(sound.samples, n_frames) if options.has_speech_gate else np.ones(n_frames, np.float32)
-    if not voice.any():
-        report.notes.append(
-            "No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it."
-        )
-    made = perform(sound, voice, code, options)
-    return made if is_still else replace(made, motion=np.zeros_like(made.motion))
-
-
-def perform(sound: Audio, voice: np.ndarray, code: np.ndarray, options: GenerateOptions) -> Performance:
-    """What a head does to a sound whose speech gate [T] and emotion codes [T, 27] are known."""
-    energy = frame_energy(sound.samples, len(code)) * voice
-    draw = np.random.default_rng(options.seed)
-    motion = generate_motion(energy, code, draw, options.head, options.blink, options.gaze)
-    return Performance(sound.samples, voice, code, motion)
-
-
-def has_emotion(track: EmotionTrack) -> bool:
-    """Whether a track that has been read asks for any emotion, in words or as a code."""
-    return any(
-        k.text not in ("", "auto") or (not k.text and bool(k.code and k.code[INTENSITY])) for k in track.keyframes
-    )
-
-
-def fitted(model: Model, subject: Subject, track: EmotionTrack, options: GenerateOptions) -> GenerateOptions:
-    """Options with nothing left open: the model's own numbers, and the mask that the mode needs.
-
-    A base without adapters was trained to make the mouth alone. Raises BadInput for what the model cannot do.
-    """
-    options = settled(model, options)
-    if options.mask != "auto":
-        return options
-    is_whole = subject.is_still and scene_of(model).framing is FRAME
-    mask = "full" if is_whole else "face" if has_emotion(track) and model.emotion_encoder is not None else "mouth"
-    return replace(options, mask=mask)
-
-
-def notes_of(model: Model, options: GenerateOptions, track: EmotionTrack) -> list[str]:
-    """Settings and words that cannot have the effect they were given for."""
-    config, notes = model.config.denoiser, []
-    n_steps = sampler_options(model, options).steps
-    steps = prediction_of(config).grid(n_steps, options.shift).noise_fraction
-    if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
-        notes.append(f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")
-    if config.prediction == "residual":
-        if options.hearing != "overlapped":
-            notes.append(f"hearing has no effect: '{model.name}' does not hear through Whisper.")
-        return notes
-    if model.emotion_encoder is None and has_emotion(track):
-        notes.append(f"'{model.name}' has no emotion adapters: the words change nothing.")
-    if model.emotion_encoder is None and options.mask not in ("auto", "mouth"):
-        notes.append(
-            f"'{model.name}' was trained to make the mouth alone; mask '{options.mask}' may spoil eyes and brows."
-        )
-    if options.window_frames not in (0, config.window_frames):
-        notes.append(
-            f"'{model.name}' was trained with windows of {config.window_frames} frames; others look otherwise."
-        )
-    return notes
-
-
-def shot(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
+def shown_subject(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
     """The subject as a model is shown it, for motion [T, 8].
 
     The mini turns the head itself, and what is pasted turns with it. A base changes the lower face of what it sees, so
     that a portrait becomes a video whose head moves before it is shown to it.
     """
-    framing = scene_of(model).framing
+    framing = model.family.framing
     return replace(subject, motion=motion) if framing is FRAME else subject.turned(motion, framing)
-
-
-def read_by(model: Model, track: EmotionTrack) -> EmotionTrack:
-    """A track with its words read and its references looked at; only these load the emotion bank."""
-    return track.read(model.reader.codes).seen(look_by(lambda: load_bank(str(model.folder))))
-
-
-def in_time(asked: EmotionTrack | Script, sound: Audio) -> EmotionTrack:
-    """The track of a script over its speech; keyframes that say "auto" hold what the voice tells."""
-    if isinstance(asked, EmotionTrack) and not any(map(is_auto, asked.keyframes)):
-        return asked
-    voice = speech_gate(sound.samples, sound.n_frames())
-    track = asked.track(voice) if isinstance(asked, Script) else asked
-    return with_voice(track, read_voice(sound.samples, voice))
-
-
-def felt(track: EmotionTrack, sound: Audio, n_frames: int, options: GenerateOptions) -> np.ndarray:
-    """Emotion codes [T, 27] of a track that has been read, the voice's own mixed in, at the amplitude asked for."""
-    code = emotion_codes(track, n_frames)
-    if options.prosody_weight > 0:
-        readings = read_voice(sound.samples, speech_gate(sound.samples, sound.n_frames()))
-        if readings:
-            times_s = (np.arange(n_frames) + 0.5) / FPS
-            code = mixed(code, voice_codes(readings, times_s), options.prosody_weight)
-    neutral = emotion_code("neutral", 0.0)
-    return neutral + np.float32(options.emotion_scale) * (code - neutral)
-
-
-def emotion_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.ndarray:
-    """Emotion code [T, 27] in the middle of every frame of a track that has been read; scale 0 neutral .. 1 as read."""
-    neutral = emotion_code("neutral", 0.0)
-    return neutral + np.float32(scale) * (track.at((np.arange(n_frames) + 0.5) / FPS) - neutral)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..config import FPS
 from ..emotion.track import EmotionTrack
 from ..errors import BadInput, Cancelled
+from ..families.family import Model
 from ..families.performance import Performance
 from ..media.face.crop import crop
 from ..media.face.find import locate
@@ -26,10 +27,10 @@ from ..media.sound.speech import Speech
 from ..media.video.files import VideoWriter
 from ..motion.generate import generate_motion
 from ..request import Cancel, GenerateOptions, OnProgress
-from ..weights.model import Experts, Model
+from ..weights.experts import Experts
 from .animation import animate, decode_latents, sample_latents
 from .output import LEAST_SCORED_FRAMES
-from .plan import felt, fitted, in_time, notes_of, perform, read_by, shot
+from .plan import plan, shown_subject
 
 if TYPE_CHECKING:
     from ..metrics.report import Scores
@@ -67,15 +68,11 @@ def sample_clip(
     cancel: Cancel | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    read = read_by(model, in_time(track, speech.sound))
-    code = felt(read, speech.sound, len(speech.voice), options)
-    performance = perform(speech.sound, speech.voice, code, options)
-    if not subject.is_still:
-        performance = replace(performance, motion=np.zeros_like(performance.motion))
-    options = fitted(model, subject, read, options)
-    reference = shot(model, subject, performance.motion).reference(model.config.size_px)
-    x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
-    return Clip(x0, performance.motion, options, tuple(notes_of(model, options, read)))
+    planned = plan(model, subject, speech, track, options)
+    motion = planned.performance.motion
+    reference = shown_subject(model, subject, motion).reference(model.config.size_px)
+    x0 = sample_latents(model, reference, planned.performance, planned.options, on_progress, cancel)
+    return Clip(x0, motion, planned.options, planned.notes)
 
 
 def decode_clip(
@@ -86,8 +83,8 @@ def decode_clip(
     pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
     """
     target = subject if pictures is None else subject.on(pictures)
-    paste = shot(model, target, clip.motion).paster(clip.options.mask)
-    reference = shot(model, subject, clip.motion).reference(model.config.size_px)
+    paste = shown_subject(model, target, clip.motion).paster(clip.options.mask)
+    reference = shown_subject(model, subject, clip.motion).reference(model.config.size_px)
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(model, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)

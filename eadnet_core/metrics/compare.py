@@ -16,7 +16,7 @@ from .lip_sync import score_lip_sync
 from .motion import MotionStats, band_power, motion_stats, ratio
 
 if TYPE_CHECKING:
-    from ..weights.model import Experts
+    from ..weights.experts import Experts
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from .syncnet_v2 import SyncNetV2Score, score_syncnet_v2
 
 if TYPE_CHECKING:
     from ..nets.syncnet_v2 import SyncNetV2
-    from ..weights.model import Experts
+    from ..weights.experts import Experts
 
 TRUE_JITTER = {"whole": 1.28, "mouth": 1.38, "eyes": 1.04}
 """Jitter over speed, by region, of true clips of the corpus: the scale of a jitter ratio where no truth is at hand."""

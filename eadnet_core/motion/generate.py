@@ -6,14 +6,14 @@ blinks is the user's to choose.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import FPS
 from ..emotion.code import AROUSAL, INTENSITY
-from ..taxonomy import EMOTIONS, MOTION
+from ..taxonomy import EMOTION_RECORDS, EMOTIONS, MOTION
 
 Floats = NDArray[np.floating]
 
@@ -39,37 +39,7 @@ SACCADES_PER_S = 0.7
 GAZE_STD = (0.25, 0.14)
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How an emotion at intensity 1 moves the head, relative to a calm one.
-
-    Posture in the units of `taxonomy.MOTION`; amplitude and nod are factors; tempo and sharpness are 0 .. 1;
-    tremor in radians.
-    """
-
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    shift_x: float = 0.0
-    shift_y: float = 0.0
-    amplitude: float = 1.0
-    tempo: float = 0.4
-    nod: float = 1.0
-    sharpness: float = 0.2
-    tremor: float = 0.0
-
-
-MANNERS = {
-    "neutral": Manner(),
-    "happy": Manner(pitch=-0.03, roll=0.04, shift_y=-0.003, amplitude=1.25, tempo=0.6, nod=1.2, sharpness=0.3),
-    "sad": Manner(pitch=0.085, roll=0.03, shift_y=0.008, amplitude=0.6, tempo=0.1, nod=0.5, sharpness=0.0),
-    "angry": Manner(pitch=0.045, shift_y=0.004, amplitude=1.15, tempo=0.55, nod=1.6, sharpness=1.0),
-    "fear": Manner(yaw=0.03, pitch=-0.02, shift_y=-0.005, amplitude=0.8, tempo=0.65, nod=0.6, tremor=0.009),
-    "disgusted": Manner(yaw=0.06, pitch=-0.03, roll=-0.02, amplitude=0.85, nod=0.8),
-    "surprised": Manner(pitch=-0.06, shift_y=-0.008, tempo=0.5, nod=0.8, sharpness=0.4),
-    "contempt": Manner(yaw=0.04, pitch=-0.065, roll=0.05, amplitude=0.75, tempo=0.2, nod=0.7),
-}
-_MANNERS = np.array([astuple(MANNERS[name]) for name in EMOTIONS])
+_MANNERS = np.array([astuple(record.manner) for record in EMOTION_RECORDS])
 
 
 def generate_motion(

@@ -1,5 +1,5 @@
-"""A small convolutional reader of single pictures: the reader of expressions that supervises, and the two experts that
-score videos (emotion; mouth opening and width, yaw, pitch, roll, blink)."""
+"""A small convolutional reader of single pictures: of expressions, to supervise and to score, and of faces, to score
+(mouth opening and width, yaw, pitch, roll, blink)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import ClassifierConfig
+from .label_order import LabelOrder
 from .layers import ConvNorm, ResidualConv
 
 STEM_WIDTH = 32
@@ -49,3 +50,15 @@ class Classifier(nn.Module):
             x = layer(x)
             seen.append(x)
         return seen
+
+
+class ExpressionReader(Classifier):
+    """A classifier of emotions: its first outputs are the logits of labels, in the library's order whatever its own."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__(config)
+        self.label_order = LabelOrder(config.emotions)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """[B, 3, 128, 128] in -1 .. 1 -> [B, label logits, intensity, action units]."""
+        return self.label_order.logits_from_net(super().forward(frames))

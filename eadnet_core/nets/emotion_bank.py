@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..config import EmotionBankConfig
 from ..emotion.code import emotion_code
-from ..taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS
+from ..taxonomy import ACTION_UNITS
 from .classifier import GRID, STEM_WIDTH
+from .label_order import LabelOrder
 from .layers import ConvNorm, ResidualConv
 
 SHARPNESS = 2.0
@@ -26,9 +27,10 @@ class EmotionBank(nn.Module):
     labels: Tensor
 
     def __init__(self, config: EmotionBankConfig) -> None:
-        """`config.entries` must be a multiple of the eight emotions."""
+        """`config.entries` must be a multiple of the number of emotions."""
         super().__init__()
         self.config = config
+        self.label_order = LabelOrder(config.emotions)
         first, second, third = config.widths
         self.features = nn.Sequential(
             ConvNorm(3, STEM_WIDTH // 2, stride=2),
@@ -42,7 +44,8 @@ class EmotionBank(nn.Module):
         )
         self.query = nn.Linear(STEM_WIDTH * GRID * GRID, config.query_width + len(ACTION_UNITS))
         self.keys = nn.Parameter(torch.randn(config.entries, config.query_width))
-        labels, rest = first_entries(config.entries).split([len(EMOTIONS), EMOTION_CODE_SIZE - len(EMOTIONS)], dim=1)
+        codes = self.label_order.code_to_net(first_entries(config.entries, config.emotions))
+        labels, rest = codes.split([len(config.emotions), codes.shape[1] - len(config.emotions)], dim=1)
         self.register_buffer("labels", labels.contiguous())
         self.rest = nn.Parameter(rest.contiguous())
 
@@ -50,7 +53,8 @@ class EmotionBank(nn.Module):
     def entries(self) -> Tensor:
         """The bank, codes [K, 27]: the label of an entry is fixed, how it looks and how strong it is was learned."""
         intensity, point, units = self.rest.split([1, 2, len(ACTION_UNITS)], dim=1)
-        return torch.cat([self.labels, intensity.clamp(0, 1), point.clamp(-1, 1), units.clamp(0, 1)], dim=1)
+        code = torch.cat([self.labels, intensity.clamp(0, 1), point.clamp(-1, 1), units.clamp(0, 1)], dim=1)
+        return self.label_order.code_from_net(code)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B, 3, 128, 128] in -1 .. 1 -> logits [B, K] over the bank's entries."""
@@ -71,9 +75,9 @@ class EmotionBank(nn.Module):
         return self.code(SHARPNESS * logits.mean(0))
 
 
-def first_entries(n: int) -> Tensor:
+def first_entries(n: int, emotions: tuple[str, ...]) -> Tensor:
     """Codes [n, 27] to begin with: as many of each emotion, from faint to full."""
-    per_label = n // len(EMOTIONS)
+    per_label = n // len(emotions)
     levels = [(i + 1) / per_label for i in range(per_label)]
-    codes = [emotion_code(label, level * (label != "neutral")) for label in EMOTIONS for level in levels]
+    codes = [emotion_code(label, level * (label != "neutral")) for label in emotions for level in levels]
     return torch.stack([torch.from_numpy(code) for code in codes])

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import EmotionConfig
+from .label_order import LabelOrder
 
 TABLE_SEED = 27
 TABLE_SCALE = 0.5**0.5
@@ -26,6 +27,7 @@ class EmotionEncoder(nn.Module):
     def __init__(self, config: EmotionConfig) -> None:
         super().__init__()
         self.config = config
+        self.label_order = LabelOrder(config.emotions)
         generator = torch.Generator().manual_seed(TABLE_SEED)
         table = torch.randn(config.code_size, config.width, generator=generator) * TABLE_SCALE
         self.register_buffer("table", table)
@@ -36,6 +38,7 @@ class EmotionEncoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Emotion codes [B, T, 27] -> tokens [B, T, E, D_e] of about unit variance."""
+        code = self.label_order.code_to_net(code)
         return rearrange(self.tokens(code @ self.table), "b t (e d) -> b t e d", e=self.config.tokens)
 
     def null(self, n_clips: int, n_frames: int, device: torch.device | str | None = None) -> Tensor:

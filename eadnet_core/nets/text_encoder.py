@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from ..config import TextReaderConfig
 from ..emotion.reader import N_RAW
+from ..taxonomy import EMOTIONS
+from .label_order import LabelOrder
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +111,15 @@ class TextEncoder(nn.Module):
         self.positions = nn.Parameter(torch.zeros(config.max_tokens, config.width))
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
         self.layers = nn.ModuleList(Layer(config, linear) for _ in range(config.layers))
-        self.head = nn.Linear(len(config.pooled_layers) * config.width, N_RAW)
+        self.label_order = LabelOrder(config.emotions)
+        n_raw = N_RAW - len(EMOTIONS) + len(config.emotions)
+        self.head = nn.Linear(len(config.pooled_layers) * config.width, n_raw)
         self._index: dict[str, int] = {}
 
     @torch.inference_mode()
     def forward(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [n, 26]; logs a warning for each text of more than max_tokens, whose end is not read."""
-        return self.head(self.features(texts)).float().cpu().numpy()
+        return self.label_order.logits_from_net(self.head(self.features(texts))).float().cpu().numpy()
 
     @torch.inference_mode()
     def features(self, texts: Sequence[str]) -> Tensor:

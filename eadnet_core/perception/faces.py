@@ -25,7 +25,7 @@ from ..media.image import read_image
 from ..media.video.files import read_video
 from ..metrics.frames import SIZE_PX, read_batches
 from ..taxonomy import EMOTIONS
-from ..weights.model import Experts
+from ..weights.experts import Experts
 
 LOOKED_AT = 24
 """Pictures of a clip that are looked at, spread over it."""

@@ -8,7 +8,7 @@ from typing import Any
 from ..emotion.code import Emotion, describe, scaled
 from ..emotion.face_words import caption
 from ..emotion.reference import Reference
-from ..weights.model import load_bank, load_reader
+from ..weights.experts import load_bank, load_reader
 from .faces import look_by
 
 

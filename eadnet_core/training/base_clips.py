@@ -32,8 +32,8 @@ from ..nets.adapters import is_adapter_key
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..nets.latentsync.whisper import SoundFeatures
 from ..taxonomy import EMOTION_CODE_SIZE, MOTION
+from ..weights.experts import load_reader
 from ..weights.files import load_part, read_config, read_metadata, read_state
-from ..weights.model import load_reader
 
 log = logging.getLogger(__name__)
 

@@ -138,13 +138,13 @@ def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray) -> Batch:
 
 def train_expression(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the reader of expressions that judges pictures while the model learns; returns its scores."""
-    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS, emotions=EMOTIONS)
     return _train("expression", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 
 def train_emotion_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the pixel expert that reads emotion and intensity; returns its scores."""
-    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
+    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS, emotions=EMOTIONS)
     return _train("emotion_expert", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 

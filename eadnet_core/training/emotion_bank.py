@@ -67,7 +67,7 @@ def train_emotion_bank(config: ModelConfig, cache: Path, output: Path, options: 
     clips = Cache(cache)
     faces = _faces(Path(options.run_folder) / "emotion_bank", config.size_px)
     torch.manual_seed(options.seed)
-    sizes = EmotionBankConfig()
+    sizes = EmotionBankConfig(emotions=EMOTIONS)
     bank = EmotionBank(sizes)
     expression = output.with_name("expression.safetensors")
     if expression.is_file():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..config import PRESETS, ModelConfig
 from ..errors import BadInput
+from ..weights.experts import load_reader
 from ..weights.files import load_part, read_metadata
-from ..weights.model import load_reader
 from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser

@@ -334,7 +334,9 @@ def train_text_reader(output_path: str | Path, seed: int = 0, settings: TextTrai
     phrases = load_phrases()
     grammar = write_examples(rng, settings.n_captions, settings.n_prompts, "train")
     carried = carry(rng, phrases, settings.n_carried)
-    encoder, config = load_teacher(TextReaderConfig(), [example.text for example in (*phrases, *grammar, *carried)])
+    encoder, config = load_teacher(
+        TextReaderConfig(emotions=EMOTIONS), [example.text for example in (*phrases, *grammar, *carried)]
+    )
     train_encoder(encoder, [*phrases, *grammar, *carried], settings, seed)
     packed = compress(encoder)
     fit_units(packed, write_examples(rng, settings.n_faces, 0, "train"), settings.ridge)

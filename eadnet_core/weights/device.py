@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from ..errors import BadInput
-from ..machine import has_matrix_units
 from .files import save_part as save_part
 
 
@@ -24,15 +23,6 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def find_dtype(device: torch.device, is_base: bool = False) -> torch.dtype:
-    """The dtype of "auto": bfloat16 where a CPU multiplies matrices in it (AMX), for a model of ours; else float32.
-
-    There a convolution of the mini takes a seventh of the time, and its pictures stay the same to the eye
-    (docs/speed.md). A base is exact, and what a GPU does well in is left to the user.
-    """
-    return torch.bfloat16 if device.type == "cpu" and not is_base and has_matrix_units() else torch.float32
 
 
 def set_attention_backend(net: nn.Module, backend: str) -> None:

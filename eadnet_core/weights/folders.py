@@ -56,14 +56,6 @@ def weight_files(folder: Path) -> list[Path]:
     return own + taken
 
 
-def is_base(folder: str | Path) -> bool:
-    """Whether a model folder holds a denoiser in LatentSync's shape."""
-    path = Path(folder) / "denoiser.safetensors"
-    if not path.is_file():
-        return False
-    return read_metadata(path, "denoiser").get("config", {}).get("denoiser", {}).get("layout") == "latentsync"
-
-
 def licence(folder: str | Path) -> str:
     """What the weight files of a model say about their licence; the shipped model's is that of this package."""
     said = {str(value) for path in weight_files(Path(folder)) if (value := read_metadata(path).get("licence"))}

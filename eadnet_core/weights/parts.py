@@ -90,6 +90,12 @@ def _build_classifier(config: ClassifierConfig) -> nn.Module:
     return Classifier(config)
 
 
+def _build_expression_reader(config: ClassifierConfig) -> nn.Module:
+    from ..nets.classifier import ExpressionReader
+
+    return ExpressionReader(config)
+
+
 def _build_emotion_bank(config: EmotionBankConfig) -> nn.Module:
     from ..nets.emotion_bank import EmotionBank
 
@@ -116,11 +122,11 @@ PARTS: dict[str, Part] = {
     "syncnet": Part(SyncNetConfig, _build_syncnet),
     "text_reader": Part(TextReaderConfig, _build_text_encoder),
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
-    "expression": Part(ClassifierConfig, _build_classifier),
+    "expression": Part(ClassifierConfig, _build_expression_reader),
     "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
     "lip_reader": Part(LipReaderConfig, _build_lip_reader),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
-    "emotion_expert": Part(ClassifierConfig, _build_classifier),
+    "emotion_expert": Part(ClassifierConfig, _build_expression_reader),
     "face_expert": Part(ClassifierConfig, _build_classifier),
     "sd_vae": Part(SDVAEConfig, _build_sd_vae),
     "whisper": Part(WhisperConfig, _build_whisper),

@@ -20,9 +20,9 @@ from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import Cache, build_cache, read_texts
 from eadnet_core.training.latents import encode_latents
 from eadnet_core.training.losses import DenoiserLossWeights
+from eadnet_core.weights.experts import load_reader
 from eadnet_core.weights.files import load_part
 from eadnet_core.weights.folders import EXPERT_PARTS
-from eadnet_core.weights.model import load_reader
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny

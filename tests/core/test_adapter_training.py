@@ -15,6 +15,7 @@ from eadnet_core import cli
 from eadnet_core.corpus.shards import ClipRecord, encode_clip, write_shards
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, CheckpointError
+from eadnet_core.families.load import load_model
 from eadnet_core.media.image import read_image
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
@@ -31,7 +32,6 @@ from eadnet_core.training.adapters import (
 from eadnet_core.training.base_clips import encode_folder, find_clips, open_base, read_clip
 from eadnet_core.training.loop import TrainOptions
 from eadnet_core.weights.folders import ASSETS
-from eadnet_core.weights.load import load_model
 
 N_FRAMES = 18
 

@@ -15,7 +15,7 @@ from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.evaluation.clips import evaluate
 from eadnet_core.families.base import speed_of
-from eadnet_core.families.family import sampler_options
+from eadnet_core.families.family import Model, sampler_options
 from eadnet_core.families.performance import Performance
 from eadnet_core.generation.animation import Animation
 from eadnet_core.generation.output import write_video
@@ -33,7 +33,6 @@ from eadnet_core.media.video.files import read_video
 from eadnet_core.media.video.files import write_video as write_frames
 from eadnet_core.nets.latentsync.fast import Speed
 from eadnet_core.request import GenerateOptions
-from eadnet_core.weights.model import Model
 
 BOX = (60.0, 40.0, 140.0, 120.0)
 QUICK = GenerateOptions(steps=2, face_box=BOX, segment_frames=8)

@@ -10,13 +10,13 @@ import pytest
 
 from eadnet_core.corpus import wording
 from eadnet_core.corpus.captions import write_caption, write_prompts
-from eadnet_core.taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTIONS
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTION, EMOTIONS
 
 LISTS = {name: value for name, value in vars(wording).items() if name.isupper() and isinstance(value, dict)}
 
 
 def units_of(emotion: str, intensity: float) -> np.ndarray:
-    return np.array([EMOTION_ACTION_UNITS[emotion].get(name, 0.0) for name in ACTION_UNITS]) * intensity
+    return np.array([EMOTION[emotion].action_units.get(name, 0.0) for name in ACTION_UNITS]) * intensity
 
 
 def phrases(value: object, split: str | None = None) -> Iterator[str]:

@@ -12,7 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from eadnet_core.config import SyncNetConfig
 from eadnet_core.errors import BadInput, CheckpointError
-from eadnet_core.weights import load as checkpoints
+from eadnet_core.families.base import BASE
+from eadnet_core.families.load import auto_dtype, load_model
+from eadnet_core.families.mini import MINI
+from eadnet_core.weights import folders
+from eadnet_core.weights.device import find_device
 from eadnet_core.weights.files import load_part, open_weights, read_metadata, save_part
 from eadnet_core.weights.parts import PARTS
 
@@ -112,9 +116,9 @@ def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_model_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"vae\.safetensors"):
-        checkpoints.load_model("no-such-model", "cpu")
+        load_model("no-such-model", "cpu")
     with pytest.raises(CheckpointError, match=r"No weight file '.*\.safetensors'"):
-        checkpoints.load_model(str(tmp_path), "cpu")
+        load_model(str(tmp_path), "cpu")
 
 
 def test_no_half_written_file_is_left(tmp_path: Path, tiny: Any) -> None:
@@ -124,19 +128,19 @@ def test_no_half_written_file_is_left(tmp_path: Path, tiny: Any) -> None:
 
 def test_unknown_and_absent_devices_are_named() -> None:
     with pytest.raises(BadInput, match="'toaster'"):
-        checkpoints.find_device("toaster")
+        find_device("toaster")
     if not torch.cuda.is_available():
         with pytest.raises(BadInput, match="--device cpu"):
-            checkpoints.find_device("cuda")
+            find_device("cuda")
 
 
 def test_a_model_folder_loads_and_is_described(tiny_folder: Path, tiny: Any) -> None:
-    model = checkpoints.load_model(str(tiny_folder), "cpu")
+    model = load_model(str(tiny_folder), "cpu")
     assert model.config.vae == tiny.config.vae
     assert model.config.denoiser == tiny.config.denoiser
     assert model.real_cosine == 0.6
-    parts = {p.part: p for p in checkpoints.info(str(tiny_folder))}
-    assert set(parts) == {*checkpoints.MODEL_PARTS, "emotion_bank", *checkpoints.EXPERT_PARTS}
+    parts = {p.part: p for p in folders.info(str(tiny_folder))}
+    assert set(parts) == {*folders.MODEL_PARTS, "emotion_bank", *folders.EXPERT_PARTS}
     assert parts["vae"].n_weights == sum(p.numel() for p in model.vae.parameters())
     assert parts["vae"].size_bytes == parts["vae"].path.stat().st_size
 
@@ -147,7 +151,7 @@ def test_parts_of_different_models_are_refused(tiny_folder: Path, tmp_path: Path
     other = dataclasses.replace(tiny.config.vae, latent_channels=8)
     save_part(tmp_path / "vae.safetensors", "vae", PARTS["vae"].build(other), other)
     with pytest.raises(CheckpointError, match="do not belong together"):
-        checkpoints.load_model(str(tmp_path), "cpu")
+        load_model(str(tmp_path), "cpu")
 
 
 def test_auto_is_bfloat16_only_for_the_mini_on_a_cpu_that_multiplies_in_it(
@@ -156,9 +160,9 @@ def test_auto_is_bfloat16_only_for_the_mini_on_a_cpu_that_multiplies_in_it(
     cpu = torch.device("cpu")
     for has_amx, dtype in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has_amx: {"amx_bf16": has}, raising=False)
-        assert checkpoints.find_dtype(cpu) == dtype
-        assert checkpoints.find_dtype(cpu, is_base=True) == torch.float32
-        assert checkpoints.find_dtype(torch.device("cuda")) == torch.float32
-        assert checkpoints.load_model(str(tiny_folder), "cpu", "auto").dtype == dtype
+        assert auto_dtype(cpu, MINI) == dtype
+        assert auto_dtype(cpu, BASE) == torch.float32
+        assert auto_dtype(torch.device("cuda"), MINI) == torch.float32
+        assert load_model(str(tiny_folder), "cpu", "auto").dtype == dtype
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert checkpoints.find_dtype(cpu) == torch.float32
+    assert auto_dtype(cpu, MINI) == torch.float32

@@ -17,9 +17,10 @@ from eadnet_core import cli
 from eadnet_core.cli.arguments import Bar
 from eadnet_core.cli.generate import load
 from eadnet_core.errors import EADNetError
+from eadnet_core.families.load import auto_dtype
+from eadnet_core.families.mini import MINI
 from eadnet_core.media.video.files import read_metadata, read_video
 from eadnet_core.request import GenerateOptions
-from eadnet_core.weights.device import find_dtype
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_flags_have_the_defaults_of_the_options() -> None:
 def test_the_nets_compute_in_the_dtype_and_with_the_attention_asked_for(tiny_folder: Path) -> None:
     given = ["generate", "--portrait", "p", "--audio", "a", "--output", "o.mp4", "--model", str(tiny_folder)]
     for more, dtype, backend in (
-        ([], find_dtype(torch.device("cpu")), "sdpa"),
+        ([], auto_dtype(torch.device("cpu"), MINI), "sdpa"),
         (["--dtype", "float32"], torch.float32, "sdpa"),
         (["--dtype", "bfloat16", "--attention", "plain"], torch.bfloat16, "plain"),
     ):

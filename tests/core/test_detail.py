@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from eadnet_core.families.family import Model
 from eadnet_core.families.mini import Head, to_unit
 from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.detail import CONTRAST, Light, low_pass, luma, still
@@ -13,7 +14,6 @@ from eadnet_core.media.face.paste import Paster
 from eadnet_core.media.face.turned import TurnedPortrait
 from eadnet_core.motion.turn import sources
 from eadnet_core.taxonomy import MOTION
-from eadnet_core.weights.model import Model
 
 STILL = np.zeros(len(MOTION), np.float32)
 TURNED = np.array([0.15, -0.08, 0.05, 0.0, 0.01, 0.0, 0.0, 0.0], np.float32)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from eadnet_core.config import MASK_BOXES
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound
+from eadnet_core.families.family import Model
 from eadnet_core.generation.output import write_video as write_clip
 from eadnet_core.generation.pipeline import Generation, prepare
 from eadnet_core.media.face.crop import FaceCrop
@@ -21,7 +22,6 @@ from eadnet_core.media.video.files import FrameCursor, VideoReader, read_video, 
 from eadnet_core.media.video.segments import segment_folder
 from eadnet_core.request import CHOICES, GenerateOptions
 from eadnet_core.weights.folders import ASSETS
-from eadnet_core.weights.model import Model
 
 N_FRAMES = 20
 

@@ -17,7 +17,7 @@ from eadnet_core.corpus.captions import write_caption
 from eadnet_core.emotion.code import AROUSAL, emotion_code
 from eadnet_core.emotion.reader import N_RAW, TextReader, to_code
 from eadnet_core.nets.text_encoder import Int8Linear, TextEncoder, quantise_rows
-from eadnet_core.taxonomy import ACTION_UNITS, EMOTION_ACTION_UNITS, EMOTIONS
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTION, EMOTIONS
 from eadnet_core.training.text_reader import (
     PHRASES,
     Example,
@@ -225,7 +225,7 @@ def test_the_teacher_survives_the_conversion() -> None:
 def test_captions_of_the_strong_level_are_read_as_stronger(reader: TextReader) -> None:
     def mean_intensity(level: int, strength: float) -> float:
         rng = np.random.default_rng(5)
-        units = np.array([EMOTION_ACTION_UNITS["sad"].get(name, 0.0) for name in ACTION_UNITS]) * strength
+        units = np.array([EMOTION["sad"].action_units.get(name, 0.0) for name in ACTION_UNITS]) * strength
         texts = [write_caption(rng, "sad", level, units, "heldout") for _ in range(12)]
         return float(np.mean([emotion.intensity for emotion in reader.read(texts)]))
 

@@ -18,14 +18,15 @@ from eadnet_core.emotion.reference import Reference
 from eadnet_core.emotion.track import EmotionTrack, Keyframe
 from eadnet_core.emotion.track_file import read_track
 from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.families.family import Model
 from eadnet_core.generation.pipeline import prepare
 from eadnet_core.media.video.files import write_video
 from eadnet_core.nets.emotion_bank import EmotionBank, first_entries
 from eadnet_core.perception.faces import LOOKED_AT, faces_in, look_by, pictures_of, read_faces, spread
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.experts import load_bank
 from eadnet_core.weights.folders import ASSETS
-from eadnet_core.weights.model import Model, load_bank
 
 PORTRAIT, CLIP = ASSETS / "sample" / "portrait.png", ASSETS / "sample" / "clip.mp4"
 
@@ -47,7 +48,7 @@ class TestBank:
         torch.testing.assert_close(codes[:, :8].sum(1), torch.ones(5))
 
     def test_every_emotion_has_entries_of_every_strength(self) -> None:
-        entries = first_entries(64).numpy()
+        entries = first_entries(64, EMOTIONS).numpy()
         for i in range(len(EMOTIONS)):
             own = entries[entries[:, i] == 1]
             assert len(own) == 8 and (i == 0 or sorted(own[:, INTENSITY]) == pytest.approx(np.arange(1, 9) / 8))

@@ -13,13 +13,14 @@ import pytest
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation.clips import CEILINGS, Bench, Tally, evaluate
 from eadnet_core.evaluation.heldout import Clip, draw_cases, draw_clips, with_emotional_references, with_length
+from eadnet_core.families.family import Model
 from eadnet_core.metrics.compare import Measures, measure, summarise
 from eadnet_core.metrics.motion import MotionStats
 from eadnet_core.metrics.report import json_values
 from eadnet_core.metrics.table import HEADLINES, format_table, missed
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.weights.model import Experts, Model, load_experts
+from eadnet_core.weights.experts import Experts, load_experts
 
 N_FRAMES = 40
 

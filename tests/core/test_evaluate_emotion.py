@@ -21,12 +21,12 @@ from eadnet_core.evaluation.emotion import (
     read_prompts,
 )
 from eadnet_core.evaluation.heldout import draw_scenes
-from eadnet_core.families.family import settled
+from eadnet_core.families.family import Model, with_model_defaults
 from eadnet_core.metrics.curves import Curve, draw_curves
 from eadnet_core.metrics.probe import identity_accuracy
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.weights.model import Model, load_experts
+from eadnet_core.weights.experts import load_experts
 
 N_FRAMES = 40
 MOST_SHARED = 0.75
@@ -36,7 +36,7 @@ MOST_SHARED = 0.75
 @pytest.fixture(scope="module")
 def bench(tiny_model: Model, tiny_folder: Path) -> EmotionBench:
     scenes = list(draw_scenes(1, 7, N_FRAMES, 128))
-    options = settled(tiny_model, GenerateOptions())
+    options = with_model_defaults(tiny_model, GenerateOptions())
     return EmotionBench(tiny_model, load_experts("cpu", tiny_folder), options, scenes, 7, lambda: None)
 
 

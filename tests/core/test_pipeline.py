@@ -16,13 +16,13 @@ import eadnet_core
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled, FaceNotFound, MediaError
+from eadnet_core.families.family import Model
 from eadnet_core.generation.output import write_video
 from eadnet_core.generation.pipeline import generate, prepare
-from eadnet_core.generation.plan import emotion_codes
+from eadnet_core.generation.plan import track_codes
 from eadnet_core.media.sound.audio import n_frames_of
 from eadnet_core.media.video.files import VideoWriter, read_metadata, read_video
 from eadnet_core.request import GenerateOptions, Progress
-from eadnet_core.weights.model import Model
 
 BOX = (60.0, 40.0, 140.0, 120.0)
 QUICK = GenerateOptions(steps=1, face_box=BOX)
@@ -91,7 +91,7 @@ def track_of(*keyframes: tuple[float, str, float]) -> EmotionTrack:
 
 
 def test_keyframes_cross_fade_and_hold_at_the_ends() -> None:
-    code = emotion_codes(track_of((1.0, "sad", 1.0), (3.0, "happy", 0.5)), 100)
+    code = track_codes(track_of((1.0, "sad", 1.0), (3.0, "happy", 0.5)), 100)
     assert code.shape == (100, 27)
     assert describe(code[0]).label == "sad"
     assert np.array_equal(code[0], code[24])
@@ -100,7 +100,7 @@ def test_keyframes_cross_fade_and_hold_at_the_ends() -> None:
 
 
 def test_emotion_scale_zero_is_neutral() -> None:
-    code = emotion_codes(track_of((0.0, "angry", 1.0)), 3, scale=0.0)
+    code = track_codes(track_of((0.0, "angry", 1.0)), 3, scale=0.0)
     assert np.allclose(code, emotion_code("neutral", 0.0))
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from eadnet_core.cli import main
 from eadnet_core.config import PRESETS, ModelConfig, WhisperConfig
 from eadnet_core.errors import BadInput, CheckpointError
+from eadnet_core.families.load import load_model
 from eadnet_core.machine import has_matrix_units
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
@@ -24,10 +25,9 @@ from eadnet_core.nets.latentsync.whisper import WhisperEncoder
 from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.weights import convert as public_weights
 from eadnet_core.weights.convert import SOURCES, convert, load_video_mae, read_public
+from eadnet_core.weights.experts import load_reader
 from eadnet_core.weights.files import save_adapters
 from eadnet_core.weights.folders import info, licence
-from eadnet_core.weights.load import load_model
-from eadnet_core.weights.model import load_reader
 from eadnet_core.weights.parts import PARTS
 
 State = dict[str, Tensor]

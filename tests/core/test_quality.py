@@ -8,11 +8,11 @@ import pytest
 
 from eadnet_core.evaluation.clips import Bench, evaluate
 from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP, draw_cases
-from eadnet_core.families.family import settled
+from eadnet_core.families.family import with_model_defaults
+from eadnet_core.families.load import load_model
 from eadnet_core.metrics.table import format_table
 from eadnet_core.request import GenerateOptions
-from eadnet_core.weights.load import load_model
-from eadnet_core.weights.model import load_experts
+from eadnet_core.weights.experts import load_experts
 
 CLIPS = 16
 SEED = 2024
@@ -56,7 +56,7 @@ def test_is_at_most(results: dict[str, Any], key: str, bound: float) -> None:
 def test_the_mini_256_draws_as_it_did() -> None:
     bench = Bench(load_model("mini-256", "cpu", "auto"), load_experts("cpu", "mini-256"), SEED)
     groups = [[case for case in group if case.is_main] for group in draw_cases(CLIPS_PER_GROUP, SEED)]
-    tally = bench.run(groups, {"generated": settled(bench.model, GenerateOptions())}, lambda: None)
+    tally = bench.run(groups, {"generated": with_model_defaults(bench.model, GenerateOptions())}, lambda: None)
     made, still = tally.summary("generated"), tally.summary("static_reference")
     assert all(made[key] >= bound for key, bound in AT_LEAST_256.items()), made
     assert made["psnr"] - still["psnr"] >= GAIN_256

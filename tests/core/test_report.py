@@ -28,7 +28,7 @@ from eadnet_core.metrics.report import Scorer, Scores, count_blinks, draw_report
 from eadnet_core.metrics.syncnet_v2 import score_syncnet_v2
 from eadnet_core.nets.syncnet_v2 import SyncNetV2
 from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.weights.model import Experts, load_experts
+from eadnet_core.weights.experts import Experts, load_experts
 
 N_FRAMES = 60
 

@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import load_file
 
 from eadnet_core.errors import BadInput, Cancelled
+from eadnet_core.families.family import Model
 from eadnet_core.generation.output import FADE_FRAMES, fade, write_video
 from eadnet_core.generation.pipeline import prepare
 from eadnet_core.media.video.files import VideoWriter, read_metadata, read_video
 from eadnet_core.media.video.join import join_videos
 from eadnet_core.media.video.segments import MANIFEST, SegmentFolder, check_segments, segment_folder
 from eadnet_core.request import GenerateOptions, Progress
-from eadnet_core.weights.model import Model
 
 OPTIONS = GenerateOptions(steps=2, face_box=(20.0, 20.0, 108.0, 108.0), segment_frames=8, sync_guidance=0.2)
 

@@ -15,6 +15,8 @@ from eadnet_core.emotion.code import VALENCE, describe, emotion_at, emotion_code
 from eadnet_core.emotion.face_words import PHRASES, caption
 from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.errors import BadInput, Cancelled
+from eadnet_core.families.family import Model
+from eadnet_core.families.load import load_model
 from eadnet_core.generation.pipeline import generate, prepare
 from eadnet_core.generation.stages import at_rate, decode_clip, preview, render, sample_clip, score_pictures
 from eadnet_core.media.face.crop import FaceCrop
@@ -23,10 +25,9 @@ from eadnet_core.media.sound.audio import read_audio
 from eadnet_core.media.sound.speech import hear
 from eadnet_core.media.video.files import read_video
 from eadnet_core.request import GenerateOptions, Progress
-from eadnet_core.taxonomy import ACTION_UNITS, EMOTIONS, VALENCE_AROUSAL
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTION, EMOTIONS
 from eadnet_core.weights.device import set_attention_backend
-from eadnet_core.weights.load import load_model
-from eadnet_core.weights.model import Model, load_experts
+from eadnet_core.weights.experts import load_experts
 
 BOX = (30.0, 30.0, 100.0, 100.0)
 
@@ -145,7 +146,7 @@ def test_another_attention_gives_the_same(tiny_folder: Path, portrait: np.ndarra
 
 @pytest.mark.parametrize("label", EMOTIONS)
 def test_the_point_of_an_emotion_is_its_code(label: str) -> None:
-    code = emotion_at(*VALENCE_AROUSAL[label])
+    code = emotion_at(EMOTION[label].valence, EMOTION[label].arousal)
     assert describe(code).label == label
     assert np.abs(code - emotion_code(label, float(label != "neutral"))).max() < 0.05
 

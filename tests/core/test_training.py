@@ -17,6 +17,7 @@ from torch import nn
 from eadnet_core.config import PRESETS, ClassifierConfig, ModelConfig
 from eadnet_core.emotion.code import label_code
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
+from eadnet_core.families.load import load_model
 from eadnet_core.machine import has_matrix_units
 from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.vae import veil
@@ -37,7 +38,6 @@ from eadnet_core.training.vae import train_vae
 from eadnet_core.training.video_features import train_video_features
 from eadnet_core.weights.files import load_part, read_metadata, save_part
 from eadnet_core.weights.folders import MODEL_PARTS
-from eadnet_core.weights.load import load_model
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny

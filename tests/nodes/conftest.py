@@ -125,7 +125,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterato
     assets = base / "assets"
     shutil.copytree(tiny_folder, assets / "mini")
     (assets / "sample").symlink_to(SAMPLE)
-    made.module("eadnet_core.weights.load").ASSETS = assets  # the shipped mini at tiny size
+    made.module("eadnet_core.weights.folders").ASSETS = assets  # the shipped mini at tiny size
     yield made
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from eadnet_core.emotion.code import emotion_code
+from eadnet_core.families.load import auto_dtype, load_model
+from eadnet_core.families.mini import MINI
 from eadnet_core.generation.stages import preview
-from eadnet_core.weights.device import find_dtype
-from eadnet_core.weights.load import load_model
 
 CODE = emotion_code("happy", 1.0)
 
@@ -63,7 +63,7 @@ def test_other_precisions_are_close(host: Any, hosted: Any, precision: str) -> N
     bridge = host.module("nodes.bridge")
     whole = drawn(host, bridge.resident(hosted))
     (other,) = host.call("EADNet_Loader", model="tiny", precision=precision, attention="auto")
-    own = find_dtype(torch.device("cpu"))
+    own = auto_dtype(torch.device("cpu"), MINI)
     assert other.model.dtype == (own if precision == "auto" else bridge.PRECISIONS[precision])
     assert abs(drawn(host, bridge.resident(other)).astype(int) - whole).mean() < 2
 

@@ -155,6 +155,12 @@ class Subject:
         return None if self.motion is None else self.motion[frame]
 
 
+def training_frame(picture: np.ndarray) -> Subject:
+    """A portrait, uint8 [size, size, 3], that is cut to the training frame already."""
+    size = float(picture.shape[0])
+    return Subject(picture[None], (FaceCrop(size / 2, size / 2, size),))
+
+
 def find_subject(
     pictures: np.ndarray | Tensor | VideoReader,
     index: int = 0,

@@ -12,7 +12,6 @@ STDA after the motion module, TFRM at the end of the level.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +26,9 @@ from torch.utils.checkpoint import checkpoint
 from ...config import DenoiserConfig
 from ...errors import BadInput
 from ..adapters import Context, FrameNorm, NormAttention, adapter_init, apply_tfrm, build_stda, build_tfrm
-from ..layers import attention, scale_init
+from ..layers import scale_init
+from .attention import MAX_FRAMES, BaseAttention, TemporalAttention
 
-MAX_FRAMES = 24
-"""Positions that the motion modules know."""
 NORM_EPS = 1e-6
 """Of the group norms in transformers and motion modules; the residual blocks have PyTorch's 1e-5."""
 TIME_MULTIPLIER = 4
@@ -358,58 +356,3 @@ class TemporalBlock(nn.Module):
             over_time = rearrange(norm(tokens), "(b t) n c -> (b n) t c", t=n_frames).contiguous()
             tokens = rearrange(block(over_time), "(b n) t c -> (b t) n c", n=cells) + tokens
         return self.ff(self.ff_norm(tokens)) + tokens
-
-
-class BaseAttention(nn.Module):
-    """Multi-head attention to a context; q, k, v without bias, the output with one."""
-
-    def __init__(self, config: DenoiserConfig, width: int, context_width: int) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.backend = config.attention_backend
-        self.to_q = nn.Linear(width, width, bias=False)
-        self.to_k = nn.Linear(context_width, width, bias=False)
-        self.to_v = nn.Linear(context_width, width, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
-
-    def keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """What does not depend on the tokens: context [N, M, D_c] -> two of [N, M, D]."""
-        return self.to_k(context), self.to_v(context)
-
-    def forward(self, tokens: Tensor, context: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """tokens [N, L, D] look at context [N, M, D_c], whose keys and values may be known; returns [N, L, D]."""
-        q, k, v = (
-            rearrange(x, "n l (heads d) -> n heads l d", heads=self.heads)
-            for x in (self.to_q(tokens), *(self.keys_and_values(context) if known is None else known))
-        )
-        out = attention(q, k, v, self.backend)
-        return self.to_out[0](rearrange(out, "n heads l d -> n l (heads d)"))
-
-
-class TemporalAttention(BaseAttention):
-    """Attention of frames to one another, with their positions added."""
-
-    def __init__(self, config: DenoiserConfig, width: int, context_width: int) -> None:
-        super().__init__(config, width, context_width)
-        self.pos_encoder = Positions(width)
-
-    def forward(self, tokens: Tensor) -> Tensor:  # type: ignore[override]
-        """[N, T, D] -> [N, T, D]"""
-        tokens = self.pos_encoder(tokens)
-        return super().forward(tokens, tokens)
-
-
-class Positions(nn.Module):
-    """Adds sines and cosines of the frame's place; stored with the weights, as LatentSync does."""
-
-    pe: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        place = torch.arange(MAX_FRAMES).unsqueeze(1)
-        angles = place * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-        self.register_buffer("pe", torch.stack((angles.sin(), angles.cos()), -1).flatten(1).unsqueeze(0))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[N, T, D] -> [N, T, D]"""
-        return tokens + self.pe[:, : tokens.shape[1]]
