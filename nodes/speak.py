@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.media.sound.audio import GATE_DB
+from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge
 from .sampler import DEFAULTS, MODELS_OWN
 

@@ -20,7 +20,6 @@ from eadnet_core.media.sound.audio import (
     log_mel,
     n_frames_of,
     read_audio,
-    speech_gate,
 )
 
 RATE_HZ = 16_000
@@ -217,7 +216,7 @@ def test_log_mel_in_blocks_equals_one_piece(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.allclose(log_mel(syllables(2.0)), whole, atol=1e-5)
 
 
-# ---- energy and speech
+# ---- energy
 
 
 def test_energy_follows_loudness_and_not_gain() -> None:
@@ -227,46 +226,6 @@ def test_energy_follows_loudness_and_not_gain() -> None:
     assert np.allclose(frame_energy(samples * 0.3, 50), energy, atol=1e-5)
     assert frame_energy(np.zeros(RATE_HZ, np.float32), 25).max() == 0.0
     assert frame_energy(np.full(RATE_HZ, 1e-4, np.float32), 25).max() < 0.05
-
-
-@pytest.mark.parametrize("gain", [0.01, 0.1, 1.0])
-def test_gate_opens_in_speech_and_closes_in_silence_at_any_gain(gain: float) -> None:
-    quiet = np.zeros(2 * RATE_HZ, np.float32)
-    gate = speech_gate(gain * np.concatenate([quiet, syllables(3.0), quiet]), 175)
-    assert gate.shape == (175,) and gate.min() >= 0.0 and gate.max() <= 1.0
-    assert gate[53:124].min() == 1.0
-    assert gate[:46].max() == 0.0 and gate[135:].max() == 0.0
-    assert np.abs(np.diff(gate)).max() < 0.65
-
-
-def test_gate_finds_speech_above_noise_and_in_a_mostly_silent_clip() -> None:
-    rng = np.random.default_rng(0)
-    clip = np.zeros(30 * RATE_HZ, np.float32)
-    clip[12 * RATE_HZ : 14 * RATE_HZ] = syllables(2.0)
-    noisy = clip + 0.005 * rng.normal(size=len(clip)).astype(np.float32)
-    for samples in (clip, noisy):
-        gate = speech_gate(samples, 750)
-        assert gate[305:345].mean() > 0.9
-        assert gate[:280].mean() < 0.02 and gate[380:].mean() < 0.02
-
-
-@pytest.mark.parametrize("kind", ["silence", "white noise", "faint noise", "hum", "held chord", "one click"])
-def test_gate_stays_closed_without_speech(kind: str) -> None:
-    rng = np.random.default_rng(0)
-    time = np.arange(4 * RATE_HZ) / RATE_HZ
-    samples = {
-        "silence": np.zeros_like(time),
-        "white noise": 0.1 * rng.normal(size=len(time)),
-        "faint noise": 1e-4 * rng.normal(size=len(time)),
-        "hum": 0.1 * np.sign(np.sin(2 * np.pi * 50 * time)),
-        "held chord": sum(0.05 * np.sin(2 * np.pi * f * k * time) / k for f in (220, 277, 330) for k in (1, 2, 3)),
-        "one click": np.eye(1, len(time), 2 * RATE_HZ)[0],
-    }[kind]
-    assert speech_gate(samples.astype(np.float32), 100).max() < 0.05
-
-
-def test_gate_takes_one_sample() -> None:
-    assert speech_gate(np.ones(1, np.float32), 1).shape == (1,)
 
 
 # ---- real speech
@@ -279,6 +238,3 @@ def test_real_speech(media_folder: Path, name: str) -> None:
     assert n_frames == round(audio.duration_s * 25)
     mel = log_mel(audio.samples, n_frames)
     assert 0.6 < mel.std() < 1.6 and abs(mel.mean()) < 1.0
-    gate, energy = speech_gate(audio.samples, n_frames), frame_energy(audio.samples, n_frames)
-    assert 0.6 < gate.mean() < 0.99
-    assert energy[gate > 0.9].mean() > 10 * energy[gate < 0.1].mean()

@@ -23,7 +23,7 @@ from eadnet_core.emotion.prosody import (
     with_voice,
 )
 from eadnet_core.emotion.track import EmotionTrack
-from eadnet_core.media.sound.audio import speech_gate
+from eadnet_core.media.sound.speech_gate import speech_gate
 
 RATE = 16_000
 

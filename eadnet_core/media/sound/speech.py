@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .audio import GATE_DB, Audio, speech_gate
+from .audio import Audio
+from .speech_gate import GATE_DB, speech_gate
 
 
 @dataclass(frozen=True)
