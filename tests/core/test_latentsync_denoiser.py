@@ -18,8 +18,10 @@ from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.sampling.conditions import FrameConditions
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-CLOSE = 3e-5 if has_matrix_units() else 1e-5
-"""Outputs are about 0.4 in size; other kernels move them by a few 1e-6, those of a CPU with AMX by 1.2e-5."""
+IS_NEAR = torch.backends.cpu.get_cpu_capability() == "AVX512" and not has_matrix_units()
+CLOSE = 1e-5 if IS_NEAR else 3e-5
+"""Outputs are about 0.4 in size; other kernels move them by a few 1e-6, those of a CPU with AMX by 1.2e-5, those of one
+without AVX-512 by 1.6e-5."""
 
 
 @pytest.fixture
