@@ -98,8 +98,9 @@ def predict_x0(
 
 def in_branches(given: FrameConditions, needed: Sequence[Branch]) -> FrameConditions:
     """A batch for every branch, one after the other, each without what it does not see."""
-    silent, null = torch.zeros_like(given.audio), given.emotion
-    if given.emotion is not None and given.null_emotion is not None:
+    silent, null = torch.zeros_like(given.audio), None
+    if given.emotion is not None and not all(branch.has_emotion for branch in needed):
+        assert given.null_emotion is not None
         null = given.null_emotion.unsqueeze(1).expand_as(given.emotion)
     return FrameConditions.concatenate(
         [
