@@ -44,10 +44,12 @@ test-comfyui:  ## the tests of the nodes inside a real ComfyUI (COMFYUI_PATH), i
 	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFYUI_PYTHON)" PYTHONPATH="$(CURDIR)/build/core" \
 		PYTHONDONTWRITEBYTECODE=1 "$(dir $(COMFYUI_PYTHON))pytest" tests/nodes $(ARGS)
 
-check: $(VENV)/.dev  ## formatting, lint and types
+check: $(VENV)/.dev  ## formatting, lint, types, and bandit on what is published
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python .ci/published.py build/published
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive build/published
 
 format: $(VENV)/.dev  ## let ruff format the code and mend what it can
 	$(BIN)/ruff format

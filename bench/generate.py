@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 import torch
 
-from eadnet_core.metrics.cost import measure_command
+from eadnet_core.evaluation.command_cost import measure_command
 from eadnet_core.weights.folders import ASSETS
 
 CASES: tuple[tuple[str, tuple[str, ...], int], ...] = (

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from eadnet_core.metrics.cost import measure_command
+from eadnet_core.evaluation.command_cost import measure_command
 from eadnet_core.weights.folders import ASSETS
 
 COLUMNS = "{:>8s} {:>9s} {:>12s} {:>12s} {:>9s} {:>12s} {:>9s} {:>12s}"

@@ -13,7 +13,6 @@ Letters used for tensor dimensions everywhere in this package:
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput, Cancelled, CheckpointError, EADNetError, FaceNotFound, MediaError
@@ -41,16 +40,20 @@ __all__ = [
     "prepare",
     "write_video",
 ]
-_LAZY = {
-    "generate": "generation.pipeline",
-    "load_model": "families.load",
-    "prepare": "generation.pipeline",
-    "write_video": "generation.output",
-}
-"""Names that need torch, by the module that is loaded when they are first asked for."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    """The names that need torch, loaded when they are first asked for."""
+    if name in ("generate", "prepare"):
+        from .generation import pipeline
+
+        return getattr(pipeline, name)
+    if name == "load_model":
+        from .families.load import load_model
+
+        return load_model
+    if name == "write_video":
+        from .generation.output import write_video
+
+        return write_video
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

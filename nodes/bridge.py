@@ -7,6 +7,7 @@ import math
 import os
 import time
 import uuid
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as mm
@@ -55,6 +56,11 @@ def register_model_folder() -> None:
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     folder_paths.folder_names_and_paths[FOLDER][1].add(".safetensors")
     folder_paths.add_model_folder_path(LANGUAGE_FOLDER, os.path.join(folder_paths.models_dir, LANGUAGE_FOLDER))
+
+
+def endpoints_file() -> Path:
+    """Where the machine's owner names the servers that may be asked; no route of ComfyUI reads or writes there."""
+    return Path(folder_paths.get_user_directory()) / FOLDER / "endpoints.json"
 
 
 def list_models() -> list[str]:
@@ -115,14 +121,21 @@ def input_file(name: str, subfolder: str, kind: str) -> str:
     """The path of a file in input/ or temp/. Raises BadInput for anything else, however the name is spelled."""
     base = folder_paths.get_directory_by_type(kind) if kind in ("input", "temp") else None
     if base is None:
-        raise BadInput(f"type is '{kind}'; give 'input' or 'temp'.")
+        raise BadInput(f"type is '{kind[:20]}'; give 'input' or 'temp'.")
     base = os.path.realpath(base)
-    path = os.path.realpath(os.path.join(base, subfolder, name))
-    if not name or os.path.commonpath([base, path]) != base:
-        raise BadInput("The picture must lie in ComfyUI's input or temp folder.")
+    # Names first: merely to look at \\host\share asks that host.
+    path = os.path.realpath(os.path.join(base, subfolder, name)) if _is_below(name) and _is_below(subfolder) else base
+    if path == base or os.path.commonpath([base, path]) != base:
+        raise BadInput("The picture must lie in ComfyUI's input or temp folder; give its name and subfolder there.")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"'{name}' is not in ComfyUI's {kind} folder.")
+        raise FileNotFoundError(f"'{name[:80]}' is not in ComfyUI's {kind} folder.")
     return path
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name stays below the folder it is looked for in, on any system: no drive, host, root or way up."""
+    path = PureWindowsPath(name)
+    return not (path.drive or path.root or ".." in path.parts or any(c < " " for c in name))
 
 
 def temp_file(suffix: str) -> str:
@@ -297,10 +310,12 @@ def to_sound(audio: dict[str, Any]) -> Audio:
 
 
 def video_file(video: Any) -> str:
-    """A path to a VIDEO: its own file, or a copy in temp/."""
+    """A path to a VIDEO: its own file, or a copy in temp/. Raises BadInput for an address."""
     source = video.get_stream_source()
     if isinstance(source, str):
-        return source
+        if not os.path.isfile(source):
+            raise BadInput("The video is not a file on this machine; load it with Load Video.")
+        return os.path.abspath(source)
     path = temp_file(".mp4")
     video.save_to(path, format=Types.VideoContainer.MP4)
     return path
@@ -318,5 +333,7 @@ def box_of(text: str) -> tuple[float, float, float, float] | None:
     try:
         x0, y0, x1, y1 = (float(v) for v in text.replace(";", ",").split(","))
     except ValueError:
-        raise BadInput(f"box is '{text}'; give four numbers x0,y0,x1,y1 in pixels, or leave it empty.") from None
+        raise BadInput(f"box is '{text[:80]}'; give four numbers x0,y0,x1,y1 in pixels, or leave it empty.") from None
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise BadInput(f"box is '{text[:80]}'; give four finite numbers x0,y0,x1,y1 in pixels.")
     return x0, y0, x1, y1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class EmotionPrompt(io.ComfyNode):
                     "text",
                     multiline=True,
                     default="she has just won and cannot stop smiling",
-                    tooltip="How the face should feel, in your own English words: a feeling, a scene, or what brows "
+                    tooltip="How the face should feel, in your own words: a feeling, a scene, or what brows "
                     "and mouth do. Used when preset is 'from text'. Empty is neutral. No cost. Default: an example.",
                 ),
                 io.Combo.Input(
@@ -89,7 +90,7 @@ class EmotionPrompt(io.ComfyNode):
         cls, text: str, preset: str, intensity: float, valence: float, arousal: float, use_pad: bool
     ) -> io.NodeOutput:
         code = asked_code(text, preset, intensity, (valence, arousal) if use_pad else None)
-        return _emotion_output(code, text)
+        return _emotion_output(code, text, asked_note(text, preset, use_pad))
 
 
 class EmotionTrack(io.ComfyNode):
@@ -144,8 +145,10 @@ class EmotionTrack(io.ComfyNode):
         if emotion is not None and (not given or given[0]["time_s"] > 0):
             code = emotion.at([0.0])[0].tolist()
             given.insert(0, {"time_s": 0.0, "text": emotion.keyframes[0].text, "code": code})
-        track = _heard(Track.parse(given), audio).read(reader().codes).held(cross_fade)
-        return io.NodeOutput(track, ui=waveform(audio))
+        heard = _heard(Track.parse(given), audio)
+        notes = _shown(heard.unread())
+        ui = {**(waveform(audio) or {}), **({"text": notes} if notes else {})}
+        return io.NodeOutput(heard.read(reader().codes).held(cross_fade), ui=ui or None)
 
 
 def _heard(track: Any, audio: Any) -> Any:
@@ -167,7 +170,7 @@ def parse_keyframes(text: str) -> list[dict[str, Any]]:
         values = json.loads(text or "[]")
         given = [{("time_s" if key == "time" else key): value for key, value in item.items()} for item in values]
         given = sorted(given, key=lambda item: float(item["time_s"]))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         raise BadInput(
             f"keyframes cannot be read ({type(error).__name__}: {error}); give JSON such as "
             '[{"time": 0, "text": "calm"}, {"time": 1.5, "text": "delighted", "intensity": 0.8}].'
@@ -200,14 +203,26 @@ def asked_code(
     return scaled(code, intensity)
 
 
-def _emotion_output(code: np.ndarray, text: str) -> io.NodeOutput:
+def asked_note(text: str, preset: str, use_pad: bool) -> str:
+    """What the report says of words that were asked for and not understood; else empty."""
+    from ..eadnet_core.emotion.reader import note_of
+
+    return "" if use_pad or preset != FROM_TEXT else note_of(text)
+
+
+def _emotion_output(code: np.ndarray, text: str, note: str) -> io.NodeOutput:
     """The emotion and its caption, which the node also shows."""
     from ..eadnet_core.emotion.face_words import caption
     from ..eadnet_core.emotion.track import EmotionTrack as Track
     from ..eadnet_core.emotion.track import Keyframe
 
     track = Track((Keyframe(0.0, text, None, tuple(map(float, code))),))
-    return io.NodeOutput(track, caption(code), ui={"text": [emotion_text(code)]})
+    return io.NodeOutput(track, caption(code), ui={"text": [emotion_text(code), *_shown([note])]})
+
+
+def _shown(notes: Iterable[str]) -> list[str]:
+    """Notes as a node shows them."""
+    return [f"Note: {note}" for note in notes if note]
 
 
 def emotion_text(code: np.ndarray) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.emotion.llm.options import PROVIDERS, ChatOptions
+from ..eadnet_core.emotion.llm.options import DEFAULT_ENDPOINT, PROVIDERS, ChatOptions
 from ..eadnet_core.emotion.llm.providers import Opened, open_provider
 from ..eadnet_core.errors import BadInput
 from . import bridge
@@ -142,6 +142,9 @@ def provider_input(rules: list[Any], sees: bool) -> Any:
     """The choice of a provider; each brings the inputs that it alone needs.
 
     rules  the inputs of the rules;  sees  whether a model that sees pictures is of use
+
+    Those of "openai" are all optional: a prompt saved when they held an address has no "endpoint", and shall reach
+    `_open`, which says what to do. Only some of them optional would change their order, and so the values of files.
     """
     local = io.Combo.Input(
         "model",
@@ -151,21 +154,25 @@ def provider_input(rules: list[Any], sees: bool) -> Any:
     )
     endpoint = [
         io.String.Input(
-            "url",
-            default="http://localhost:11434/v1",
-            tooltip="Address of an OpenAI-compatible server: Ollama, LM Studio, vLLM, llama.cpp. Text and pictures are "
-            "sent there. Time and price are the server's. A key is read from the environment variable EADNET_API_KEY "
-            "alone. Default: Ollama here.",
+            "endpoint",
+            default=DEFAULT_ENDPOINT,
+            optional=True,
+            tooltip="Name of an OpenAI-compatible server, never its address: addresses and their keys stand in "
+            "user/eadnet/endpoints.json, which workflows cannot change. Text and pictures are sent there. Time and "
+            "price are the server's. Default: ollama, on this machine.",
         ),
         io.String.Input(
-            "model", default="qwen2.5vl", tooltip="A model of that server; time grows with it. Default: qwen2.5vl."
+            "model",
+            default="qwen2.5vl",
+            optional=True,
+            tooltip="A model of that server; empty takes the endpoint's own. Time grows with it. Default: qwen2.5vl.",
         ),
     ]
     of_provider = {
         "rules": rules,
         "local_text": [local, *_answering()],
         "local_vision": [local, *_answering()],
-        "openai": [*endpoint, *_answering(), _timeout()],
+        "openai": [*endpoint, *_answering(is_optional=True), _timeout()],
     }
     return io.DynamicCombo.Input(
         "provider",
@@ -178,12 +185,13 @@ def provider_input(rules: list[Any], sees: bool) -> Any:
     )
 
 
-def _answering() -> list[Any]:
+def _answering(is_optional: bool = False) -> list[Any]:
     """How a language model answers."""
     usual = ChatOptions()
     return [
         io.Int.Input(
             "max_tokens",
+            optional=is_optional,
             default=usual.max_tokens,
             min=16,
             max=4096,
@@ -191,6 +199,7 @@ def _answering() -> list[Any]:
         ),
         io.Float.Input(
             "temperature",
+            optional=is_optional,
             default=usual.temperature,
             min=0.0,
             max=2.0,
@@ -199,6 +208,7 @@ def _answering() -> list[Any]:
         ),
         io.Int.Input(
             "seed",
+            optional=is_optional,
             default=usual.seed,
             min=0,
             max=2**31 - 1,
@@ -206,6 +216,7 @@ def _answering() -> list[Any]:
         ),
         io.Int.Input(
             "retries",
+            optional=is_optional,
             default=usual.retries,
             min=0,
             max=10,
@@ -218,6 +229,7 @@ def _answering() -> list[Any]:
 def _timeout() -> Any:
     return io.Float.Input(
         "timeout_s",
+        optional=True,
         default=ChatOptions().timeout_s,
         min=0.1,
         max=3600.0,
@@ -228,10 +240,13 @@ def _timeout() -> Any:
 
 def _open(provider: dict[str, Any]) -> tuple[Opened | None, ChatOptions]:
     """The language model of a choice, and how it is asked."""
+    from ..eadnet_core.emotion.llm.endpoints import find_endpoint
+
     name = provider["provider"]
-    options = ChatOptions(**{key: provider[key] for key in OPTIONS if key in provider})
+    options = ChatOptions(**{key: provider[key] for key in OPTIONS if provider.get(key) is not None})
     if name == "openai":
-        return open_provider(name, url=provider["url"], model=provider["model"]), options
+        named, model = (str(provider.get(key) or "") for key in ("endpoint", "model"))
+        return open_provider(name, endpoint=find_endpoint(named, bridge.endpoints_file(), model)), options
     if name == "rules":
         return None, options
     folder = bridge.language_model_folder(provider["model"])

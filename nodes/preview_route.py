@@ -2,7 +2,8 @@
 
 Computed on the CPU with the shipped mini, in one thread. Of requests that wait only the newest is computed, and one
 that is under way stops when a newer one comes. ComfyUI refuses requests of other origins on the loopback address; on
-top of that only JSON is taken, and no file outside the input and temp folders is opened.
+top of that only JSON is taken, which their pages cannot send unasked, little of it is read, and no file outside the
+input and temp folders is opened.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import io as bytes_io
-import math
+import json
 import os
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..eadnet_core.errors import BadInput, Cancelled, CheckpointError, EADNetError
 from ..eadnet_core.taxonomy import EMOTION_RECORDS, EMOTIONS
 from . import bridge
-from .emotion import FROM_TEXT, asked_code
+from .emotion import FROM_TEXT, asked_code, asked_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MAX_PER_SECOND = 12
 MAX_FRAMES = 25
 MAX_TEXT = 2000
+MAX_BODY_BYTES = 64_000
 KEPT_PORTRAITS = 4
 IDLE_S = 300.0
 """The mini of the preview is let go after so long without a request."""
@@ -56,7 +58,7 @@ def parse(data: Any) -> Asked:
         raise BadInput("Send a JSON object.")
     preset, text = data.get("preset") or FROM_TEXT, data.get("text") or ""
     if preset not in (FROM_TEXT, *EMOTIONS):
-        raise BadInput(f"preset is {preset!r}; give '{FROM_TEXT}' or one of {', '.join(EMOTIONS)}.")
+        raise BadInput(f"preset is {preset!r:.80}; give '{FROM_TEXT}' or one of {', '.join(EMOTIONS)}.")
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise BadInput(f"text must be words, at most {MAX_TEXT} letters.")
     valence, arousal = data.get("valence"), data.get("arousal")
@@ -75,10 +77,24 @@ def parse(data: Any) -> Asked:
     )
 
 
+async def _body(request: web.Request) -> Any:
+    """The JSON of a request. Raises BadInput for what is no JSON, too long, or nested too deeply to be read."""
+    data = bytearray()
+    async for part in request.content.iter_chunked(8192):
+        data += part
+        if len(data) > MAX_BODY_BYTES:
+            raise BadInput(f"The request is longer than {MAX_BODY_BYTES // 1000} kB; a preview needs less.")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise BadInput(f"The request is not JSON ({reason}).") from error
+
+
 def _number(value: Any, name: str, low: float, high: float) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not low <= value <= high:
-        raise BadInput(f"{name} is {value!r}; give a number in {low} .. {high}.")
+    """A number in its range; NaN, and whole numbers too large for a float, are in none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise BadInput(f"{name} is {value!r:.80}; give a number in {low} .. {high}.")
     return float(value)
 
 
@@ -114,7 +130,7 @@ class Previews:
             return ticket != self._newest
 
         try:
-            asked = parse(await request.json())
+            asked = parse(await _body(request))
             async with self._turn:
                 if is_stale():
                     raise Cancelled("A newer preview was asked for.")
@@ -128,6 +144,8 @@ class Previews:
             return 404, {"error": str(error)}
         except CheckpointError as error:
             return 503, {"error": str(error)}
+        except OSError as error:
+            return 404, {"error": f"The picture cannot be opened ({error.strerror})."}
         except (EADNetError, ValueError) as error:
             return 400, {"error": str(error)}
 
@@ -142,11 +160,12 @@ class Previews:
             self._model = load_model(bridge.SHIPPED, "cpu", "auto")
         reference = self._reference(asked)
         code = asked_code(asked.text, asked.preset, asked.intensity, asked.point)
+        note = asked_note(asked.text, asked.preset, asked.point is not None)
         frames = preview(self._model, reference, code, asked.n_frames, is_stale)
         return {
             "frames": [_data_uri(frame) for frame in frames],
             "seconds": round(time.perf_counter() - began, 4),
-            "read": reading_values(describe(code, asked.text)),
+            "read": reading_values(replace(describe(code, asked.text), note=note)),
         }
 
     def _reference(self, asked: Asked) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import folder_paths
@@ -32,34 +33,50 @@ def register() -> None:
 
     @server.routes.post("/eadnet/samples")
     async def samples(request: web.Request) -> web.Response:
+        if request.content_type != "application/json":  # another origin's page cannot send that unasked
+            return web.json_response({"error": "Send JSON."}, status=415)
         return web.json_response({"copied": copy_missing(list(SAMPLES))})
 
 
 def copy_for_prompt(data: dict[str, Any]) -> dict[str, Any]:
     """Copy the samples that a prompt names; hands the prompt on as it is."""
-    prompt = data.get("prompt")
+    prompt = data.get("prompt") if isinstance(data, dict) else None
     nodes = prompt.values() if isinstance(prompt, dict) else ()
-    named = {
-        value
-        for node in nodes
-        if isinstance(node, dict)
-        for value in dict(node.get("inputs") or {}).values()
-        if isinstance(value, str) and value in SAMPLES
-    }
+    inputs = [node.get("inputs") for node in nodes if isinstance(node, dict)]
+    values = [value for given in inputs if isinstance(given, dict) for value in given.values()]
+    named = {value for value in values if isinstance(value, str) and value in SAMPLES}
     copy_missing(sorted(named))
     return data
 
 
 def copy_missing(names: list[str]) -> list[str]:
-    """Copy samples that are not in the input folder; returns those copied. A file of the user's own stays."""
-    from ..eadnet_core.weights.folders import ASSETS
+    """Copy samples that are not in the input folder; returns those copied. A file of the user's own stays.
 
+    A new file alone is written to, never what a symbolic link of that name points to.
+    """
     copied = []
     for name in names:
         target = os.path.join(folder_paths.get_input_directory(), name)
-        if not os.path.exists(target):
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copyfile(ASSETS / "sample" / SAMPLES[name], target)
-            log.info("EAD-Net: the sample '%s' was put into the input folder", name)
-            copied.append(name)
+        try:
+            if not os.path.lexists(target) and _copy(SAMPLES[name], target):
+                log.info("EAD-Net: the sample '%s' was put into the input folder", name)
+                copied.append(name)
+        except OSError as error:
+            log.warning("EAD-Net: the sample '%s' was not put into the input folder (%s)", name, error.strerror)
     return copied
+
+
+def _copy(sample: str, target: str) -> bool:
+    """Whether a sample became a new file, whole or not at all; False where another was quicker."""
+    from ..eadnet_core.weights.folders import ASSETS
+
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    try:
+        with open(target, "xb") as file, (ASSETS / "sample" / sample).open("rb") as source:
+            shutil.copyfileobj(source, file)
+    except FileExistsError:
+        return False
+    except OSError:
+        Path(target).unlink(missing_ok=True)
+        raise
+    return True

@@ -28,7 +28,7 @@ class Speak(io.ComfyNode):
                     "text",
                     multiline=True,
                     default="she has just won and cannot stop smiling",
-                    tooltip="How the face should feel, in your own English words. Empty is neutral. No cost. "
+                    tooltip="How the face should feel, in your own words. Empty is neutral. No cost. "
                     "Default: an example.",
                 ),
                 io.Float.Input(

@@ -40,10 +40,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms of eadnet_core from the top floor down; a room is a file or a folder. A file imports files of its own room and
 of floors below, nothing beside and nothing above. So a video needs neither `training` nor `corpus` nor `evaluation`."""
-PUBLIC = ("errors", "generation", "request", "weights")
+PUBLIC = ("errors", "families", "generation", "request")
 """Rooms that the package's own __init__.py may take its public names from."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}
+DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image", "tomllib": "tomli"}
 """Import names that are not their package's name with _ for -."""
 SPEAKING = {"cli"}
 """Folders of programs: they print and set up logging."""
@@ -333,11 +333,14 @@ import json, logging, os, sys, time
 import torch
 environment, before = dict(os.environ), set(sys.modules)
 touched = []
+ACTS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.exec", "os.fork", "os.posix_spawn", "os.system")
+ACTS += ("subprocess.", "urllib.", "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send")
+# Not socket.bind: urllib3 tries one to see whether there is IPv6.
 
 def watch(event, args):
     if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         touched.append(str(args[0]))
-    elif event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "socket.connect", "subprocess.Popen"):
+    elif event.startswith(ACTS):
         touched.append(f"{event} {args[0]}")
 
 sys.addaudithook(watch)

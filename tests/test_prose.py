@@ -31,11 +31,7 @@ def named(path: Path) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a page without its code blocks, tables, headings and comments.
-
-    >>> sentences("# Title\\n\\nOne *short*\\nsentence. A [link](x.md)!\\n\\n- An item: `a b`\\n\\n| a | table |")
-    ['One short sentence.', 'A link!', 'An item: code']
-    """
+    """The sentences of a page without its code blocks, tables, headings and comments."""
     text = re.sub(r"```.*?```|<!--.*?-->", "\n\n", text, flags=re.DOTALL)
     text = re.sub(r"^\s*(\||#).*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^\s*([-*]|\d+\.)\s+", "\n\n", text, flags=re.MULTILINE)
@@ -44,6 +40,11 @@ def sentences(text: str) -> list[str]:
     for paragraph in re.split(r"\n\s*\n", text):
         found += re.split(r"(?<=[.!?])[\"”)]?\s+", " ".join(paragraph.split()))
     return [sentence for sentence in found if sentence]
+
+
+def test_only_sentences_are_counted() -> None:
+    page = "# Title\n\nOne *short*\nsentence. A [link](x.md)!\n\n- An item: `a b`\n\n| a | table |\n\n```\ncode\n```\n"
+    assert sentences(page) == ["One short sentence.", "A link!", "An item: code"]
 
 
 def test_the_readme_is_one_screen() -> None:

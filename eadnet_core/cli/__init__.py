@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EADNetError as error:
         if args.debug:
             raise
-        print(f"eadnet: {error}", file=sys.stderr)
+        print(f"eadnet: {' '.join(str(error).splitlines())}", file=sys.stderr)  # a file's name may hold line breaks
         return 2
     except ModuleNotFoundError as error:
         if args.debug or error.name is None or error.name.startswith("eadnet_core"):

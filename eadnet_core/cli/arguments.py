@@ -66,18 +66,18 @@ class Bar:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"'{path}' cannot be read as a text file ({error}).") from error
+    from ..emotion.text_files import read_text
+
+    return read_text(path, "Text file").splitlines()
 
 
 def emotion_line(reading: dict[str, Any]) -> str:
     """How one text was read, for the terminal."""
     text = reading["text"] if len(reading["text"]) <= 80 else reading["text"][:77] + "..."
+    note = f"\n  note: {reading['note']}" if "note" in reading else ""
     return (
         f"{reading['label']} (intensity {reading['intensity']:.2f}, valence {reading['valence']:+.2f}, "
-        f"arousal {reading['arousal']:+.2f})  {text!r}"
+        f"arousal {reading['arousal']:+.2f})  {text!r}{note}"
     )
 
 

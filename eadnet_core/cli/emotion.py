@@ -11,6 +11,7 @@ from ..errors import BadInput
 from .arguments import Bar, add_model, check_output, command, emotion_line, read_lines, write_json
 
 if TYPE_CHECKING:
+    from ..emotion.llm.endpoints import Endpoint
     from ..emotion.llm.options import ChatOptions
     from ..emotion.llm.providers import Opened
     from ..emotion.reference import Reference
@@ -202,8 +203,14 @@ def _add_provider(parser: Any) -> None:
     group = parser.add_argument_group("provider")
     group.add_argument("--provider", choices=PROVIDERS, default=PROVIDERS[0], help="who describes (default: rules)")
     group.add_argument("--llm", type=Path, metavar="FOLDER", help="model of local_text and local_vision")
-    group.add_argument("--url", default="", help="endpoint of openai, e.g. http://localhost:11434/v1; its key is read")
-    group.add_argument("--url-model", default="", metavar="NAME", help="model at that endpoint")
+    text = "endpoint of openai, by its name in ~/.config/eadnet/endpoints.toml (default: ollama, on this machine)"
+    group.add_argument("--endpoint", metavar="NAME", help=text)
+    text = "an endpoint that is in no file, e.g. http://127.0.0.1:8000/v1"
+    group.add_argument("--url", metavar="ADDRESS", help=text)
+    text = "environment variable that holds the key for --url (default: no key is sent)"
+    group.add_argument("--key-from", metavar="VARIABLE", help=text)
+    text = "model at the endpoint (default: the one its entry names)"
+    group.add_argument("--url-model", default="", metavar="NAME", help=text)
     for name, text in {
         "max_tokens": "length of an answer",
         "temperature": "0 takes the likeliest words",
@@ -222,4 +229,22 @@ def _open(args: argparse.Namespace) -> tuple[Opened | None, ChatOptions]:
 
     names = ("max_tokens", "temperature", "seed", "timeout_s", "retries")
     options = ChatOptions(**{name: getattr(args, name) for name in names})
-    return open_provider(args.provider, args.llm or "", args.url, args.url_model, args.device), options
+    return open_provider(args.provider, args.llm or "", _endpoint_of(args), args.device), options
+
+
+def _endpoint_of(args: argparse.Namespace) -> Endpoint | None:
+    """The server that was named, or given by its address. Raises BadInput for options that contradict one another."""
+    from ..emotion.llm.endpoints import Endpoint, find_endpoint, key_from, owners_file
+    from ..emotion.llm.options import DEFAULT_ENDPOINT
+
+    if args.provider != "openai":
+        if args.endpoint or args.url or args.key_from or args.url_model:
+            raise BadInput("--endpoint, --url, --url-model and --key-from belong to --provider openai.")
+        return None
+    if args.url and args.endpoint:
+        raise BadInput("Give either --endpoint or --url, not both.")
+    if args.key_from and not args.url:
+        raise BadInput("--key-from belongs to --url; an endpoint's own key is named in its entry.")
+    if args.url:
+        return Endpoint(args.url, args.url_model, key_from(args.key_from) if args.key_from else "")
+    return find_endpoint(args.endpoint or DEFAULT_ENDPOINT, owners_file(), args.url_model)

@@ -21,6 +21,7 @@ from .face_words import caption as caption_of
 from .llm.chat import Chat, Message, ProviderError, ask, quoted
 from .llm.options import ChatOptions
 from .prosody import VoiceReading, mixed
+from .reader import note_of
 from .track import with_intensity
 
 MAX_WORDS = 2000
@@ -116,7 +117,7 @@ def rules(read: ReadWords, see: SeeFaces | None = None, prosody_weight: float = 
 
     def provide(scene: Scene) -> Description:
         code = _ruled(scene, read, see, prosody_weight)
-        return Description(caption_of(code), code, "rules")
+        return Description(caption_of(code), code, "rules", tuple(filter(None, [note_of(scene.words)])))
 
     return provide
 

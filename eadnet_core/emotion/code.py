@@ -19,7 +19,7 @@ INTENSITY, VALENCE, AROUSAL = (len(EMOTIONS) + i for i in range(3))
 
 @dataclass(frozen=True)
 class Emotion:
-    """How a text was read."""
+    """How a text was read; the note says what was not understood of it, or is empty."""
 
     text: str
     label: str
@@ -27,6 +27,7 @@ class Emotion:
     valence: float
     arousal: float
     code: np.ndarray
+    note: str = ""
 
 
 def emotion_code(label: str, intensity: float) -> np.ndarray:

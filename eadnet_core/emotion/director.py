@@ -20,6 +20,7 @@ from .caption import ReadWords
 from .code import describe
 from .llm.chat import Chat, Message, ProviderError, ask, quoted
 from .llm.options import ChatOptions
+from .reader import note_of
 from .script import FADE_S, Line, Script, snapped
 from .track import LEAST_FADE_S, EmotionTrack, Keyframe
 from .words import split_words
@@ -74,7 +75,8 @@ def by_rule(read: ReadWords) -> Director:
 
     def direct(script: Script, voice: np.ndarray) -> Directed:
         if any(line.direction for line in script.lines):
-            return Directed(script.track(voice), "rules")
+            track = script.track(voice)
+            return Directed(track, "rules", tuple(track.unread()))
         text = " ".join(line.text for line in script.lines)
         sentences = [part.strip() for part in _SENTENCE.findall(text) if split_words(part)]
         codes = read(sentences)
@@ -86,7 +88,9 @@ def by_rule(read: ReadWords) -> Director:
                 continue
             lines.append(Line(describe(code).label, min(1.0, describe(code).intensity), sentence))
             last = code
-        return Directed(Script(tuple(lines), script.transcript).track(voice), "rules")
+        unread = sum(bool(note_of(sentence)) for sentence in sentences)
+        notes = (f"{unread} of {len(sentences)} sentences were not understood and are neutral.",) if unread else ()
+        return Directed(Script(tuple(lines), script.transcript).track(voice), "rules", notes)
 
     return direct
 

@@ -8,12 +8,16 @@ than "very", and a face that is described in words gets the action units of that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from ..taxonomy import ACTION_UNITS, EMOTION_RECORDS, EMOTIONS, LEVEL_INTENSITY
+from ..taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTION_RECORDS, EMOTIONS, LEVEL_INTENSITY
 from .code import AROUSAL, INTENSITY, Emotion, blend, describe, emotion_code
+from .language import ENGLISH, LEXICONS, language_of
+from .lexicon import Found, clauses, denied_in, emotion_of, fold, lexicon, opposite, read_feelings, words_in
 
 N_RAW = len(EMOTIONS) + 2 + len(ACTION_UNITS)
 """Raw numbers per text: label logits [8], intensity, log-odds of "describes a face", action units [16]."""
@@ -44,16 +48,6 @@ DEGREES: dict[str, float] = {
 """Intensity that a word of degree asks for, in a short prompt."""
 _DEGREE = re.compile(r"\b(" + "|".join(sorted(DEGREES, key=len, reverse=True)) + r")\b(?! (?:much|many|few|time)\b)")
 
-_NEGATION = (
-    r"(?:not|never|no longer|no|without|hardly|neither|nor|isn't|aren't|wasn't|weren't|ain't|doesn't|don't|didn't|"
-    r"far from|anything but)"
-)
-_FILLER = (
-    r"(?:(?:a|an|the|any|at all|in the least|very|really|so|too|look|looks|looking|feel|feeling|seem|seeming|be)\s+)*"
-)
-_NEGATED = re.compile(
-    rf"\b{_NEGATION}\s+{_FILLER}({'|'.join(_LABEL_OF)})\b(?:\s+(?:at all|in the least|any more|anymore))?"
-)
 _ONLY_LABELS = re.compile(
     r"^(?:(?:is|are|look|looks|looking|feel|feels|feeling|seem|seems|very|really|and|with|an?|the|face|expression|emotion|"
     r"look|mood|person|man|woman|boy|girl|he|she|they|it|of|in|full|at all|just|but|also|both|all|"
@@ -64,6 +58,21 @@ _ONLY_LABELS = re.compile(
 )
 _SHORT = 6
 """Words up to which a prompt is short: degrees and labels then speak for all of it."""
+
+MOST_READ = 2000
+"""Letters that are read of a text, at most; the network reads fewer."""
+MOST_QUOTED = 60
+"""Letters of a text that its note quotes, at most."""
+_MOST = re.compile(
+    r"\b(?:never|nothing|nobody|no one|(?:could|can)(?:n't| ?not)) (?:\w+ ){0,2}?"
+    r"(?:be|been|felt|feel|seen|makes?|made) (?:\w+ ){0,2}?(?:more |so |this |such |(?=\w+ier\b|sadder\b))"
+)
+"""What looks like a denial and says the most: "couldn't be more", "never felt so", "nothing makes her happier"."""
+_ANSWERED_NO = re.compile(r"[^.!?]*\?\s*(?:not|no|nope|never|hardly|far from)\b")
+"""A question whose answer denies it: "happy? not me"."""
+_LESS = re.compile(r"\b(?:joy|cheer|mirth|humou?r|fear)less(?:ly)?\b")
+_NOT_UNHAPPY = frozenset(EMOTIONS) - {"neutral", "sad", "angry", "contempt"}
+"""What a text that denies a happy feeling cannot mean."""
 
 _PICTOGRAM_OF = {sign: f" {record.name} " for record in EMOTION_RECORDS for sign in record.pictograms}
 
@@ -76,24 +85,70 @@ class TextReader:
 
     def read(self, texts: Sequence[str]) -> list[Emotion]:
         """What each text asks for, in the order given; empty texts are neutral."""
-        return [describe(code, text) for code, text in zip(self.codes(texts), texts, strict=True)]
+        rows = zip(self.codes(texts), texts, strict=True)
+        return [replace(describe(code, text), note=note_of(text)) for code, text in rows]
 
     def codes(self, texts: Sequence[str]) -> np.ndarray:
         """The codes [n, 27] float32 of the texts."""
-        plain = [normalise(text) for text in texts]
-        codes = np.tile(emotion_code("neutral", 0.0), (len(texts), 1))
-        open_texts = []
-        for i, text in enumerate(plain):
-            ruled = by_rule(text)
-            if ruled is not None:
-                codes[i] = ruled
-            elif text:
-                open_texts.append(i)
-        if open_texts:
-            words = [_without_negated(plain[i]) for i in open_texts]
-            for i, text, raw in zip(open_texts, words, self._encode(words), strict=True):
-                codes[i] = to_code(raw, text)
-        return codes
+        readings = [_reading(text) for text in texts]
+        open_words = [reading.words for reading in readings if isinstance(reading, _Open)]
+        raws = iter(self._encode(open_words)) if open_words else iter(())
+        rows = [to_code(next(raws), r.words, r.barred) if isinstance(r, _Open) else r for r in readings]
+        return np.stack(rows) if rows else np.zeros((0, EMOTION_CODE_SIZE), np.float32)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """English words that the network must read, and the emotions that the text denies."""
+
+    words: str
+    barred: frozenset[str] = frozenset()
+
+
+def note_of(text: str) -> str:
+    """What a report says of a text that is not understood, and neutral for that; empty for all others.
+
+    >>> note_of("quietly furious"), note_of("")
+    ('', '')
+    >>> note_of("asdf qwer")[:38]
+    "'asdf qwer' was not understood and is "
+    """
+    words = text.strip()
+    short = words if len(words) <= MOST_QUOTED else words[: MOST_QUOTED - 3] + "..."
+    if len(words) > MOST_READ:
+        return f"Only the first {MOST_READ} of {len(words)} letters of {short!r} are read: say it in fewer words."
+    if not words or by_rule(normalise(words)) is not None or _by_language(words) is not None:
+        return ""
+    languages = ", ".join(("English", *LEXICONS.values()))
+    return f"{short!r} was not understood and is neutral. Say it in {languages}, or as one of the eight emotions."
+
+
+def _reading(text: str) -> np.ndarray | _Open:
+    """The code of a text, or what of it the network must read."""
+    text = text.strip()[:MOST_READ]
+    plain = normalise(text)
+    neutral = emotion_code("neutral", 0.0)
+    if not plain:
+        return neutral
+    ruled = by_rule(plain)
+    if ruled is not None:
+        return ruled
+    read = _by_language(text)
+    if isinstance(read, np.ndarray):
+        return read
+    return neutral if read is None else _without_denied(plain)
+
+
+def _by_language(text: str) -> np.ndarray | Literal["en"] | None:
+    """ "en" for English; the code of a text in another language; None for what is not understood."""
+    named = [_PICTOGRAM_OF[c].strip() for c in text if c in _PICTOGRAM_OF]
+    words = "".join(" " if c in _PICTOGRAM_OF else c for c in text)
+    language = language_of(words)
+    if language == ENGLISH:
+        return "en"
+    if language is not None:
+        return read_feelings(fold(words), language, named)
+    return blend([emotion_code(label, LEVEL_INTENSITY[1]) for label in named], [1.0] * len(named)) if named else None
 
 
 def normalise(text: str) -> str:
@@ -107,18 +162,13 @@ def normalise(text: str) -> str:
 
 
 def by_rule(text: str) -> np.ndarray | None:
-    """The code of a normalised text that is made of label words alone, or of one label denied; None for all others.
+    """The code of a normalised text that is made of label words alone; None for all others.
 
-    >>> describe(by_rule("slightly angry")).label, describe(by_rule("not happy at all")).label, by_rule("fuming")
-    ('angry', 'sad', None)
+    >>> describe(by_rule("slightly angry")).label, by_rule("fuming")
+    ('angry', None)
     """
-    denied = _NEGATED.findall(text)
-    rest = _NEGATED.sub(" ", text)
-    if denied and not re.search(r"\w", re.sub(r"\b(?:and|or|he|she|is|they|are|looks?)\b", "", rest)):
-        is_low = {_LABEL_OF[word] for word in denied} == {"happy"}
-        return emotion_code("sad", LEVEL_INTENSITY[0]) if is_low else emotion_code("neutral", 0.0)
     labels = list(dict.fromkeys(_LABEL_OF[word] for word in re.findall(r"\w+", text) if word in _LABEL_OF))
-    if denied or not labels or not _ONLY_LABELS.match(text):
+    if not labels or not _ONLY_LABELS.match(text):
         return None
     intensity = degree(text)
     strong = any(word in text for record in EMOTION_RECORDS for word in record.extreme_words)
@@ -137,13 +187,14 @@ def degree(text: str) -> float | None:
     return max(found) if found else None
 
 
-def to_code(raw: np.ndarray, text: str) -> np.ndarray:
-    """A code [27] from the raw numbers [26] of a normalised text."""
+def to_code(raw: np.ndarray, text: str, barred: Collection[str] = ()) -> np.ndarray:
+    """A code [27] from the raw numbers [26] of a normalised text, without the barred emotions."""
     logits = raw[: len(EMOTIONS)].astype(np.float64)
     words = re.findall(r"\w+", text)
     named = {_LABEL_OF[word] for word in words if word in _LABEL_OF}
     bonus = 4.0 if len(words) <= _SHORT else 1.0
     logits += [bonus * (label in named) for label in EMOTIONS]
+    logits[[label in barred for label in EMOTIONS]] = -np.inf
     shares = np.exp(SHARPNESS * (logits - logits.max()))
     shares[shares < LEAST_SHARE] = 0.0
     shares /= shares.sum()
@@ -159,7 +210,46 @@ def to_code(raw: np.ndarray, text: str) -> np.ndarray:
     return code
 
 
-def _without_negated(text: str) -> str:
-    """The text without the labels that it denies, if something is left: "not angry, just tired" -> "just tired"."""
-    rest = _NEGATED.sub(" ", text).strip(" ,.;:-!")
-    return rest if len(re.findall(r"\w+", rest)) > 1 else text
+def _without_denied(text: str) -> np.ndarray | _Open:
+    """What is left of a normalised English text without the feelings that it denies.
+
+    The clauses of a denied feeling are dropped; if the others say something, they are read, and never as what was
+    denied. If not, the denied feeling turns to its opposite. "Couldn't be happier" denies nothing.
+    """
+    text = _MOST.sub("extremely ", text)
+    found = lexicon(ENGLISH).find(text)
+    denied = denied_in(text, found)
+    for phrase in (*_ANSWERED_NO.finditer(text), *_LESS.finditer(text)):
+        denied += [f for f in found if emotion_of(f) and phrase.start() <= f.start < phrase.end()]
+    if not denied:
+        return _Open(text)
+    lost = frozenset(name for f in denied if (name := emotion_of(f)))
+    rest = _rest(text, found, denied, lost)
+    ruled = by_rule(rest)
+    if ruled is not None:
+        return ruled
+    if rest:
+        return _Open(rest, lost)
+    is_plain = all(text[f.start : f.stop] in _LABEL_OF for f in denied)
+    return opposite(lost) if is_plain or lost != {"happy"} else _Open(text, _NOT_UNHAPPY)
+
+
+def _rest(text: str, found: Sequence[Found], denied: Sequence[Found], lost: Collection[str]) -> str:
+    """The clauses that tell something else than what is denied, or nothing."""
+    kept, says = [], False
+    for start, stop in clauses(text, found):
+        inside = [f for f in found if start <= f.start < stop]
+        live = [f for f in inside if emotion_of(f) and f not in denied and emotion_of(f) not in lost]
+        gone = [f for f in inside if f in denied]
+        if gone and not live:
+            continue
+        begin = gone[-1].stop if gone and gone[-1].stop <= live[-1].start else start
+        end = gone[0].start if gone and begin == start else stop
+        kept.append(text[begin:end].strip())
+        marks = [f for f in inside if f.kind in ("stop", "deny", "but", "keep")]
+        says = says or any(len(w[0]) > 1 and not _lies_in(w, begin, marks) for w in words_in(text[begin:end]))
+    return ", ".join(filter(None, kept)) if says else ""
+
+
+def _lies_in(word: re.Match[str], offset: int, marks: Sequence[Found]) -> bool:
+    return any(mark.start <= offset + word.start() and offset + word.end() <= mark.stop for mark in marks)

@@ -20,7 +20,7 @@ SNAP_S = 0.75
 lines, 0.3 .. 0.9 s apart, the median error fell from 0.48 to 0.09 s."""
 MAX_CHARACTERS = 100_000
 _DIRECTION = re.compile(r"(?<!\\)\[([^\[\]]*)\]")
-_INTENSITY = re.compile(r"^(.*?)\s*:\s*([0-9]*\.?[0-9]+)\s*$", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,11 @@ def snapped(time_s: float, voice: np.ndarray, fps: float = FPS) -> float:
 
 
 def _line(direction: str, text: str) -> Line:
-    match = _INTENSITY.match(direction)
-    words, intensity = (match[1], float(match[2])) if match else (direction, None)
+    words, colon, amount = direction.rpartition(":")
+    intensity = float(amount) if colon and _NUMBER.fullmatch(amount.strip()) else None
+    words = direction if intensity is None else words
     if intensity is not None and intensity > 1:
-        raise BadInput(f"The direction [{direction}] has intensity {intensity:g}; it must be 0 .. 1.")
+        raise BadInput(f"The direction [{direction:.80}] has intensity {intensity:g}; it must be 0 .. 1.")
     return Line(" ".join(words.split()), intensity, text)
 
 

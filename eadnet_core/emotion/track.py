@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -15,10 +16,13 @@ from numpy.typing import ArrayLike
 from ..errors import BadInput
 from ..taxonomy import EMOTION_CODE_SIZE, EMOTIONS
 from .code import INTENSITY
+from .reader import note_of
 from .reference import Look, Reference
 
 LEAST_FADE_S = 0.04
 """One frame: a fade cannot be shorter."""
+MOST_CODE = 10.0
+"""No number of a code is beyond it; those of the words stay within 1, and half precision holds 65504."""
 EASES = ("linear", "smooth")
 """How a fade runs: evenly, or starting and ending softly."""
 _KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease", "reference"}
@@ -84,7 +88,7 @@ class EmotionTrack:
         """
         try:
             value = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"The emotion track is not JSON ({error}).") from error
         if not isinstance(value, (str, list)):
             raise BadInput('The emotion track must be a string or a list of {"time_s": .., "text": ..}.')
@@ -107,6 +111,11 @@ class EmotionTrack:
             k if k.code is not None else replace(k, code=tuple(map(float, known[k.text]))) for k in self.keyframes
         )
         return EmotionTrack(tuple(filled))
+
+    def unread(self) -> list[str]:
+        """Notes on the words that will not be understood, before the track is read."""
+        notes = (note_of(k.text) for k in self.keyframes if k.code is None)
+        return list(dict.fromkeys(filter(None, notes)))
 
     def borrowing(self, reference: Reference | None) -> EmotionTrack:
         """The same track with a reference beside the words of every keyframe that has none of its own."""
@@ -219,8 +228,6 @@ def _keyframe(item: Any, number: int) -> Keyframe:
     intensity, code, text = values.get("intensity"), values.get("code"), values.get("text", "")
     if not isinstance(text, str):
         raise BadInput(f"The text of emotion keyframe {number} is {text!r}; expected words.")
-    if code is not None and (np.shape(code) != (EMOTION_CODE_SIZE,) or not np.isfinite(code).all()):
-        raise BadInput(f"The code of emotion keyframe {number} must be {EMOTION_CODE_SIZE} finite numbers.")
     fade_s, ease = values.get("fade_s"), values.get("ease", "linear")
     if ease not in EASES:
         raise BadInput(f"The ease of emotion keyframe {number} is {ease!r}; it is one of {', '.join(EASES)}.")
@@ -228,16 +235,28 @@ def _keyframe(item: Any, number: int) -> Keyframe:
         time_s=_number(values["time_s"], f"time_s of emotion keyframe {number}", math.inf),
         text=text.strip(),
         intensity=None if intensity is None else _number(intensity, f"intensity of emotion keyframe {number}", 1.0),
-        code=None if code is None else tuple(map(float, code)),
+        code=None if code is None else _code(code, number),
         fade_s=None if fade_s is None else _number(fade_s, f"fade_s of emotion keyframe {number}", math.inf),
         ease=ease,
         reference=None if values.get("reference") is None else Reference.parse(values["reference"]),
     )
 
 
+def _code(values: Any, number: int) -> tuple[float, ...]:
+    try:
+        code = np.asarray(values)
+    except ValueError:  # rows of unequal lengths
+        code = np.zeros(0)
+    is_code = code.shape == (EMOTION_CODE_SIZE,) and code.dtype.kind in "iuf"
+    if not is_code or not (np.abs(code) <= MOST_CODE).all():
+        wanted = f"{EMOTION_CODE_SIZE} finite numbers, none beyond {MOST_CODE:g}"
+        raise BadInput(f"The code of emotion keyframe {number} must be {wanted}.")
+    return tuple(map(float, code))
+
+
 def _number(value: Any, name: str, most: float) -> float:
     is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= most:
+    if not is_number or not 0 <= value <= min(most, sys.float_info.max):
         allowed = "0 or more" if math.isinf(most) else f"0 .. {most:g}"
         raise BadInput(f"The {name} is {value!r}; it must be {allowed}.")
     return float(value)

@@ -13,14 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..errors import BadInput
 from ..taxonomy import EMOTION_CODE_SIZE
 from .reference import MOST_VIVID
-from .track import EmotionTrack, Keyframe
+from .text_files import read_text
+from .track import MOST_CODE, EmotionTrack, Keyframe
 from .words import Word
 
 SCHEMA = Path(__file__).with_name("track.schema.json")
 MAX_KEYFRAMES = 100_000
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-MOST_CODE, le=MOST_CODE, allow_inf_nan=False)]
 
 
 _ONE_PLACE: dict[str, Any] = {"oneOf": [{"required": ["time_s"]}, {"required": ["word"]}]}
@@ -96,11 +97,7 @@ def track_schema() -> dict[str, Any]:
 
 def read_track(path: str | os.PathLike[str], words: Sequence[Word] = ()) -> EmotionTrack:
     """The track in a file; its own words win over `words`. Raises BadInput that names the faulty entry."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Emotion track '{path}' cannot be read ({error}).") from error
-    track = parse_track(text, words, f"Emotion track '{path}'")
+    track = parse_track(read_text(path, "Emotion track"), words, f"Emotion track '{path}'")
     return EmotionTrack(tuple(_beside(k, Path(path).parent) for k in track.keyframes))
 
 

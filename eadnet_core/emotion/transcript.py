@@ -7,15 +7,14 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from .text_files import read_text
 from .words import Word, split_words, syllables
 
-MAX_BYTES = 16_000_000
-_CLOCK = r"(?:(\d+):)?(\d+):(\d+)[.,](\d+)"
-_CUE = re.compile(rf"{_CLOCK}\s*-->\s*{_CLOCK}[^\n]*\n(.*?)(?=\n\s*\n|\Z)", re.DOTALL)
+_CLOCK = r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,6})[.,](\d{1,9})"  # bounded: a file of digits would take minutes
+_TIMES = re.compile(rf"{_CLOCK}[ \t]*-->[ \t]*{_CLOCK}[^\n]*")
 _WANTED = (
     'Give a JSON list of {"text": .., "start_s": .., "end_s": ..}, the JSON of Whisper (with words or segments), '
     "or a .srt or .vtt file."
@@ -24,14 +23,7 @@ _WANTED = (
 
 def read_transcript(path: str | os.PathLike[str]) -> tuple[Word, ...]:
     """The words of a transcript file and their times; a cue is divided by syllables. Raises BadInput."""
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadInput(f"Transcript '{path}' is larger than {MAX_BYTES // 1_000_000} MB. {_WANTED}")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Transcript '{path}' cannot be read ({error}). {_WANTED}") from error
-    return parse_transcript(text, f"Transcript '{path}'")
+    return parse_transcript(read_text(path, "Transcript", _WANTED), f"Transcript '{path}'")
 
 
 def parse_transcript(text: str, what: str = "The transcript") -> tuple[Word, ...]:
@@ -41,11 +33,11 @@ def parse_transcript(text: str, what: str = "The transcript") -> tuple[Word, ...
     Word(text='there', start_s=2.0, end_s=2.5)
     """
     if "-->" in text:
-        cues = [_cue(match) for match in _CUE.finditer(text.replace("\r\n", "\n"))]
+        cues = list(_cues(text.replace("\r\n", "\n")))
     else:
         try:
             cues = list(_entries(json.loads(text)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise BadInput(f"{what} cannot be read ({type(error).__name__}: {error}). {_WANTED}") from error
     for said, start_s, end_s in cues:
         if not (math.isfinite(start_s) and math.isfinite(end_s) and 0 <= start_s <= end_s):
@@ -56,11 +48,27 @@ def parse_transcript(text: str, what: str = "The transcript") -> tuple[Word, ...
     return tuple(words)
 
 
-def _cue(match: re.Match[str]) -> tuple[str, float, float]:
-    values = [int(v or 0) for v in match.groups()[:8]]
-    (h0, m0, s0, _, h1, m1, s1, _) = values
-    fractions = [float("0." + match.group(i)) for i in (4, 8)]
-    said = re.sub(r"<[^>]*>", " ", match.group(9))
+def _cues(text: str) -> Iterator[tuple[str, float, float]]:
+    """(text, start, end) of the cues of SubRip or WebVTT: a line with times, and what follows it to an empty line."""
+    times: re.Match[str] | None = None
+    said: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        found = _TIMES.search(line)
+        if times is not None and (found or not line.strip()):
+            if found and said and said[-1].strip().isdigit():
+                said.pop()  # the next cue's number, where no empty line lies between
+            yield _cue(times, " ".join(said))
+            times = None
+        if found:
+            times, said = found, []
+        else:
+            said.append(line)
+
+
+def _cue(times: re.Match[str], said: str) -> tuple[str, float, float]:
+    h0, m0, s0, _, h1, m1, s1, _ = (int(value or 0) for value in times.groups())
+    fractions = [float("0." + times.group(i)) for i in (4, 8)]
+    said = re.sub(r"<[^<>]*>", " ", said)
     return said, 3600 * h0 + 60 * m0 + s0 + fractions[0], 3600 * h1 + 60 * m1 + s1 + fractions[1]
 
 
@@ -69,10 +77,12 @@ def _entries(value: Any) -> Iterator[tuple[str, float, float]]:
     if isinstance(value, dict):
         value = value["words"] if value.get("words") else value["segments"]
     for item in value:
+        if not isinstance(item, dict):
+            raise TypeError(f"{item!r:.40} is no object")
         if item.get("words"):
             yield from _entries(item["words"])
         else:
-            text = next(item[key] for key in ("text", "word") if key in item)
+            text = item["text"] if "text" in item else item["word"]
             start, end = (item[f"{name}_s"] if f"{name}_s" in item else item[name] for name in ("start", "end"))
             yield str(text), float(start), float(end)
 

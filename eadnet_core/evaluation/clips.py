@@ -36,7 +36,6 @@ from ..media.image import read_image
 from ..media.sound.audio import Audio
 from ..media.sound.speech import hear
 from ..metrics.compare import Measures, measure, summarise
-from ..metrics.cost import measure_command
 from ..metrics.emotion import accuracy, confusion, intensity_order, read_emotion
 from ..metrics.motion import difference
 from ..metrics.report import json_values
@@ -46,6 +45,7 @@ from ..sampling import windows
 from ..taxonomy import EMOTIONS, LEVELS
 from ..weights.experts import Experts, load_experts
 from ..weights.folders import ASSETS, find_model
+from .command_cost import measure_command
 from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
 
 SECTIONS = ("sync_guidance", "emotional_references", "long_clips")

@@ -15,26 +15,26 @@ from ..errors import BadInput, CheckpointError
 from ..media.face.aligned_crop import keep_mask, latent_mask
 from ..media.face.framing import SQUARE, aligned_mask
 from ..media.sound.whisper_mel import whisper_mel
-from ..nets.acceleration import FastDenoiser, Speed
 from ..nets.adapters import is_adapter_key
-from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
-from ..nets.whisper import SoundFeatures
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.latentsync.fast import FastDenoiser, Speed
+from ..nets.latentsync.whisper import SoundFeatures
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..weights.device import set_attention_backend
 from ..weights.experts import load_reader
-from ..weights.files import read_config, read_metadata, read_state
+from ..weights.files import build_for, read_config, read_metadata, read_state
 from ..weights.folders import BASE_PARTS
-from ..weights.parts import PARTS, build_empty
+from ..weights.parts import PARTS
 from .family import Family, Model
 from .mini import DECODE_FRAMES, to_pixels
 from .performance import Performance, Reference, View
 
 if TYPE_CHECKING:
-    from ..nets.sd_vae import SDVAE
-    from ..nets.stable_syncnet import StableSyncNet
-    from ..nets.whisper import WhisperEncoder
+    from ..nets.latentsync.sd_vae import SDVAE
+    from ..nets.latentsync.stable_syncnet import StableSyncNet
+    from ..nets.latentsync.whisper import WhisperEncoder
 
 SILENCE = 2.0
 """How far Whisper's log-mel lies below its loudest value where the file is silent: 8 decades, divided by 4."""
@@ -45,6 +45,7 @@ class BaseModel(Model):
     """A model on LatentSync's weights; the SyncNet may be missing, and without adapters so is the emotion encoder."""
 
     vae: SDVAE
+    denoiser: LatentSyncDenoiser
     audio_encoder: WhisperEncoder
     syncnet: StableSyncNet | None
 
@@ -62,7 +63,8 @@ class Base(Family):
         path = folder / "denoiser.safetensors"
         if not path.is_file():
             return False
-        return read_metadata(path, "denoiser").get("config", {}).get("denoiser", {}).get("layout") == "latentsync"
+        denoiser = read_metadata(path, "denoiser").get("config", {}).get("denoiser", {})
+        return isinstance(denoiser, dict) and denoiser.get("layout") == "latentsync"
 
     def load(self, folder: Path, device: torch.device, dtype: torch.dtype, attention_backend: str | None) -> BaseModel:
         """See Family; words are read by the folder's own reader, or by the mini's."""
@@ -146,7 +148,7 @@ class BaseScene:
         # how many pictures are encoded together decides the last bits: LatentSync takes those of a window
         self.at_once = model.config.denoiser.window_frames if options.windows == "fixed" else DECODE_FRAMES
 
-    def denoiser(self) -> Denoiser | FastDenoiser:
+    def denoiser(self) -> LatentSyncDenoiser | FastDenoiser:
         """What samples one clip: the net itself, or with less work per step."""
         return self.model.denoiser if self.speed == Speed() else FastDenoiser(self.model.denoiser, self.speed)
 
@@ -202,7 +204,7 @@ class BaseScene:
 def _net(folder: Path, file: str, device: torch.device, dtype: torch.dtype) -> Any:
     """The net of a file beside the denoiser."""
     path, part = folder / f"{file}.safetensors", BASE_PARTS[file]
-    net = build_empty(part, read_config(path, PARTS[part].config, read_metadata(path, part)))
+    net = build_for(path, part, read_config(path, PARTS[part].config, read_metadata(path, part)))
     return _filled(net, read_state(path, part, net.state_dict()), device, dtype)
 
 
@@ -217,7 +219,7 @@ def _denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[M
                 f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
                 "use the two that belong together, or remove the adapters."
             )
-    denoiser = build_empty("denoiser", config)
+    denoiser = build_for(path, "denoiser", config)
     weights = denoiser.state_dict()
     state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
     if not beside.is_file():

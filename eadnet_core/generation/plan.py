@@ -24,7 +24,7 @@ from ..motion.generate import generate_motion
 from ..perception.faces import look_by
 from ..request import GenerateOptions
 from ..sampling.guidance import sync_steps
-from ..sampling.schedule import time_grid
+from ..sampling.prediction import prediction_of
 from ..weights.experts import load_bank
 
 
@@ -62,7 +62,8 @@ def plan(
     Raises BadInput for what the model cannot do.
     """
     n_frames = len(speech.voice) if n_frames is None else n_frames
-    read = read_track(model, timed(track, speech))
+    placed = timed(track, speech)
+    read = read_track(model, placed)
     resolved = resolve_options(model, subject, read, options)
     code = emotion_codes(read, speech, n_frames, resolved)
     voice = speech.over(n_frames)
@@ -71,7 +72,8 @@ def plan(
         draw = np.random.default_rng(resolved.seed)
         made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
         motion = made if subject.is_still else np.zeros_like(made)
-    notes = [*option_notes(model, resolved, read), *length_notes(subject, speech, n_frames)]
+    notes = [*placed.unread(), *option_notes(model, resolved, read), *speech.sound.notes]
+    notes += length_notes(subject, speech, n_frames)
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
     return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
@@ -129,7 +131,7 @@ def track_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.nd
 def option_notes(model: Model, options: GenerateOptions, track: EmotionTrack) -> list[str]:
     """Settings and words that cannot have the effect they were given for."""
     n_steps = sampler_options(model, options).steps
-    steps = time_grid(model.config.denoiser.prediction, n_steps, options.shift).noise_fraction
+    steps = prediction_of(model.config.denoiser).grid(n_steps, options.shift).noise_fraction
     notes = model.family.notes(model, options, asks_emotion(track))
     if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
         notes.insert(0, f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")

@@ -45,7 +45,7 @@ class Clip:
     x0       [C, T, h, w]  of the mini the residual to the turned reference, of a base latents; on the CPU
     motion   [T, 8]        taxonomy.MOTION
     options  what it was sampled with, nothing left to the model
-    notes    settings and words that had no effect
+    notes    settings and words that had no effect, and what had to change in the sound
     """
 
     x0: Tensor

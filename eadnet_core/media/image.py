@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import stat
 import warnings
 from pathlib import Path
 
@@ -36,16 +37,12 @@ def read_image(source: str | os.PathLike[str] | np.ndarray | torch.Tensor) -> np
     if isinstance(source, np.ndarray):
         return _from_array(source)
     path = Path(source)
-    if not path.exists():
-        raise BadInput(f"Picture '{path}' does not exist. {_WANTED}")
-    if path.is_dir():
-        raise BadInput(f"Picture '{path}' is a folder. {_WANTED}")
+    _check_file(path)
     try:
-        if path.stat().st_size == 0:
-            raise BadInput(f"Picture '{path}' is empty (0 bytes). {_WANTED}")
         return _decode(path)
     except UnidentifiedImageError as error:
-        raise BadInput(f"'{path}' is not a picture in a known format. {_WANTED}") from error
+        more = "HEIC, JPEG XL, SVG and raw photographs have to be saved as one first."
+        raise BadInput(f"'{path}' is not a picture in a known format. {_WANTED} {more}") from error
     except Image.DecompressionBombError as error:
         raise BadInput(_too_large(path, str(error))) from error
     except PermissionError as error:
@@ -54,6 +51,20 @@ def read_image(source: str | os.PathLike[str] | np.ndarray | torch.Tensor) -> np
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"Picture '{path}' is damaged or cut off ({error}). Save or download it again.") from error
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise BadInput(f"Picture '{path}' does not exist. {_WANTED}") from error
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"Picture '{path}' cannot be opened ({reason}). {_WANTED}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise BadInput(f"Picture '{path}' is a folder. {_WANTED}")
+    if found.st_size == 0:
+        raise BadInput(f"Picture '{path}' is empty (0 bytes). {_WANTED}")
 
 
 def _too_large(path: Path, size: str) -> str:
@@ -86,7 +97,9 @@ def _decode(path: Path) -> np.ndarray:
 def _unsigned(values: np.ndarray, path: Path) -> np.ndarray:
     """Deep grey values as uint16 or float 0 .. 1."""
     if np.issubdtype(values.dtype, np.floating):
-        return values / 255.0 if 1.0 < values.max(initial=0.0) <= 255.0 else values
+        if not np.isfinite(values).all() or values.min(initial=0.0) < 0 or values.max(initial=0.0) > 255:
+            raise BadInput(f"Picture '{path}' holds NaN or brightness outside 0 .. 255. Save it with 8 or 16 bits.")
+        return values / 255.0 if values.max(initial=0.0) > 1.0 else values
     if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
         raise BadInput(f"Picture '{path}' has more than 16 bits per pixel. Save it with 8 or 16 bits.")
     return values.astype(np.uint16)

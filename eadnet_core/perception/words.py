@@ -13,9 +13,10 @@ from .faces import look_by
 
 
 def reading_values(reading: Emotion) -> dict[str, Any]:
-    """How a text was read, as JSON values."""
+    """How a text was read, as JSON values; with a note where it was not understood."""
     values = {name: round(float(getattr(reading, name)), 4) for name in ("intensity", "valence", "arousal")}
-    return {"text": reading.text, "label": reading.label, **values}
+    note = {"note": reading.note} if reading.note else {}
+    return {"text": reading.text, "label": reading.label, **values, **note}
 
 
 def read_emotions(texts: Sequence[str], model: str = "mini") -> list[dict[str, Any]]:

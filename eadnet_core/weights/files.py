@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,14 @@ from torch import Tensor, nn
 
 from ..config import ModelConfig, from_dict, to_dict
 from ..errors import CheckpointError
-from .parts import PARTS, misfit
+from .parts import PARTS, build_empty, misfit
 
 if TYPE_CHECKING:
-    from ..nets.denoiser import Denoiser
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
 
 FORMAT = "eadnet"
+MOST_LAYERS, MOST_WIDTH = 1000, 10_000_000
+"""No config has more: a file with larger numbers was not written by a training."""
 
 
 def save_part(
@@ -54,7 +56,7 @@ def save_part(
 
 def save_adapters(
     path: str | Path,
-    denoiser: Denoiser,
+    denoiser: LatentSyncDenoiser,
     emotion_encoder: nn.Module,
     config: ModelConfig,
     metadata: Mapping[str, Any] | None = None,
@@ -110,7 +112,10 @@ def read_metadata(path: str | Path, part: str | None = None) -> dict[str, Any]:
         raise CheckpointError(f"'{path}' holds the part '{text['part']}'; expected a file that holds '{part}'.")
     try:
         values = {key: json.loads(value) for key, value in text.items() if key not in ("format", "part")}
-    except json.JSONDecodeError as error:
+        for key in ("config", "scores"):
+            if not isinstance(values.get(key, {}), dict):
+                raise ValueError(f"'{key}' is no object")
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' has damaged metadata ({error}); get the file again.") from error
     return {"format": text["format"], "part": text["part"], **values}
 
@@ -123,8 +128,11 @@ def load_part(path: str | Path, part: str, device: str | torch.device = "cpu") -
     path = Path(path)
     metadata = read_metadata(path, part)
     config = read_config(path, PARTS[part].config, metadata)
+    with torch.device("meta"):  # its shapes, before it takes memory
+        expected = build_for(path, part, config).state_dict()
+    state = read_state(path, part, expected)
     module = PARTS[part].build(config)
-    load_state(module, path, part)
+    module.load_state_dict(state)
     return module.eval().requires_grad_(False).to(device), metadata
 
 
@@ -132,15 +140,34 @@ def read_config(path: Path, kind: type, metadata: dict[str, Any]) -> Any:
     """The config in a file's metadata as the dataclass `kind`; raises CheckpointError for one of another version."""
     try:
         return from_dict(kind, metadata.get("config", {}))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"'{path}' has a config that this version cannot read ({error}); it may need a newer eadnet."
         ) from error
 
 
-def load_state(module: nn.Module, path: str | Path, part: str) -> None:
-    """Fill `module` from `path`, strictly: every key present, none left over, every shape equal."""
-    module.load_state_dict(read_state(path, part, module.state_dict()))
+def build_for(path: str | Path, part: str, config: Any) -> nn.Module:
+    """The net of a file's config by `parts.build_empty`; raises CheckpointError for a config that no net has."""
+    try:
+        _check_numbers(config)
+        return build_empty(part, config)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(
+            f"'{path}' has a config of which no '{part}' can be built ({type(error).__name__}: {str(error)[:200]}); "
+            "get the file again."
+        ) from error
+
+
+def _check_numbers(config: Any) -> None:
+    """Raises ValueError for numbers that would take memory or time without end."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            _check_numbers(value)
+        for number in value if isinstance(value, tuple) else (value,):
+            most = MOST_LAYERS if field.name in ("layers", "blocks") else MOST_WIDTH
+            if isinstance(number, int) and number > most:
+                raise ValueError(f"{field.name} is more than {most}")
 
 
 def read_state(path: str | Path, part: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:

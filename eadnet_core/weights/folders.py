@@ -45,8 +45,12 @@ def find_part(folder: Path, part: str) -> Path:
     extended = read_metadata(folder / "vae.safetensors").get("extends")
     if not extended:
         return path
-    beside = folder.parent / str(extended)
-    return (beside if beside.is_dir() else ASSETS / str(extended)) / path.name
+    if extended == ".." or Path(str(extended)).name != extended:
+        raise CheckpointError(
+            f"'{folder / 'vae.safetensors'}' extends {str(extended)!r:.80}, which is no model's name: get it again."
+        )
+    beside = folder.parent / extended
+    return (beside if beside.is_dir() else ASSETS / extended) / path.name
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -212,7 +212,7 @@ def test_log_mel_of_an_excerpt_equals_the_excerpt_of_the_log_mel() -> None:
 
 def test_log_mel_in_blocks_equals_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = log_mel(syllables(2.0))
-    monkeypatch.setattr("eadnet_core.media.sound.audio._STFT_BLOCK_STEPS", 33)
+    monkeypatch.setattr("eadnet_core.media.sound.audio.STFT_BLOCK_STEPS", 33)
     assert np.allclose(log_mel(syllables(2.0)), whole, atol=1e-5)
 
 
@@ -226,6 +226,20 @@ def test_energy_follows_loudness_and_not_gain() -> None:
     assert np.allclose(frame_energy(samples * 0.3, 50), energy, atol=1e-5)
     assert frame_energy(np.zeros(RATE_HZ, np.float32), 25).max() == 0.0
     assert frame_energy(np.full(RATE_HZ, 1e-4, np.float32), 25).max() < 0.05
+
+
+@pytest.mark.parametrize("offset", [0.01, -0.2])
+def test_a_dc_offset_is_no_loudness(offset: float) -> None:
+    samples = np.concatenate([np.zeros(RATE_HZ, np.float32), syllables(1.0), np.zeros(300, np.float32)])
+    energy = frame_energy(samples, 51)
+    assert np.allclose(frame_energy(samples + np.float32(offset), 51), energy, atol=0.02)
+    assert frame_energy(np.full(RATE_HZ, offset, np.float32), 25).max() == 0.0
+
+
+def test_energy_without_an_offset_is_the_plain_root_mean_square() -> None:
+    samples = syllables(1.0)
+    rms = np.sqrt(np.square(samples).reshape(25, -1).mean(1))
+    assert np.array_equal(frame_energy(samples, 25), np.clip(rms / np.sort(rms)[-2], 0.0, 1.0))
 
 
 # ---- real speech

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,74 @@ def test_auto_is_bfloat16_only_for_the_mini_on_a_cpu_that_multiplies_in_it(
         assert load_model(str(tiny_folder), "cpu", "auto").dtype == dtype
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert auto_dtype(cpu, MINI) == torch.float32
+
+
+def rewritten(path: Path, **metadata: str) -> Path:
+    """A weight file with other metadata around the same weights."""
+    with open_weights(path) as file:
+        known = file.metadata()
+    save_file(load_file(path), path, {**known, **metadata})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"width": 10**9}, "more than 10000000"),
+        ({"layers": 10**6}, "more than 1000"),
+        ({"layers": 10**400}, "more than 1000"),
+        ({"heads": 0}, "can be built|does not fit"),
+        ({"width": "a"}, "can be built"),
+        ({"width": -4}, "can be built|does not fit"),
+        ({"width": 9_000_000}, "does not fit"),
+        ([], "'config' is no object"),
+        (None, "'config' is no object"),
+    ],
+)
+@pytest.mark.timeout(60)
+def test_a_config_that_no_net_has_is_refused_before_it_takes_memory(
+    tmp_path: Path, tiny: Any, config: object, words: str
+) -> None:
+    path = rewritten(tiny.write(tmp_path, "text_reader"), config=json.dumps(config))
+    with pytest.raises(CheckpointError, match=words):
+        load_part(path, "text_reader")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 5000, "{", "9" * 5000])
+def test_metadata_that_is_no_json_is_refused(tmp_path: Path, tiny: Any, text: str) -> None:
+    path = rewritten(tiny.write(tmp_path, "text_reader"), config=text)
+    with pytest.raises(CheckpointError, match="damaged metadata"):
+        read_metadata(path)
+
+
+@pytest.mark.parametrize("name", ["../tiny", "/tmp", "a/b", ".."])
+def test_a_model_extends_another_by_its_name_alone(tmp_path: Path, tiny: Any, name: str) -> None:
+    rewritten(tiny.write(tmp_path, "vae"), extends=json.dumps(name))
+    with pytest.raises(CheckpointError, match="no model's name"):
+        folders.find_part(tmp_path, "denoiser")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_in_other_float_types_are_read_as_float32(tmp_path: Path, tiny: Any, dtype: torch.dtype) -> None:
+    path = tiny.write(tmp_path, "syncnet")
+    with open_weights(path) as file:
+        metadata = file.metadata()
+    save_file({key: value.to(dtype) for key, value in load_file(path).items()}, path, metadata)
+    net, _ = load_part(path, "syncnet")
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+
+
+def test_a_key_given_twice_is_refused_or_the_last_counts(tmp_path: Path, tiny: Any) -> None:
+    path = tiny.write(tmp_path, "syncnet")
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size].decode().rstrip()
+    name = next(key for key in json.loads(header) if key != "__metadata__")
+    again = header[:-1] + f', "{name}": {json.dumps(json.loads(header)[name])}' + "}"
+    path.write_bytes(len(again).to_bytes(8, "little") + again.encode() + data[8 + size :])
+    try:
+        net, _ = load_part(path, "syncnet")
+    except CheckpointError as error:
+        assert "safetensors" in str(error)
+    else:
+        assert name in net.state_dict()

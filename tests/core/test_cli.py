@@ -99,7 +99,7 @@ def test_an_error_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.Captur
     given = [
         "generate",
         "--portrait",
-        str(tmp_path / "no.png"),
+        str(tmp_path / "no\nsuch.png"),
         "--audio",
         "a.wav",
         "--output",
@@ -108,7 +108,7 @@ def test_an_error_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.Captur
     assert cli.main(given) == 2
     error = capsys.readouterr().err.strip()
     assert len(error.splitlines()) == 1
-    assert "no.png" in error
+    assert "no such.png" in error
 
 
 def test_debug_shows_where_it_failed(tmp_path: Path) -> None:

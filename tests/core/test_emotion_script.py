@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eadnet_core.cli.emotion import read_script
 from eadnet_core.emotion.script import Script, parse_script
+from eadnet_core.emotion.track import EmotionTrack
 from eadnet_core.emotion.track_file import SCHEMA, parse_track, read_track, track_schema
 from eadnet_core.emotion.transcript import parse_transcript, read_transcript
 from eadnet_core.emotion.words import Word, align, split_words, spread, syllables
@@ -132,6 +136,37 @@ def test_bad_transcripts_say_what_is_wrong(text: str, message: str) -> None:
         parse_transcript(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"words":' * 20_000,
+        "[1]",
+        '["x"]',
+        '"x"',
+        '[{"start": 0, "end": 1}]',
+        f'[{{"text": "a", "start": {"9" * 400}, "end": 2}}]',
+        f'[{{"text": "a", "start": {"9" * 5000}, "end": 2}}]',
+        f"{'9' * 5000}:00:01,000 --> 00:00:02,000\nhi",
+        "00:00:01,000 --> 00:00:02,000 " * 20_000,
+        "1:" * 200_000 + "-->",
+        "9" * 300_000 + "-->",
+    ],
+    ids=lambda text: f"{text[:12]} {len(text)}",
+)
+def test_hostile_transcripts_are_one_line_and_end(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(BadInput) as caught:
+        parse_transcript(text)
+    assert time.process_time() - began < 5 and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "9" * 5000])
+def test_hostile_tracks_are_one_line(text: str) -> None:
+    with pytest.raises(BadInput):
+        EmotionTrack.from_json(text)
+
+
 def test_a_missing_transcript_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no\.srt"):
         read_transcript(tmp_path / "no.srt")
@@ -187,3 +222,85 @@ def test_a_bad_track_file_names_the_entry(entry: dict, message: str) -> None:
 
 def test_the_shipped_schema_is_that_of_the_code() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == track_schema()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_text_files_are_read_in_what_their_mark_says(tmp_path: Path, encoding: str, newline: str) -> None:
+    def written(text: str) -> Path:
+        path = tmp_path / "given"
+        path.write_bytes(text.replace("\n", newline).encode(encoding))
+        return path
+
+    assert [w.text for w in read_transcript(written(SRT))] == [w.text for w in parse_transcript(SRT)]
+    assert [line.direction for line in read_script(written("[happy] café\n[sad] no\n"), None).lines] == ["happy", "sad"]
+    assert read_track(written('[{"time_s": 0,\n "text": "café"}]')).keyframes[0].text == "café"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("[café] oh".encode("latin-1"), r"not text in UTF-8 \(byte 0xe9 at 4\)"),
+        ("[happy] oh".encode("utf-16-le"), "zero byte"),
+        (b"\x89PNG\r\n\x1a\n", "not text"),
+        (b"\xff\xfea", "not text in UTF-16"),
+        (b"a" * 16_000_001, "larger than 16 MB"),
+    ],
+)
+def test_files_that_hold_no_text_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "given"
+    path.write_bytes(data)
+    for read in (read_transcript, read_track, lambda p: read_script(p, None)):
+        with pytest.raises(BadInput, match=message):
+            read(path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000])
+def test_names_that_no_file_can_have_are_refused(name: str) -> None:
+    for read in (read_transcript, read_track, lambda p: read_script(p, None)):
+        with pytest.raises(BadInput, match="cannot be read"):
+            read(Path(name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 200_000 + " -->",
+        "00:00:01,000 --> " * 50_000,
+        SRT + "\n3\n00:02:04,000 --> 00:02:05,000\n" + "<" * 200_000,
+        "0" * 5000 + ":00:01,000 --> 00:00:02,000\nhi\n",
+        "[" * 100_000,
+        '[{"words":' * 2000 + "[]" + "}]" * 2000,
+        "[1, 2]",
+        '["a"]',
+        '[{"start": 0, "end": 1}]',
+        '[{"text": "a", "start": 0, "end": 1' + "0" * 400 + "}]",
+        '[{"text": "a", "start": 0, "end": ' + "9" * 5000 + "}]",
+    ],
+    ids=[f"case{i}" for i in range(11)],
+)
+@pytest.mark.timeout(20)
+def test_hostile_transcripts_are_read_or_refused_in_no_time(text: str) -> None:
+    with contextlib.suppress(BadInput):
+        assert parse_transcript(text)
+
+
+def test_cues_without_an_empty_line_between_keep_their_times() -> None:
+    words = parse_transcript("1\n00:00:01,000 --> 00:00:02,000\nyes\n2\n00:00:03,000 --> 00:00:04,000\nno\n")
+    assert [(w.text, w.start_s) for w in words] == [("yes", 1.0), ("no", 3.0)]
+
+
+@pytest.mark.parametrize("direction", [" " * 90_000 + "x", "a:" + "1" * 90_000 + "x", ":" * 90_000])
+@pytest.mark.timeout(20)
+def test_a_long_direction_is_read_in_no_time(direction: str) -> None:
+    assert parse_script(f"[{direction}] hi").lines[0].intensity is None
+
+
+def test_an_intensity_is_the_number_after_the_last_colon() -> None:
+    lines = parse_script("[sad: .5] a [to: her : 0.25 ] b [1:x] c [quiet: 1.] d").lines
+    assert [(line.direction, line.intensity) for line in lines] == [
+        ("sad", 0.5),
+        ("to: her", 0.25),
+        ("1:x", None),
+        ("quiet: 1.", None),
+    ]

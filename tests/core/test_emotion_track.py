@@ -8,6 +8,7 @@ import pytest
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.emotion.track import EmotionTrack, Keyframe, with_intensity
 from eadnet_core.errors import BadInput
+from eadnet_core.taxonomy import EMOTION_CODE_SIZE
 
 CODES = {
     "calm": emotion_code("neutral", 0.0),
@@ -118,3 +119,18 @@ def test_bad_fades_are_refused(name: str, value: object) -> None:
 def test_json_keeps_fades_and_eases() -> None:
     track = EmotionTrack.parse([(0, "calm"), {"time_s": 1, "text": "glad", "fade_s": 0.0, "ease": "smooth"}])
     assert EmotionTrack.from_json(track.to_json()) == track
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"time_s": ' + "9" * 5000 + "}]"])
+def test_json_that_python_will_not_read_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is not JSON"):
+        EmotionTrack.from_json(text)
+
+
+@pytest.mark.parametrize("number", [10**400, 1e308, "1", None, [1.0]])
+def test_numbers_that_no_code_or_time_has_are_refused(number: object) -> None:
+    with pytest.raises(BadInput, match="finite numbers"):
+        EmotionTrack.parse([{"time_s": 0.0, "code": [number] * EMOTION_CODE_SIZE}])
+    if number != 1e308:
+        with pytest.raises(BadInput, match="must be 0 or more"):
+            EmotionTrack.parse([{"time_s": number}])

@@ -161,3 +161,22 @@ def test_unreadable_files_say_why(tmp_path: Path, ramp: np.ndarray, monkeypatch:
 def test_unusable_arrays_say_why(array: np.ndarray, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         read_image(array)
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a" * 5000 + ".png"])
+def test_names_that_no_file_can_have_are_refused(name: str) -> None:
+    with pytest.raises(BadInput, match=r"cannot be opened|does not exist"):
+        read_image(name)
+
+
+def test_formats_that_have_to_be_saved_as_others_are_named(tmp_path: Path) -> None:
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    with pytest.raises(BadInput, match="HEIC"):
+        read_image(tmp_path / "phone.heic")
+
+
+@pytest.mark.parametrize("brightness", [np.nan, -1.0, 1000.0])
+def test_a_picture_of_floats_out_of_range_is_named(tmp_path: Path, brightness: float) -> None:
+    Image.fromarray(np.full((4, 4), brightness, np.float32)).save(tmp_path / "scene.tif")
+    with pytest.raises(BadInput, match=r"scene\.tif.*Save it with 8 or 16 bits"):
+        read_image(tmp_path / "scene.tif")

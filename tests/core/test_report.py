@@ -17,10 +17,10 @@ from numpy.testing import assert_allclose
 
 from eadnet_core.cli import main
 from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.evaluation.command_cost import measure_command
 from eadnet_core.media.face.crop import FaceCrop
 from eadnet_core.media.sound.audio import read_audio
 from eadnet_core.media.video.files import write_video
-from eadnet_core.metrics.cost import measure_command
 from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.metrics.motion import motion_stats
 from eadnet_core.metrics.plot import ACCENT, PALETTE, Chart, Page, ticks

@@ -68,6 +68,7 @@ class Host:
         folder_paths.set_input_directory(str(self.base / "input"))
         folder_paths.set_output_directory(str(self.base / "output"))
         folder_paths.set_temp_directory(str(self.base / "temp"))
+        folder_paths.set_user_directory(str(self.base / "user"))
         asyncio.run(nodes.init_builtin_extra_nodes())
         assert asyncio.run(nodes.load_custom_node(str(ROOT)))
         self.nodes, self.execution = nodes, execution
@@ -76,7 +77,9 @@ class Host:
     def new_executor(self) -> Any:
         """A prompt executor with an empty cache."""
         kind = self.execution.CacheType.CLASSIC
-        return self.execution.PromptExecutor(self.server, cache_type=kind, cache_args={"lru": 0, "ram": 0})
+        return self.execution.PromptExecutor(
+            self.server, cache_type=kind, cache_args={"lru": 0, "ram": 0, "ram_inactive": 0}
+        )
 
     def module(self, name: str) -> ModuleType:
         """A module of the pack, such as "nodes.bridge"."""
@@ -273,11 +276,11 @@ def to_api(workflow: dict[str, Any], describe: Any) -> dict[str, Any]:
 class Server:
     """ComfyUI in a process of its own, with the pack and a tiny mini, spoken to over HTTP."""
 
-    def __init__(self, base: Path, pack: Path) -> None:
+    def __init__(self, base: Path, pack: Path, name: str = "eadnet") -> None:
         self.base, self.log = base, base / "server.log"
         for name in ("custom_nodes", "input", "output", "models", "user"):
             (base / name).mkdir(parents=True, exist_ok=True)
-        (base / "custom_nodes" / "eadnet").symlink_to(pack)
+        (base / "custom_nodes" / name).symlink_to(pack)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -382,3 +385,20 @@ def link_pack(pack: Path, model: Path) -> None:
     (assets / "__init__.py").symlink_to(ROOT / "eadnet_core" / "assets" / "__init__.py")
     (assets / "sample").symlink_to(SAMPLE)
     (assets / "mini").symlink_to(model)
+
+
+@pytest.fixture(scope="session")
+def published_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """ComfyUI with what the registry would be given, the shipped mini included, and nothing else of the repository."""
+    if not COMFYUI or not os.environ.get("COMFYUI_PYTHON"):
+        pytest.skip("COMFYUI_PATH and COMFYUI_PYTHON are not set: no ComfyUI to start (make test-comfyui)")
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout, and what is published is what git tracks")
+    pack = tmp_path_factory.mktemp("registry") / "eadnet-0.1.0"
+    subprocess.run([sys.executable, str(ROOT / ".ci" / "published.py"), str(pack)], check=True)
+    made = Server(tmp_path_factory.mktemp("base"), pack, "eadnet-0.1.0")
+    try:
+        made.wait()
+        yield made
+    finally:
+        made.stop()

@@ -199,9 +199,14 @@ def test_a_keyframe_can_follow_the_voice(host: Any, voice: Any) -> None:
 
 
 @pytest.mark.parametrize("provider", ["local_text", "openai"])
-def test_a_language_model_is_asked_for_by_its_own_fields(host: Any, provider: str) -> None:
+def test_a_language_model_is_asked_for_by_its_own_fields(
+    host: Any, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder that is not there is an error that says where to put it; a server that is not there, a note."""
-    chosen = {"provider": provider, "model": "none", "url": "http://127.0.0.1:9/v1", "retries": 0, "timeout_s": 2.0}
+    file = host.base / "endpoints.json"
+    file.write_text('{"nobody": {"url": "http://127.0.0.1:9/v1"}}')
+    monkeypatch.setattr(host.module("nodes.bridge"), "endpoints_file", lambda: file)
+    chosen = {"provider": provider, "model": "none", "endpoint": "nobody", "retries": 0, "timeout_s": 2.0}
     if provider == "local_text":
         with pytest.raises(Exception, match=r"models/LLM|LLM"):
             host.call("EADNet_LLMEmotionCaption", provider=chosen, text="sad")
@@ -220,8 +225,7 @@ def test_a_choice_of_provider_travels_with_its_fields_alone(host: Any) -> None:
         "show": {"class_type": "PreviewAny", "inputs": {"source": ["caption", 0]}},
     }
     assert host.run(prompt) == ["caption", "show"]
-    del prompt["caption"]["inputs"]["provider.prosody_weight"]
-    prompt["caption"]["inputs"] |= {"provider": "openai", "provider.url": "http://127.0.0.1:9/v1"}
+    prompt["caption"]["inputs"] |= {"provider": "local_text"}
     valid, *_ = host.validate(prompt)
     assert not valid
 

@@ -138,10 +138,12 @@ import utils.extra_config, comfy.cli_args
 comfy.cli_args.args.cpu = True
 import torch, numpy, nodes, folder_paths, server, comfy.model_management, comfy_api.latest, aiohttp.web
 touched = []
+acts = ("os.mkdir", "os.remove", "os.rename", "os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.")
+acts += ("urllib.", "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send")
 def watch(event, args):
     if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         touched.append(str(args[0]))
-    elif event in ("os.mkdir", "os.remove", "os.rename", "socket.connect", "subprocess.Popen"):
+    elif event.startswith(acts):
         touched.append(event + " " + str(args[0]))
 sys.addaudithook(watch)
 environment = dict(os.environ)

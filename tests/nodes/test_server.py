@@ -150,6 +150,14 @@ def test_the_preview_shows_the_portrait(server: Any) -> None:
     assert strip["read"]["label"] == "fear"
 
 
+def test_the_preview_says_which_words_were_not_understood(server: Any) -> None:
+    status, answer = preview(server, text="asdf qwer")
+    assert status == 200 and answer["read"]["label"] == "neutral"
+    assert "was not understood" in answer["read"]["note"]
+    assert "note" not in preview(server, text="asdf qwer", preset="happy")[1]["read"]
+    assert "note" not in preview(server, text="\u6124\u6012")[1]["read"]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -17,7 +17,7 @@ const RETRY_MS = 1000;
 /** One request at a time from this page: the previews of many nodes must not slow one another. */
 const gate = oneAtATime();
 
-/** Adds the preview to a node. `onRead` hears how the words were read, {label, intensity, valence, arousal} or null. */
+/** Adds the preview to a node. `onRead` hears how the words were read, {label, intensity, valence, arousal, note?} or null. */
 export function addPreview(node, words, { onRead = () => {} } = {}) {
   const panel = new PreviewPanel(node, words);
   const newest = new Newest({
@@ -101,7 +101,7 @@ class PreviewPanel {
 
   showAnswer({ pictures, seconds, read }, request) {
     this.#idle();
-    const said = read ? `${read.label} ${read.intensity.toFixed(2)}` : "";
+    const said = read ? (read.note ?? `${read.label} ${read.intensity.toFixed(2)}`) : "";
     const portrait = request.image ? [] : [this.words.sample];
     this.line.textContent = [said, ...portrait, `${seconds.toFixed(2)} s`].filter(Boolean).join(" · ");
     this.line.title = this.line.textContent;

@@ -8,7 +8,7 @@ const SAMPLE = /^eadnet_\w+\.\w+$/;
 export async function bringSamples(graph) {
   const widgets = [...samplesOf(graph)];
   if (!widgets.length) return;
-  const response = await api.fetchApi("/eadnet/samples", { method: "POST" });
+  const response = await api.fetchApi("/eadnet/samples", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
   if (!response.ok) return;
   for (const widget of widgets) {
     const { values } = widget.options;

@@ -1,12 +1,12 @@
-"""A language model behind any OpenAI-compatible endpoint: Ollama, LM Studio, vLLM, llama.cpp, or a service."""
+"""Asking a language model behind an OpenAI-compatible endpoint: Ollama, LM Studio, vLLM, llama.cpp, or a service."""
 
 from __future__ import annotations
 
 import base64
 import http.client
 import io
+import ipaddress
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -17,35 +17,28 @@ from pydantic import BaseModel
 
 from ...errors import BadInput
 from .chat import Chat, Message, ProviderError
+from .endpoints import Endpoint
 from .options import ChatOptions
 
-KEY_VARIABLES = ("EADNET_API_KEY", "OPENAI_API_KEY")
-"""Environment variables in which a key is looked for, in this order; it is read nowhere else and never written."""
 MAX_REPLY_BYTES = 4_000_000
 PICTURE_SIDE_PX = 512
 _WRONG = {401: "the key was refused", 403: "the key was refused", 404: "there is no such model or address"}
 
 
-def openai(url: str, model: str) -> Chat:
-    """A chat at `url`, such as "http://localhost:11434/v1", with one of its models. Raises BadInput for a bad address.
+def openai(endpoint: Endpoint) -> Chat:
+    """A chat with the model of an endpoint. Raises BadInput for one without a model.
 
-    The key, if one is needed, is read from the environment at each call. An endpoint that knows no `response_format` is
-    asked again without. Redirects are not followed: the key goes to the host that was named.
+    An endpoint that knows no `response_format` is asked again without. Redirects are not followed, and a proxy is not
+    taken to a server on this machine: what is said, and the key, go to the host that was named.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise BadInput(
-            f"The endpoint is '{parts.scheme}://{parts.hostname or ''}'; give the address of an OpenAI-compatible "
-            "server without a key in it, such as http://localhost:11434/v1."
-        )
-    if not model.strip():
+    if not endpoint.model.strip():
         raise BadInput("The endpoint needs the name of a model, such as qwen2.5vl:7b.")
-    address = url.strip().rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+    address = endpoint.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
 
     def chat(messages: Sequence[Message], form: type[BaseModel], options: ChatOptions) -> str:
         schema = {"name": form.__name__, "schema": form.model_json_schema()}
         body = {
-            "model": model.strip(),
+            "model": endpoint.model.strip(),
             "messages": [_message(m) for m in messages],
             "max_tokens": options.max_tokens,
             "temperature": options.temperature,
@@ -53,12 +46,12 @@ def openai(url: str, model: str) -> Chat:
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
         try:
-            return _post(address, body, options.timeout_s)
+            return _post(address, endpoint.key, body, options.timeout_s)
         except _Refused as error:
             if error.status not in (400, 422):
                 raise
         del body["response_format"]
-        return _post(address, body, options.timeout_s)
+        return _post(address, endpoint.key, body, options.timeout_s)
 
     return chat
 
@@ -76,23 +69,35 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Leave a redirect as the error that it is here."""
 
 
-def _post(address: str, body: dict[str, Any], timeout_s: float) -> str:
+def _opener(host: str) -> urllib.request.OpenerDirector:
+    """What opens addresses of a host; proxies of the environment would carry away what is meant for this machine."""
+    direct = [urllib.request.ProxyHandler({})] if _is_this_machine(host) else []
+    return urllib.request.build_opener(_NoRedirects, *direct)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _post(address: str, key: str, body: dict[str, Any], timeout_s: float) -> str:
     """The text of the first choice. Raises ProviderError, or BadInput for what another try would not change."""
     headers = {"Content-Type": "application/json"}
-    key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    host = urlsplit(address).netloc
+    parts = urlsplit(address)
+    host = parts.netloc
     request = urllib.request.Request(address, json.dumps(body).encode(), headers)
     try:
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=timeout_s) as reply:
-            text = reply.read(MAX_REPLY_BYTES)
+        with _opener(parts.hostname or "").open(request, timeout=timeout_s) as reply:
+            text = _without(key, reply.read(MAX_REPLY_BYTES))
     except urllib.error.HTTPError as error:
-        status, said = error.code, error.read(500).decode(errors="replace")
+        status, said = error.code, _without(key, error.read(MAX_REPLY_BYTES)).decode(errors="replace")
         if status in _WRONG:
-            hint = f" Set {KEY_VARIABLES[0]} in the environment." if status in (401, 403) else " Check url and model."
-            raise BadInput(f"{host} answered {status}: {_WRONG[status]}.{hint}") from error
-        said = said.replace(key, "***") if key else said
+            what = "the key" if status in (401, 403) else "the address and the model"
+            raise BadInput(f"{host} answered {status}: {_WRONG[status]}. Check {what} of the endpoint.") from error
         raise _Refused(f"{host} answered {status}: {' '.join(said.split())[:200]}", status) from error
     except TimeoutError as error:
         raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
@@ -102,6 +107,11 @@ def _post(address: str, body: dict[str, Any], timeout_s: float) -> str:
             raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
         raise ProviderError(f"{host} cannot be reached ({reason})") from error
     return _content(text, host)
+
+
+def _without(key: str, text: bytes) -> bytes:
+    """What a server said, should it repeat the key: answers are shown, and saved with workflows."""
+    return text.replace(key.encode(), b"***") if key else text
 
 
 def _content(text: bytes, host: str) -> str:

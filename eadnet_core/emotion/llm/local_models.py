@@ -21,7 +21,6 @@ from .options import ChatOptions
 
 PICTURE_SIDE_PX = 384
 """Pictures are made this small before a model sees them: a face needs no more, and every patch costs time."""
-_LOADING = {"local_files_only": True, "trust_remote_code": False}
 
 
 Check = Callable[[], object]
@@ -33,9 +32,9 @@ def local_text(folder: str | os.PathLike[str], device: str = "auto", check: Chec
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = _checked(folder)
-    tokenizer = _open(path, lambda: AutoTokenizer.from_pretrained(path, **_LOADING))
+    tokenizer = _open(path, AutoTokenizer)
     _check_template(path, tokenizer)
-    net = _open(path, lambda: AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, **_LOADING))
+    net = _open(path, AutoModelForCausalLM, use_safetensors=True)
     net = net.eval().to(_device(device))
 
     def chat(messages: Sequence[Message], form: type[BaseModel], options: ChatOptions) -> str:
@@ -51,11 +50,11 @@ def local_vision(folder: str | os.PathLike[str], device: str = "auto", check: Ch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     path = _checked(folder)
-    processor = _open(path, lambda: AutoProcessor.from_pretrained(path, **_LOADING))
+    processor = _open(path, AutoProcessor)
     if not hasattr(processor, "tokenizer"):
         raise BadInput(f"The model in '{path.name}' sees no pictures. Give it as a text model, or give another folder.")
     _check_template(path, processor)
-    net = _open(path, lambda: AutoModelForImageTextToText.from_pretrained(path, use_safetensors=True, **_LOADING))
+    net = _open(path, AutoModelForImageTextToText, use_safetensors=True)
     net = net.eval().to(_device(device))
 
     def content(message: Message) -> Any:
@@ -82,12 +81,12 @@ def _checked(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _open(path: Path, load: Callable[[], Any]) -> Any:
-    """What transformers loads, its many kinds of failure as one."""
+def _open(path: Path, kind: Any, **more: bool) -> Any:
+    """What a class of transformers loads from a folder, its many kinds of failure as one."""
     from safetensors import SafetensorError
 
     try:
-        return load()
+        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=False, **more)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"The model in '{path.name}' cannot be opened ({type(error).__name__}: {reason}).") from error

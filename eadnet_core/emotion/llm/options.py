@@ -8,6 +8,8 @@ from ...errors import BadInput
 
 PROVIDERS = ("rules", "local_text", "local_vision", "openai")
 """Who describes: the shipped rules, a chat model in a folder, one that sees pictures, an OpenAI-compatible endpoint."""
+DEFAULT_ENDPOINT = "ollama"
+"""Name of the endpoint that is asked where no other is named."""
 
 
 @dataclass(frozen=True)

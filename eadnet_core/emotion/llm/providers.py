@@ -16,6 +16,7 @@ from .options import PROVIDERS
 
 if TYPE_CHECKING:
     from .chat import Chat
+    from .endpoints import Endpoint
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,15 @@ class Opened:
 def open_provider(
     provider: str,
     folder: str | os.PathLike[str] = "",
-    url: str = "",
-    model: str = "",
+    endpoint: Endpoint | None = None,
     device: str = "auto",
     check: Callable[[], object] | None = None,
 ) -> Opened | None:
     """The language model of a choice; None for the rules.
 
-    folder      of the local ones, as transformers saves a model
-    url, model  of an endpoint
-    check       called before every token of a local model; what it raises ends the answer
+    folder    of the local ones, as transformers saves a model
+    endpoint  the server of "openai", with its model
+    check     called before every token of a local model; what it raises ends the answer
     Raises BadInput for an unknown provider, and for a folder or endpoint that cannot be used.
     """
     if provider == "rules":
@@ -51,7 +51,9 @@ def open_provider(
     if provider == "openai":
         from .endpoint import openai
 
-        return Opened(openai(url, model), model.strip(), True)
+        if endpoint is None:
+            raise BadInput("The provider openai needs an endpoint.")
+        return Opened(openai(endpoint), endpoint.model.strip(), True)
     if provider not in PROVIDERS:
         raise BadInput(f"There is no provider '{provider}'; give one of {', '.join(PROVIDERS)}.")
     if not str(folder):

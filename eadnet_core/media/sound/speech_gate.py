@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...config import MEL_RATE_HZ, SAMPLE_RATE_HZ
-from .audio import _STFT_BLOCK_STEPS, HOP, MEL_STEPS_PER_FRAME, _loud_level, fit_length
+from .audio import HOP, MEL_STEPS_PER_FRAME, STFT_BLOCK_STEPS, fit_length, loud_level
 
 GATE_DB = -26.0
 """Level under a clip's own loud moments below which a sound counts as silence."""
@@ -58,7 +58,7 @@ def speech_gate(samples: np.ndarray, n_frames: int, threshold_db: float = GATE_D
     n_steps = n_frames * MEL_STEPS_PER_FRAME
     fitted = fit_length(samples, n_frames)
     level, periodicity = _level_and_periodicity(fitted, n_steps)
-    loud, floor = _loud_level(level, MEL_RATE_HZ // 2), float(np.percentile(level, 10))
+    loud, floor = loud_level(level, MEL_RATE_HZ // 2), float(np.percentile(level, 10))
     if loud < _GATE_FLOOR_DBFS:
         return np.zeros(n_frames, np.float32)
     threshold = max(loud + threshold_db, floor + min(6.0, 0.5 * (loud - floor)), _GATE_FLOOR_DBFS)
@@ -91,8 +91,8 @@ def _level_and_periodicity(samples: np.ndarray, n_steps: int) -> tuple[np.ndarra
     of_window = torch.fft.irfft(torch.fft.rfft(window, n_fft).abs().square())
     lags = slice(SAMPLE_RATE_HZ // 400, SAMPLE_RATE_HZ // 70)
     levels, peaks = [], []
-    for start in range(0, n_steps, _STFT_BLOCK_STEPS):
-        power = torch.fft.rfft(steps[start : start + _STFT_BLOCK_STEPS] * window, n_fft).abs().square() * band
+    for start in range(0, n_steps, STFT_BLOCK_STEPS):
+        power = torch.fft.rfft(steps[start : start + STFT_BLOCK_STEPS] * window, n_fft).abs().square() * band
         correlation = torch.fft.irfft(power)
         energy = correlation[:, :1].clamp_min(1e-15)
         peaks.append((correlation[:, lags] / energy / (of_window[lags] / of_window[0])).amax(1))
@@ -125,8 +125,8 @@ def _band_shares(samples: np.ndarray, energetic: np.ndarray) -> np.ndarray:
     steps, window = padded.unfold(0, size, HOP)[: len(energetic)], torch.hann_window(size)
     edges = [round(hertz * size / SAMPLE_RATE_HZ) for hertz in _BAND_EDGES_HZ]
     blocks = []
-    for start in range(0, len(energetic), _STFT_BLOCK_STEPS):
-        power = torch.fft.rfft(steps[start : start + _STFT_BLOCK_STEPS] * window).abs().square()
+    for start in range(0, len(energetic), STFT_BLOCK_STEPS):
+        power = torch.fft.rfft(steps[start : start + STFT_BLOCK_STEPS] * window).abs().square()
         bands = [power[:, low:high].sum(1).sqrt() for low, high in pairwise(edges)]
         blocks.append(torch.stack(bands))
     amplitudes = [_centred_sum(band * energetic, np.ones(9)) for band in torch.cat(blocks, 1).numpy()]

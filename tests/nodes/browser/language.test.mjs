@@ -13,7 +13,7 @@ const FIELDS = {
   rules: ["prosody_weight"],
   local_text: ["model", ...ASKED],
   local_vision: ["model", ...ASKED],
-  openai: ["url", "model", ...ASKED, "timeout_s"],
+  openai: ["endpoint", "model", ...ASKED, "timeout_s"],
 };
 /** A port where nobody answers, at once. */
 const NOBODY = "http://127.0.0.1:9/v1";
@@ -73,14 +73,26 @@ test("the caption of the words is shown in the node", async () => {
 
 test("a server that does not answer leaves it to the rules, and the node says so", async () => {
   await comfyui.choose(CAPTION, "provider", "openai");
-  await comfyui.type(CAPTION, "provider.url", NOBODY);
   await comfyui.type(CAPTION, "provider.retries", "0");
-  const { "provider.url": url, "provider.retries": retries } = await asked();
-  assert.deepEqual([url, retries], [NOBODY, 0]);
+  const { "provider.endpoint": endpoint, "provider.retries": retries } = await asked();
+  assert.deepEqual([endpoint, retries], ["ollama", 0]);
   const { event, detail } = await comfyui.run();
   assert.equal(event, "execution_success", JSON.stringify(detail));
   await page.waitForFunction(() => document.querySelector(".eadnet-text").textContent.includes("Note:"));
-  assert.match(await said(CAPTION), /\(rules\)\nThe face looks very sad[^]*Note: .*127\.0\.0\.1:9/);
+  assert.match(await said(CAPTION), /\(rules\)\nThe face looks very sad[^]*Note: .*127\.0\.0\.1:11434/);
+});
+
+test("a file saved with an address opens, every value in its place, and the node says what to do", async () => {
+  const graph = captionGraph();
+  graph.nodes[0].widgets_values = ["openai", NOBODY, "qwen2.5vl", 123, 0.5, 7, 1, 45, "very sad"];
+  const path = join(process.env.SHOTS, "with_address.json");
+  writeFileSync(path, JSON.stringify(graph));
+  await comfyui.open(path);
+  const values = ["openai", NOBODY, "qwen2.5vl", 123, 0.5, 7, 1, 45].map((value, i) => [["provider", ...FIELDS.openai.map((name) => `provider.${name}`)][i], value]);
+  assert.deepEqual(await asked(), { ...Object.fromEntries(values), text: "very sad" });
+  const { event, detail } = await comfyui.run();
+  assert.equal(event, "execution_error");
+  assert.match(detail.exception_message, /endpoint must be a name.*endpoints\.json/);
 });
 
 test("the director says which words it changes at, and a face follows", async () => {
