@@ -1,8 +1,8 @@
 """Find a face, and say where it lies: the one place that maps pictures to the training frame.
 
 scikit-image's LBP cascade proposes boxes; boxes that agree are one face, and their number is the evidence for it. A
-template of eyes, brows, nose and mouth (our design) is then fitted around each face by moving, scaling and turning it,
-since the cascade is only good to a tenth of the face.
+template (`face_template`) is then fitted around each face by moving, scaling and turning it, since the cascade is only
+good to a tenth of the face. In a large picture without a convincing face, smaller ones are looked for as well.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
-from torch.nn import functional as F
 
-from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
 from ..errors import BadInput, FaceNotFound
 from .crop import FaceCrop
+from .face_template import fit
 
 FACE_THRESHOLD = 0.5
 BOX_TOP_Y, BOX_BOTTOM_Y = 0.19, 0.84
 """Heights in the training frame of a face box's top (the middle of the forehead) and bottom (the chin)."""
 MIN_FACE = 0.08
-"""Faces narrower than this part of the picture's geometric mean side are not looked for."""
+"""Faces narrower than this part of the geometric mean side of a picture and its margins are not looked for at first."""
+MIN_FACE_PX = 64
+"""Faces from this width on are looked for in pictures up to 4K: half of what the smallest model makes."""
 _SEARCH_PIXELS = 130_000
+_SMALL_PIXELS = 1_500_000
+"""Larger pictures are reduced to so many before small faces are looked for."""
 _MIN_PICTURE_PX = 24
 _MIN_BOX_PX = 8
 _VIEWS = ("red", "opened", "negative")
@@ -43,6 +44,14 @@ _SPOT = 0.035
 """Size of the bright spots that are removed, in sides of the picture."""
 _CONVINCING = 0.7
 _MAX_FITTED = 6
+_WINDOW_PX = 24
+"""Side of the cascade's smallest window."""
+_SURE = 0.85
+"""What a face must reach that is small in its picture: there are many more places at which it might be."""
+_MAX_SMALL = 8
+"""Places at which a small face is looked for closely, in one view."""
+_NEARBY = 1.5
+"""Face widths to each side of the middle of such a place that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class Face:
 
 def find_faces(image: np.ndarray, threshold: float = FACE_THRESHOLD) -> list[Face]:
     """All faces of a picture, the most prominent (score times size) first.
+
+    Where none fills a tenth of the picture convincingly, smaller ones from MIN_FACE_PX on are looked for as well.
 
     image      uint8 [H, W, 3]
     threshold  0 .. 1; .5 is about four agreeing boxes whose inside looks like a face
@@ -101,8 +112,8 @@ def locate(
         best = max((face.score for face in candidates), default=0.0)
         raise FaceNotFound(
             f"No face in '{what}': best score {best:.2f} is below face_threshold {threshold:.2f}. Give a frontal "
-            "picture whose face fills at least a tenth of it, a face_box (x0,y0,x1,y1 in pixels, from the middle of "
-            "the forehead to the chin), or lower face_threshold."
+            f"picture whose face is at least {MIN_FACE_PX} pixels wide, a face_box (x0,y0,x1,y1 in pixels, from the "
+            "middle of the forehead to the chin), or lower face_threshold."
         )
     return geometry_of(accepted[min(index, len(accepted) - 1)])
 
@@ -159,6 +170,8 @@ def _candidates(image: np.ndarray) -> list[Face]:
         found += _look(image, view, turn)
         if any(_score(evidence) >= _CONVINCING for _, evidence in found):
             break
+    else:
+        found += _small_faces(image)
     found.sort(key=lambda pair: -pair[1])
     faces: list[Face] = []
     while found:
@@ -173,31 +186,83 @@ def _candidates(image: np.ndarray) -> list[Face]:
 
 def _look(image: np.ndarray, view: str, turn: float) -> list[tuple[Face, float]]:
     """Faces in one view of a picture, turned by `turn` radians, and the evidence for each; scores are not yet set."""
-    plain = Image.fromarray(image).convert("L") if view == "negative" else Image.fromarray(image).getchannel(0)
-    grey = ImageOps.invert(plain) if view == "negative" else plain
+    grey = _grey(image, view)
     width, height = grey.size
-    scale = min(1.0, math.sqrt(_SEARCH_PIXELS / (width * height)))
-    size = max(_MIN_PICTURE_PX, round(width * scale)), max(_MIN_PICTURE_PX, round(height * scale))
+    scale, size = min(1.0, math.sqrt(_SEARCH_PIXELS / (width * height))), _search_size(width, height)
     pixels = np.asarray(grey.resize(size, Image.Resampling.BOX))
     if view == "opened":
         pixels = _without_bright_spots(pixels)
-    margin = round(0.2 * min(size))
+    margin = _margin(size)
     padded = np.pad(pixels, margin, mode="edge")
     if turn:
         padded = np.asarray(Image.fromarray(padded).rotate(math.degrees(turn), Image.Resampling.BILINEAR))
     middle_x, middle_y = padded.shape[1] / 2, padded.shape[0] / 2
     cos, sin = math.cos(turn), math.sin(turn)
     found = []
-    for votes, box in _clusters(_cascade_boxes(padded))[:_MAX_FITTED]:
+    boxes = _cascade_boxes(padded, (_smallest_window(size), min(padded.shape)))
+    for votes, box in _clusters(boxes, _MAX_FITTED):
         x, y, side = (box[0] + box[2]) / 2 - middle_x, (box[1] + box[3]) / 2 - middle_y, box[2] - box[0]
         # back to the unturned picture: what was turned anticlockwise is turned clockwise
         x, y = x * cos - y * sin + middle_x - margin, x * sin + y * cos + middle_y - margin
         x, y, half = x * width / size[0], y * height / size[1], side / scale / 2
-        geometry, likeness = _fit(grey, _geometry((x - half, y - half, x + half, y + half), turn))
+        geometry, likeness = fit(grey, _geometry((x - half, y - half, x + half, y + half), turn))
         if 0 <= geometry.center_x <= width and 0 <= geometry.center_y <= height:
             evidence = votes * min(max(likeness / 0.3, 0.0), 1.5) ** 2  # likeness: .3 .. .5 on faces, .1 elsewhere
             found.append((_face(geometry), evidence * (_TURNED_SHARE if turn else 1.0)))
     return found
+
+
+def _grey(image: np.ndarray, view: str) -> Image.Image:
+    picture = Image.fromarray(image)
+    return ImageOps.invert(picture.convert("L")) if view == "negative" else picture.getchannel(0)
+
+
+def _search_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) at which a whole picture is searched."""
+    scale = min(1.0, math.sqrt(_SEARCH_PIXELS / (width * height)))
+    return max(_MIN_PICTURE_PX, round(width * scale)), max(_MIN_PICTURE_PX, round(height * scale))
+
+
+def _small_faces(image: np.ndarray) -> list[tuple[Face, float]]:
+    """Faces too small for `_look` to see in the whole of a large picture, and the evidence for each."""
+    height, width = image.shape[:2]
+    searched = _search_size(width, height)
+    seen_px = _smallest_window(searched) * width / searched[0]
+    scale = min(_WINDOW_PX / (0.9 * MIN_FACE_PX), math.sqrt(_SMALL_PIXELS / (width * height)))
+    size, largest = (round(width * scale), round(height * scale)), round(1.3 * seen_px * scale)
+    if seen_px <= MIN_FACE_PX or min(size) < _WINDOW_PX:
+        return []
+    for view in ("red", "negative"):
+        grey = _grey(image, view).resize(size, Image.Resampling.BOX)
+        boxes = _cascade_boxes(np.asarray(grey), (_WINDOW_PX, largest), 1.2, 1.5)
+        found: list[tuple[Face, float]] = []
+        for votes, box in _clusters(boxes, _MAX_SMALL):
+            for face, evidence in _look_closely(image, box / scale) if votes > 1 else ():
+                if not any(_overlap(np.array(face.box), np.array([other.box]))[0] > 0.5 for other, _ in found):
+                    found.append((face, evidence))
+        if found:
+            return found
+    return []
+
+
+def _look_closely(image: np.ndarray, box: np.ndarray) -> list[tuple[Face, float]]:
+    """Upright faces around a box [4] of a picture that are sure, and the evidence for each."""
+    reach = _NEARBY * (box[2] - box[0])
+    x, y = int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2)
+    x0, y0 = max(0, int(x - reach)), max(0, int(y - reach))
+    part = image[y0 : int(y + reach), x0 : int(x + reach)]
+    found: list[tuple[Face, float]] = []
+    for view in _VIEWS if min(part.shape[:2]) >= _MIN_PICTURE_PX else ():
+        found += _look(part, view, 0.0)
+        sure = [(shifted(face, x0, y0), evidence) for face, evidence in found if _score(evidence) >= _SURE]
+        if sure:
+            return sure
+    return []
+
+
+def shifted(face: Face, x: float, y: float) -> Face:
+    """A face that was found in a part of a picture, in the whole one; (x, y) is the part's upper left corner."""
+    return replace(face, x0=face.x0 + x, y0=face.y0 + y, x1=face.x1 + x, y1=face.y1 + y)
 
 
 def _without_bright_spots(pixels: np.ndarray) -> np.ndarray:
@@ -220,15 +285,27 @@ def _cascade():  # type: ignore[no-untyped-def]
     return Cascade(lbp_frontal_face_cascade_filename())
 
 
-def _cascade_boxes(grey: np.ndarray) -> np.ndarray:
-    """Every window that passes the cascade, [n, 4] x0, y0, x1, y1."""
-    smallest = max(24, round(MIN_FACE * math.sqrt(grey.size)))
+def _margin(size: tuple[int, int]) -> int:
+    """Pixels that are added around a picture of this size for the search."""
+    return round(0.2 * min(size))
+
+
+def _smallest_window(size: tuple[int, int]) -> int:
+    """Side of the smallest window in a search of a picture of this size."""
+    width, height = size[0] + 2 * _margin(size), size[1] + 2 * _margin(size)
+    return max(_WINDOW_PX, round(MIN_FACE * math.sqrt(width * height)))
+
+
+def _cascade_boxes(
+    grey: np.ndarray, sides: tuple[int, int], scale_step: float = 1.1, step_ratio: float = 1.0
+) -> np.ndarray:
+    """Every window that passes the cascade, its side from sides[0] to sides[1], [n, 4] x0, y0, x1, y1."""
     found = _cascade().detect_multi_scale(
         img=grey,
-        scale_factor=1.1,
-        step_ratio=1,
-        min_size=(smallest, smallest),
-        max_size=(min(grey.shape),) * 2,
+        scale_factor=scale_step,
+        step_ratio=step_ratio,
+        min_size=(sides[0],) * 2,
+        max_size=(sides[1],) * 2,
         min_neighbor_number=0,
         intersection_score_threshold=2.0,  # above 1: scikit-image merges nothing, we do
     )
@@ -243,135 +320,12 @@ def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return shared / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - shared)
 
 
-def _clusters(boxes: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Groups of boxes that agree, as (number of boxes, median box), the largest group first."""
-    groups = []
-    while len(boxes):
+def _clusters(boxes: np.ndarray, most: int) -> list[tuple[int, np.ndarray]]:
+    """The `most` largest groups of boxes that agree, as (number of boxes, median box), the largest group first."""
+    groups: list[tuple[int, np.ndarray]] = []
+    while len(boxes) and len(groups) < most:
         agree = np.stack([_overlap(box, boxes) > 0.35 for box in boxes])
         members = agree[agree.sum(1).argmax()]
         groups.append((int(members.sum()), np.median(boxes[members], axis=0)))
         boxes = boxes[~members]
     return groups
-
-
-# The template: Gaussian blobs (x from the middle, y, width, height, weight) in frame widths, for darkness, for edges
-# that run across, and for edges that run down. Edges carry no sign: eyes are dark on light skin and bright on dark.
-_GRID = 32
-_LEFT, _TOP, _RIGHT, _BOTTOM = 7, 8, 25, 27
-_CHANNEL_WEIGHTS = (0.3, 0.4, 0.3)
-_EYE_X = EYE_HALF_DISTANCE
-_BLOBS = (
-    (
-        (_EYE_X, EYE_LINE_Y - 0.01, 0.05, 0.03, 1.0), (0.0, 0.625, 0.045, 0.02, 0.5), (0.0, MOUTH_Y, 0.065, 0.022, 0.4),
-        (0.145, 0.555, 0.045, 0.045, -0.7), (0.0, 0.49, 0.03, 0.06, -0.5), (0.0, 0.79, 0.06, 0.03, -0.6),
-        (0.0, 0.36, 0.03, 0.04, -0.3),
-    ),
-    (
-        (_EYE_X, EYE_LINE_Y - 0.03, 0.055, 0.045, 1.0), (0.0, MOUTH_Y - 0.03, 0.065, 0.06, 0.9),
-        (0.16, 0.56, 0.05, 0.04, -0.8), (0.0, 0.43, 0.03, 0.07, -0.5), (0.2, 0.72, 0.05, 0.05, -0.4),
-        (0.0, 0.53, 0.03, 0.03, -0.2),
-    ),
-    (
-        (0.25, 0.55, 0.03, 0.12, 0.6), (0.13, 0.56, 0.05, 0.04, -0.6), (0.0, 0.8, 0.1, 0.03, -0.3),
-        (0.0, 0.3, 0.1, 0.05, -0.3), (_EYE_X, EYE_LINE_Y - 0.01, 0.05, 0.03, 0.3),
-    ),
-)  # fmt: skip
-_PRIOR_SHARE = 0.04
-_PRIOR_STD = (0.04, 0.05, 0.12, 0.15)
-"""How far the cascade is off: x and y in frame widths, logarithm of the side, angle in radians."""
-
-
-@lru_cache(maxsize=1)
-def _template() -> Tensor:
-    """[3, h, w], each channel with mean 0 and norm 1."""
-    xs, ys = (torch.arange(_LEFT, _RIGHT) + 0.5) / _GRID - 0.5, (torch.arange(_TOP, _BOTTOM) + 0.5) / _GRID
-    channels = []
-    for blobs in _BLOBS:
-        channel = torch.zeros(len(ys), len(xs))
-        for x, y, width, height, weight in blobs:
-            across = sum(torch.exp(-0.5 * ((xs - side) / width) ** 2) for side in {x, -x})
-            channel += weight * torch.exp(-0.5 * ((ys - y) / height) ** 2)[:, None] * across
-        channel -= channel.mean()
-        channels.append(channel / channel.norm())
-    return torch.stack(channels)
-
-
-@lru_cache(maxsize=32)
-def _blur_matrix(n: int, sigma: float) -> Tensor:
-    """[n, n]: Gaussian blur along one axis, the ends repeated."""
-    at, reach = torch.arange(n), math.ceil(3 * sigma)
-    matrix = torch.zeros(n, n)
-    for offset in range(-reach, reach + 1):
-        matrix[at, (at + offset).clamp(0, n - 1)] += math.exp(-0.5 * (offset / sigma) ** 2)
-    return matrix / matrix.sum(1, keepdim=True)
-
-
-def _blur(x: Tensor, sigma: float) -> Tensor:
-    return _blur_matrix(x.shape[-2], sigma * _GRID) @ x @ _blur_matrix(x.shape[-1], sigma * _GRID).T
-
-
-def _channels(grey: Tensor) -> Tensor:
-    """Darkness, edges across and edges down, against the local contrast: [n, 1, h, w] -> [n, 3, h, w]."""
-    right = F.pad(grey, (1, 1, 0, 0), mode="replicate").diff(dim=-1)
-    down = F.pad(grey, (0, 0, 1, 1), mode="replicate").diff(dim=-2)
-    right, down = right[..., 1:] + right[..., :-1], down[..., 1:, :] + down[..., :-1, :]
-    contrast = _blur(right.square() + down.square(), 0.2).sqrt() + 0.01
-    edges = [_blur((edge.abs() / contrast).clamp(max=3.0), 0.02) for edge in (down, right)]
-    darkness = _blur(grey, 0.06) - grey
-    darkness = (darkness / (_blur(darkness.square(), 0.2).sqrt() + 0.01)).clamp(-2.0, 2.0)
-    return torch.cat([darkness, *edges], dim=1)
-
-
-def _fit(grey: Image.Image, guess: FaceCrop) -> tuple[FaceCrop, float]:
-    """The best place of the template around a guess, and its likeness (correlation, -1 .. 1) there."""
-    scale = min(1.0, 1.25 * _GRID / guess.side_px)
-    # only the surroundings of the face: a large picture must not cost more than a small one
-    reach = 1.5 * guess.side_px
-    x0, y0 = max(0, int(guess.center_x - reach)), max(0, int(guess.center_y - reach))
-    x1, y1 = min(grey.width, math.ceil(guess.center_x + reach)), min(grey.height, math.ceil(guess.center_y + reach))
-    size = max(2, round((x1 - x0) * scale)), max(2, round((y1 - y0) * scale))
-    patch = grey.crop((x0, y0, x1, y1)).resize(size, Image.Resampling.BOX)
-    pixels = torch.from_numpy(np.asarray(patch, dtype=np.float32) / 255.0)
-    local = FaceCrop((guess.center_x - x0) * scale, (guess.center_y - y0) * scale, guess.side_px * scale, guess.angle)
-    turns = [0.1 * n for n in range(-3, 4)]
-    coarse, _ = _search(pixels, local, local, [0.9**n for n in range(-2, 3)], turns, 4)
-    fine, likeness = _search(pixels, coarse, local, [0.95, 1.0, 1.05], [-0.05, 0.0, 0.05], 2)
-    return FaceCrop(fine.center_x / scale + x0, fine.center_y / scale + y0, fine.side_px / scale, fine.angle), likeness
-
-
-def _search(
-    grey: Tensor, start: FaceCrop, prior: FaceCrop, scales: list[float], turns: list[float], slack: int
-) -> tuple[FaceCrop, float]:
-    """Try all scales, turns and shifts (up to `slack` cells of the template's grid) of `start` on a picture [H, W]."""
-    tried = [
-        FaceCrop(start.center_x, start.center_y, start.side_px * s, start.angle + t) for s in scales for t in turns
-    ]
-    cells = (torch.arange(_GRID + 2 * slack) + 0.5 - slack) / _GRID
-    grids = torch.stack([crop.grid(cells, cells, (grey.shape[1], grey.shape[0])) for crop in tried])
-    samples = F.grid_sample(
-        grey.expand(len(tried), 1, *grey.shape), grids, align_corners=False, padding_mode="border"
-    )  # fmt: skip
-    channels = _channels(samples)[:, :, _TOP : _BOTTOM + 2 * slack, _LEFT : _RIGHT + 2 * slack]
-    template = _template()
-    ones, n_cells = torch.ones_like(template)[:, None], template[0].numel()
-    sums, squares = F.conv2d(channels, ones, groups=3), F.conv2d(channels.square(), ones, groups=3)
-    spread = (squares - sums.square() / n_cells).clamp_min(0.02 * n_cells).sqrt()
-    weights = torch.tensor(_CHANNEL_WEIGHTS)[:, None, None]
-    likeness = (F.conv2d(channels, template[:, None], groups=3) / spread * weights).sum(1)
-    penalties = torch.stack([_distance_from_prior(crop, prior, slack) for crop in tried])
-    best = int((likeness - 0.5 * _PRIOR_SHARE * penalties).argmax())
-    n_shifts = 2 * slack + 1
-    crop, (row, column) = tried[best // n_shifts**2], divmod(best % n_shifts**2, n_shifts)
-    x, y = crop.point(0.5 + (column - slack) / _GRID, 0.5 + (row - slack) / _GRID)
-    return FaceCrop(x, y, crop.side_px, crop.angle), float(likeness.flatten()[best])
-
-
-def _distance_from_prior(crop: FaceCrop, prior: FaceCrop, slack: int) -> Tensor:
-    """Squared Mahalanobis distance of all shifts of a crop from the cascade's guess, [2 slack + 1, 2 slack + 1]."""
-    shifts = torch.arange(-slack, slack + 1) / _GRID
-    cos, sin = math.cos(crop.angle) * crop.side_px, math.sin(crop.angle) * crop.side_px
-    x = crop.center_x - prior.center_x + shifts[None] * cos - shifts[:, None] * sin
-    y = crop.center_y - prior.center_y + shifts[None] * sin + shifts[:, None] * cos
-    std_x, std_y, std_side, std_angle = _PRIOR_STD
-    rest = (math.log(crop.side_px / prior.side_px) / std_side) ** 2 + ((crop.angle - prior.angle) / std_angle) ** 2
-    return (x / prior.side_px / std_x) ** 2 + (y / prior.side_px / std_y) ** 2 + rest
