@@ -83,6 +83,18 @@ def find_faces(image: np.ndarray, threshold: float = FACE_THRESHOLD) -> list[Fac
     return [face for face in _candidates(image) if face.score >= threshold]
 
 
+def find_near(image: np.ndarray, place: FaceCrop) -> list[Face] | None:
+    """Faces of any score around a place; None where a face of that size is seen in the whole picture as well."""
+    width, height = image.shape[1], image.shape[0]
+    box_px = (BOX_BOTTOM_Y - BOX_TOP_Y) * place.side_px
+    if box_px > 1.1 * _seen_px(width, height):
+        return None
+    reach = max(_NEARBY * box_px, _MIN_PICTURE_PX)
+    x0, y0 = max(0, int(place.center_x - reach)), max(0, int(place.center_y - reach))
+    part = image[y0 : max(0, int(place.center_y + reach)), x0 : max(0, int(place.center_x + reach))]
+    return [shifted(face, x0, y0) for face in _candidates(part)]
+
+
 def locate(
     image: np.ndarray,
     face_box: Sequence[float] | None = None,
@@ -226,8 +238,7 @@ def _search_size(width: int, height: int) -> tuple[int, int]:
 def _small_faces(image: np.ndarray) -> list[tuple[Face, float]]:
     """Faces too small for `_look` to see in the whole of a large picture, and the evidence for each."""
     height, width = image.shape[:2]
-    searched = _search_size(width, height)
-    seen_px = _smallest_window(searched) * width / searched[0]
+    seen_px = _seen_px(width, height)
     scale = min(_WINDOW_PX / (0.9 * MIN_FACE_PX), math.sqrt(_SMALL_PIXELS / (width * height)))
     size, largest = (round(width * scale), round(height * scale)), round(1.3 * seen_px * scale)
     if seen_px <= MIN_FACE_PX or min(size) < _WINDOW_PX:
@@ -294,6 +305,12 @@ def _smallest_window(size: tuple[int, int]) -> int:
     """Side of the smallest window in a search of a picture of this size."""
     width, height = size[0] + 2 * _margin(size), size[1] + 2 * _margin(size)
     return max(_WINDOW_PX, round(MIN_FACE * math.sqrt(width * height)))
+
+
+def _seen_px(width: int, height: int) -> float:
+    """Width of the smallest face that is seen in a search of the whole picture."""
+    size = _search_size(width, height)
+    return _smallest_window(size) * width / size[0]
 
 
 def _cascade_boxes(
