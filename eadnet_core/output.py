@@ -21,6 +21,7 @@ from .animate import Animation, decode_latents, sampler_options
 from .checkpoints import Experts, load_experts, weight_files
 from .config import FPS
 from .errors import BadInput
+from .files import check_path, writing
 from .media.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
 from .media.video import VideoReader
 from .pipeline import Clock, Generation
@@ -256,6 +257,7 @@ class _Scoring:
 
         if generation.report.n_frames < LEAST_SCORED_FRAMES:
             raise BadInput(f"A report needs at least {LEAST_SCORED_FRAMES} frames; this clip has fewer.")
+        check_path(path, "Report")
         if path.suffix.lower() != ".png" or not path.absolute().parent.is_dir():
             raise BadInput(f"Report '{path}' cannot be written: give a .png in a folder that exists.")
         self.generation, self.path = generation, path
@@ -268,5 +270,6 @@ class _Scoring:
         labels = {reading["label"] for reading in self.generation.report.emotions}
         asked = labels.pop() if len(labels) == 1 else None
         scores = self.scorer.finish(self.generation.sound.samples, name, asked)
-        draw_report(scores).save(self.path)
+        with writing(self.path, "The video is whole; score it again with `eadnet score`."):
+            draw_report(scores).save(self.path)
         return scores
