@@ -11,10 +11,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..errors import EADNetError
-from ..files import is_disk_full, shown, write_failure
+from ..files import is_disk_full, shown
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
@@ -46,20 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except OSError as error:
-        if args.debug:
+    except Exception as error:
+        if args.debug or not (isinstance(error, OSError) or is_disk_full(error)):
             raise
         print(f"eadnet: {_said(error)}", file=sys.stderr)
         return 2
     return 0
 
 
-def _said(error: OSError) -> str:
+def _said(error: Exception) -> str:
     """One line about a file that the system refused, where nothing below has said it better."""
-    if is_disk_full(error):
-        return str(write_failure(error, error.filename or Path.cwd() / "output"))
-    where = f"'{shown(os.fsdecode(error.filename))}': " if isinstance(error.filename, (str, bytes)) else ""
-    return f"{where}{error.strerror or error}. Check the path, its permissions and the disk; --debug shows more."
+    name, reason = getattr(error, "filename", None), getattr(error, "strerror", None) or error
+    where = f"'{shown(os.fsdecode(name))}': " if isinstance(name, (str, bytes)) else ""
+    what = (
+        "The disk is full. Free some space, then run again" if is_disk_full(error) else "Check path, permissions, disk"
+    )
+    return f"{where}{reason}. {what}; --debug shows more."
 
 
 def _set_up_log(is_debug: bool) -> None:

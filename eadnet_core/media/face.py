@@ -245,7 +245,7 @@ def _small_faces(image: np.ndarray) -> list[tuple[Face, float]]:
         return []
     for view in ("red", "negative"):
         grey = _grey(image, view).resize(size, Image.Resampling.BOX)
-        boxes = _cascade_boxes(np.asarray(grey), (_WINDOW_PX, largest), 1.2, 1.5)
+        boxes = _cascade_boxes(np.asarray(grey), (_WINDOW_PX, largest), 1.2, 2.0)
         found: list[tuple[Face, float]] = []
         for votes, box in _clusters(boxes, _MAX_SMALL):
             for face, evidence in _look_closely(image, box / scale) if votes > 1 else ():

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from eadnet_core.cli import main
 from eadnet_core.cli.arguments import write_json
@@ -301,6 +302,32 @@ def test_a_closed_folder(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
     with pytest.raises(BadInput, match="Permission denied"):
         check_path(tmp_path / "closed" / "a.wav", "Audio")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EIO, "Input/output error", "a.wav"), "eadnet: 'a.wav': Input/output error. Check"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "b"),
+            "eadnet: 'b': No space left on device. The disk is full.",
+        ),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "The disk is full."),
+    ],
+    ids=["input-output", "full", "full by a library"],
+)
+def test_what_the_system_refuses_anywhere_is_one_line(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("eadnet_core.cli.info._info", refuse)
+    assert main(["info"]) == 2
+    said = capsys.readouterr().err
+    assert line in said and said.count("\n") == 1
+    with pytest.raises(type(error)):
+        main(["--debug", "info"])
 
 
 def test_paths_in_messages_stay_in_one_short_line() -> None:
