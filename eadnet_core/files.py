@@ -69,14 +69,14 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def write_failure(error: BaseException, path: str | os.PathLike[str], kept: str = "") -> MediaError:
-    """The error for a file that could not be written; `kept` says what was saved, and how to go on."""
-    path, kept = Path(path), kept or "Run again then."
+    """The error for a file that the system refused to write; `kept` says what was saved, and how to go on."""
+    path, kept = Path(path), kept or "Then run again."
     folder = next((p for p in path.absolute().parents if p.is_dir()), Path())
     if is_disk_full(error):
         free = shutil.disk_usage(folder).free / 1e6
         return MediaError(f"The disk is full: '{shown(path)}' cannot be written, {free:.1f} MB are free. {kept}")
     reason = getattr(error, "strerror", None) or error
-    return MediaError(f"'{shown(path)}' cannot be written ({reason}). Check disk space and permissions. {kept}")
+    return MediaError(f"'{shown(path)}' cannot be read or written ({reason}). Check disk and permissions. {kept}")
 
 
 @contextlib.contextmanager

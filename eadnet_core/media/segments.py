@@ -313,7 +313,8 @@ class SegmentFolder:
             logger.warning("%s: continue with --resume (resume=True)", kept)
         if isinstance(error, (OSError, SafetensorError)):
             go_on = f"{kept}: go on with --resume (resume=True)." if n_finished else "Nothing was finished; run again."
-            raise write_failure(error, getattr(error, "filename", None) or self.path, go_on) from error
+            name = getattr(error, "filename", None)
+            raise write_failure(error, name if isinstance(name, str) else self.path, go_on) from error
 
 
 @contextlib.contextmanager

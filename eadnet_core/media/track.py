@@ -124,6 +124,11 @@ class _Follower:
         """Whether there is nothing to follow."""
         return self.patch is None
 
+    @property
+    def _expected(self) -> FaceCrop | None:
+        """Where the face should be: at its last place in this shot, or in the box while it was never seen."""
+        return self.last if self._is_same_shot or not self._looks else None
+
     def look(self, picture: np.ndarray, number: int) -> tuple[FaceCrop | None, np.ndarray | None]:
         """What the detector says of this picture, and how far the face has moved since the last one, [2] pixels."""
         if self.face_box is not None and self.box is None:
@@ -163,12 +168,14 @@ class _Follower:
 
     def _search(self, picture: np.ndarray) -> FaceCrop | None:
         """What the detector finds: the followed face, or where none was followed yet, the chosen one."""
-        close = find_near(picture, self.last) if self.last is not None and self._is_same_shot else None
+        expected = self._expected
+        close = None if expected is None else find_near(picture, expected)
         places = self._accepted(close or [])
-        found = self._nearest(places)
+        found = None if expected is None else _near(expected, places)
         if found is None and (close is None or self.is_lost):
             places = self._accepted(find_faces(picture, 0.0))
-            found = self._nearest(places) or self._elsewhere(picture, places)
+            found = None if expected is None else _near(expected, places)
+            found = found or self._elsewhere(picture, places)
         others = [place for place in places if place is not found]
         if found is not None:
             self._looks.add(look_of(picture, found))
@@ -183,10 +190,6 @@ class _Follower:
         self.best = max((face.score for face in faces), default=0.0)
         return [geometry_of(face) for face in faces if face.score >= self.threshold]
 
-    def _nearest(self, places: list[FaceCrop]) -> FaceCrop | None:
-        """The face at the last place, in the same shot."""
-        return _near(self.last, places) if self.last is not None and self._is_same_shot else None
-
     def _elsewhere(self, picture: np.ndarray, places: list[FaceCrop]) -> FaceCrop | None:
         """The followed face where it was lost: what resembles it most and is not clearly another."""
         if self.last is None:
@@ -200,9 +203,8 @@ class _Follower:
             resemblance = self._looks.resemblance(look)
             if resemblance >= max(LEAST_RESEMBLING, self._looks_of_others.resemblance(look)):
                 bonus = _NEAR_BONUS if _near(self.last, [place]) is not None else 0.0
-                rated.append(
-                    (resemblance + bonus - _SIZE_WEIGHT * abs(math.log(place.side_px / self.last.side_px)), number)
-                )
+                malus = _SIZE_WEIGHT * abs(math.log(place.side_px / self.last.side_px))
+                rated.append((resemblance + bonus - malus, number))
         if rated:
             return places[max(rated)[1]]
         return None if self.box is not None or not places else places[min(self.face_index, len(places) - 1)]
@@ -229,19 +231,21 @@ def joined(
     [10.0, 10.4, 10.8, 11.2, 11.6, 12.0, 12.0]
     """
     rows = np.full((n_frames, 4), np.nan)
-    number = 0
+    number, starts = 0, frozenset(cuts)
     while number < n_frames:
         if number not in places:
             number += 1
             continue
         stop = number + 1
-        while stop in moves and stop not in cuts:
+        while stop in moves and stop not in starts:
             stop += 1
         rows[number:stop] = _run(places, moves, number, stop)
         number = stop
     known = np.flatnonzero(~np.isnan(rows[:, 0]))
     for before, after in zip([-1, *known.tolist()], [*known.tolist(), n_frames], strict=True):
         gap = slice(before + 1, after)
+        if after == before + 1:
+            continue
         if before < 0 or after == n_frames:
             rows[gap] = rows[min(after, n_frames - 1) if before < 0 else before]
             continue

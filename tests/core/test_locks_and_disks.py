@@ -240,7 +240,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, what: str) -> None:
     """As on a file system that takes no larger one."""
     done = run([sys.executable, "-c", FILLING, str(tmp_path), what, "1000000"])
     lines = done.stdout.splitlines()
-    assert "cannot be written" in lines[0] and "1 of 2 segments are finished and kept" in lines[0], done.stderr
+    assert "cannot be read or written" in lines[0] and "1 of 2 segments are finished and kept" in lines[0], done.stderr
     assert lines[1:] == ["[True, False] True", LEFT]
 
 

@@ -80,6 +80,12 @@ def test_an_absent_face_is_found_where_it_comes_back() -> None:
     assert set(track.missed) == set(range(6, 15)) and middles(track.crops)[-1] > 256
 
 
+def test_a_box_whose_face_comes_late_is_waited_for_across_cuts() -> None:
+    track = follow(film((4, scene()), (4, scene(wall=170)), (5, scene("her", "him"))), LEFT_BOX)
+    assert track.missed == tuple(range(8)) and max(middles(track.crops)) < 256
+    assert follow(film((2, scene()), (5, scene("", "him"))), LEFT_BOX).missed == tuple(range(7))
+
+
 def test_what_nobody_chose_is_followed_into_another_shot_as_before() -> None:
     """Without a face box, a face that resembles nobody is better than none."""
     track = follow(film((6, scene("her")), (6, scene("him", wall=170))))
