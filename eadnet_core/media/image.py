@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import BadInput
+from ..paths import check_source
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def read_image(source: str | os.PathLike[str] | np.ndarray | torch.Tensor) -> np
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    path = Path(source)
+    path = check_source(source, "Picture")
     if not path.exists():
         raise BadInput(f"Picture '{path}' does not exist. {_WANTED}")
     if path.is_dir():

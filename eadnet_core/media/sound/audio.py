@@ -15,6 +15,7 @@ import torch
 
 from ...config import FPS, MEL_RATE_HZ, N_MELS, SAMPLE_RATE_HZ
 from ...errors import BadInput, MediaError
+from ...paths import check_source
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def read_audio(source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampl
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return _from_array(source, sample_rate)
-    path = Path(source)
+    path = check_source(source, "Audio")
     _check_file(path)
     try:
         return _from_soundfile(path)
