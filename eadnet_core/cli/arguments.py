@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, MediaError
+from ..errors import BadInput
+from ..paths import check_path, writing
 from ..request import Box, Progress
 
 
@@ -87,13 +88,12 @@ def check_output(path: Path | None, suffix: str) -> None:
         return
     if path.suffix.lower() != suffix:
         raise BadInput(f"'{path}' must end in {suffix}.")
+    check_path(path, "Output")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise BadInput(f"'{path}' cannot be written: its folder does not exist, or it is a folder itself.")
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write values as JSON."""
-    try:
+    with writing(path):
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise MediaError(f"'{path}' cannot be written ({error.strerror}). Check disk space and permissions.") from error

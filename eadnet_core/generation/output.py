@@ -22,6 +22,7 @@ from ..errors import BadInput
 from ..families.family import sampler_options
 from ..media.video.files import VideoReader
 from ..media.video.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
+from ..paths import check_path, writing
 from ..request import Cancel, OnProgress, Segment
 from ..weights.experts import Experts, load_experts
 from ..weights.folders import weight_files
@@ -261,6 +262,7 @@ class _Scoring:
 
         if generation.report.n_frames < LEAST_SCORED_FRAMES:
             raise BadInput(f"A report needs at least {LEAST_SCORED_FRAMES} frames; this clip has fewer.")
+        check_path(path, "Report")
         if path.suffix.lower() != ".png" or not path.absolute().parent.is_dir():
             raise BadInput(f"Report '{path}' cannot be written: give a .png in a folder that exists.")
         self.generation, self.path = generation, path
@@ -273,5 +275,6 @@ class _Scoring:
         labels = {reading["label"] for reading in self.generation.report.emotions}
         asked = labels.pop() if len(labels) == 1 else None
         scores = self.scorer.finish(self.generation.sound.samples, name, asked)
-        draw_report(scores).save(self.path)
+        with writing(self.path, "The video is whole; score it again with `eadnet score`."):
+            draw_report(scores).save(self.path)
         return scores

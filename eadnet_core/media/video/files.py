@@ -21,6 +21,7 @@ import numpy as np
 
 from ...config import FPS
 from ...errors import BadInput, MediaError
+from ...paths import check_path, check_source
 from ..sound.audio import Audio, read_audio
 from .feeder import Feeder
 from .tags import ffmetadata, xmp_box
@@ -47,7 +48,7 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
 
     Raises BadInput for a wrong suffix, an existing file (unless `overwrite`), a folder that is missing or read-only.
     """
-    path = Path(path)
+    path = check_path(path, "Output")
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(
             f"Output '{path}' ends in '{path.suffix}'. Give a name that ends in one of {', '.join(SUFFIXES)}."
@@ -298,7 +299,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
+    path = check_source(path, "Video")
     if not path.exists():
         raise BadInput(f"Video '{path}' does not exist. Give a video file such as an mp4.")
     if path.is_dir():
