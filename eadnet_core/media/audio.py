@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -15,6 +16,7 @@ import torch
 
 from ..config import FPS, MEL_RATE_HZ, N_MELS, SAMPLE_RATE_HZ
 from ..errors import BadInput, MediaError
+from .containers import open_input
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,22 @@ def read_audio(source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampl
         return _from_soundfile(path)
     except _Unreadable:
         return _from_ffmpeg(path)
+
+
+def original_samples(audio: Audio) -> Iterator[np.ndarray]:
+    """The original sound in order, float32 [C, n] at `audio.rate_hz`: what a video is given. Raises BadInput."""
+    if audio.original is not None:
+        yield audio.original
+        return
+    if audio.path is None:
+        raise BadInput("The audio has neither a file nor its original samples. Make it with read_audio.")
+    _check_file(audio.path)
+    from av.audio.resampler import AudioResampler
+
+    resampler = AudioResampler("fltp", rate=audio.rate_hz)
+    with open_input(audio.path, "Audio", _WANTED) as container:
+        for frame in container.decode(audio=0):
+            yield from (part.to_ndarray() for part in resampler.resample(frame))
 
 
 class _Unreadable(Exception):
