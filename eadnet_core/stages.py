@@ -94,7 +94,7 @@ def sample_clip(
     options = fitted(model, subject, read, options)
     reference = shot(model, subject, performance.motion).reference(model.config.size_px)
     x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
-    return Clip(x0, performance.motion, options, tuple(notes_of(model, options, read)))
+    return Clip(x0, performance.motion, options, (*notes_of(model, options, read), *subject.notes))
 
 
 def decode_clip(

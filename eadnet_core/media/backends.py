@@ -14,6 +14,7 @@ import numpy as np
 
 from .audio import Audio
 from .containers import has_pyav
+from .notes import Notes
 
 
 class Pictures(Protocol):
@@ -28,7 +29,7 @@ class Pictures(Protocol):
     """
 
     size: tuple[int, int]
-    notes: list[str]
+    notes: Notes
 
     @property
     def fps(self) -> float: ...

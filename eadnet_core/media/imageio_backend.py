@@ -1,4 +1,4 @@
-"""Video files read and written by imageio-ffmpeg, where PyAV is missing: an ffmpeg beside this process, run by that package.
+"""Video files read and written by imageio-ffmpeg, where PyAV is missing: that package runs an ffmpeg.
 
 Its reader and writer are all that is used. The reader takes whole lists of ffmpeg's options, so that with a tiny black
 video as its subject it also carries out what the writer cannot: tags, a sound beside pictures that are copied, joining.
@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import BadInput, MediaError
 from .audio import Audio, original_samples
 from .encoding import CODEC, MP4_FLAGS, PART_OPTIONS, PICTURE_OPTIONS, SOUND_BITS_PER_S, SOUND_CODEC
+from .notes import Notes
 from .picture_filters import (
     TO_YUV,
     Colours,
@@ -56,7 +57,7 @@ class ImageioPictures:
     def __init__(self, path: Path, fps: int | None) -> None:
         """Decode the first picture. Raises BadInput where there is none."""
         self.path = path
-        self.notes: list[str] = []
+        self.notes = Notes(path)
         self._colours, self._is_interlaced, self._rate = Colours(), False, ""
         header = self._header()
         self.size: tuple[int, int] = header["size"]
@@ -68,11 +69,11 @@ class ImageioPictures:
         self._rate = f"fps={self.rate}:start_time=0"
         source = header["source_size"]
         if self.size not in (source, source[::-1]):
-            self._note(squared_note(self.size))
+            self.notes.add(squared_note(self.size))
         if self._is_interlaced:
-            self._note("is interlaced; whole frames were made of its fields (deinterlaced).")
+            self.notes.add("is interlaced; whole frames were made of its fields (deinterlaced).")
         if said := self._colours.note():
-            self._note(said)
+            self.notes.add(said)
 
     @property
     def fps(self) -> float:
@@ -125,18 +126,13 @@ class ImageioPictures:
                     pixels = np.frombuffer(data, np.uint8).reshape(self.size[1], self.size[0], n_channels)
                     yield over_background(pixels).copy()
             except RuntimeError:
-                self._note("is damaged or cut off; the pictures before that are used.")
+                self.notes.add("is damaged or cut off; the pictures before that are used.")
             finally:
                 frames.close()
 
     def count(self) -> int:
         """Number of pictures; they are decoded."""
         return sum(1 for _ in self.frames(0))
-
-    def _note(self, said: str) -> None:
-        note = f"'{self.path.name}' {said}"
-        if note not in self.notes:
-            self.notes.append(note)
 
 
 def _colours_of(coded: str, details: str) -> Colours:
@@ -252,7 +248,8 @@ def join_parts(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="join-") as name:
         folder = Path(name)
         listed, tagged = folder / "parts.ffconcat", folder / "tags.txt"
-        files = "".join(f"file '{str(part.resolve())}'\n" for part in parts)
+        paths = (str(part.resolve()).replace("'", r"'\''") for part in parts)
+        files = "".join(f"file '{quoted}'\n" for quoted in paths)
         listed.write_text(f"ffconcat version 1.0\n{files}", "utf-8")
         tagged.write_text(ffmetadata(tags), "utf-8")
         inputs = ["-f", "concat", "-safe", "0", "-i", str(listed), "-f", "ffmetadata", "-i", str(tagged)]
@@ -299,9 +296,7 @@ def _run(inputs: list[str], output: list[str]) -> None:
 
     n_inputs = inputs.count("-i")
     own = ["-map", f"{n_inputs}:v:0", "-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "image2pipe"]
-    frames = imageio_ffmpeg.read_frames(
-        _NOTHING, input_params=[*inputs, "-f", "lavfi"], output_params=[*output, *own]
-    )
+    frames = imageio_ffmpeg.read_frames(_NOTHING, input_params=[*inputs, "-f", "lavfi"], output_params=[*output, *own])
     try:
         for _ in frames:
             pass

@@ -1,4 +1,4 @@
-"""What becomes of a decoded picture before it is seen: whole frames, square pixels, SDR, RGB; the same for both backends.
+"""What becomes of a decoded picture before it is seen: whole frames, square pixels, SDR, RGB; alike in both backends.
 
 Each step is one of FFmpeg's filters, as (name, arguments).
 """
@@ -111,7 +111,7 @@ def deinterlaced() -> Filters:
 
 
 def to_rgb(colours: Colours, matrix: str, width: str, height: str, table: str | None) -> Filters:
-    """Square pixels of 8-bit RGB (with alpha where there is some); `table` is the path of a .cube file for wide colours."""
+    """Square pixels of 8-bit RGB, with alpha where there is some; `table` is the .cube file for wide colours."""
     scaled = ("scale", f"w={width}:h={height}:in_color_matrix={matrix}:{_SCALE}")
     last = [("format", "rgba" if colours.has_alpha else "rgb24")]
     if table is None:

@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..errors import BadInput
 from .containers import open_input
+from .notes import Notes
 from .picture_clock import PictureClock
 from .picture_filters import (
     Colours,
@@ -29,6 +30,7 @@ from .picture_filters import (
 from .tone_map import cube
 
 if TYPE_CHECKING:
+    from av.buffer import Buffer
     from av.container import InputContainer
     from av.filter import Graph
     from av.video.frame import VideoFrame
@@ -62,7 +64,7 @@ class PyAVPictures:
     def __init__(self, path: Path, fps: int | None) -> None:
         """Decode the first picture. Raises BadInput where there is none."""
         self.path = path
-        self.notes: list[str] = []
+        self.notes = Notes(path)
         with open_input(path, "Video", WANTED) as container:
             stream = picture_stream(container)
             frames = iter(()) if stream is None else _frames(container, stream, lambda _: None)
@@ -79,9 +81,9 @@ class PyAVPictures:
         self.size = square_width(width, aspect), height
         check_size(path, self.size)
         if self.size[0] != width:
-            self._note(squared_note(self.size))
+            self.notes.add(squared_note(self.size))
         if said := self._colours.note():
-            self._note(said)
+            self.notes.add(said)
 
     @property
     def fps(self) -> float:
@@ -113,9 +115,9 @@ class PyAVPictures:
                         n_done += 1
                         yield out
                     if line.kind[:2] != (frame.width, frame.height):
-                        self._note("changes its size on the way; its pictures are scaled to that of the first.")
+                        self.notes.add("changes its size on the way; its pictures are scaled to that of the first.")
                 if is_interlaced:
-                    self._note("is interlaced; whole frames were made of its fields (deinterlaced).")
+                    self.notes.add("is interlaced; whole frames were made of its fields (deinterlaced).")
                 line = _Line(frame, is_interlaced, self._turn, self.rate, n_done)
             for out in line.add(frame):
                 n_done += 1
@@ -131,16 +133,13 @@ class PyAVPictures:
             has_jumps = bool(container.format.flags & 0x0200)  # AVFMT_TS_DISCONT
             tick_s = stream.time_base or Fraction(1, 90_000)
             clock = PictureClock(tick_s, self.rate, stream.start_time, has_jumps)
-            for frame in _frames(container, stream, self._note):
+            for frame in _frames(container, stream, self.notes.add):
                 frame.pts, frame.time_base = clock.place(frame.pts), tick_s
                 yield frame
             if clock.n_jumps:
-                self._note(f"has a clock that jumps ({clock.n_jumps} times); its pictures follow each other instead.")
-
-    def _note(self, said: str) -> None:
-        note = f"'{self.path.name}' {said}"
-        if note not in self.notes:
-            self.notes.append(note)
+                self.notes.add(
+                    f"has a clock that jumps ({clock.n_jumps} times); its pictures follow each other instead."
+                )
 
 
 def _frames(container: InputContainer, stream: VideoStream, tell: Callable[[str], None]) -> Iterator[VideoFrame]:
@@ -190,10 +189,8 @@ def _colours_of(stream: VideoStream, frame: VideoFrame) -> Colours:
 
 
 def _upright_of(frame: VideoFrame) -> Filters:
-    from av.sidedata.sidedata import Type
-
-    found = frame.side_data.get(Type.DISPLAYMATRIX)
-    return [] if found is None else upright(struct.unpack("9i", bytes(found)[:36]))
+    found = frame.side_data.get("DISPLAYMATRIX")
+    return [] if found is None else upright(struct.unpack("9i", bytes(cast("Buffer", found))[:36]))
 
 
 def _kind(frame: VideoFrame, is_interlaced: bool) -> tuple[int, int, str, int, int, bool]:

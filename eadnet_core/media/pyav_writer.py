@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 """FFmpeg's usual layout of so many channels."""
 _BLOCK_SAMPLES = 8192
+_REMAKE = "Remove it; with --resume it is made again."
 _BT709, _TV_RANGE = 1, 1
 """ITU-T H.273's number of BT.709 for matrix, primaries and transfer; FFmpeg's of the range 16 .. 235."""
 
@@ -70,7 +71,7 @@ class PyAVEncoder:
         for packet in packets:
             packet.duration = packet.duration or 1
             if self._sound is not None:
-                self._sound.write_until(float((packet.dts or 0) / self._fps))
+                self._sound.write_until(_seconds(packet.dts, packet))
             self._container.mux(packet)
 
     def finish(self) -> None:
@@ -90,33 +91,41 @@ def join_parts(
     parts: Sequence[Path], path: Path, audio: Audio | None, tags: dict[str, str], duration_s: Fraction | None
 ) -> None:
     """Write the pictures of parts into one file without decoding them; see `backends.join_files`."""
-    container = _open_output(path, tags)
-    with contextlib.closing(container):
-        with open_input(parts[0], "Segment", "Make it again.") as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
-            settings = first.streams.video[0].codec_context.extradata
+    with contextlib.closing(_open_output(path, tags)) as container:
+        with open_input(parts[0], "Segment", _REMAKE) as first:
+            given = first.streams.video[0]
+            stream, settings = container.add_stream_from_template(given, opaque=True), given.codec_context.extradata
         sound = None if audio is None else _SoundTrack(container, audio, duration_s)
-        offset = 0
-        for part in parts:
-            with open_input(part, "Segment", "Make it again.") as source:
-                given = source.streams.video[0]
-                own = given.codec_context.extradata
-                end = offset
-                for packet in source.demux(given):
-                    if packet.dts is None or packet.pts is None:
-                        continue
-                    if packet.is_keyframe and own != settings and own:
-                        packet = with_parameter_sets(packet, own)
-                    packet.pts += offset
-                    packet.dts += offset
-                    end = max(end, packet.pts + (packet.duration or 0))
-                    if sound is not None and packet.time_base is not None:
-                        sound.write_until(float(packet.dts * packet.time_base))
-                    packet.stream = stream
-                    container.mux(packet)
-                offset = end
+        for packet in _in_a_row(parts, settings):
+            if sound is not None:
+                sound.write_until(_seconds(packet.dts, packet))
+            packet.stream = stream
+            container.mux(packet)
         if sound is not None:
             sound.write_until(None)
+
+
+def _in_a_row(parts: Sequence[Path], settings: bytes | None) -> Iterator[Packet]:
+    """The packets of parts, each part's after the last one's; `settings` are the parameter sets of the file."""
+    start = 0
+    for part in parts:
+        end = start
+        with open_input(part, "Segment", _REMAKE) as source:
+            stream = source.streams.video[0]
+            own = stream.codec_context.extradata
+            for packet in source.demux(stream):
+                if packet.pts is None or packet.dts is None:  # what tells the decoder that this was all
+                    continue
+                if packet.is_keyframe and own and own != settings:
+                    packet = with_parameter_sets(packet, own)
+                end = max(end, start + packet.pts + (packet.duration or 0))
+                packet.pts, packet.dts = packet.pts + start, packet.dts + start
+                yield packet
+        start = end
+
+
+def _seconds(ticks: int | None, packet: Packet) -> float:
+    return float((ticks or 0) * (packet.time_base or 0))
 
 
 class _SoundTrack:
@@ -139,9 +148,8 @@ class _SoundTrack:
         """Write the packets up to a time, so that they lie beside the pictures; None writes all."""
         while (packet := self._held or next(self._packets, None)) is not None:
             self._held = packet
-            if time_s is not None and packet.pts is not None and packet.time_base is not None:
-                if float(packet.pts * packet.time_base) > time_s:
-                    return
+            if time_s is not None and _seconds(packet.pts, packet) > time_s:
+                return
             self._held = None
             self._container.mux(packet)
 
@@ -150,7 +158,7 @@ class _SoundTrack:
 
         n_done = 0
         for block in self._cut(first):
-            frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", self._layout)
+            frame = AudioFrame.from_ndarray(np.ascontiguousarray(block.T).reshape(1, -1), "flt", self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate_hz, n_done, Fraction(1, self._rate_hz)
             n_done += block.shape[1]
             yield from self._stream.encode(frame)

@@ -19,7 +19,9 @@ N_POINTS = 49
 """Along each side of the table."""
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _LUMA_709 = np.array([0.2126, 0.7152, 0.0722])
-_TO_709 = np.array([[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]])
+_TO_709 = np.array(
+    [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]]
+)
 """Linear BT.2020 to linear BT.709 (ITU-R BT.2087)."""
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
@@ -102,4 +104,5 @@ def cube(transfer: str) -> str:
     steps = np.linspace(0.0, 1.0, N_POINTS)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     table = to_sdr(np.stack([red, green, blue], -1), transfer).reshape(-1, 3)
-    return f"LUT_3D_SIZE {N_POINTS}\n" + "\n".join("%.6f %.6f %.6f" % (*row,) for row in table.tolist()) + "\n"
+    rows = "".join(f"{r:.6f} {g:.6f} {b:.6f}\n" for r, g, b in table.tolist())
+    return f"LUT_3D_SIZE {N_POINTS}\n{rows}"
