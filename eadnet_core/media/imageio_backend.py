@@ -59,8 +59,9 @@ class ImageioPictures:
         self.path = path
         self.notes = Notes(path)
         self._colours, self._is_interlaced, self._rate = Colours(), False, ""
+        self.size: tuple[int, int] = (0, 0)
         header = self._header()
-        self.size: tuple[int, int] = header["size"]
+        self.size = header["size"]
         check_size(path, self.size)
         coded, _, details = str(header["pix_fmt"]).partition("(")
         self._colours = _colours_of(coded, details)
@@ -104,8 +105,9 @@ class ImageioPictures:
         if self._colours.is_wide:
             (folder / "table.cube").write_text(cube(self._colours.transfer), "ascii")
             table = escaped(folder / "table.cube")
-        matrix = assumed_matrix(self._colours, self.size) if hasattr(self, "size") else "auto"
-        filters += to_rgb(self._colours, matrix, square_width_term(), "ih", table)
+        matrix = assumed_matrix(self._colours, self.size) if self.size[0] else "auto"
+        width, height = map(str, self.size) if self.size[0] else (square_width_term(), "ih")
+        filters += to_rgb(self._colours, matrix, width, height, table)
         n_bits = 32 if self._colours.has_alpha else 24
         return imageio_ffmpeg.read_frames(
             str(self.path.resolve()),
@@ -209,14 +211,8 @@ class ImageioEncoder:
 
     def finish(self) -> None:
         """Write the rest; the file is whole when this returns."""
-        import imageio_ffmpeg
-
         self._frames.close()
-        try:
-            n_written, _ = imageio_ffmpeg.count_frames_and_secs(str(self._pictures.resolve()))
-        except (RuntimeError, OSError) as error:
-            raise _failure(self._path, self._n) from error
-        if n_written != self._n:
+        if (n_written := _count(self._pictures)) != self._n:
             raise _failure(self._path, n_written)
         join_parts([self._pictures], self._path, self._audio, self._tags, None)
         self._pictures.unlink()
@@ -234,6 +230,16 @@ def _failure(path: Path, n_frames: int) -> MediaError:
         f"'{path}' could not be written after {n_frames} frames ({reason}). Nothing was kept; check disk space and "
         "memory, then run again."
     )
+
+
+def _count(path: Path) -> int:
+    """Pictures in a finished file, 0 in one that cannot be read."""
+    import imageio_ffmpeg
+
+    try:
+        return imageio_ffmpeg.count_frames_and_secs(str(path.resolve()))[0]
+    except (RuntimeError, OSError):
+        return 0
 
 
 def _flags(options: dict[str, str]) -> Iterator[str]:
@@ -259,6 +265,8 @@ def join_parts(
             sound = ["-map", "2:a:0", "-c:a", SOUND_CODEC, "-b:a", str(SOUND_BITS_PER_S)]
         copied = ["-map", "0:v:0", "-c:v", "copy", "-map_metadata", "1", "-map_chapters", "-1"]
         _run(inputs, [*copied, *sound, "-movflags", MP4_FLAGS, "-f", _muxer(path), str(path)])
+    if (n_written := _count(path)) != sum(map(_count, parts)):
+        raise _failure(path, n_written)
 
 
 def _muxer(path: Path) -> str:
@@ -295,10 +303,10 @@ def _run(inputs: list[str], output: list[str]) -> None:
     import imageio_ffmpeg
 
     n_inputs = inputs.count("-i")
-    own = ["-map", f"{n_inputs}:v:0", "-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "image2pipe"]
-    frames = imageio_ffmpeg.read_frames(_NOTHING, input_params=[*inputs, "-f", "lavfi"], output_params=[*output, *own])
+    own = ["-map", f"{n_inputs}:v:0", "-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "image2pipe", "-frames:v", "0"]
+    run = imageio_ffmpeg.read_frames(_NOTHING, input_params=[*inputs, "-f", "lavfi"], output_params=[*output, *own])
     try:
-        for _ in frames:
+        for _ in run:
             pass
     except (OSError, RuntimeError, IndexError, AttributeError) as error:
         said = [line for line in str(error).strip().splitlines() if line.strip()][-2:] or ["it said nothing"]

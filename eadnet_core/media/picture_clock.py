@@ -9,6 +9,9 @@ MAX_GAP_S = 600.0
 MAX_JUMP_S = 10.0
 """The same in formats whose clock may begin anew, such as MPEG-TS: ffmpeg's dts_delta_threshold."""
 
+MAX_BACK_S = 0.1
+"""Pictures come in the order of display; a clock that goes back further has begun anew (as in ffmpeg)."""
+
 
 class PictureClock:
     """Presentation times, in ticks of the stream, as they come from a decoder, made relative to the stream's start.
@@ -22,21 +25,22 @@ class PictureClock:
         self._start = start
         self._step = max(1, round(1 / (fps * tick_s)))
         self._most = (MAX_JUMP_S if has_jumps else MAX_GAP_S) / float(tick_s)
+        self._back = MAX_BACK_S / float(tick_s)
         self._last = -self._step
 
     def place(self, pts: int | None) -> int:
         """The time of the next picture.
 
         >>> clock = PictureClock(Fraction(1, 1000), Fraction(25), 500, has_jumps=True)
-        >>> clock.place(500), clock.place(540), clock.place(None), clock.place(90_000), clock.place(90_040)
-        (0, 40, 80, 120, 160)
+        >>> [clock.place(pts) for pts in (500, 540, None, 90_000, 90_040, 500)]
+        [0, 40, 80, 120, 160, 200]
         """
         if pts is None:
             self._last += self._step
             return self._last
         if self._start is None:
             self._start = pts
-        if abs(pts - self._start - self._last) > self._most:
+        if not -self._back <= pts - self._start - self._last <= self._most:
             self.n_jumps += 1
             self._start = pts - self._last - self._step
         self._last = pts - self._start

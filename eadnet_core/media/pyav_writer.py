@@ -116,10 +116,11 @@ def _in_a_row(parts: Sequence[Path], settings: bytes | None) -> Iterator[Packet]
             for packet in source.demux(stream):
                 if packet.pts is None or packet.dts is None:  # what tells the decoder that this was all
                     continue
+                pts, dts = start + packet.pts, start + packet.dts
+                end = max(end, pts + (packet.duration or 0))
                 if packet.is_keyframe and own and own != settings:
                     packet = with_parameter_sets(packet, own)
-                end = max(end, start + packet.pts + (packet.duration or 0))
-                packet.pts, packet.dts = packet.pts + start, packet.dts + start
+                packet.pts, packet.dts = pts, dts
                 yield packet
         start = end
 
