@@ -7,6 +7,8 @@ video as its subject it also carries out what the writer cannot: tags, a sound b
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import shutil
 import tempfile
@@ -18,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput, MediaError
+from ..errors import BadInput
 from .audio import Audio, original_samples
 from .encoding import CODEC, MP4_FLAGS, PART_OPTIONS, PICTURE_OPTIONS, SOUND_BITS_PER_S, SOUND_CODEC
 from .notes import Notes
@@ -46,6 +48,8 @@ _FORMATS = (
 _SAFELY = ["-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS]
 """A playlist may point to other files and addresses; only files that hold the media themselves are read."""
 _COLOURS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+_LEAST_BYTES = 1_000_000
+"""Where less is free, a writer that ended did so because the disk is full; the package does not tell why."""
 _ALPHA = ("rgba", "bgra", "argb", "abgr", "yuva", "ya", "gbrap", "pal8")
 _NOTHING = "color=c=black:s=16x16:d=0.04"
 """The subject of a run that is about other files."""
@@ -206,14 +210,14 @@ class ImageioEncoder:
         try:
             self._frames.send(np.ascontiguousarray(frame).tobytes())
         except (OSError, StopIteration) as error:
-            raise _failure(self._path, self._n) from error
+            raise _failure(self._path.parent) from error
         self._n += 1
 
     def finish(self) -> None:
         """Write the rest; the file is whole when this returns."""
         self._frames.close()
-        if (n_written := _count(self._pictures)) != self._n:
-            raise _failure(self._path, n_written)
+        if _count(self._pictures) != self._n:
+            raise _failure(self._path.parent)
         join_parts([self._pictures], self._path, self._audio, self._tags, None)
         self._pictures.unlink()
 
@@ -223,13 +227,10 @@ class ImageioEncoder:
             self._frames.throw(KeyboardInterrupt)  # what makes the writer end ffmpeg without waiting for it
 
 
-def _failure(path: Path, n_frames: int) -> MediaError:
-    is_full = shutil.disk_usage(path.parent).free < 1_000_000
-    reason = "the disk is full" if is_full else "ffmpeg ended"
-    return MediaError(
-        f"'{path}' could not be written after {n_frames} frames ({reason}). Nothing was kept; check disk space and "
-        "memory, then run again."
-    )
+def _failure(folder: Path, said: str = "ffmpeg ended") -> OSError:
+    if shutil.disk_usage(folder).free < _LEAST_BYTES:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return OSError(errno.EPIPE, said)
 
 
 def _count(path: Path) -> int:
@@ -265,8 +266,8 @@ def join_parts(
             sound = ["-map", "2:a:0", "-c:a", SOUND_CODEC, "-b:a", str(SOUND_BITS_PER_S)]
         copied = ["-map", "0:v:0", "-c:v", "copy", "-map_metadata", "1", "-map_chapters", "-1"]
         _run(inputs, [*copied, *sound, "-movflags", MP4_FLAGS, "-f", _muxer(path), str(path)])
-    if (n_written := _count(path)) != sum(map(_count, parts)):
-        raise _failure(path, n_written)
+    if _count(path) != sum(map(_count, parts)):
+        raise _failure(path.parent)
 
 
 def _muxer(path: Path) -> str:
@@ -293,13 +294,13 @@ def read_tags(path: Path) -> dict[str, str]:
         tags = Path(folder) / "tags.txt"
         try:
             _run([*_SAFELY, "-i", str(path.resolve())], ["-map_metadata", "0", "-f", "ffmetadata", str(tags)])
-        except MediaError as error:
+        except OSError as error:
             raise BadInput(f"Video '{path}' cannot be read. {WANTED}") from error
         return parse_ffmetadata(tags.read_text("utf-8", "replace"))
 
 
 def _run(inputs: list[str], output: list[str]) -> None:
-    """Let ffmpeg make one file of others. Raises MediaError with what it said."""
+    """Let ffmpeg make one file of others. Raises OSError with what it said."""
     import imageio_ffmpeg
 
     n_inputs = inputs.count("-i")
@@ -309,5 +310,5 @@ def _run(inputs: list[str], output: list[str]) -> None:
         for _ in run:
             pass
     except (OSError, RuntimeError, IndexError, AttributeError) as error:
-        said = [line for line in str(error).strip().splitlines() if line.strip()][-2:] or ["it said nothing"]
-        raise MediaError(f"ffmpeg could not make '{output[-1]}' ({' | '.join(said)}). Check disk space.") from error
+        said = [line for line in str(error).splitlines() if line.strip()][-2:] or ["it said nothing"]
+        raise _failure(Path(output[-1]).parent, f"ffmpeg: {' | '.join(said)}") from error

@@ -25,6 +25,7 @@ MAX_ASPECT = 4
 TO_YUV: Filters = [
     ("scale", "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"),
     ("format", "yuv420p"),
+    ("setparams", "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"),
 ]
 """From RGB to what the encoder is given."""
 

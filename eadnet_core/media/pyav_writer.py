@@ -63,7 +63,6 @@ class PyAVEncoder:
         self._graph.vpush(VideoFrame.from_ndarray(frame, "rgb24"))
         converted = self._graph.vpull()
         converted.pts, converted.time_base = self._n, 1 / self._fps
-        converted.pict_type = 0
         self._n += 1
         self._write(self._stream.encode(converted))
 

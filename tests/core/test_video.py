@@ -138,7 +138,7 @@ def test_both_backends_write_the_same(tmp_path: Path, monkeypatch: pytest.Monkey
         sounds = read_audio(one), read_audio(two)
         assert sounds[0].n_original == pytest.approx(sounds[1].n_original, abs=1024)
         n = min(len(s.samples) for s in sounds)
-        assert np.abs(sounds[0].samples[:n] - sounds[1].samples[:n]).max() < 0.02
+        assert np.corrcoef(sounds[0].samples[:n], sounds[1].samples[:n])[0, 1] > 0.999
         assert colour_tags(one) == colour_tags(two) == (1, 1, 1, 1, "yuv420p", "aac")
     assert read_audio(files[0][1]).duration_s == pytest.approx(2.0, abs=0.03)
 
