@@ -114,7 +114,12 @@ def prepare(
         options=options,
         emotions=_readings(track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[*notes_of(model, options, track), *subject.notes, *_length_notes(subject, sound, n_frames)],
+        notes=[
+            *notes_of(model, options, track),
+            *subject.notes,
+            *sound.notes,
+            *_length_notes(subject, sound, n_frames),
+        ],
         seconds=clock.seconds,
     )
     performance = _perform(sound, code, options, report, subject.is_still)

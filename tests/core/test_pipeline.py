@@ -118,6 +118,14 @@ def test_what_cannot_have_an_effect_is_noted(tiny_model: Model, picture: np.ndar
     assert any("No speech" in note for note in report.notes)
 
 
+def test_what_had_to_change_in_the_sound_is_noted(
+    tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray
+) -> None:
+    stereo = np.stack([voice_samples, -voice_samples])
+    report = prepare(picture, stereo, "", QUICK, model=tiny_model, sample_rate=16_000).report
+    assert any("cancel one another" in note for note in report.notes)
+
+
 def test_a_file_holds_sound_settings_and_the_right_length(
     tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray, tmp_path: Path
 ) -> None:
