@@ -1,7 +1,7 @@
 """Media files opened with PyAV: FFmpeg's libraries inside this process, so that no process is started.
 
-A file from elsewhere may be a playlist that names other files or addresses; only files that hold the media themselves are
-opened, and from them nothing but files is read.
+A file from elsewhere may be a playlist that names other files or addresses; only files that hold the media
+themselves are opened, and from them nothing but files is read.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from .picture_filters import (
     to_rgb,
     upright,
 )
+from .read_ahead import read_ahead
 from .tone_map import cube
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 WANTED = "Give a video file such as an mp4."
+_HELD_BYTES = 32_000_000
+"""Pictures that are made before they are asked for."""
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
 _TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 _PRIMARIES = {9: "bt2020"}
@@ -91,7 +94,11 @@ class PyAVPictures:
         return float(self.rate)
 
     def frames(self, first: int) -> Generator[np.ndarray, None, None]:
-        """The pictures from number `first` on, uint8 [H, W, 3]."""
+        """The pictures from number `first` on, uint8 [H, W, 3], made in a thread of their own."""
+        n_held = max(2, min(8, _HELD_BYTES // (3 * self.size[0] * self.size[1])))
+        return read_ahead(self._converted(first), n_held)
+
+    def _converted(self, first: int) -> Generator[np.ndarray, None, None]:
         convert: _Converter | None = None
         for number, frame in enumerate(self._timed()):
             if number >= first:
