@@ -32,6 +32,7 @@ _MAX_CODED_PEAK = 8.0
 """A codec overshoots full scale by little; what lies beyond is made of damage."""
 _MAX_FAILURES = 16
 """Times in a row that no packet could be read before the file counts as ended."""
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _BROADCAST_GAP_S = 10
 
@@ -147,7 +148,6 @@ class PyAVSound:
         self.is_empty = first is None
         if first is None:
             return
-        check_form(f"Audio '{path}'", first.rate_hz, len(first.samples))
         self.rate_hz, self.n_channels = first.rate_hz, len(first.samples)
         self._pieces = chain([first], self._pieces)
         clock = Clock(
@@ -227,12 +227,12 @@ class PyAVSound:
 
     def _piece(self, frame: AudioFrame, is_after_damage: bool) -> Piece | None:
         """A frame as floats; None where a codec made values of damage that are no sound."""
-        n_channels = len(frame.layout.channels)
-        if self._is_begun and not has_form(frame.sample_rate, n_channels):
+        n_channels, kind = frame.layout.nb_channels, frame.format.packed.name
+        if not has_form(frame.sample_rate, n_channels):
+            if not self._is_begun:
+                check_form(f"Audio '{self.path}'", frame.sample_rate, n_channels)
             return None
-        values, kind = frame.to_ndarray(), frame.format.packed.name
-        if not frame.format.is_planar:
-            values = values.reshape(-1, n_channels).T
+        values = _values(frame, np.dtype(_DTYPES[kind]))
         if kind in _FULL_SCALE:
             zero = _FULL_SCALE[kind] if kind == "u8" else 0.0
             samples = (values.astype(np.float32, order="C") - np.float32(zero)) * np.float32(1 / _FULL_SCALE[kind])
@@ -251,6 +251,14 @@ class PyAVSound:
         if not 0 < n_samples < piece.samples.shape[1]:
             return piece
         return Piece(piece.samples[:, :n_samples], piece.rate_hz, piece.time_s, piece.is_after_damage)
+
+
+def _values(frame: AudioFrame, dtype: np.dtype) -> np.ndarray:
+    """The values of a frame [C, n]. PyAV's own `to_ndarray` reads a ninth plane, which is no memory, after eight."""
+    n_channels = frame.layout.nb_channels
+    if not frame.format.is_planar:
+        return np.frombuffer(memoryview(frame.planes[0]), dtype, frame.samples * n_channels).reshape(-1, n_channels).T
+    return np.stack([np.frombuffer(memoryview(plane), dtype, frame.samples) for plane in frame.planes[:n_channels]])
 
 
 def _announced_s(container: InputContainer, stream: AudioStream) -> float | None:

@@ -236,6 +236,17 @@ def test_the_encoders_padding_is_not_heard(tmp_path: Path, name: str) -> None:
     assert delay_s(audio.samples, read_audio(voice(1.3), RATE_HZ).samples) == pytest.approx(0.0, abs=0.002)
 
 
+@pytest.mark.parametrize("n_channels", [1, 2, 6, 8])
+@pytest.mark.parametrize("name", ["a.m4a", "a.flac"])
+def test_every_channel_is_read(tmp_path: Path, name: str, n_channels: int) -> None:
+    channels = np.stack([voice(0.5, 48_000, seed=seed) for seed in range(n_channels)])
+    audio = read_audio(encoded(tmp_path, name, channels.T, 48_000, "-b:a", "640k"))
+    original = np.concatenate(list(original_samples(audio)), axis=1)
+    assert original.shape == channels.shape
+    found = np.corrcoef(original[:, 4800:-4800], channels[:, 4800:-4800])[:n_channels, n_channels:]
+    assert (found.max(1) > 0.9).sum() >= n_channels - 1  # LFE is filtered
+
+
 def test_raw_aac_is_read(tmp_path: Path) -> None:
     audio = read_audio(encoded(tmp_path, "a.aac", voice(1.3)))
     assert audio.duration_s == pytest.approx(1.3, abs=0.07) and audio.notes == ()
