@@ -114,12 +114,7 @@ def prepare(
         options=options,
         emotions=_readings(track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[
-            *notes_of(model, options, track),
-            *subject.notes,
-            *sound.notes,
-            *_length_notes(subject, sound, n_frames),
-        ],
+        notes=[*notes_of(model, options, track), *sound.notes, *_video_notes(subject, sound, n_frames)],
         seconds=clock.seconds,
     )
     performance = _perform(sound, code, options, report, subject.is_still)
@@ -153,11 +148,11 @@ def _find(
     )
 
 
-def _length_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
-    """Where a video and its sound differ in length, and faces that were not found."""
+def _video_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
+    """What a video had to be changed in, where it and its sound differ in length, and faces that were not found."""
     if subject.is_still:
         return []
-    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), []
+    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), [*subject.notes]
     if n_video < n_sound and n_frames == n_video:
         notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
     elif n_video < n_sound:

@@ -117,7 +117,7 @@ class ImageioPictures:
             str(self.path.resolve()),
             pix_fmt="rgba" if self._colours.has_alpha else "rgb24",
             bits_per_pixel=n_bits,
-            input_params=_SAFELY,
+            input_params=[*_SAFELY, "-reinit_filter", "0"],  # else times begin anew where the size changes
             output_params=["-vf", _listed(filters)],
         )
 
