@@ -164,7 +164,7 @@ def _rate_of(printed: float) -> Fraction:
     whole = round(printed * 1.001)
     if whole and abs(printed - whole / 1.001) < 0.006 and abs(printed - whole) > 0.006:
         return Fraction(whole * 1000, 1001)
-    return Fraction(printed).limit_denominator(100) if printed else Fraction(25)
+    return Fraction(printed).limit_denominator(100) if 0 < printed <= 1000 else Fraction(25)
 
 
 def _listed(filters: Filters) -> str:

@@ -28,6 +28,11 @@ class PictureClock:
         self._back = MAX_BACK_S / float(tick_s)
         self._last = -self._step
 
+    @property
+    def end(self) -> int:
+        """When the last picture ends, in ticks."""
+        return self._last + self._step
+
     def place(self, pts: int | None) -> int:
         """The time of the next picture.
 

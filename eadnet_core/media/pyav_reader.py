@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 WANTED = "Give a video file such as an mp4."
+_MAX_FPS = 1000
+"""No camera of the field is faster; a header that says more is damaged."""
 _HELD_BYTES = 32_000_000
 """Pictures that are made before they are asked for."""
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
@@ -47,10 +50,11 @@ _PRIMARIES = {9: "bt2020"}
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream to show: the default one, then the largest; cover art is none."""
+    """The stream to show: the default one, then the largest; cover art is none, nor what no decoder knows."""
     from av.stream import Disposition
 
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    known = [s for s in container.streams.video if s.codec_context is not None]
+    streams = [s for s in known if not s.disposition & Disposition.attached_pic]
     default = [s for s in streams if s.disposition & Disposition.default]
     return max(default or streams, key=lambda s: s.width * s.height, default=None)
 
@@ -147,6 +151,9 @@ class PyAVPictures:
                 self.notes.add(
                     f"has a clock that jumps ({clock.n_jumps} times); its pictures follow each other instead."
                 )
+            announced_s, end_s = _announced_s(stream), float(clock.end * tick_s)
+            if end_s < announced_s - max(0.5, 0.02 * announced_s):
+                self.notes.add(f"ends after {end_s:.2f} s of the {announced_s:.2f} s that its header announces.")
 
 
 def _frames(container: InputContainer, stream: VideoStream, tell: Callable[[str], None]) -> Iterator[VideoFrame]:
@@ -177,12 +184,20 @@ def _frames(container: InputContainer, stream: VideoStream, tell: Callable[[str]
         tell(f"is damaged: {n_damaged} of its pictures could not be read whole.")
 
 
+def _announced_s(stream: VideoStream) -> float:
+    """How long a stream says it is, 0 where it does not; Matroska has it in a tag such as 00:01:02.500000000."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
+
+
 def _rate_of(stream: VideoStream) -> Fraction:
     """Pictures per second: what most intervals are, or the mean where they vary."""
     guessed, average = stream.guessed_rate, stream.average_rate
     if not guessed or (average and abs(guessed / average - 1) > Fraction(1, 10)):
         guessed = average or guessed
-    return Fraction(guessed) if guessed else Fraction(25)
+    return Fraction(guessed) if guessed and guessed <= _MAX_FPS else Fraction(25)
 
 
 def _colours_of(stream: VideoStream, frame: VideoFrame) -> Colours:

@@ -392,6 +392,23 @@ def test_a_file_that_was_cut_off_gives_what_is_there(tmp_path: Path, backend: st
         assert any("damaged" in note for note in reader.notes)
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_less_than_the_header_announces_is_noted(tmp_path: Path, suffix: str) -> None:
+    whole = encode(tmp_path / f"a.{suffix}", plain(50), "libvpx-vp9", bit_rate=400_000).read_bytes()
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole[: len(whole) // 2])
+    reader = read_video(cut, 25)
+    assert sum(1 for _ in reader) < 40
+    assert any("that its header announces" in note for note in reader.notes)
+
+
+def test_a_stream_that_no_decoder_knows_is_refused(tmp_path: Path) -> None:
+    data = encode(tmp_path / "a.mkv", plain(5)).read_bytes()
+    (tmp_path / "b.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_XXXXX/YYY/ZZZ"))
+    with pytest.raises(BadInput, match="no video"):
+        read_video(tmp_path / "b.mkv")
+
+
 def test_damage_in_the_middle_is_noted(tmp_path: Path) -> None:
     data = bytearray(encode(tmp_path / "a.ts", plain(50), options={"g": "10"}).read_bytes())
     rng = np.random.default_rng(0)
