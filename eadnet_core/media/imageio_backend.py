@@ -48,6 +48,7 @@ _FORMATS = (
 _SAFELY = ["-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS]
 """A playlist may point to other files and addresses; only files that hold the media themselves are read."""
 _COLOURS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+"""Earlier releases of ffmpeg tag files by these, later ones by what TO_YUV writes into the frames."""
 _LEAST_BYTES = 1_000_000
 """Where less is free, a writer that ended did so because the disk is full; the package does not tell why."""
 _ALPHA = ("rgba", "bgra", "argb", "abgr", "yuva", "ya", "gbrap", "pal8")
@@ -62,7 +63,7 @@ class ImageioPictures:
         """Decode the first picture. Raises BadInput where there is none."""
         self.path = path
         self.notes = Notes(path)
-        self._colours, self._is_interlaced, self._rate = Colours(), False, ""
+        self._colours, self._is_interlaced, self.rate = Colours(), False, Fraction(0)
         self.size: tuple[int, int] = (0, 0)
         header = self._header()
         self.size = header["size"]
@@ -71,7 +72,6 @@ class ImageioPictures:
         self._colours = _colours_of(coded, details)
         self._is_interlaced = bool(re.search(r"\b(top|bottom)\b", details))
         self.rate = Fraction(fps) if fps else _rate_of(float(header["fps"]))
-        self._rate = f"fps={self.rate}:start_time=0"
         source = header["source_size"]
         if self.size not in (source, source[::-1]):
             self.notes.add(squared_note(self.size))
@@ -101,8 +101,8 @@ class ImageioPictures:
         import imageio_ffmpeg
 
         filters: Filters = [("setpts", "PTS-STARTPTS"), *(deinterlaced() if self._is_interlaced else [])]
-        if self._rate:
-            filters.append(("fps", self._rate.removeprefix("fps=")))
+        if self.rate:
+            filters.append(("fps", f"{self.rate}:start_time=0"))
         if first:
             filters += [("trim", f"start_frame={first}"), ("setpts", "PTS-STARTPTS")]
         table = None

@@ -168,6 +168,8 @@ def _frames(container: InputContainer, stream: VideoStream, tell: Callable[[str]
         except FFmpegError as error:
             tell(f"is damaged or cut off ({error.strerror}); the pictures before that are used.")
             packet = None
+        except IndexError:  # PyAV 17 at the end of a file in which a stream began late
+            packet = None
         try:
             frames = stream.codec_context.decode(packet if packet is not None and packet.size else None)
         except EOFError:
