@@ -127,7 +127,7 @@ def picture_start_s(container: InputContainer) -> Fraction | None:
 
 
 class PyAVSound:
-    """A `sound_files.SoundReader` of one track; the first piece is decoded at once."""
+    """A `sound_form.SoundReader` of one track; the first piece is decoded at once."""
 
     def __init__(
         self, path: Path, container: InputContainer, stream: AudioStream, later: Iterator[InputContainer]
@@ -189,6 +189,8 @@ class PyAVSound:
             self._n_packets += packet.size > 0
             is_damaged = packet.is_corrupt and not self._counts  # a wav that ends in a part of a packet says so too
             for frame in self._frames(packet):
+                if frame is not None and frame.samples == 0:
+                    continue
                 piece = None if frame is None else self._piece(frame, is_after_damage)
                 is_damaged, is_after_damage = is_damaged or piece is None, is_damaged or piece is None
                 if piece is None:
