@@ -191,7 +191,7 @@ def measure(samples: np.ndarray, voice: np.ndarray) -> Measures | None:
         return None
     rms = librosa.feature.rms(y=samples, frame_length=640, hop_length=HOP)[0, : len(spoken)]
     return Measures(
-        level_db=float(10 * np.log10(np.square(rms[spoken]).mean() + 1e-12)),
+        level_db=float(10 * np.log10(max(np.square(rms[spoken]).mean() - samples.mean() ** 2, 0.0) + 1e-12)),
         pitch_octaves=pitch[0],
         range_semitones=pitch[1],
         rate_hz=_n_syllables(level, gate) / (gate.sum() / 100),

@@ -35,7 +35,7 @@ from ..weights.model import Model
 from .animation import Animation
 from .clock import Clock
 from .forecast import OUTPUT_BYTES, Forecast, forecast
-from .plan import _length_notes, _perform, felt, fitted, in_time, notes_of, read_by, shot
+from .plan import _perform, felt, fitted, in_time, notes_of, read_by, shot
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
@@ -111,7 +111,7 @@ def prepare(
         options=options,
         emotions=_readings(track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
-        notes=[*notes_of(model, options, track), *_length_notes(subject, sound, n_frames)],
+        notes=[*notes_of(model, options, track), *sound.notes, *_video_notes(subject, sound, n_frames)],
         seconds=clock.seconds,
     )
     performance = _perform(sound, code, options, report, subject.is_still)
@@ -143,6 +143,23 @@ def _find(
         face_index=options.face_index,
         n_frames=n_frames,
     )
+
+
+def _video_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
+    """What a video had to be changed in, where it and its sound differ in length, and faces that were not found."""
+    if subject.is_still:
+        return []
+    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), [*subject.notes]
+    if n_video < n_sound and n_frames == n_video:
+        notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
+    elif n_video < n_sound:
+        notes.append(f"The video ends after {n_video / FPS:.2f} s; its last frame stays to the end of the sound.")
+    elif n_frames > n_sound:
+        notes.append(f"The sound ends after {n_sound / FPS:.2f} s; the mouth rests from there on.")
+    if subject.missed:
+        fate = "passed through" if None in subject.crops else "held"
+        notes.append(f"{len(subject.missed)} of {n_video} frames show no face that was found; they were {fate}.")
+    return notes
 
 
 @dataclass

@@ -24,23 +24,6 @@ from ..sampling.schedule import time_grid
 from ..weights.model import Model, load_bank
 
 
-def _length_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
-    """Where a video and its sound differ in length, and faces that were not found."""
-    if subject.is_still:
-        return []
-    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), []
-    if n_video < n_sound and n_frames == n_video:
-        notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
-    elif n_video < n_sound:
-        notes.append(f"The video ends after {n_video / FPS:.2f} s; its last frame stays to the end of the sound.")
-    elif n_frames > n_sound:
-        notes.append(f"The sound ends after {n_sound / FPS:.2f} s; the mouth rests from there on.")
-    if subject.missed:
-        fate = "passed through" if None in subject.crops else "held"
-        notes.append(f"{len(subject.missed)} of {n_video} frames show no face that was found; they were {fate}.")
-    return notes
-
-
 def _perform(
     sound: Audio, code: np.ndarray, options: GenerateOptions, report: GenerationReport, is_still: bool
 ) -> Performance:

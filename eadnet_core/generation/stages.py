@@ -44,7 +44,7 @@ class Clip:
     x0       [C, T, h, w]  of the mini the residual to the turned reference, of a base latents; on the CPU
     motion   [T, 8]        taxonomy.MOTION
     options  what it was sampled with, nothing left to the model
-    notes    settings and words that had no effect
+    notes    settings and words that had no effect, and what had to change in the sound
     """
 
     x0: Tensor
@@ -75,7 +75,8 @@ def sample_clip(
     options = fitted(model, subject, read, options)
     reference = shot(model, subject, performance.motion).reference(model.config.size_px)
     x0 = sample_latents(model, reference, performance, options, on_progress, cancel)
-    return Clip(x0, performance.motion, options, tuple(notes_of(model, options, read)))
+    notes = (*notes_of(model, options, read), *subject.notes, *speech.sound.notes)
+    return Clip(x0, performance.motion, options, notes)
 
 
 def decode_clip(

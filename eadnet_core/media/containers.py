@@ -1,7 +1,7 @@
 """Media files opened with PyAV: FFmpeg's libraries inside this process, so that no process is started.
 
-A file from elsewhere may be a playlist that names other files or addresses; only files that hold the media themselves are
-opened, and from them nothing but files is read.
+A file from elsewhere may be a playlist that names other files or addresses; only files that hold the media
+themselves are opened, and from them nothing but files is read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def open_input(path: Path, what: str, wanted: str) -> Iterator[InputContainer]:
 
     try:
         container = av.open(f"file:{path.resolve()}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    except (OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:  # av.EOFError is no OSError
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{what} '{path}' cannot be read ({reason}). {wanted}") from error
     with container:

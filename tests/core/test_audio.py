@@ -229,6 +229,20 @@ def test_energy_follows_loudness_and_not_gain() -> None:
     assert frame_energy(np.full(RATE_HZ, 1e-4, np.float32), 25).max() < 0.05
 
 
+@pytest.mark.parametrize("offset", [0.01, -0.2])
+def test_a_dc_offset_is_no_loudness(offset: float) -> None:
+    samples = np.concatenate([np.zeros(RATE_HZ, np.float32), syllables(1.0), np.zeros(300, np.float32)])
+    energy = frame_energy(samples, 51)
+    assert np.allclose(frame_energy(samples + np.float32(offset), 51), energy, atol=0.02)
+    assert frame_energy(np.full(RATE_HZ, offset, np.float32), 25).max() == 0.0
+
+
+def test_energy_without_an_offset_is_the_plain_root_mean_square() -> None:
+    samples = syllables(1.0)
+    rms = np.sqrt(np.square(samples).reshape(25, -1).mean(1))
+    assert np.array_equal(frame_energy(samples, 25), np.clip(rms / np.sort(rms)[-2], 0.0, 1.0))
+
+
 @pytest.mark.parametrize("gain", [0.01, 0.1, 1.0])
 def test_gate_opens_in_speech_and_closes_in_silence_at_any_gain(gain: float) -> None:
     quiet = np.zeros(2 * RATE_HZ, np.float32)

@@ -106,6 +106,12 @@ def test_noise_has_no_pitch_and_no_reading() -> None:
     assert read_voice(noise, np.ones(100)) == ()
 
 
+def test_a_dc_offset_changes_no_measure() -> None:
+    plain, shifted = measure(speak(), np.ones(150)), measure(speak() + np.float32(0.2), np.ones(150))
+    assert plain is not None and shifted is not None
+    assert shifted.level_db == pytest.approx(plain.level_db, abs=0.1)
+
+
 def test_what_is_outside_the_gate_is_not_heard() -> None:
     gate = np.repeat([1.0, 0.0], 75)
     with_noise, with_silence = (

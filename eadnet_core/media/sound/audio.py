@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -14,7 +14,10 @@ import numpy as np
 import torch
 
 from ...config import FPS, MEL_RATE_HZ, N_MELS, SAMPLE_RATE_HZ
-from ...errors import BadInput, MediaError
+from ...errors import BadInput
+from .files import open_sound
+from .form import MAX_CHANNELS, MAX_PEAK, WANTED
+from .resample import Resampler
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +29,20 @@ MEL_STEPS_PER_FRAME = MEL_RATE_HZ // FPS
 _STFT_BLOCK_STEPS = 6000
 """Mel steps computed at once, so that an hour of sound needs the memory of one minute."""
 _READ_BLOCK_SAMPLES = 1 << 20
-_MAX_CHANNELS = 8
-"""What AAC can carry: 7.1."""
-_MAX_PEAK = 64.0
-"""Floats may overshoot full scale; beyond this they are integers that were never scaled."""
-_WANTED = "Give a sound file (wav, flac, mp3, ogg, m4a) or a video with sound."
+_CANCEL_DB = -15.0
+"""Channels cancel where their mean lies this far below them; eight of which only one sounds reach -9 dB."""
+_SILENT_POWER = 1e-9
+"""Channels below -90 dBFS hold nothing that could be heard."""
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A sound as the networks hear it, and the original that goes into the finished video."""
+    """A sound as the networks hear it, and the original that goes into the finished video.
+
+    Whoever writes a video encodes `original_samples(audio)`, float32 [C, n] at `rate_hz`, from the first picture on. It
+    must not mux `path` itself: the file may hold several tracks, start before its picture, or be damaged, and what is
+    heard in the video has to be what the lips were made from.
+    """
 
     samples: np.ndarray
     """[N] float32, mono, 16 kHz."""
@@ -45,7 +52,9 @@ class Audio:
     path: Path | None = None
     """The file it was read from, else None."""
     original: np.ndarray | None = None
-    """[C, n_original] float32 where the sound came as an array, else None: a file is muxed from its path."""
+    """[C, n_original] float32 where the sound came as an array, else None: a file is decoded again."""
+    notes: tuple[str, ...] = ()
+    """What had to change, or differs from what the file announces; for the report."""
 
     @property
     def duration_s(self) -> float:
@@ -62,7 +71,9 @@ def read_audio(source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampl
 
     source       path of a sound or video file; or samples [N], [C, N] or [1, C, N]: float -1 .. 1, int16, int32, uint8
     sample_rate  of an array, Hz; ignored for files
-    returns      mono is the mean of the channels (ffmpeg's downmix in formats that libsndfile does not read)
+    returns      mono is the mean of the channels, or the strongest where they cancel one another. Of a file the default
+                 track, else the first; it starts with the picture, where there is one: silence stands before sound that
+                 comes later, and sound that comes before is cut. `notes` say what had to change.
     Raises BadInput for a missing or empty file, NaN or infinity, no samples, and whatever holds no sound.
     """
     if isinstance(source, torch.Tensor):
@@ -71,28 +82,37 @@ def read_audio(source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampl
         return _from_array(source, sample_rate)
     path = Path(source)
     _check_file(path)
-    try:
-        return _from_soundfile(path)
-    except _Unreadable:
-        return _from_ffmpeg(path)
+    return _from_file(path)
 
 
-class _Unreadable(Exception):
-    """libsndfile does not know this format."""
+def original_samples(audio: Audio) -> Iterator[np.ndarray]:
+    """The original sound in order, float32 [C, n] at `audio.rate_hz`, n_original samples in all: what a video is given.
+
+    A file is decoded again as `read_audio` did: the same track, all its channels, and its delay to the picture as
+    silence. Memory does not grow with the length. Raises BadInput for a file that is gone.
+    """
+    if audio.original is not None:
+        yield from _in_blocks(iter([audio.original]))
+        return
+    if audio.path is None:
+        raise BadInput("The audio has neither a file nor its original samples. Make it with read_audio.")
+    _check_file(audio.path)
+    with open_sound(audio.path) as sound:
+        yield from _in_blocks(sound.blocks())
 
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise BadInput(f"Audio '{path}' does not exist. {_WANTED}")
+        raise BadInput(f"Audio '{path}' does not exist. {WANTED}")
     if path.is_dir():
-        raise BadInput(f"Audio '{path}' is a folder. {_WANTED}")
+        raise BadInput(f"Audio '{path}' is a folder. {WANTED}")
     try:
         with path.open("rb") as file:
             first = file.read(1)
     except OSError as error:
         raise BadInput(f"Audio '{path}' cannot be opened: {error.strerror}. Check the file's permissions.") from error
     if not first:
-        raise BadInput(f"Audio '{path}' is empty (0 bytes). {_WANTED}")
+        raise BadInput(f"Audio '{path}' is empty (0 bytes). {WANTED}")
 
 
 def _from_array(array: np.ndarray, sample_rate: int | None) -> Audio:
@@ -100,15 +120,33 @@ def _from_array(array: np.ndarray, sample_rate: int | None) -> Audio:
         raise BadInput(f"sample_rate is {sample_rate}; an array of samples needs its rate in Hz, such as 44100.")
     channels = array[0] if array.ndim == 3 and len(array) == 1 else array
     channels = channels[None] if channels.ndim == 1 else channels
-    if channels.ndim != 2 or len(channels) > _MAX_CHANNELS:
+    if channels.ndim != 2 or len(channels) > MAX_CHANNELS:
         raise BadInput(f"The audio array has shape {tuple(array.shape)}; give [N], or [C, N] with at most 8 channels.")
     if channels.size == 0:
         raise BadInput(f"The audio array has shape {tuple(array.shape)}: no samples. Give at least one sample.")
     original = _to_float(channels)
-    _check_samples(original, "The audio array")
-    resampler = _Resampler(sample_rate)
-    samples = np.concatenate([resampler.add(original.mean(0)), resampler.finish()])
-    return Audio(samples, original.shape[1], sample_rate, original=original)
+    heard = _hear(iter([original]), sample_rate, "The audio array")
+    notes: tuple[str, ...] = ()
+    if heard.channel is not None:
+        notes = (_cancel_note(heard),)
+        heard = _hear(iter([original]), sample_rate, "The audio array", heard.channel)
+    return Audio(heard.samples, original.shape[1], sample_rate, original=original, notes=notes)
+
+
+def _from_file(path: Path) -> Audio:
+    what = f"Audio '{path}'"
+    with open_sound(path) as sound:
+        heard = _hear(sound.blocks(), sound.rate_hz, what)
+    rate_hz, notes = sound.rate_hz, sound.notes
+    if heard.n_original == 0:
+        raise BadInput(f"{what} holds no samples{' after its picture starts' if notes else ''}. {WANTED}")
+    if heard.channel is not None:
+        notes = [*notes, _cancel_note(heard)]
+        with open_sound(path) as sound:
+            heard = _hear(sound.blocks(), rate_hz, what, heard.channel)
+    for note in notes:
+        logger.warning("%s: %s", what, note)
+    return Audio(heard.samples, heard.n_original, rate_hz, path=path, notes=tuple(notes))
 
 
 def _to_float(samples: np.ndarray) -> np.ndarray:
@@ -128,81 +166,66 @@ def _check_samples(samples: np.ndarray, what: str) -> None:
         n_bad = int(samples.size - finite.sum())
         raise BadInput(f"{what} holds {n_bad} values that are NaN or infinite. Repair or export the sound again.")
     peak = float(np.abs(samples).max(initial=0.0))
-    if peak > _MAX_PEAK:
+    if peak > MAX_PEAK:
         raise BadInput(f"{what} reaches {peak:.0f}; floating-point sound lies in -1 .. 1. Divide by its full scale.")
 
 
-class _Resampler:
-    """Streaming conversion of mono float32 to 16 kHz."""
+@dataclass(frozen=True)
+class _Heard:
+    """One pass over a sound."""
 
-    def __init__(self, rate_hz: int) -> None:
-        import soxr
-
-        self._stream = (
-            None if rate_hz == SAMPLE_RATE_HZ else soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
-        )
-        self._ratio = Fraction(SAMPLE_RATE_HZ, rate_hz)
-        self._n_in = self._n_out = 0
-
-    def add(self, samples: np.ndarray) -> np.ndarray:
-        self._n_in += len(samples)
-        samples = samples.astype(np.float32, copy=False)
-        if self._stream is not None:
-            samples = self._stream.resample_chunk(samples)
-        self._n_out += len(samples)
-        return samples
-
-    def finish(self) -> np.ndarray:
-        """What is left; the total is ceil(n_in * 16000 / rate), at least one sample."""
-        missing = -int(-self._n_in * self._ratio // 1) - self._n_out
-        rest: np.ndarray = np.zeros(0, np.float32)
-        if self._stream is not None:
-            rest = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
-        return np.pad(rest[: max(missing, 0)], (0, max(missing - len(rest), 0)))
+    samples: np.ndarray
+    n_original: int
+    channel: int | None
+    """The strongest channel where the channels cancel one another, else None."""
+    mix_db: float
+    """Level of the mean of the channels against the channels."""
 
 
-def _from_soundfile(path: Path) -> Audio:
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise _Unreadable from error
-    with file:
-        rate, n_original, announced = file.samplerate, 0, file.frames
-        if file.channels > _MAX_CHANNELS:
-            raise BadInput(
-                f"Audio '{path}' has {file.channels} channels; at most {_MAX_CHANNELS} are read. Mix it down."
-            )
-        resampler, parts = _Resampler(rate), []
-        for block in file.blocks(_READ_BLOCK_SAMPLES, dtype="float32", always_2d=True):
-            _check_samples(block, f"Audio '{path}'")
-            n_original += len(block)
-            parts.append(resampler.add(block.mean(1)))
-    if n_original == 0:
-        raise BadInput(f"Audio '{path}' holds no samples. {_WANTED}")
-    if n_original < announced:
-        logger.warning("Audio '%s' ends early: %d of %d samples are there", path, n_original, announced)
-    return Audio(np.concatenate([*parts, resampler.finish()]), n_original, rate, path=path)
+def _hear(blocks: Iterator[np.ndarray], rate_hz: int, what: str, channel: int | None = None) -> _Heard:
+    """Sound in blocks [C, n] as mono at 16 kHz: the mean of the channels, or one of them."""
+    resampler, samples = Resampler(rate_hz), bytearray()
+    n_original, sums, products = 0, np.zeros(1), np.zeros(1)  # float64, whatever the number of channels
+    for block in _in_blocks(blocks):
+        _check_samples(block, what)
+        n_original += block.shape[1]
+        samples += resampler.add(block.mean(0) if channel is None else block[channel]).tobytes()
+        if len(block) > 1:
+            sums, products = sums + block.sum(1), products + block @ block.T
+    samples += resampler.finish(np.zeros(0, np.float32)).tobytes()
+    mono = np.frombuffer(samples, np.float32)
+    if channel is not None or len(sums) == 1:
+        return _Heard(mono, n_original, None, 0.0)
+    covariance = products / n_original - np.outer(sums, sums) / n_original**2
+    energy, of_mean = np.trace(covariance) / len(sums), covariance.sum() / len(sums) ** 2
+    mix_db = 10 * float(np.log10(max(of_mean, 1e-20) / max(energy, 1e-20)))
+    is_cancelled = energy > _SILENT_POWER and mix_db < _CANCEL_DB
+    return _Heard(mono, n_original, int(np.diag(covariance).argmax()) if is_cancelled else None, mix_db)
 
 
-def _from_ffmpeg(path: Path) -> Audio:
-    import imageio_ffmpeg
+def _cancel_note(heard: _Heard) -> str:
+    assert heard.channel is not None
+    return (
+        f"The channels of the sound cancel one another: their mean lies {-heard.mix_db:.0f} dB below them. "
+        f"Channel {heard.channel + 1} alone is listened to; the video keeps them all."
+    )
 
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(path.resolve()), "-map", "0:a:0"]
-    command += ["-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-f", "f32le", "pipe:1"]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError as error:
-        raise MediaError(f"ffmpeg cannot be started: {error}. Install imageio-ffmpeg again.") from error
-    samples = np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], dtype="<f4").astype(np.float32)
-    if len(samples) == 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no samples"]
-        raise BadInput(f"Audio '{path}' holds no sound that can be read ({lines[-1]}). {_WANTED}")
-    if done.returncode != 0:
-        logger.warning("Audio '%s' is damaged; %.2f s of it were read", path, len(samples) / SAMPLE_RATE_HZ)
-    _check_samples(samples, f"Audio '{path}'")
-    return Audio(samples, len(samples), SAMPLE_RATE_HZ, path=path)
+
+def _in_blocks(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same samples [C, n] in blocks of _READ_BLOCK_SAMPLES; the last is shorter."""
+    waiting: list[np.ndarray] = []
+    n_waiting = 0
+    for block in blocks:
+        waiting.append(block)
+        n_waiting += block.shape[1]
+        if n_waiting >= _READ_BLOCK_SAMPLES:
+            whole = waiting[0] if len(waiting) == 1 else np.concatenate(waiting, axis=1)
+            n_given = n_waiting - n_waiting % _READ_BLOCK_SAMPLES
+            for start in range(0, n_given, _READ_BLOCK_SAMPLES):
+                yield whole[:, start : start + _READ_BLOCK_SAMPLES]
+            waiting, n_waiting = [whole[:, n_given:]], n_waiting - n_given
+    if n_waiting:
+        yield np.concatenate(waiting, axis=1)
 
 
 def n_frames_of(n_samples: int, rate_hz: int, fps: int | Fraction = FPS) -> int:
@@ -256,15 +279,24 @@ def _mel_filters() -> torch.Tensor:
 _QUIET_RMS = 10 ** (-45 / 20)
 """A clip whose loud moments lie below -45 dBFS is quiet: energy is measured against this level instead."""
 
+_OFFSET_SHARE = 0.03
+"""A DC offset below this share of the loud moments changes no energy by more than this, and is left as it is."""
+
 
 def frame_energy(samples: np.ndarray, n_frames: int) -> np.ndarray:
-    """Loudness of every video frame against the clip's own loud moments.
+    """Loudness of every video frame against the clip's own loud moments; a DC offset is no loudness.
 
     samples   [N]   float32 mono 16 kHz
     returns   [T]   0 .. 1: RMS over the frame divided by the clip's loud level (at least -45 dBFS)
     """
-    rms = np.sqrt(np.square(fit_length(samples, n_frames)).reshape(n_frames, SAMPLES_PER_FRAME).mean(1))
+    frames = fit_length(samples, n_frames).reshape(n_frames, SAMPLES_PER_FRAME)
+    rms = np.sqrt(np.square(frames).mean(1))
     loud = max(_loud_level(rms, FPS // 2), _QUIET_RMS)
+    offset = np.median(frames.mean(1))
+    if abs(offset) > _OFFSET_SHARE * loud:
+        frames = fit_length(samples - offset, n_frames).reshape(n_frames, SAMPLES_PER_FRAME)
+        rms = frames.std(1)
+        loud = max(_loud_level(rms, FPS // 2), _QUIET_RMS)
     return np.clip(rms / loud, 0.0, 1.0).astype(np.float32)
 
 
