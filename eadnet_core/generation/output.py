@@ -65,7 +65,7 @@ def write_video(
     redo           number of one segment, from 0, to make anew with the seed of this generation; the others stay
     report         picture of the scores to draw; experts: what scores, default those shipped with the model
     returns        the scores where a report was asked for
-    Raises BadInput for an output that cannot be written and for segments of other inputs, MediaError if ffmpeg ends,
+    Raises BadInput for an output that is refused and for segments of other inputs, MediaError if it cannot be written,
     Cancelled.
     """
     about = generation.report
