@@ -28,6 +28,9 @@ from .tags import ffmetadata, xmp_box
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
+"""Of videos that are written."""
+VIDEO_SUFFIXES = (*SUFFIXES, ".mkv", ".webm", ".avi")
+"""Of files that are read as videos."""
 _CRF = "15"
 _PRESET = ("-preset", "superfast", "-x264-params", "mbtree=1:rc-lookahead=10")
 """With the tree, which saves half of what still backgrounds take, a third less time than veryfast, a quarter larger."""
