@@ -29,6 +29,9 @@ from .tags import synthetic_tags, xmp_box
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
+"""Of videos that are written."""
+VIDEO_SUFFIXES = (*SUFFIXES, ".mkv", ".webm", ".avi")
+"""Of files that are read as videos."""
 _HELD_BYTES = 16_000_000
 """Frames that wait for the encoder while the next ones are made."""
 
