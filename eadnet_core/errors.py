@@ -18,7 +18,7 @@ class CheckpointError(EADNetError):
 
 
 class MediaError(EADNetError):
-    """Reading or writing sound or video failed: ffmpeg ended early, the disk is full, the folder is read-only."""
+    """Reading or writing sound or video failed: the encoder ended early, the disk is full, the folder is read-only."""
 
 
 class Cancelled(EADNetError):

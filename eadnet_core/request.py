@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .config import SamplingConfig
+from .config import SAMPLING, SamplingConfig
 from .errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,89 +21,275 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
+class Option:
+    """What is said of an option, once: command line, node inputs, tooltips and docs/options.md are made from it."""
+
+    text: str
+    """What it does and what it costs, in sentences: the tooltip, without the default."""
+    line: str
+    """The same for a terminal; the first sentence of `text` where nothing else is given. Of a switch that is on: what
+    its --no- does."""
+    name: str = ""
+    default: Any = None
+    within: tuple[float, float] | None = None
+    """The range of a number, both ends included."""
+    is_whole: bool = False
+    step: float | None = None
+    """By which a node's input goes up and down."""
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    is_own: bool = False
+    """Whether None stands for the model's own value (`config.SAMPLING`)."""
+    default_means: str = ""
+    """What a default does that its name does not say."""
+
+    @property
+    def own(self) -> dict[str, float]:
+        """The models' own values by family; empty where the default is a number.
+
+        >>> OPTIONS["steps"].own
+        {'mini': 1, 'base': 20}
+        """
+        return {family: getattr(sampling, self.name) for family, sampling in SAMPLING.items()} if self.is_own else {}
+
+    def check(self, value: Any) -> None:
+        """Raise BadInput for a value out of the range or choices."""
+        if self.choices and value not in self.choices:
+            raise BadInput(f"{self.name} is {value!r}; give one of {', '.join(self.choices)}.")
+        if self.within is None or (value is None and self.is_own):
+            return
+        low, high = self.within
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or not low <= value <= high or (self.is_whole and int(value) != value):
+            kind = "a whole number" if self.is_whole else "a number"
+            raise BadInput(f"{self.name} is {value!r}; give {kind} in {low} .. {high}.")
+
+
+def option(default: Any, text: str, line: str = "", **more: Any) -> Any:
+    """A field of GenerateOptions: its default, and what else an `Option` holds."""
+    first = text.split(". ")[0].removesuffix(".")
+    said = Option(text, line or first[0].lower() + first[1:], default=default, **more)
+    return field(default=default, metadata={"option": said})
+
+
+@dataclass(frozen=True)
 class GenerateOptions:
     """Every setting of a generation, with its default; None is the model's own (`config.SAMPLING`).
 
     Raises BadInput for a value out of its range.
     """
 
-    steps: int | None = None
-    """Denoising steps, 1 .. 100; time grows with them. The mini takes 1, a base 20."""
-    guidance_audio: float | None = None
-    """Weight of the sound, 0 .. 10; 1 is the net's own and costs nothing, another value one more pass per step. The
-    mini takes 1.3, a base 1.5."""
-    guidance_emotion: float | None = None
-    """Weight of the emotion, 0 .. 10; costs as guidance_audio. The minis and a base with adapters take 1.5."""
-    sync_guidance: float = 0.0
-    """Pull of the SyncNet on the mouth, 0 .. 1; 0.2 helps the mini's lips a little."""
-    sync_low: float = 0.30
-    sync_high: float = 1.0
-    """The noise range in which it pulls, 0 clean .. 1 pure noise."""
-    stda_strength: float = 1.0
-    tfrm_strength: float = 1.0
-    """Scale of what STDA and TFRM add, 0 left out .. 1 as trained .. 2."""
-    window_frames: int = 0
-    """Frames of a window, 0 as trained; other lengths change how far motion is seen together."""
-    windows: str = "shifted"
-    """How a long clip is cut for the net: shifted from step to step, so that no seam stays in place, or fixed, as
-    LatentSync does."""
-    hearing: str = "overlapped"
-    """How a base hears a sound of more than 30 s: overlapped, or exact as LatentSync, whose lips glitch every 30 s."""
-    speed: str = "exact"
-    """How a base computes: exact, every bit as LatentSync; shared, where what the predictions of guidance have in
-    common is computed once and the last bits differ; or compiled, the same through torch.compile, minutes at first."""
-    reuse: int = 1
-    """A base computes its deep layers in one step of so many, 1 .. 8, and takes their features from the step before in
-    the others: faster, and the picture differs."""
-    times: str = "leading"
-    """Where the steps of a base lie: leading as LatentSync, or trailing from pure noise on, for 5 steps or so."""
-    is_tiled: bool = False
-    """A base's autoencoder works a picture at a time, larger ones in tiles of 256 pixels: less memory, more time."""
-    head: float = 1.0
-    """Amplitude of head motion, 0 none .. 1 as trained .. 2."""
-    blink: float = 1.0
-    """Rate of blinks, 0 none .. 1 natural .. 3."""
-    gaze: float = 1.0
-    """Amplitude of the eyes' jumps, 0 they look where the portrait's do .. 1 as trained .. 1.5."""
-    lips: float = 1.0
-    """Amplitude of speech, 0 mouth at rest .. 1 as trained .. 2; above 1 adds to guidance_audio."""
-    emotion_scale: float = 1.0
-    """Amplitude of the emotion, 0 neutral .. 1 as the words say; guidance_emotion goes beyond."""
-    prosody_weight: float = 0.0
-    """Share of the emotion that the voice itself tells, 0 the words alone .. 1 the voice alone."""
-    has_speech_gate: bool = True
-    """Keep the mouth at rest where nobody speaks."""
-    seed: int = 0
-    face_box: Box | None = None
-    """The face by hand; it always wins over the detector. In a video it says which face is followed."""
-    face_index: int = 0
-    """Which face, where there are several: 0 the most prominent, 1 the next, ..."""
-    mask: str = "auto"
-    """What is pasted back: mouth, face or full; auto is full in a portrait, and in a video face where an emotion was
-    asked for and mouth where none was."""
-    on_missing: str = "hold"
-    """A video's frames without a face: hold the face where it was, pass_through, or stop with an error."""
-    length: str = "shortest"
-    """Where a video and its sound differ: end with the shortest, or go on to the end of the audio or of the video."""
-    shift: float = 1.0
-    """Above 1 spends more of the steps near pure noise."""
-    segment_frames: int = 250
-    """Frames that are finished and handed out together; memory grows with them."""
-    batch_windows: int | None = None
-    """Windows in one forward pass; more is faster on a GPU and takes more memory. The mini takes 4, a base 1."""
+    steps: int | None = option(
+        None,
+        "Denoising steps; time grows in proportion.",
+        "denoising steps; time grows with them",
+        within=(1, 100),
+        is_whole=True,
+        is_own=True,
+    )
+    guidance_audio: float | None = option(
+        None,
+        "Weight of the sound. 1 is the net as it was trained and free; above 1 follows the sound more closely and "
+        "costs one more pass per step.",
+        "weight of the sound; other than 1 costs a pass more per step",
+        within=(0, 10),
+        step=0.1,
+        is_own=True,
+    )
+    guidance_emotion: float | None = option(
+        None,
+        "Weight of the emotion. 1 is the net as it was trained and free; above 1 exaggerates and costs one more pass "
+        "per step.",
+        "weight of the emotion; other than 1 costs a pass more per step",
+        within=(0, 10),
+        step=0.1,
+        is_own=True,
+    )
+    sync_guidance: float = option(
+        0.0,
+        "Pull of the SyncNet on the mouth. 0 off, 0.2 helps the mini a little; costs a pass through the small SyncNet "
+        "in every second step of its range.",
+        "pull of the SyncNet on the mouth, 0 off, 0.2 helps the mini a little",
+        within=(0, 1),
+        step=0.05,
+    )
+    sync_low: float = option(
+        0.30,
+        "Where the SyncNet stops pulling, as a share of the noise: 0 clean, 1 pure noise. Lower costs a pass in more "
+        "steps.",
+        within=(0, 1),
+        step=0.05,
+    )
+    sync_high: float = option(
+        1.0,
+        "Where the SyncNet begins to pull, as a share of the noise. Above sync_low. Higher costs a pass in more steps.",
+        within=(0, 1),
+        step=0.05,
+    )
+    stda_strength: float = option(
+        1.0,
+        "How much the strips of attention along rows, columns and time add. 0 leaves them out and is a little faster, "
+        "1 as trained, 2 twice as much.",
+        within=(0, 2),
+        step=0.05,
+    )
+    tfrm_strength: float = option(
+        1.0,
+        "How much the learned graph over frames adds, which steadies a clip. 0 leaves it out and is a little faster, "
+        "1 as trained.",
+        within=(0, 2),
+        step=0.05,
+    )
+    window_frames: int = option(
+        0,
+        "Frames that are denoised together, 25 to the second. 0 as trained (mini: 16). Longer windows see more at once "
+        "and take more memory.",
+        within=(0, 128),
+        is_whole=True,
+        unit="frames",
+    )
+    windows: str = option(
+        "shifted",
+        "How a long clip is cut: shifted from step to step, or fixed as LatentSync does. Shifted, no seam stays in "
+        "place.",
+        choices=("shifted", "fixed"),
+    )
+    hearing: str = option(
+        "overlapped",
+        "How a base hears beyond 30 s: overlapped, or exact as LatentSync does. Exact, the lips glitch every 30 s.",
+        choices=("overlapped", "exact"),
+    )
+    speed: str = option(
+        "exact",
+        "How a base computes: exact to LatentSync's bit; shared: what the predictions of guidance have in common is "
+        "computed once; or compiled: that through torch.compile, which takes minutes at first. Shared and compiled "
+        "differ from exact in the last bits.",
+        choices=("exact", "shared", "compiled"),
+    )
+    reuse: int = option(
+        1,
+        "A base computes its deep layers in one step of N, the others reuse them: faster, and not the same.",
+        within=(1, 8),
+        is_whole=True,
+        unit="steps",
+    )
+    times: str = option(
+        "leading",
+        "Where a base's steps lie: leading as LatentSync's, or trailing, for 5 steps or so. Trailing begins at pure "
+        "noise.",
+        choices=("leading", "trailing"),
+    )
+    is_tiled: bool = option(
+        False,
+        "A base's autoencoder works a picture at a time, larger ones in tiles of 256 pixels: less memory, more time.",
+    )
+    head: float = option(
+        1.0,
+        "Amplitude of head motion: 0 still, 1 natural, 2 twice as much. No cost.",
+        "amplitude of head motion, 0 none, 1 as trained",
+        within=(0, 2),
+        step=0.05,
+    )
+    blink: float = option(
+        1.0,
+        "Rate of blinks: 0 none, 1 natural (about 20 a minute), 3 nervous. No cost.",
+        "rate of blinks, 0 none, 1 natural",
+        within=(0, 3),
+        step=0.05,
+    )
+    gaze: float = option(
+        1.0,
+        "Amplitude of the eyes' jumps: 0 they look where the portrait's do, 1 natural, 1.5 half as far again. No cost.",
+        "amplitude of the eyes' jumps, 0 none, 1 as trained",
+        within=(0, 1.5),
+        step=0.05,
+    )
+    lips: float = option(
+        1.0,
+        "Amplitude of speech: 0 mouth at rest, 1 as trained. Above 1 adds to the guidance by the sound, which costs "
+        "one more pass per step.",
+        "amplitude of speech, 0 none, 1 as trained",
+        within=(0, 2),
+        step=0.05,
+    )
+    emotion_scale: float = option(
+        1.0,
+        "Amplitude of every emotion that the Sampler is given: 0 neutral, 1 as asked. No cost.",
+        "amplitude of the emotion, 0 neutral, 1 as the words say",
+        within=(0, 1),
+        step=0.05,
+    )
+    prosody_weight: float = option(
+        0.0,
+        "Share of the emotion that the voice tells, 0 the words alone, 1 the voice alone.",
+        within=(0, 1),
+        step=0.05,
+    )
+    has_speech_gate: bool = option(
+        True,
+        "Keep the mouth at rest where nobody speaks: silence, music, noise. Off, the mouth follows every sound. No "
+        "cost.",
+        "let the mouth move in silence and to music",
+    )
+    seed: int = option(
+        0,
+        "Start of the random numbers: the same seed gives the same clip, another one another performance. No cost.",
+        "same seed, same video",
+        within=(0, 2**63 - 1),
+        is_whole=True,
+    )
+    face_box: Box | None = option(  # noqa: RUF009  a field, as all the others
+        None,
+        "The face by hand, in pixels, from the middle of the forehead to the chin. It always wins over the detector; "
+        "in a video it says which face is followed.",
+        unit="px",
+    )
+    face_index: int = option(
+        0,
+        "Which face, where there are several: 0 the most prominent. 1 is the next, and so on.",
+        within=(0, 99),
+        is_whole=True,
+    )
+    mask: str = option(
+        "auto",
+        "What is pasted back into the frames. auto is full in a portrait; in a video it is face where an emotion is "
+        "given, else mouth.",
+        choices=("auto", "mouth", "face", "full"),
+        default_means="the face where an emotion is given, else the mouth",
+    )
+    on_missing: str = option(
+        "hold",
+        "For videos: what happens to a frame without a face. hold keeps the face where it was, pass_through leaves the "
+        "frame as it is, stop ends with an error. No cost.",
+        "frames without a face: hold it where it was, pass them through, or stop",
+        choices=("hold", "pass_through", "stop"),
+    )
+    length: str = option(
+        "shortest",
+        "End with the shortest, or go on to the end of the audio or the video. For a video and a sound that differ in "
+        "length.",
+        choices=("shortest", "audio", "video"),
+    )
+    shift: float = option(1.0, "Above 1 spends more of the steps near pure noise. No cost.", within=(0.1, 20), step=0.1)
+    segment_frames: int = option(
+        250,
+        "Frames that are finished together; memory grows with them.",
+        within=(1, 10_000),
+        is_whole=True,
+        unit="frames",
+    )
+    batch_windows: int | None = option(
+        None,
+        "Windows in one forward pass; memory grows with them. More is faster on a GPU.",
+        within=(1, 256),
+        is_whole=True,
+        unit="windows",
+        is_own=True,
+    )
 
     def __post_init__(self) -> None:
-        for name, (low, high, is_whole) in _RANGES.items():
-            value = getattr(self, name)
-            if value is None and name in MODELS_OWN:
-                continue
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not is_number or not low <= value <= high or (is_whole and int(value) != value):
-                kind = "a whole number" if is_whole else "a number"
-                raise BadInput(f"{name} is {value!r}; give {kind} in {low} .. {high}.")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise BadInput(f"{name} is {getattr(self, name)!r}; give one of {', '.join(choices)}.")
+        for name, known in OPTIONS.items():
+            known.check(getattr(self, name))
         if self.sync_low > self.sync_high:
             raise BadInput(f"sync_low {self.sync_low} lies above sync_high {self.sync_high}; exchange them.")
 
@@ -115,44 +301,23 @@ class GenerateOptions:
         >>> GenerateOptions().of(SamplingConfig(20, 1.5, 1.5, 1)).steps
         20
         """
-        return replace(self, **{name: getattr(own, name) for name in MODELS_OWN if getattr(self, name) is None})
+        unset = [name for name, known in OPTIONS.items() if known.is_own and getattr(self, name) is None]
+        return replace(self, **{name: getattr(own, name) for name in unset})
 
 
-MODELS_OWN = ("steps", "guidance_audio", "guidance_emotion", "batch_windows")
-"""Options whose default is the model's own."""
-CHOICES: dict[str, tuple[str, ...]] = {
-    "windows": ("shifted", "fixed"),
-    "hearing": ("overlapped", "exact"),
-    "speed": ("exact", "shared", "compiled"),
-    "times": ("leading", "trailing"),
-    "mask": ("auto", "mouth", "face", "full"),
-    "on_missing": ("hold", "pass_through", "stop"),
-    "length": ("shortest", "audio", "video"),
-}
-"""What the options that are words can be."""
-_RANGES: dict[str, tuple[float, float, bool]] = {
-    "steps": (1, 100, True),
-    "guidance_audio": (0, 10, False),
-    "guidance_emotion": (0, 10, False),
-    "sync_guidance": (0, 1, False),
-    "sync_low": (0, 1, False),
-    "sync_high": (0, 1, False),
-    "stda_strength": (0, 2, False),
-    "tfrm_strength": (0, 2, False),
-    "window_frames": (0, 128, True),
-    "head": (0, 2, False),
-    "blink": (0, 3, False),
-    "gaze": (0, 1.5, False),
-    "lips": (0, 2, False),
-    "emotion_scale": (0, 1, False),
-    "prosody_weight": (0, 1, False),
-    "seed": (0, 2**63 - 1, True),
-    "face_index": (0, 99, True),
-    "reuse": (1, 8, True),
-    "shift": (0.1, 20, False),
-    "segment_frames": (1, 10_000, True),
-    "batch_windows": (1, 256, True),
-}
+OPTIONS: dict[str, Option] = {f.name: replace(f.metadata["option"], name=f.name) for f in fields(GenerateOptions)}
+"""Every option by its name, in the order of the fields."""
+
+
+def shown(value: Any) -> str:
+    """How help and tooltips write a value.
+
+    >>> shown(True), shown(1.0), shown("hold")
+    ('on', '1', 'hold')
+    """
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 @dataclass(frozen=True)

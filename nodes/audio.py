@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge
+from .options import option_input
 from .sockets import EADAudio
 
 
@@ -23,12 +24,7 @@ class AudioEncoder(io.ComfyNode):
             " as the sound: round(duration x 25) frames.",
             inputs=[
                 io.Audio.Input("audio", tooltip="The voice: any rate, any number of channels."),
-                io.Boolean.Input(
-                    "speech_gate",
-                    default=True,
-                    tooltip="Keep the mouth at rest where nobody speaks: silence, music, noise. Off, the mouth "
-                    "follows every sound. No cost. Default: on.",
-                ),
+                option_input("has_speech_gate", "speech_gate"),
                 io.Float.Input(
                     "gate_threshold",
                     default=GATE_DB,

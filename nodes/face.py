@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import bridge
+from .options import option_input
 from .sockets import EADFace
 
 CROP_PX = 256
@@ -48,14 +49,7 @@ class Face(io.ComfyNode):
                     tooltip="How sure the search must be, 0 to 1. Lower it where a face is missed, raise it where a "
                     "pattern is taken for one. No cost. Default: 0.5.",
                 ),
-                io.Combo.Input(
-                    "on_missing",
-                    options=["hold", "pass_through", "stop"],
-                    default="hold",
-                    tooltip="For videos: what happens to a frame without a face. hold keeps the face where it was, "
-                    "pass_through leaves the frame as it is, stop ends with an error. No cost. "
-                    "Default: hold.",
-                ),
+                option_input("on_missing"),
                 io.Float.Input(
                     "fps",
                     default=25.0,

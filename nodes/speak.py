@@ -7,8 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..eadnet_core.media.sound.speech_gate import GATE_DB
-from . import bridge
-from .sampler import DEFAULTS, MODELS_OWN
+from . import bridge, denoiser, sampler
+from .options import new_widgets, option_input
 
 
 class Speak(io.ComfyNode):
@@ -41,25 +41,8 @@ class Speak(io.ComfyNode):
                     tooltip="Strength of the emotion: 0 neutral, 1 as the words say, above 1 exaggerated. "
                     "No cost. Default: 1.",
                 ),
-                io.Float.Input(
-                    "head",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="Amplitude of head motion: 0 still, 1 natural, 2 twice as much. No cost. Default: 1.",
-                ),
-                io.Float.Input(
-                    "lips",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="Amplitude of speech: 0 mouth at rest, 1 as trained, above 1 clearer and slower. "
-                    "Default: 1.",
-                ),
+                option_input("head", display_mode=io.NumberDisplay.slider),
+                option_input("lips", display_mode=io.NumberDisplay.slider),
             ],
             outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
             is_output_node=True,
@@ -85,29 +68,15 @@ class Speak(io.ComfyNode):
             arousal=0.0,
             use_pad=False,
         )
-        net = graph.node(
-            "EADNet_Denoiser",
-            model=loader.out(0),
-            stda_strength=1.0,
-            tfrm_strength=1.0,
-            window_frames=0,
-            head=head,
-            blink=1.0,
-            lips=lips,
-        )
+        moved = {**new_widgets(denoiser.SETTINGS), "head": head, "lips": lips}
+        net = graph.node("EADNet_Denoiser", model=loader.out(0), **moved)
         sampled = graph.node(
             "EADNet_Sampler",
             model=net.out(0),
             face=face.out(0),
             speech=heard.out(0),
             emotion=felt.out(0),
-            steps=MODELS_OWN["steps"],
-            seed=0,
-            guidance_audio=MODELS_OWN["guidance_audio"],
-            guidance_emotion=MODELS_OWN["guidance_emotion"],
-            sync_guidance=DEFAULTS.sync_guidance,
-            sync_low=DEFAULTS.sync_low,
-            sync_high=DEFAULTS.sync_high,
+            **new_widgets(sampler.SETTINGS),
         )
         video = graph.node(
             "EADNet_RenderVideo", latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0

@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("nets", "motion"),
     ("emotion", "sampling"),
     ("request",),
-    ("config",),
+    ("config", "paths"),
     ("errors", "taxonomy", "machine", "assets"),
 )
 """Rooms of eadnet_core from the top floor down; a room is a file or a folder. A file imports files of its own room and

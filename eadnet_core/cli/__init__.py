@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from ..errors import EADNetError
+from ..paths import is_disk_full, shown
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
@@ -43,7 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except Exception as error:
+        if args.debug or not (isinstance(error, OSError) or is_disk_full(error)):
+            raise
+        print(f"eadnet: {_said(error)}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _said(error: Exception) -> str:
+    """One line about a file that the system refused, where nothing below has said it better."""
+    name, reason = getattr(error, "filename", None), getattr(error, "strerror", None) or error
+    where = f"'{shown(os.fsdecode(name))}': " if isinstance(name, (str, bytes)) else ""
+    what = (
+        "The disk is full. Free some space, then run again" if is_disk_full(error) else "Check path, permissions, disk"
+    )
+    return f"{where}{reason}. {what}; --debug shows more."
 
 
 def _set_up_log(is_debug: bool) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, MediaError
-from ..request import Box, Progress
+from ..errors import BadInput
+from ..paths import check_path, writing
+from ..request import OPTIONS, Box, Option, Progress
 
 
 def command(commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], None]) -> Any:
@@ -35,6 +36,40 @@ def box(text: str) -> Box:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not four numbers X0,Y0,X1,Y1 in pixels") from None
     return x0, y0, x1, y1
+
+
+def flag_of(option: Option) -> str:
+    """How an option is called on the command line; a switch that is on has the flag that turns it off.
+
+    >>> [flag_of(OPTIONS[name]) for name in ("face_box", "is_tiled", "has_speech_gate")]
+    ['--face-box', '--tiled', '--no-speech-gate']
+    """
+    name = option.name.removeprefix("is_").removeprefix("has_").replace("_", "-")
+    return f"--no-{name}" if option.default is True else f"--{name}"
+
+
+def add_option(parser: Any, name: str) -> None:
+    """The flag of an option, as `request.OPTIONS` describes it."""
+    option = OPTIONS[name]
+    kind: dict[str, Any] = {"type": float, "metavar": "X"}
+    if isinstance(option.default, bool):
+        kind = {"action": "store_false" if option.default else "store_true"}
+    elif option.choices:
+        kind = {"choices": option.choices}
+    elif option.within is None:
+        kind = {"type": box, "metavar": "X0,Y0,X1,Y1"}
+    elif option.is_whole:
+        kind = {"type": int, "metavar": "N"}
+    parser.add_argument(flag_of(option), dest=name, default=option.default, help=option.line + _default(option), **kind)
+
+
+def _default(option: Option) -> str:
+    """The default, for the help; none of a switch, or of what is found where it is not given."""
+    if option.is_own:
+        return f" (default: the model's own, {' / '.join(option.own)}: {' / '.join(map(str, option.own.values()))})"
+    if option.default is None or isinstance(option.default, bool):
+        return ""
+    return f" (default: {', '.join(filter(None, (str(option.default), option.default_means)))})"
 
 
 class Bar:
@@ -87,13 +122,12 @@ def check_output(path: Path | None, suffix: str) -> None:
         return
     if path.suffix.lower() != suffix:
         raise BadInput(f"'{path}' must end in {suffix}.")
+    check_path(path, "Output")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise BadInput(f"'{path}' cannot be written: its folder does not exist, or it is a folder itself.")
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write values as JSON."""
-    try:
+    with writing(path):
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise MediaError(f"'{path}' cannot be written ({error.strerror}). Check disk space and permissions.") from error

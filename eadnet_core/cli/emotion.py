@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..paths import check_source
 from .arguments import Bar, add_model, check_output, command, emotion_line, read_lines, write_json
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ def words_of(args: argparse.Namespace) -> Words:
     from ..emotion.track_file import read_track
     from ..emotion.transcript import read_transcript
 
+    for path, what in ((args.script, "Script"), (args.emotion_track, "Emotion track"), (args.transcript, "Transcript")):
+        if path is not None:
+            check_source(path, what)
     if args.script is not None:
         return read_script(args.script, args.transcript)
     if args.emotion_track is not None:
@@ -171,6 +175,9 @@ def _direct(args: argparse.Namespace) -> None:
     from ..weights.experts import load_reader
 
     check_output(args.output, ".json")
+    check_source(args.script, "Script")
+    if args.transcript is not None:
+        check_source(args.transcript, "Transcript")
     script = read_script(args.script, args.transcript)
     voice = hear(read_audio(args.audio)).voice
     opened, options = _open(args)

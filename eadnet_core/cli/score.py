@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..paths import writing
 from .arguments import Bar, add_model, box, check_output, command, write_json
 
 
@@ -37,9 +38,11 @@ def _score(args: argparse.Namespace) -> None:
     judge = load_syncnet_v2(args.syncnet_v2, experts.device) if args.syncnet_v2 else None
     scores = score_video(args.video, experts, args.audio, args.emotion, args.face_box, syncnet_v2=judge)
     if args.json:
-        save_json(scores, args.json)
+        with writing(args.json):
+            save_json(scores, args.json)
     if args.plot:
-        draw_report(scores).save(args.plot)
+        with writing(args.plot):
+            draw_report(scores).save(args.plot)
     print(json.dumps(scores.to_json(), indent=2))
 
 

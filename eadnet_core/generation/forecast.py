@@ -20,6 +20,7 @@ from ..families.performance import Performance, View
 from ..machine import memory_bytes, peak_memory_bytes
 from ..media.face.framing import SQUARE
 from ..media.face.subject import Subject
+from ..media.video.encoding import SOUND_BITS_PER_S
 from ..media.video.files import VideoWriter
 from ..request import GenerateOptions
 from ..sampling.conditions import FrameConditions
@@ -27,9 +28,8 @@ from ..sampling.guidance import sync_steps
 from ..sampling.sampler import ConditionSource, computed_frames, grid_of
 from .animation import Animation
 
-SOUND_BITS_PER_S = 192_000
 BASE_BYTES = 900_000_000
-"""Resident size of Python, torch, the mini and ffmpeg on a CPU, where the system does not tell."""
+"""Resident size of Python, torch, the mini and the encoder on a CPU, where the system does not tell."""
 OUTPUT_BYTES = 50_000_000
 """Finished full pictures that are held at a time; what does not fit is handed out in smaller segments."""
 TRIAL_FRAMES = 32
@@ -45,7 +45,7 @@ class Forecast:
     n_frames: int
     seconds: float
     memory_bytes: int
-    """Of this process and its ffmpeg, at most, counted from the start of the process."""
+    """Of this process, at most, counted from the start of the process."""
     more_memory_bytes: int
     """How much of that is not in use yet."""
     vram_bytes: int
@@ -121,7 +121,7 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
     pictures = min(n_frames, max(1, OUTPUT_BYTES // picture_bytes)) - len(frames)
     grown = max(0, held) * trial.frame_bytes + max(0, pictures) * 2 * (picture_bytes + 3 * size * size)
     peak = peak_memory_bytes()
-    memory = (peak + trial.encoder_bytes if peak else BASE_BYTES) + grown
+    memory = (peak or BASE_BYTES) + grown
     latents = n_frames * 4 * (model.config.denoiser.latent_channels * model.config.denoiser.cells**2 + 8)
     sound = n_frames / FPS * SOUND_BITS_PER_S / 8
     return Forecast(
@@ -151,7 +151,7 @@ class _Trial:
         self.clip = Animation(model, subject.reference(model.config.size_px), performance, one)
         (self.n_computed,) = computed_frames(model.config.denoiser, replace(own, steps=1), self.n_frames)
         self.per_frame: dict[str, float] = {"reused step": 0.0}
-        self.frame_bytes = self.window_bytes = self.encoder_bytes = self.tiles_bytes = 0
+        self.frame_bytes = self.window_bytes = self.tiles_bytes = 0
 
     def _timed(self, name: str, n_frames: int, run: Callable[[], Tensor]) -> Tensor:
         began = time.perf_counter()
@@ -244,7 +244,6 @@ class _Trial:
             with VideoWriter(path, self.subject.size, is_part=True) as writer:
                 writer.write(frames)
                 writer.wait()
-                self.encoder_bytes = peak_memory_bytes(writer.pid)
             once_s, whole_s = middle - began, time.perf_counter() - middle
             once, whole = first.stat().st_size, path.stat().st_size
         self.per_frame["write"] = self._spread(once_s, whole_s, len(frames), self.options.segment_frames)

@@ -22,6 +22,7 @@ from ..errors import BadInput
 from ..families.family import sampler_options
 from ..media.video.files import VideoReader
 from ..media.video.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
+from ..paths import check_path, writing
 from ..request import Cancel, OnProgress, Segment
 from ..weights.experts import Experts, load_experts
 from ..weights.folders import weight_files
@@ -64,7 +65,7 @@ def write_video(
     redo           number of one segment, from 0, to make anew with the seed of this generation; the others stay
     report         picture of the scores to draw; experts: what scores, default those shipped with the model
     returns        the scores where a report was asked for
-    Raises BadInput for an output that cannot be written and for segments of other inputs, MediaError if ffmpeg ends,
+    Raises BadInput for an output that is refused and for segments of other inputs, MediaError if it cannot be written,
     Cancelled.
     """
     about = generation.report
@@ -261,6 +262,7 @@ class _Scoring:
 
         if generation.report.n_frames < LEAST_SCORED_FRAMES:
             raise BadInput(f"A report needs at least {LEAST_SCORED_FRAMES} frames; this clip has fewer.")
+        check_path(path, "Report")
         if path.suffix.lower() != ".png" or not path.absolute().parent.is_dir():
             raise BadInput(f"Report '{path}' cannot be written: give a .png in a folder that exists.")
         self.generation, self.path = generation, path
@@ -273,5 +275,6 @@ class _Scoring:
         labels = {reading["label"] for reading in self.generation.report.emotions}
         asked = labels.pop() if len(labels) == 1 else None
         scores = self.scorer.finish(self.generation.sound.samples, name, asked)
-        draw_report(scores).save(self.path)
+        with writing(self.path, "The video is whole; score it again with `eadnet score`."):
+            draw_report(scores).save(self.path)
         return scores

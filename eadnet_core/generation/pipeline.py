@@ -144,6 +144,23 @@ def _find(
     )
 
 
+def _video_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
+    """What a video had to be changed in, where it and its sound differ in length, and faces that were not found."""
+    if subject.is_still:
+        return []
+    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), [*subject.notes]
+    if n_video < n_sound and n_frames == n_video:
+        notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
+    elif n_video < n_sound:
+        notes.append(f"The video ends after {n_video / FPS:.2f} s; its last frame stays to the end of the sound.")
+    elif n_frames > n_sound:
+        notes.append(f"The sound ends after {n_sound / FPS:.2f} s; the mouth rests from there on.")
+    if subject.missed:
+        fate = "passed through" if None in subject.crops else "held"
+        notes.append(f"{len(subject.missed)} of {n_video} frames show no face that was found; they were {fate}.")
+    return notes
+
+
 @dataclass
 class Generation:
     """Everything a clip is made from, ready to run; `report` is filled while it runs."""

@@ -73,7 +73,7 @@ def plan(
         made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
         motion = made if subject.is_still else np.zeros_like(made)
     notes = [*placed.unread(), *option_notes(model, resolved, read), *speech.sound.notes]
-    notes += length_notes(subject, speech, n_frames)
+    notes += video_notes(subject, speech, n_frames)
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
     return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
@@ -138,11 +138,11 @@ def option_notes(model: Model, options: GenerateOptions, track: EmotionTrack) ->
     return notes
 
 
-def length_notes(subject: Subject, speech: Speech, n_frames: int) -> list[str]:
-    """Where a video and its sound differ in length, and faces that were not found."""
+def video_notes(subject: Subject, speech: Speech, n_frames: int) -> list[str]:
+    """What had to change in a video, where it and its sound differ in length, and faces that were not found."""
     if subject.is_still:
         return []
-    n_sound, n_video, notes = speech.sound.n_frames(), len(subject.crops), []
+    n_sound, n_video, notes = speech.sound.n_frames(), len(subject.crops), [*subject.notes]
     if n_video < n_sound and n_frames == n_video:
         notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
     elif n_video < n_sound:

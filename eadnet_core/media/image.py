@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import BadInput
+from ..paths import check_source
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def read_image(source: str | os.PathLike[str] | np.ndarray | torch.Tensor) -> np
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    path = Path(source)
+    path = check_source(source, "Picture")
     _check_file(path)
     try:
         return _decode(path)

@@ -20,13 +20,12 @@ from ..errors import BadInput, Cancelled, EADNetError, FaceNotFound, MediaError
 from ..media.face.crop import crop
 from ..media.face.find import locate
 from ..media.sound.speech import hear
-from ..media.video.files import read_video
+from ..media.video.files import VIDEO_SUFFIXES, read_video
 from ..request import Cancel
 from ..taxonomy import EMOTIONS
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 FACE_SIZE_PX = 256
 """Side of the cut around the face that a provider is shown."""
 _LEVEL = re.compile(r"level_([123])")
@@ -50,9 +49,9 @@ def find_clips(folder: str | os.PathLike[str]) -> list[ClipFile]:
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"'{folder}' is not a folder. Give the folder that holds the clips.")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
     if not paths:
-        raise BadInput(f"'{folder}' holds no video: none ends in {', '.join(SUFFIXES)}.")
+        raise BadInput(f"'{folder}' holds no video: none ends in {', '.join(VIDEO_SUFFIXES)}.")
     return [ClipFile(p, p.relative_to(folder).as_posix(), *mead_label(p)) for p in paths]
 
 

@@ -22,14 +22,13 @@ from ..errors import BadInput, FaceNotFound
 from ..media.face.crop import crop
 from ..media.face.find import locate
 from ..media.image import read_image
-from ..media.video.files import read_video
+from ..media.video.files import VIDEO_SUFFIXES, read_video
 from ..metrics.frames import SIZE_PX, read_batches
 from ..taxonomy import EMOTIONS
 from ..weights.experts import Experts
 
 LOOKED_AT = 24
 """Pictures of a clip that are looked at, spread over it."""
-CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
 
 
 def look_by(bank: Callable[[], Any]) -> Look:
@@ -55,7 +54,7 @@ def read_faces(faces: np.ndarray, bank: Any) -> np.ndarray:
 def pictures_of(path: str | os.PathLike[str], start_s: float = 0.0, end_s: float | None = None) -> list[np.ndarray]:
     """A photo, or up to LOOKED_AT pictures of a clip between two times, uint8 [H, W, 3]. Raises BadInput."""
     path = Path(path)
-    if path.suffix.lower() not in CLIPS:
+    if path.suffix.lower() not in (*VIDEO_SUFFIXES, ".gif"):
         if start_s > 0 or end_s is not None:
             raise BadInput(f"'{path}' is a photo, which has no time: leave its start and end out, or give a clip.")
         return [read_image(path)]

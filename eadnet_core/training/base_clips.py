@@ -27,7 +27,7 @@ from ..media.face.alignment import aligned_box
 from ..media.face.follow import follow
 from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
 from ..media.sound.whisper_mel import whisper_mel
-from ..media.video.files import read_video
+from ..media.video.files import VIDEO_SUFFIXES, read_video
 from ..nets.adapters import is_adapter_key
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..nets.latentsync.whisper import SoundFeatures
@@ -37,7 +37,6 @@ from ..weights.files import load_part, read_config, read_metadata, read_state
 
 log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 PIECE_FRAMES = 250
 """A longer video is cut into clips of so many frames."""
 AT_ONCE = 8
@@ -157,7 +156,8 @@ def find_clips(source: Path) -> Iterator[tuple[str, Callable[[], RawClip]]]:
             f"'{source}' is a clip cache, which keeps no sound that Whisper could hear. Give a folder of shards "
             "(eadnet corpus render) or of videos."
         )
-    shards, videos = sorted(source.rglob("*.tar")), sorted(p for p in source.rglob("*") if p.suffix in VIDEO_SUFFIXES)
+    shards = sorted(source.rglob("*.tar"))
+    videos = sorted(path for path in source.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     if not shards and not videos:
         raise BadInput(f"'{source}' holds neither shards (.tar) nor videos ({', '.join(VIDEO_SUFFIXES)}).")
     yield from _in_shards(shards)

@@ -160,7 +160,7 @@ def test_an_existing_output_is_kept(inputs: list[str], tmp_path: Path, capsys: p
 def test_ctrl_c_is_status_130_and_leaves_nothing(
     inputs: list[str], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The interrupt arrives at the first tick of the progress bar, when ffmpeg is already running."""
+    """The interrupt arrives at the first tick of the progress bar, when the encoder has begun."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

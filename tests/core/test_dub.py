@@ -20,7 +20,7 @@ from eadnet_core.media.face.follow import MISS_POLICIES, follow, joined
 from eadnet_core.media.face.subject import find_subject
 from eadnet_core.media.video.files import FrameCursor, VideoReader, read_video, write_video
 from eadnet_core.media.video.segments import segment_folder
-from eadnet_core.request import CHOICES, GenerateOptions
+from eadnet_core.request import OPTIONS, GenerateOptions
 from eadnet_core.weights.folders import ASSETS
 
 N_FRAMES = 20
@@ -93,8 +93,8 @@ def test_a_frame_without_a_face_is_held_passed_or_refused(tiny_model: Model, vid
     assert np.array_equal(made(passed)[20:], np.stack(list(video))[20:])
     with pytest.raises(FaceNotFound, match="frame 20"):
         prepared(tiny_model, video, 22, on_missing="stop")
-    assert CHOICES["on_missing"] == MISS_POLICIES
-    assert CHOICES["mask"] == ("auto", *sorted(MASK_BOXES, key=lambda name: -MASK_BOXES[name][1]))
+    assert OPTIONS["on_missing"].choices == MISS_POLICIES
+    assert OPTIONS["mask"].choices == ("auto", *sorted(MASK_BOXES, key=lambda name: -MASK_BOXES[name][1]))
 
 
 def test_a_stopped_dubbing_goes_on_to_the_same_file(tiny_model: Model, video: VideoReader, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Blocks reach a pipe in order while their maker goes on; a broken pipe is told, and nobody waits for ever."""
+"""Blocks reach a taker in order while their maker goes on; its error is told, and nobody waits for ever."""
 
 from __future__ import annotations
 
-import os
+from threading import Event
 
 import pytest
 
@@ -10,30 +10,50 @@ from eadnet_core.media.video.feeder import Feeder
 
 
 def test_blocks_arrive_in_order_and_do_not_hold_up_their_maker() -> None:
-    reader, writer = os.pipe()
-    size = 1 << 20  # more than a pipe holds
-    with open(reader, "rb") as source, open(writer, "wb") as pipe:
-        feeder = Feeder(pipe, n_held=2)
-        feeder.give(b"a" * size)
-        feeder.give(b"b" * size)
-        assert feeder.n_written == 0
-        assert [source.read(size)[:1], source.read(size)[:1]] == [b"a", b"b"]
-        feeder.wait()
-        assert feeder.n_written == 2
-        feeder.end()
-        feeder.end()
+    may_take, taken = Event(), list[bytes]()
+
+    def take(block: bytes) -> None:
+        may_take.wait()
+        taken.append(block)
+
+    feeder = Feeder(take, n_held=2)
+    feeder.give(b"a")
+    feeder.give(b"b")
+    assert feeder.n_taken == 0
+    may_take.set()
+    feeder.wait()
+    assert feeder.n_taken == 2 and taken == [b"a", b"b"]
+    feeder.end()
+    feeder.end()
 
 
-def test_a_broken_pipe_is_told_and_the_rest_is_dropped() -> None:
-    reader, writer = os.pipe()
-    pipe = open(writer, "wb", buffering=0)  # noqa: SIM115
-    os.close(reader)
-    feeder = Feeder(pipe, n_held=1)
+def test_an_error_is_told_and_the_rest_is_dropped() -> None:
+    def take(block: bytes) -> None:
+        raise BrokenPipeError
+
+    feeder = Feeder(take, n_held=1)
     feeder.give(b"lost")
     with pytest.raises(BrokenPipeError):
         feeder.wait()
     with pytest.raises(BrokenPipeError):
         feeder.give(b"more")
     feeder.end()
-    assert feeder.n_written == 0
-    pipe.close()
+    assert feeder.n_taken == 0
+
+
+def test_what_waits_is_dropped_where_that_is_asked_for() -> None:
+    begun, may_take, taken = Event(), Event(), list[bytes]()
+
+    def take(block: bytes) -> None:
+        begun.set()
+        may_take.wait()
+        taken.append(block)
+
+    feeder = Feeder(take, n_held=4)
+    for block in (b"a", b"b", b"c"):
+        feeder.give(block)
+    begun.wait()
+    feeder._is_dropping = True
+    may_take.set()
+    feeder.end(is_dropping=True)
+    assert taken == [b"a"]

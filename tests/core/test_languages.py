@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eadnet_core.weights.model import Model, load_reader
 
 from eadnet_core.cli import main
 from eadnet_core.emotion.code import emotion_code
@@ -18,9 +17,11 @@ from eadnet_core.emotion.lexicon import denied_in, fold, lexicon, read_feelings
 from eadnet_core.emotion.reader import MOST_READ, TextReader, note_of
 from eadnet_core.emotion.script import parse_script
 from eadnet_core.emotion.track import EmotionTrack
+from eadnet_core.families.family import Model
 from eadnet_core.generation.pipeline import prepare
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.weights.experts import load_reader
 
 DATA = Path(__file__).parent.parent / "data"
 LEAST_RIGHT = 0.85

@@ -173,7 +173,7 @@ def test_the_forecast_says_what_to_lower(tiny_model: Model, picture: np.ndarray,
     assert "50% of its width" in str(found.lacking_disk(found.disk_bytes // 4))
 
 
-def test_cancel_and_a_dying_encoder_leave_nothing(
+def test_cancel_and_a_full_disk_leave_nothing(
     tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make() -> Any:
@@ -183,14 +183,17 @@ def test_cancel_and_a_dying_encoder_leave_nothing(
         write_video(make(), tmp_path / "out.mp4", cancel=lambda: True)
     assert list(tmp_path.iterdir()) == []
 
-    def kill_and_write(self: VideoWriter, frames: np.ndarray) -> None:
-        self._process.kill()
-        self._process.wait()
-        original(self, frames)
+    def fill(self: VideoWriter) -> Path:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            return original(self)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    original = VideoWriter.write
-    monkeypatch.setattr(VideoWriter, "write", kill_and_write)
-    with pytest.raises(MediaError, match="ffmpeg ended"):
+    original, resource = VideoWriter.finish, pytest.importorskip("resource")
+    monkeypatch.setattr(VideoWriter, "finish", fill)
+    with pytest.raises(MediaError, match="could not be written"):
         write_video(make(), tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import errno
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from eadnet_core.errors import BadInput, MediaError
 from eadnet_core.media.sound.audio import read_audio
-from eadnet_core.media.video.files import VideoWriter, check_writable, read_metadata, read_video, write_video
+from eadnet_core.media.video import backends
+from eadnet_core.media.video.encoding import PICTURE_OPTIONS
+from eadnet_core.media.video.files import VideoWriter, check_writable, read_metadata, read_video, write_video, written
+from eadnet_core.media.video.join import join_videos
 from eadnet_core.media.video.tags import DIGITAL_SOURCE_TYPE
+
+
+@pytest.fixture(params=["pyav", "imageio"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "imageio":
+        monkeypatch.setattr(backends, "has_pyav", lambda: False)
+    return request.param
 
 
 def clip(n_frames: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -27,7 +42,7 @@ def sound(seconds: float, rate_hz: int = 44_100, channels: int = 2) -> np.ndarra
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 3, 13, 26, 101])
-def test_frames_come_back_in_number_and_colour(tmp_path: Path, n_frames: int) -> None:
+def test_frames_come_back_in_number_and_colour(tmp_path: Path, backend: str, n_frames: int) -> None:
     frames = clip(n_frames)
     assert write_video(tmp_path / "a.mp4", iter(frames)) == n_frames
     reader = read_video(tmp_path / "a.mp4")
@@ -39,14 +54,14 @@ def test_frames_come_back_in_number_and_colour(tmp_path: Path, n_frames: int) ->
 
 
 @pytest.mark.parametrize("seconds", [0.04, 0.06, 0.1, 1.0, 2.5])
-def test_sound_and_frames_have_the_exact_length(tmp_path: Path, seconds: float) -> None:
+def test_sound_and_frames_have_the_exact_length(tmp_path: Path, backend: str, seconds: float) -> None:
     audio = read_audio(sound(seconds), 44_100)
     write_video(tmp_path / "a.mp4", clip(audio.n_frames()), audio=audio)
     assert read_video(tmp_path / "a.mp4").n_frames == max(1, int(seconds * 25 + 0.5))
     assert read_audio(tmp_path / "a.mp4").duration_s == pytest.approx(seconds, abs=0.03)
 
 
-def test_the_original_sound_is_kept_whole_and_in_place(tmp_path: Path) -> None:
+def test_the_original_sound_is_kept_whole_and_in_place(tmp_path: Path, backend: str) -> None:
     import soundfile
 
     soundfile.write(tmp_path / "voice.wav", sound(2.0).T, 44_100)
@@ -59,13 +74,13 @@ def test_the_original_sound_is_kept_whole_and_in_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(192_000, 2), (8000, 1), (48_000, 6), (3000, 1), (44_100, 8)])
-def test_any_rate_and_channel_count_is_muxed(tmp_path: Path, rate_hz: int, channels: int) -> None:
+def test_any_rate_and_channel_count_is_muxed(tmp_path: Path, backend: str, rate_hz: int, channels: int) -> None:
     audio = read_audio(sound(0.5, rate_hz, channels), rate_hz)
     write_video(tmp_path / "a.mp4", clip(13), audio=audio)
     assert read_audio(tmp_path / "a.mp4").duration_s == pytest.approx(0.5, abs=0.05)
 
 
-def test_one_sample_of_sound(tmp_path: Path) -> None:
+def test_one_sample_of_sound(tmp_path: Path, backend: str) -> None:
     audio = read_audio(np.full(1, 0.1, np.float32), 192_000)
     assert write_video(tmp_path / "a.mp4", clip(audio.n_frames()), audio=audio) == 1
     assert read_video(tmp_path / "a.mp4").n_frames == 1
@@ -88,17 +103,69 @@ def test_chunks_and_frames_give_the_same_file(tmp_path: Path) -> None:
     assert len(one) == 10 and np.array_equal(one, two)
 
 
-def test_resampling_to_another_rate(tmp_path: Path) -> None:
+def test_resampling_to_another_rate(tmp_path: Path, backend: str) -> None:
     write_video(tmp_path / "a.mp4", clip(50), fps=25)
     assert read_video(tmp_path / "a.mp4", fps=10).n_frames == 20
     assert read_video(tmp_path / "a.mp4", fps=50).n_frames == 100
 
 
+def test_both_backends_write_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, audio = clip(60, 96, 64), read_audio(sound(2.4), 44_100)
+    files = []
+    for name, has in (("pyav", True), ("imageio", False)):
+        monkeypatch.setattr(backends, "has_pyav", lambda has=has: has)
+        parts = [tmp_path / f"{name}-{i}.mp4" for i in range(2)]
+        for part, shown in zip(parts, (frames[:25], frames[25:]), strict=True):
+            with VideoWriter(part, (96, 64), is_part=True) as writer:
+                writer.write(shown)
+        write_video(tmp_path / f"{name}.mp4", frames, 30, audio, {"seed": 7})
+        join_videos(parts, tmp_path / f"{name}-joined.mp4", audio, {"seed": 7}, duration_s=Fraction(2))
+        files.append([tmp_path / f"{name}.mp4", tmp_path / f"{name}-joined.mp4"])
+    monkeypatch.undo()
+    for one, two in zip(*files, strict=True):
+        a, b = read_video(one), read_video(two)
+        assert (a.size, a.fps, a.n_frames) == (b.size, b.fps, b.n_frames)
+        assert max(np.abs(x.astype(int) - y).max() for x, y in zip(a, b, strict=True)) <= 1
+        mine, others = read_metadata(one), read_metadata(two)
+        assert {**mine, "encoder": ""} == {**others, "encoder": ""}
+        sounds = read_audio(one), read_audio(two)
+        assert sounds[0].n_original == pytest.approx(sounds[1].n_original, abs=1024)
+        n = min(len(s.samples) for s in sounds)
+        assert np.corrcoef(sounds[0].samples[:n], sounds[1].samples[:n])[0, 1] > 0.999
+        assert colour_tags(one) == colour_tags(two) == (1, 1, 1, 1, "yuv420p", "aac")
+    assert read_audio(files[0][1]).duration_s == pytest.approx(2.0, abs=0.03)
+
+
+def colour_tags(path: Path) -> tuple[object, ...]:
+    """Matrix, primaries, transfer and range as numbers, pixel format, codec of the sound."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        context = container.streams.video[0].codec_context
+        numbers = (frame.colorspace, context.color_primaries, context.color_trc, frame.color_range)
+        return (*map(int, numbers), frame.format.name, container.streams.audio[0].codec_context.name)
+
+
+def test_parts_of_two_releases_of_the_encoder_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their parameter sets differ, and a file has room for one: the others go into the stream."""
+    parts = [tmp_path / f"segment-{i}.mp4" for i in range(3)]
+    for part, preset in zip(parts, ("superfast", "ultrafast", "medium"), strict=True):
+        monkeypatch.setitem(PICTURE_OPTIONS, "preset", preset)
+        write_part(part, clip(9))
+    join_videos(parts, tmp_path / "joined.mp4")
+    wanted = [frame for part in parts for frame in read_video(part)]
+    assert np.array_equal(list(read_video(tmp_path / "joined.mp4")), wanted)
+
+
+def write_part(path: Path, frames: np.ndarray) -> None:
+    with VideoWriter(path, (frames.shape[2], frames.shape[1]), is_part=True) as writer:
+        writer.write(frames)
+
+
 # ---- marks
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_files_are_marked_as_synthetic_with_their_settings(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v"])
+def test_files_are_marked_as_synthetic_with_their_settings(tmp_path: Path, backend: str, suffix: str) -> None:
     settings = {"prompt": 'a = "b"; # \\ \n glücklich 幸せ ' * 300, "seed": 7, "steps": 8, "head": 0.5}
     path = tmp_path / f"a{suffix}"
     write_video(path, clip(2), settings=settings)
@@ -119,7 +186,7 @@ def left(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def test_an_error_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_half_way_leaves_nothing(tmp_path: Path, backend: str) -> None:
     def frames() -> Iterator[np.ndarray]:
         yield from clip(5)
         raise KeyboardInterrupt
@@ -138,31 +205,52 @@ def test_an_error_half_way_keeps_the_file_that_was_there(tmp_path: Path) -> None
     assert (tmp_path / "a.mp4").read_bytes() == before and left(tmp_path) == ["a.mp4"]
 
 
-def test_ffmpeg_dying_half_way_is_a_clear_error(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def full_disk(n_bytes: int) -> Iterator[None]:
+    """Files cannot grow beyond `n_bytes`, as if the disk were full."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def noise(n_frames: int) -> np.ndarray:
+    """What cannot be compressed, uint8 [T, 256, 256, 3]."""
+    return np.random.default_rng(0).integers(0, 255, (n_frames, 256, 256, 3), dtype=np.uint8)
+
+
+def test_a_full_disk_half_way_is_one_line_and_leaves_nothing(tmp_path: Path, backend: str) -> None:
     with (
-        pytest.raises(MediaError, match=r"ffmpeg ended while writing .*a\.mp4.* after \d+ frames .*Nothing was kept"),
-        VideoWriter(tmp_path / "a.mp4", (512, 512)) as writer,
+        pytest.raises(MediaError, match=r"a\.mp4' could not be written after \d+ frames .*Nothing was kept") as caught,
+        full_disk(100_000),
+        VideoWriter(tmp_path / "a.mp4", (256, 256)) as writer,
     ):
-        writer.write(clip(3, 512, 512))
-        writer._process.kill()
-        writer._process.wait()
-        for _ in range(100):
-            writer.write(clip(1, 512, 512))
-    assert left(tmp_path) == []
+        for frame in noise(200):
+            writer.write(frame)
+    assert left(tmp_path) == [] and "\n" not in str(caught.value)
 
 
-def test_ffmpeg_dying_before_the_end_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="ffmpeg ended"), VideoWriter(tmp_path / "a.mp4", (64, 48)) as writer:
-        writer.write(clip(3))
-        writer._process.kill()
-    assert left(tmp_path) == []
-
-
-def test_what_ffmpeg_said_is_in_the_error(tmp_path: Path) -> None:
+def test_a_disk_that_is_full_at_the_end_is_one_line_and_leaves_nothing(tmp_path: Path, backend: str) -> None:
     audio = read_audio(sound(1.0), 44_100)
-    broken = type(audio)(audio.samples, audio.n_original, audio.rate_hz, path=tmp_path / "gone.wav")
-    with pytest.raises(MediaError, match=r"gone\.wav"):
-        write_video(tmp_path / "a.mp4", (clip(1, 512, 512)[0] for _ in range(200)), audio=broken)
+    with pytest.raises(MediaError, match="could not be written") as caught, full_disk(10_000):
+        write_video(tmp_path / "a.mp4", noise(20), audio=audio)
+    assert left(tmp_path) == [] and "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_called_that(tmp_path: Path) -> None:
+    words = r"a\.mp4' could not be written after 3 frames \(the disk is full\)"
+    with pytest.raises(MediaError, match=words), written(tmp_path / "a.mp4", "3 frames"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_sound_that_is_gone_is_told_before_any_frame(tmp_path: Path, backend: str) -> None:
+    audio = read_audio(sound(1.0), 44_100)
+    gone = dataclasses.replace(audio, original=None, path=tmp_path / "gone.wav")
+    with pytest.raises(BadInput, match=r"gone\.wav"):
+        VideoWriter(tmp_path / "a.mp4", (64, 48), audio=gone)
     assert left(tmp_path) == []
 
 
@@ -208,7 +296,7 @@ def test_a_folder_that_takes_no_files_is_refused() -> None:
         check_writable("/proc/self/a.mp4")
 
 
-def test_unreadable_videos_say_why(tmp_path: Path) -> None:
+def test_unreadable_videos_say_why(tmp_path: Path, backend: str) -> None:
     write_video(tmp_path / "whole.mp4", clip(50))
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("this is no video")
@@ -220,8 +308,8 @@ def test_unreadable_videos_say_why(tmp_path: Path) -> None:
         "absent.mp4": "does not exist",
         ".": "is a folder",
         "empty.mp4": "is empty",
-        "text.mp4": "no video that can be read",
-        "cut.mp4": "no video that can be read",
+        "text.mp4": "cannot be read|no video that can be read",
+        "cut.mp4": "cannot be read|no video that can be read",
         "sound.wav": "no video that can be read",
     }.items():
         with pytest.raises(BadInput, match=words):
@@ -231,7 +319,7 @@ def test_unreadable_videos_say_why(tmp_path: Path) -> None:
             read_metadata(tmp_path / name)
 
 
-def test_a_reader_can_be_left_early_and_read_again(tmp_path: Path) -> None:
+def test_a_reader_can_be_left_early_and_read_again(tmp_path: Path, backend: str) -> None:
     write_video(tmp_path / "a.mp4", clip(30))
     reader = read_video(tmp_path / "a.mp4")
     first = next(iter(reader))

@@ -87,42 +87,82 @@ def test_help_pages_exist(node_id: str, language: str) -> None:
         assert f"`{name}`" in text, f"the help page does not speak of '{name}'"
 
 
-@pytest.mark.parametrize("node_id", IDS)
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_texts_are_translated(node_id: str, language: str) -> None:
-    path = ROOT / "locales" / language / "nodeDefs.json"
-    texts = json.loads(path.read_text(encoding="utf-8"))[node_id]
-    assert texts["display_name"] and texts["description"]
-    inputs = {name: texts["inputs"][name] for name, *_ in NODES[node_id]["inputs"]}
-    assert not {name for name in set(texts["inputs"]) - set(inputs) if name.partition("_")[0] not in inputs}
-    assert all(text["name"] and text["tooltip"] for text in inputs.values())
-    assert len(texts["outputs"]) == len(NODES[node_id]["outputs"])
-    said = [texts["description"], *(text["tooltip"] for text in inputs.values())]
-    assert not [text for text in said if set("{}|@") & set(text)], "the page reads these signs as placeholders"
+def test_inputs_that_are_options_say_what_the_options_say(host: Any) -> None:
+    """Range, default and tooltip are made from the option; the help page, which cannot be, has the same words."""
+    module, found = host.module("nodes.options"), set()
+    for node_id in IDS:
+        page = (ROOT / "web" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
+        for port in host.node(node_id).GET_SCHEMA().inputs:
+            name = {"speech_gate": "has_speech_gate"}.get(port.id, port.id)
+            option = module.OPTIONS.get(name)
+            if option is None:
+                continue
+            found.add(name)
+            assert port.tooltip == module.tooltip(name), f"{node_id} has its own words for '{port.id}'"
+            assert f"- `{port.id}`: {port.tooltip}\n" in page, f"{node_id}.md has other words for '{port.id}'"
+            assert port.default == module.widget_default(name)
+            if option.within:
+                low, high = option.within
+                assert (port.min, port.max) == (low - 1 if option.is_own else low, high)
+                assert module.given_options({name: port.default}) == {name: option.default}
+    assert found >= {
+        "steps",
+        "seed",
+        "guidance_audio",
+        "stda_strength",
+        "head",
+        "lips",
+        "has_speech_gate",
+        "on_missing",
+    }
+
+
+def texts_of(schema: Any) -> dict[str, str]:
+    """Every text of a node that the page translates, under the path that it looks for in nodeDefs.json.
+
+    The fields of a choice have a "_" between the choice and the field.
+    """
+    inputs = {port.id: port for port in schema.inputs}
+    for port in schema.inputs:
+        inputs |= {f"{port.id}_{i.id}": i for o in getattr(port, "options", None) or [] for i in brought(o)}
+    found = {"display_name": schema.display_name, "description": schema.description}
+    for kind, ports in (("inputs", inputs), ("outputs", dict(enumerate(schema.outputs)))):
+        for name, port in ports.items():
+            found[f"{kind}.{name}.name"] = port.display_name or port.id
+            found[f"{kind}.{name}.tooltip"] = port.tooltip
+    return found
+
+
+def flat(texts: dict[str, Any], path: str = "") -> dict[str, str]:
+    """Nested translations under their paths."""
+    found: dict[str, str] = {}
+    for name, text in texts.items():
+        found |= flat(text, f"{path}{name}.") if isinstance(text, dict) else {path + name: text}
+    return found
+
+
+LANGUAGES = sorted(path.name for path in (ROOT / "locales").iterdir())
+
+
+def test_english_is_the_nodes_own() -> None:
+    """The page shows what a node says of itself where a language has no text: a copy could only be stale."""
+    assert "zh" in LANGUAGES
+    assert "en" not in LANGUAGES
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_translation_is_missing(host: Any, language: str) -> None:
+    known = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    texts = flat(known)
+    wanted = flat({node_id: texts_of(host.node(node_id).GET_SCHEMA()) for node_id in IDS})
+    missing = [path for path in wanted if not texts.get(path)]
+    assert not missing, f"{language} lacks these"
+    assert not sorted(texts.keys() - wanted.keys()), f"{language} translates what no node says"
+    long = [path for path in wanted if path.endswith(("tooltip", "description"))]
+    assert not [path for path in long if set("{}|@") & set(texts[path])], "the page reads these as placeholders"
     if language == "zh":
-        assert all(any("\u4e00" <= c <= "\u9fff" for c in text["tooltip"]) for text in inputs.values())
-
-
-def test_fields_of_a_choice_are_translated(host: Any) -> None:
-    """The page names them with a "_" between the choice and the field."""
-    texts = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
-    for node_id in IDS:
-        inputs = host.node(node_id).GET_SCHEMA().inputs
-        wanted = {f"{i.id}_{c.id}" for i in inputs for o in getattr(i, "options", None) or [] for c in brought(o)}
-        known = {i.id for i in inputs}
-        assert wanted == set(texts[node_id]["inputs"]) - known
-        assert all(texts[node_id]["inputs"][name]["tooltip"] for name in wanted)
-
-
-def test_english_texts_are_those_of_the_nodes(host: Any) -> None:
-    texts = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
-    for node_id in IDS:
-        schema = host.node(node_id).GET_SCHEMA()
-        assert texts[node_id]["display_name"] == schema.display_name
-        assert texts[node_id]["description"] == schema.description
-        assert {i.id: i.tooltip for i in schema.inputs} == {
-            name: text["tooltip"] for name, text in texts[node_id]["inputs"].items()
-        }
+        english = [path for path in long if not any("\u4e00" <= c <= "\u9fff" for c in texts[path])]
+        assert not english, "these are not Chinese"
 
 
 def test_an_unknown_keyword_of_the_schema_is_left_out(host: Any) -> None:

@@ -13,6 +13,11 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A button of the pack's panels. */
+export function button(textContent, title, onclick) {
+  return el("button", { className: "eadnet-button", type: "button", textContent, title, onclick });
+}
+
 function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (/^(aria|data)-|^(role|list)$/.test(name)) element.setAttribute(name, value);

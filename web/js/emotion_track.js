@@ -1,6 +1,6 @@
 /** The emotion track editor of the node EADNet_EmotionTrack: the voice's waveform, and on it the emotions over time. */
 
-import { el } from "./dom.js";
+import { button, el } from "./dom.js";
 import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
 import { addPanel, app, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
 import { addKeyframe, editKeyframe, formatTrack, levelOf, moveKeyframe, parseTrack, removeKeyframe } from "./keyframes.js";
@@ -213,17 +213,15 @@ class TrackEditor {
 
   #build() {
     const { words } = this;
-    const button = (name, textContent, title, onclick) =>
-      (this[name] = el("button", { className: "eadnet-button", type: "button", textContent, title, onclick }));
-    button("playing", "▶", words.play, () => this.togglePlay());
+    this.playing = button("▶", words.play, () => this.togglePlay());
     this.clock = el("span", { role: "timer", "aria-label": words.playhead });
     this.status = el("span", { className: "eadnet-grow eadnet-ellipsis eadnet-dim", role: "status" });
-    button("adding", "+ ◆", words.add, () => this.add(this.playhead_s));
-    button("removing", "×", words.delete, () => this.remove());
-    button("farther", "⊖", words.zoom_out, () => this.zoom(-1));
-    button("closer", "⊕", words.zoom_in, () => this.zoom(1));
-    button("raw", "{ }", words.raw, () => this.#toggleRaw());
-    button("mend", words.mend, "", () => this.#startAnew());
+    this.adding = button("+ ◆", words.add, () => this.add(this.playhead_s));
+    this.removing = button("×", words.delete, () => this.remove());
+    this.farther = button("⊖", words.zoom_out, () => this.zoom(-1));
+    this.closer = button("⊕", words.zoom_in, () => this.zoom(1));
+    this.raw = button("{ }", words.raw, () => this.#toggleRaw());
+    this.mend = button(words.mend, "", () => this.#startAnew());
     const { playing, clock, status, adding, removing, farther, closer, raw, mend } = this;
     const bar = el("div", { className: "eadnet-row" }, playing, clock, status, adding, removing, farther, closer, raw);
     this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend);

@@ -1,6 +1,6 @@
 /** The instant preview: this portrait with this emotion, in the node, without queueing the graph. */
 
-import { el } from "./dom.js";
+import { button, el } from "./dom.js";
 import { widgetOf } from "./graph_walk.js";
 import { addPanel, api, app, follow, onGraphChange, setting } from "./host.js";
 import { Newest, oneAtATime } from "./newest.js";
@@ -78,8 +78,6 @@ class PreviewPanel {
     this.note = el("div", { className: "eadnet-note", textContent: words.no_face_yet });
     this.stage = el("div", { className: "eadnet-stage" }, this.canvas, this.note);
     this.line = el("span", { className: "eadnet-grow eadnet-ellipsis", role: "status" });
-    const button = (textContent, title, onclick) =>
-      el("button", { className: "eadnet-button", type: "button", textContent, title, onclick });
     this.kind = button("", words.strip_hint, () => this.#toggle());
     this.again = button("↻", words.refresh, () => this.onAsk(true));
     const row = el("div", { className: "eadnet-row" }, this.line, this.kind, this.again);

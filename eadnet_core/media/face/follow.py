@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import BadInput, FaceNotFound
-from .crop import FaceCrop, crop
-from .find import FACE_THRESHOLD, crop_geometry, find_faces, geometry_of
+from .appearance import Cuts, Looks, alike, displacement, look_of, patch
+from .crop import FaceCrop
+from .find import FACE_THRESHOLD, Face, crop_geometry, find_faces, find_near, geometry_of
 
 MISS_POLICIES = ("hold", "pass_through", "stop")
 """A frame without a face: keep the face where it was, leave the frame as it is, or raise FaceNotFound."""
@@ -24,7 +25,10 @@ _NEAR = 0.75
 """A face within so many frame widths of the last place is the same face."""
 _MOST_MOVED = 0.3
 """Frame widths that a face moves in a frame at most."""
-_PATCH_PX = 64
+LEAST_RESEMBLING = 0.7
+"""`Look.resemblance` below which a face in another shot is another person."""
+_NEAR_BONUS, _SIZE_WEIGHT = 0.05, 0.05
+"""Among several, what the last place counts, and what a size counts that is e times another."""
 _REACH = 12
 """Frames to each side over which what the detector says is smoothed: its place against the motion, side and turn."""
 
@@ -51,7 +55,8 @@ def follow(
 ) -> Track:
     """Follow a face through pictures, uint8 [H, W, 3]; one at a time is held.
 
-    face_box    which face: the one nearest to this box; where none is ever found there, the box itself, in all frames
+    face_box    which face: the one nearest to this box; it is found again after a cut or an absence by what it looks
+                like, and nobody else is taken for it; where none is ever found, the box itself, in all frames
     face_index  which face else: 0 the most prominent of the first frame that has one, 1 the next, ...
     on_missing  one of MISS_POLICIES
     on_picture  called with the number of pictures searched; may raise to stop
@@ -86,7 +91,7 @@ def follow(
                 "the chin)."
             )
         return Track((follower.box,) * n_frames, missed)
-    crops: list[FaceCrop | None] = list(joined(places, moves, n_frames))
+    crops: list[FaceCrop | None] = list(joined(places, moves, n_frames, follower.cuts))
     if on_missing == "pass_through":
         for number in missed:
             crops[number] = None
@@ -94,7 +99,12 @@ def follow(
 
 
 class _Follower:
-    """Finds the same face again in one picture after the other."""
+    """Finds the same face again in one picture after the other.
+
+    While it is seen it is followed by its motion, and what it looks like is remembered. Where it is lost in a shot, it
+    is looked for near its last place, and elsewhere among faces that were not there before; in another shot its looks
+    decide.
+    """
 
     def __init__(self, face_box: tuple[float, float, float, float] | None, face_index: int, threshold: float) -> None:
         self.face_box, self.face_index, self.threshold = face_box, face_index, threshold
@@ -103,25 +113,39 @@ class _Follower:
         self.patch: np.ndarray | None = None
         self.n_missed = 0
         self.best = 0.0
+        self.cuts: list[int] = []
+        self._scenes = Cuts()
+        self._is_same_shot = True
+        self._looks, self._looks_of_others = Looks(), Looks()
+        self._others: list[FaceCrop] = []
 
     @property
     def is_lost(self) -> bool:
         """Whether there is nothing to follow."""
         return self.patch is None
 
+    @property
+    def _expected(self) -> FaceCrop | None:
+        """Where the face should be: at its last place in this shot, or in the box while it was never seen."""
+        return self.last if self._is_same_shot or not self._looks else None
+
     def look(self, picture: np.ndarray, number: int) -> tuple[FaceCrop | None, np.ndarray | None]:
         """What the detector says of this picture, and how far the face has moved since the last one, [2] pixels."""
         if self.face_box is not None and self.box is None:
             self.box = self.last = crop_geometry(self.face_box, (picture.shape[1], picture.shape[0]))
+        was_followed = not self.is_lost
+        if self._scenes.is_cut(picture):
+            self.cuts.append(number)
+            self.patch, self._is_same_shot, self._others = None, False, []
         move = self._moved(picture)
         place = None
-        if number % SEARCH_EVERY == 0:
+        if number % SEARCH_EVERY == 0 or self.cuts[-1:] == [number] or (was_followed and move is None):
             place = self._search(picture)
             self.n_missed = 0 if place is not None else self.n_missed + 1
             if self.n_missed >= MOST_SEARCHES_MISSED:
                 self.patch = move = None
         if place is not None:
-            self.last, self.patch = place, _patch(picture, place)
+            self.last, self.patch, self._is_same_shot = place, patch(picture, place), True
         return place, move
 
     def _moved(self, picture: np.ndarray) -> np.ndarray | None:
@@ -129,13 +153,13 @@ class _Follower:
         if self.patch is None or self.last is None:
             return None
         place, total = self.last, np.zeros(2)
-        seen = _patch(picture, place)
+        seen = patch(picture, place)
         for _ in range(2):
             step = displacement(self.patch, seen) * place.side_px
             cos, sin = math.cos(place.angle), math.sin(place.angle)
             step = np.array([step[0] * cos - step[1] * sin, step[0] * sin + step[1] * cos])
             place = replace(place, center_x=place.center_x + step[0], center_y=place.center_y + step[1])
-            total, seen = total + step, _patch(picture, place)
+            total, seen = total + step, patch(picture, place)
         if alike(self.patch, seen) < LEAST_ALIKE or np.hypot(*total) > _MOST_MOVED * place.side_px:
             self.patch = None
             return None
@@ -143,73 +167,91 @@ class _Follower:
         return total
 
     def _search(self, picture: np.ndarray) -> FaceCrop | None:
-        """What the detector finds: the face near the last place, or where there was none yet, the chosen one."""
-        faces = find_faces(picture, 0.0)
+        """What the detector finds: the followed face, or where none was followed yet, the chosen one."""
+        expected = self._expected
+        close = None if expected is None else find_near(picture, expected)
+        places = self._accepted(close or [])
+        found = None if expected is None else _near(expected, places)
+        if found is None and (close is None or self.is_lost):
+            places = self._accepted(find_faces(picture, 0.0))
+            found = None if expected is None else _near(expected, places)
+            found = found or self._elsewhere(picture, places)
+        others = [place for place in places if place is not found]
+        if found is not None:
+            self._looks.add(look_of(picture, found))
+            for place in others:
+                self._looks_of_others.add(look_of(picture, place))
+            self._others = others
+        else:
+            self._others = [_near(other, others) or other for other in self._others]
+        return found
+
+    def _accepted(self, faces: list[Face]) -> list[FaceCrop]:
         self.best = max((face.score for face in faces), default=0.0)
-        places = [geometry_of(face) for face in faces if face.score >= self.threshold]
-        if self.last is not None:
-            last = self.last
-            near = sorted((math.dist(p.center, last.center) / last.side_px, i) for i, p in enumerate(places))
-            if near and near[0][0] < _NEAR:
-                return places[near[0][1]]
-            if not self.is_lost or self.box is not None:
-                return None
-        return places[min(self.face_index, len(places) - 1)] if places else None
+        return [geometry_of(face) for face in faces if face.score >= self.threshold]
+
+    def _elsewhere(self, picture: np.ndarray, places: list[FaceCrop]) -> FaceCrop | None:
+        """The followed face where it was lost: what resembles it most and is not clearly another."""
+        if self.last is None:
+            return places[min(self.face_index, len(places) - 1)] if places else None
+        if not self.is_lost or not self._looks:
+            return None
+        places = [place for place in places if _near(place, self._others) is None]
+        rated: list[tuple[float, int]] = []
+        for number, place in enumerate(places):
+            look = look_of(picture, place)
+            resemblance = self._looks.resemblance(look)
+            if resemblance >= max(LEAST_RESEMBLING, self._looks_of_others.resemblance(look)):
+                bonus = _NEAR_BONUS if _near(self.last, [place]) is not None else 0.0
+                malus = _SIZE_WEIGHT * abs(math.log(place.side_px / self.last.side_px))
+                rated.append((resemblance + bonus - malus, number))
+        if rated:
+            return places[max(rated)[1]]
+        return None if self.box is not None or not places else places[min(self.face_index, len(places) - 1)]
 
 
-def _patch(picture: np.ndarray, place: FaceCrop) -> np.ndarray:
-    """The face in grey [64, 64], without its mean, fading out from eyes and nose towards its surroundings."""
-    grey = crop(picture, place, _PATCH_PX).mean(-1)
-    at = (np.arange(_PATCH_PX) + 0.5) / _PATCH_PX - 0.5
-    weight = np.exp(-0.5 * (at / 0.17) ** 2)
-    window = weight[:, None] * weight[None]
-    return (grey - (grey * window).sum() / window.sum()) * window
+def _near(place: FaceCrop, others: list[FaceCrop]) -> FaceCrop | None:
+    """Which of the others lies nearest to a place, if it is the same place."""
+    nearest = min(others, key=lambda other: math.dist(other.center, place.center), default=None)
+    if nearest is None or math.dist(nearest.center, place.center) >= _NEAR * place.side_px:
+        return None
+    return nearest
 
 
-def displacement(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """How far `after` is moved against `before`, (x, y) in widths, to a fraction of a pixel.
-
-    >>> patch = np.exp(-np.square(np.arange(64) - 30.0)[:, None] / 50 - np.square(np.arange(64) - 30.0) / 50)
-    >>> (64 * displacement(patch, np.roll(patch, 2, axis=1))).round(1).tolist()
-    [2.0, 0.0]
-    """
-    from skimage.registration import phase_cross_correlation
-
-    shift = phase_cross_correlation(after, before, upsample_factor=20, normalization=None)[0]
-    return np.array([shift[1], shift[0]]) / before.shape[0]
-
-
-def alike(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation of two patches, -1 .. 1; 0 where one is flat."""
-    size = math.sqrt(float((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / size if size > 1e-6 else 0.0
-
-
-def joined(places: dict[int, FaceCrop], moves: dict[int, np.ndarray], n_frames: int) -> list[FaceCrop]:
+def joined(
+    places: dict[int, FaceCrop], moves: dict[int, np.ndarray], n_frames: int, cuts: Sequence[int] = ()
+) -> list[FaceCrop]:
     """Crops of all frames: the motion as it was seen, about places, sides and turns that are smoothed over a second.
 
-    The detector is steady over many frames and not from one to the next; motion is the other way round.
+    The detector is steady over many frames and not from one to the next; motion is the other way round. Nothing is
+    smoothed across a cut (number of the first frame after it): a face found late in a shot was there from its start.
 
     >>> found = joined({0: FaceCrop(10.0, 10.0, 50.0), 5: FaceCrop(12.0, 10.0, 50.0)}, {}, 7)
     >>> [round(place.center_x, 2) for place in found]
     [10.0, 10.4, 10.8, 11.2, 11.6, 12.0, 12.0]
     """
     rows = np.full((n_frames, 4), np.nan)
-    number = 0
+    number, starts = 0, frozenset(cuts)
     while number < n_frames:
         if number not in places:
             number += 1
             continue
         stop = number + 1
-        while stop in moves:
+        while stop in moves and stop not in starts:
             stop += 1
         rows[number:stop] = _run(places, moves, number, stop)
         number = stop
     known = np.flatnonzero(~np.isnan(rows[:, 0]))
     for before, after in zip([-1, *known.tolist()], [*known.tolist(), n_frames], strict=True):
         gap = slice(before + 1, after)
+        if after == before + 1:
+            continue
         if before < 0 or after == n_frames:
             rows[gap] = rows[min(after, n_frames - 1) if before < 0 else before]
+            continue
+        within = [cut for cut in cuts if before < cut <= after]
+        if within:
+            rows[before + 1 : within[-1]], rows[within[-1] : after] = rows[before], rows[after]
             continue
         is_near = np.hypot(*(rows[after, :2] - rows[before, :2])) < _NEAR * math.exp(rows[before, 2])
         share = np.arange(1, after - before)[:, None] / (after - before) if is_near else 0.0

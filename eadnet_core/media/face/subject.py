@@ -52,6 +52,11 @@ class Subject:
             return self.pictures.size
         return int(self.pictures.shape[2]), int(self.pictures.shape[1])
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be said about the video that was read."""
+        return self.pictures.notes if isinstance(self.pictures, VideoReader) else ()
+
     def index(self, frame: int) -> int:
         """The picture that belongs to a frame of the clip; the last one stays where the clip is longer."""
         return min(round(frame * self.fps / FPS), len(self.crops) - 1)

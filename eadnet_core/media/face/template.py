@@ -1,4 +1,4 @@
-"""A template of eyes, brows, nose and mouth, fitted around a face that the cascade proposes; our design."""
+"""Where a face lies exactly: a template of eyes, brows, nose and mouth (our design), fitted around a guess."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _channels(grey: Tensor) -> Tensor:
     return torch.cat([darkness, *edges], dim=1)
 
 
-def _fit(grey: Image.Image, guess: FaceCrop) -> tuple[FaceCrop, float]:
+def fit(grey: Image.Image, guess: FaceCrop) -> tuple[FaceCrop, float]:
     """The best place of the template around a guess, and its likeness (correlation, -1 .. 1) there."""
     scale = min(1.0, 1.25 * _GRID / guess.side_px)
     # only the surroundings of the face: a large picture must not cost more than a small one

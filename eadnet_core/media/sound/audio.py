@@ -15,6 +15,7 @@ import torch
 
 from ...config import FPS, MEL_RATE_HZ, N_MELS, SAMPLE_RATE_HZ
 from ...errors import BadInput
+from ...paths import check_source
 from .files import open_sound
 from .form import MAX_CHANNELS, MAX_PEAK, WANTED
 from .resample import Resampler
@@ -80,7 +81,7 @@ def read_audio(source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampl
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return _from_array(source, sample_rate)
-    path = Path(source)
+    path = check_source(source, "Audio")
     _check_file(path)
     return _from_file(path)
 

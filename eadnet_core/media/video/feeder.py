@@ -1,50 +1,55 @@
-"""Hands blocks to a pipe from a thread of its own: who makes them goes on while the other end is still busy."""
+"""Hands blocks to a slower taker from a thread of its own: who makes them goes on while the taker is still busy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from queue import Queue
 from threading import Thread
-from typing import IO
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class Feeder:
-    """Writes what it is given in order; an error of the pipe is raised at the next call, and what follows is dropped.
+class Feeder(Generic[T]):
+    """Gives blocks to a function in order; its error is raised at the next call, and what follows is dropped.
 
-    n_written counts the blocks that the pipe has taken.
+    n_taken counts the blocks that the function has returned from.
     """
 
-    def __init__(self, pipe: IO[bytes], n_held: int) -> None:
-        """Start; `give` waits while `n_held` blocks are not yet written."""
-        self.n_written = 0
-        self._pipe = pipe
+    def __init__(self, take: Callable[[T], object], n_held: int) -> None:
+        """Start; `give` waits while `n_held` blocks are not yet taken."""
+        self.n_taken = 0
+        self._take = take
+        self._is_dropping = False
         self._error: Exception | None = None
-        self._blocks: Queue[bytes | None] = Queue(n_held)
-        self._thread = Thread(target=self._write, name="feeder", daemon=True)
+        self._blocks: Queue[T | None] = Queue(n_held)
+        self._thread = Thread(target=self._run, name="feeder", daemon=True)
         self._thread.start()
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         while (block := self._blocks.get()) is not None:
-            if self._error is None:
+            if self._error is None and not self._is_dropping:
                 try:
-                    self._pipe.write(block)
-                    self.n_written += 1
-                except (OSError, ValueError) as error:  # a pipe that was closed here is a ValueError
+                    self._take(block)
+                    self.n_taken += 1
+                except Exception as error:  # whatever it is, it belongs to the thread that gives
                     self._error = error
             self._blocks.task_done()
         self._blocks.task_done()
 
-    def give(self, block: bytes) -> None:
-        """Take a block. Raises what the pipe raised."""
+    def give(self, block: T) -> None:
+        """Take a block. Raises what the function raised."""
         self._check()
         self._blocks.put(block)
 
     def wait(self) -> None:
-        """Until everything that was given is written. Raises what the pipe raised."""
+        """Until everything that was given is taken. Raises what the function raised."""
         self._blocks.join()
         self._check()
 
-    def end(self) -> None:
-        """End the thread when everything is written, or dropped after an error; harmless a second time."""
+    def end(self, is_dropping: bool = False) -> None:
+        """End the thread when everything is taken, or at once where the rest is dropped; harmless a second time."""
+        self._is_dropping |= is_dropping
         if self._thread.is_alive():
             self._blocks.put(None)
             self._thread.join()

@@ -6,6 +6,7 @@ moment a run is killed at, the folder holds finished segments and nothing else c
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -24,16 +25,20 @@ from torch import Tensor
 
 from ...config import FPS
 from ...errors import BadInput, MediaError
+from ...paths import check_path, write_failure
 from ..sound.audio import Audio
 from .files import VideoWriter
 from .join import join_videos
+from .lock import Lock, check_free
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 _FORMAT, _VERSION = "eadnet-segments", 1
 _OURS = ("segment-*", "sampler-*", ".segment-*", ".join-*", "*.partial")
-"""Every file and folder that is made here but the manifest."""
+"""Every file and folder that is made here but the manifest and the lock."""
+LOCK = "run.lock"
+"""Held while a run works in the folder."""
 
 
 def segment_folder(output: str | os.PathLike[str]) -> Path:
@@ -46,13 +51,31 @@ def segment_folder(output: str | os.PathLike[str]) -> Path:
 
 
 def check_segments(output: str | os.PathLike[str], resume: bool) -> None:
-    """Refuse to begin where segments of an earlier run lie, before any work is done. Raises BadInput."""
-    folder = segment_folder(output)
-    if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Refuse to begin where a run still works or segments of an earlier one lie, before any work is done.
+
+    Raises BadInput, also for a name that the file system does not take, with ".eadnet" for its suffix.
+    """
+    output = check_path(output, "Output")
+    if not output.name:
+        raise BadInput(f"Output '{output}' is a folder. Give a file name such as '{output / 'out.mp4'}'.")
+    folder = check_path(segment_folder(output), "The folder of segments beside the output,")
+    check_free(folder / LOCK, output.name)
+    _refuse_others(folder, resume)
+
+
+def _refuse_others(folder: Path, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"'{folder}' is no folder, and segments have to lie there. Remove it, or give another output.")
+    if not resume and folder.exists() and _begun(folder):
         raise BadInput(
             f"'{folder}' holds segments of an earlier run. Continue it with --resume (resume=True), or remove that "
             "folder to begin anew."
         )
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a folder holds more than what a run leaves that ends before its manifest is written."""
+    return any(name != LOCK and not name.endswith(".partial") for name in os.listdir(folder))
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
@@ -88,21 +111,39 @@ class SegmentFolder:
         recipe     JSON values that decide what the clip looks like; nested mappings are compared value by value
         overwrite  allows to replace an output that was there before
         free       names in the recipe, such as "options.seed", that may differ
-        Raises BadInput for a folder that is there without `resume`, and for one that another recipe made.
+        Raises BadInput for a folder that is there without `resume`, for one that another recipe made, and while another
+        run works in it, MediaError where it cannot be written.
         """
         self.output, self.path = Path(output), segment_folder(output)
         check_segments(output, resume)
         self.damaged: set[int] = set()
-        manifest = self.path / MANIFEST
-        if manifest.is_file():
-            self.values = self._read(manifest)
-            self._compare(recipe, free)
-            self.values["owns_output"] |= overwrite
-            self._check_output()
-            self._tidy()
-            self._check_files()
-            return
-        if self.path.exists() and any(not name.endswith(".partial") for name in os.listdir(self.path)):
+        try:
+            self._lock = Lock(self.path / LOCK, self.output.name)
+        except OSError as error:
+            raise write_failure(error, self.path) from error
+        try:
+            _refuse_others(self.path, resume)
+            if (self.path / MANIFEST).is_file():
+                self._open(recipe, overwrite, free)
+            else:
+                self._begin(recipe, n_frames, segment_frames, overwrite)
+        except OSError as error:
+            self._leave()
+            raise write_failure(error, self.path) from error
+        except BaseException:
+            self._leave()
+            raise
+
+    def _open(self, recipe: dict[str, Any], overwrite: bool, free: frozenset[str]) -> None:
+        self.values = self._read(self.path / MANIFEST)
+        self._compare(recipe, free)
+        self.values["owns_output"] |= overwrite
+        self._check_output()
+        self._tidy()
+        self._check_files()
+
+    def _begin(self, recipe: dict[str, Any], n_frames: int, segment_frames: int, overwrite: bool) -> None:
+        if _begun(self.path):
             raise BadInput(f"'{self.path}' is no folder of segments: it has no {MANIFEST}. Remove it.")
         starts = range(0, n_frames, segment_frames)
         segments = [
@@ -111,8 +152,13 @@ class SegmentFolder:
         self.values = {"format": _FORMAT, "version": _VERSION, "state": "running", "output": self.output.name}
         self.values |= {"owns_output": overwrite, "recipe": recipe, "segments": segments, "sampler": None}
         self._check_output()
-        self.path.mkdir(exist_ok=True)
         self._save()
+
+    def _leave(self) -> None:
+        """Let other runs in; an empty folder goes."""
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def _check_output(self) -> None:
         """The output may be replaced if that was allowed, or if an earlier run of this clip has written it."""
@@ -192,7 +238,7 @@ class SegmentFolder:
         size    (width, height) of the frames, uint8 [t, H, W, 3] in parts
         state   what `sampler_state` gives back; None leaves what is there
         """
-        before = dict(self.segments[number])
+        before = self.segments[number]
         redone = f"-seed{seed}" if "seed" in before and before["seed"] != seed else ""
         video = self.path / f"segment-{number:05d}{redone}.mp4"
         with VideoWriter(video, size, FPS, overwrite=True, is_part=True) as writer:
@@ -200,42 +246,37 @@ class SegmentFolder:
                 writer.write(part)
         names = {"video": video.name, "latents": self._store(video.stem, latents)}
         sums = {f"{kind}_sha256": file_hash(self.path / name) for kind, name in names.items()}
-        self.segments[number].update({"state": "finished", "seed": seed, **names, **sums})
+        segments, sampler = list(self.segments), self.values["sampler"]
+        segments[number] = {**before, "state": "finished", "seed": seed, **names, **sums}
         if state is not None:
             name = self._store(f"sampler-{number:05d}", state)
-            self.values["sampler"] = {"file": name, "sha256": file_hash(self.path / name)}
-        self.values["state"] = "running"
-        self._save()
+            sampler = {"file": name, "sha256": file_hash(self.path / name)}
+        self._save(segments=segments, sampler=sampler, state="running")
         self.damaged.discard(number)
         self._tidy()
 
     def _store(self, stem: str, tensors: dict[str, Tensor]) -> str:
         path = self.path / f"{stem}.safetensors"
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial)
-        _sync(partial)
-        os.replace(partial, path)
+        with _whole(path, path.with_suffix(".partial")) as partial:
+            save_file(tensors, partial)
         return path.name
 
     def finish(self, audio: Audio, settings: dict[str, Any], duration_s: Fraction | None) -> None:
         """Join the segments with the sound into the output."""
         self._check_output()
-        self.values["owns_output"] = True
-        self._save()
+        self._save(owns_output=True)
         parts = [self.path / segment["video"] for segment in self.segments]
         join_videos(parts, self.path / f"segment-joined{self.output.suffix}", audio, settings, True, duration_s)
         os.replace(self.path / f"segment-joined{self.output.suffix}", self.output)
-        self.values["state"] = "joined"
-        self._save()
+        self._save(state="joined")
 
     def remove(self) -> None:
         """Remove everything that was made here, the manifest last."""
         self.values |= {"segments": [], "sampler": None}
         self._tidy()
         (self.path / MANIFEST).unlink(missing_ok=True)
-        try:
-            self.path.rmdir()
-        except OSError:
+        self._leave()
+        if self.path.exists():
             logger.warning("'%s' holds files that are not ours, and stays", self.path)
 
     def _tidy(self) -> None:
@@ -249,24 +290,44 @@ class SegmentFolder:
                 elif path.name not in named:
                     path.unlink(missing_ok=True)
 
-    def _save(self) -> None:
-        partial = self.path / f"{MANIFEST}.partial"
-        partial.write_text(json.dumps(self.values, indent=1) + "\n", "utf-8")
-        _sync(partial)
-        os.replace(partial, self.path / MANIFEST)
+    def _save(self, **changes: Any) -> None:
+        """Write the manifest; changed values count when that is done."""
+        values = {**self.values, **changes}
+        with _whole(self.path / MANIFEST, self.path / f"{MANIFEST}.partial") as partial:
+            partial.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+        self.values = values
 
     def __enter__(self) -> SegmentFolder:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if kind is None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            self._lock.release()
             return
         n_finished = sum(segment["state"] == "finished" for segment in self.segments)
+        kept = f"{n_finished} of {len(self.segments)} segments are finished and kept in '{self.path}'"
         if n_finished == 0:
             self.remove()
         else:
-            text = "%d of %d segments are finished and kept in '%s': continue with --resume (resume=True)"
-            logger.warning(text, n_finished, len(self.segments), self.path)
+            self._lock.release()
+            logger.warning("%s: continue with --resume (resume=True)", kept)
+        if isinstance(error, (OSError, SafetensorError)):
+            go_on = f"{kept}: go on with --resume (resume=True)." if n_finished else "Nothing was finished; run again."
+            name = getattr(error, "filename", None)
+            raise write_failure(error, name if isinstance(name, str) else self.path, go_on) from error
+
+
+@contextlib.contextmanager
+def _whole(path: Path, partial: Path) -> Iterator[Path]:
+    """Write `partial` inside: when it is whole and on the disk it takes the place of `path`; half of it goes."""
+    try:
+        yield partial
+        _sync(partial)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def _sync(path: Path) -> None:

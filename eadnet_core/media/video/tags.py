@@ -18,17 +18,50 @@ _XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-def ffmetadata(settings: dict[str, Any]) -> str:
-    """Tags in ffmpeg's own text format: a file, since a command line is too short for a long prompt on some systems."""
-    tags = {
+def synthetic_tags(settings: dict[str, Any]) -> dict[str, str]:
+    """The tags of a file that was made with `settings` (JSON values)."""
+    return {
         "comment": json.dumps(settings, ensure_ascii=False),
         "description": f"Synthetic media, made by EAD-Net. Digital source type: {DIGITAL_SOURCE_TYPE}",
         "digital_source_type": DIGITAL_SOURCE_TYPE,
     }
+
+
+def ffmetadata(tags: dict[str, str]) -> str:
+    r"""Tags in ffmpeg's own text format: a file, since a command line is too short for a long prompt on some systems.
+
+    >>> ffmetadata({"title": "a = b; c"})
+    ';FFMETADATA1\ntitle=a \\= b\\; c\n'
+    """
     lines = [";FFMETADATA1"]
     for key, value in tags.items():
         lines.append(f"{key}=" + "".join("\\" + c if c in "=;#\\\n" else c for c in value))
     return "\n".join(lines) + "\n"
+
+
+def parse_ffmetadata(text: str) -> dict[str, str]:
+    """The inverse of `ffmetadata`.
+
+    >>> parse_ffmetadata(ffmetadata({"title": "a = b; c", "comment": "two\\nlines"}))
+    {'title': 'a = b; c', 'comment': 'two\\nlines'}
+    """
+    tags: dict[str, str] = {}
+    key, value, escaped, in_value = "", "", False, False
+    for c in text + "\n":
+        if escaped or (c not in "=\\\n"):
+            key, value = (key, value + c) if in_value else (key + c, value)
+            escaped = False
+        elif c == "\\":
+            escaped = True
+        elif c == "=" and not in_value:
+            in_value = True
+        elif c == "\n":
+            if in_value:
+                tags[key] = value
+            key, value, in_value = "", "", False
+        else:
+            value += c
+    return tags
 
 
 def xmp_box() -> bytes:
