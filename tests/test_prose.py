@@ -16,12 +16,10 @@ PAGES = sorted(
     for path in ROOT.rglob("*.md")
     if not any(part.startswith(".") or part in NOT_OURS for part in path.relative_to(ROOT).parts)
 )
-NOT_YET = {"0021-video-files-in-this-process.md"}
-"""Pages whose long sentences are still to be split."""
 SHORT = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("base", "commands", "parity", "speed")),
-    *sorted(path for path in (ROOT / "docs" / "adr").glob("*.md") if path.name not in NOT_YET),
+    *sorted((ROOT / "docs" / "adr").glob("*.md")),
     *sorted((ROOT / "web" / "docs").glob("*.md")),
     ROOT / "eadnet_core" / "assets" / "mini" / "MODEL_CARD.md",
 ]
