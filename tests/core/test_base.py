@@ -79,7 +79,7 @@ def test_what_the_mask_keeps_is_the_picture(tiny_base: Model) -> None:
     square = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     quiet = Performance(np.zeros(640, np.float32), np.ones(1, np.float32), np.zeros((1, 27)), np.zeros((1, 8)))
     animation = Animation(tiny_base, square, quiet, GenerateOptions(steps=1))
-    (frame,) = next(animation.frames(next(iter(animation))[1]))
+    (frame,) = next(animation.frames(next(iter(animation))))
     kept = keep_mask(64)[0].numpy() == 1
     assert kept.any() and np.array_equal(frame[kept], square[kept]) and not np.array_equal(frame, square)
 
@@ -149,11 +149,11 @@ def test_the_sound_and_how_it_is_heard_and_cut_matter(tiny_base: Model, picture:
 def test_what_is_spared_moves_the_last_bits_or_the_clip(tiny_base: Model, picture: np.ndarray) -> None:
     def far(**more: Any) -> float:
         """Root mean square of the latents' difference from the exact ones, in their deviations."""
-        (_, x0), *_ = prepared(tiny_base, picture, 16, windows="fixed", **settings, **more).animation()
+        x0 = next(iter(prepared(tiny_base, picture, 16, windows="fixed", **settings, **more).animation())).x0
         return float((x0 - exact).square().mean().sqrt() / exact.std())
 
     settings = {"steps": 4, "head": 0.0, "segment_frames": 16}
-    (_, exact), *_ = prepared(tiny_base, picture, 16, windows="fixed", **settings).animation()
+    exact = next(iter(prepared(tiny_base, picture, 16, windows="fixed", **settings).animation())).x0
     assert far() == 0
     # the tiny base's norms see one channel each and magnify the last bits
     assert 0 < far(speed="shared") < 2e-3

@@ -72,7 +72,7 @@ def hub() -> Iterator[Hub]:
 
 PROGRAM = """
 import sys
-from eadnet_core import downloads
+from eadnet_core.weights import download as downloads
 from eadnet_core.cli import main
 downloads.DOWNLOADS["tiny"] = downloads.PublicFile({values})
 sys.exit(main(["download", *sys.argv[1:]]))

@@ -165,7 +165,7 @@ def test_unusable_arrays_say_why(array: np.ndarray, words: str) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b.png", "a" * 5000 + ".png"])
 def test_names_that_no_file_can_have_are_refused(name: str) -> None:
-    with pytest.raises(BadInput, match=r"cannot be opened|does not exist"):
+    with pytest.raises(BadInput, match=r"cannot be a path|too long"):
         read_image(name)
 
 

@@ -53,7 +53,7 @@ def start(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 HOLDER = """
 import sys
-from eadnet_core.media.segments import SegmentFolder
+from eadnet_core.media.video.segments import SegmentFolder
 with SegmentFolder(sys.argv[1], {}, 8, 4):
     print("ready", flush=True)
     sys.stdin.read()
@@ -193,7 +193,7 @@ FILLING = """
 import os, sys
 import numpy as np, torch
 from eadnet_core.errors import MediaError
-from eadnet_core.media.segments import SegmentFolder
+from eadnet_core.media.video.segments import SegmentFolder
 output, what = sys.argv[1] + "/out.mp4", sys.argv[2]
 if sys.argv[3:]:
     import resource, signal
