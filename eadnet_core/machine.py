@@ -31,8 +31,8 @@ def has_matrix_units() -> bool:
     """Whether the CPU multiplies bf16 matrices in units of their own (AMX), several times as fast as float32."""
     import torch
 
-    told: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(told.get("amx_bf16", False))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16", False))
 
 
 def _status(process: str, name: str) -> int:

@@ -188,8 +188,8 @@ class Head:
             stop = start + len(part)
             known, light = (self.shown, self.light) if pictures is None else self._read(pictures[start:stop])[1:]
             shown, again, fine = self._turned(known, motion[start:stop]).chunk(3, dim=1)
-            told = turned[start:stop].to(self.model.dtype)
-            made = self.model.vae.decode(self._to_net(part), self._to_net(shown), told)
+            reference = turned[start:stop].to(self.model.dtype)
+            made = self.model.vae.decode(self._to_net(part), self._to_net(shown), reference)
             change = made.float().contiguous() - again
             change = torch.addcmul(change, still(change) - 1, fine)
             pieces.append(to_pixels(light.changed(shown, change)))
