@@ -17,6 +17,7 @@ from ..errors import BadInput
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "imf", "applehttp"})
 """FFmpeg's names of formats that point to other files."""
@@ -47,3 +48,13 @@ def open_input(path: Path, what: str, wanted: str) -> Iterator[InputContainer]:
         if _PLAYLISTS & set(container.format.name.split(",")):
             raise BadInput(f"{what} '{path}' is a playlist that points to other files. {wanted}")
         yield container
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The stream to show: the default one, then the largest; cover art is none, nor what no decoder knows."""
+    from av.stream import Disposition
+
+    known = [s for s in container.streams.video if s.codec_context is not None]
+    streams = [s for s in known if not s.disposition & Disposition.attached_pic]
+    default = [s for s in streams if s.disposition & Disposition.default]
+    return max(default or streams, key=lambda s: s.width * s.height, default=None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ...errors import BadInput
-from ..containers import open_input
+from ..containers import open_input, picture_stream
 from .form import WANTED, Unreadable, check_form, has_form, length_notes
 from .sndfile_parts import FilePart, announced_share, ogg_parts
 from .timeline import MAX_SILENCE_S, Clock, Piece, Timeline
@@ -118,12 +118,10 @@ def _track_notes(container: InputContainer, used: AudioStream, skipped: list[int
 
 def picture_start_s(container: InputContainer) -> Fraction | None:
     """When the picture starts by the container's clock, time zero of a file; None without one. Cover art is none."""
-    from av.stream import Disposition
-
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return Fraction(0) if stream.start_time is None else stream.start_time * Fraction(stream.time_base or 0)
-    return None
+    stream = picture_stream(container)
+    if stream is None:
+        return None
+    return Fraction(0) if stream.start_time is None else stream.start_time * Fraction(stream.time_base or 0)
 
 
 class PyAVSound:

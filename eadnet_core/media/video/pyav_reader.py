@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ...errors import BadInput
-from ..containers import open_input
+from ..containers import open_input, picture_stream
 from ..notes import Notes
 from .picture_clock import PictureClock
 from .picture_filters import (
@@ -47,16 +47,6 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
 _TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 _PRIMARIES = {9: "bt2020"}
 """ITU-T H.273's numbers of what is told apart here, and FFmpeg's names."""
-
-
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream to show: the default one, then the largest; cover art is none, nor what no decoder knows."""
-    from av.stream import Disposition
-
-    known = [s for s in container.streams.video if s.codec_context is not None]
-    streams = [s for s in known if not s.disposition & Disposition.attached_pic]
-    default = [s for s in streams if s.disposition & Disposition.default]
-    return max(default or streams, key=lambda s: s.width * s.height, default=None)
 
 
 def read_tags(path: Path) -> dict[str, str]:
