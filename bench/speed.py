@@ -20,19 +20,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from parity.reference import SMALL, build, seeded_reference
+from parity.reference import SMALL, build, seeded, seeded_reference
 from torch import Tensor, nn
 
 from eadnet_core.config import DenoiserConfig, SDVAEConfig
 from eadnet_core.errors import BadInput
-from eadnet_core.evaluation.command_cost import measure_command
 from eadnet_core.machine import peak_memory_bytes
-from eadnet_core.nets.acceleration import FastDenoiser, Speed
+from eadnet_core.metrics.cost import measure_command
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.latentsync.fast import FastDenoiser, Speed
+from eadnet_core.nets.latentsync.sd_vae import SDVAE
 from eadnet_core.nets.layers import attention
-from eadnet_core.nets.sd_vae import SDVAE
 from eadnet_core.nets.stda import STDA
-from eadnet_core.sampling.guidance import Conditions
-from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, sample, sample_segments
+from eadnet_core.sampling.conditions import FrameConditions
+from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, Wavefront
 from eadnet_core.weights.device import set_attention_backend
 
 REDUCED = replace(SMALL, widths=(64, 96, 160, 160), audio_width=384, cells=32, has_adapters=False)
@@ -67,7 +68,7 @@ class Scene(NamedTuple):
     """One window of random input."""
 
     config: DenoiserConfig
-    conditions: Conditions
+    conditions: FrameConditions
     noise: Tensor
 
 
@@ -118,7 +119,7 @@ def scene(config: DenoiserConfig, seed: int, n_frames: int = WINDOW) -> Scene:
     draw = torch.Generator().manual_seed(seed)
     cells = (n_frames, config.cells, config.cells)
     emotion = torch.zeros(n_frames, 1, config.emotion_width)
-    conditions = Conditions(
+    conditions = FrameConditions(
         context=torch.randn(9, *cells, generator=draw),
         audio=torch.randn(n_frames, 50, config.audio_width, generator=draw),
         emotion=emotion,
@@ -152,16 +153,12 @@ def theirs(net: nn.Module, given: Scene, n_steps: int) -> Tensor:
 @torch.inference_mode()
 def ours(net: nn.Module, given: Scene, n_steps: int, spacing: str = "leading") -> Tensor:
     """Clean latents by our sampler."""
-    is_fast = isinstance(net, FastDenoiser)
-
-    def call(sample: Tensor, time: Tensor, audio: Tensor, *_: Tensor, **told: Any) -> Tensor:
-        return net(sample, time, audio, **told)
-
     options = SamplerOptions(
-        steps=n_steps, spacing=spacing, guidance_audio=GUIDANCE, guidance_emotion=GUIDANCE, batch_windows=1,
-        tells_place=is_fast,
-    )  # fmt: skip
-    return sample(call, given.config, given.conditions, given.noise, options)
+        steps=n_steps, spacing=spacing, guidance_audio=GUIDANCE, guidance_emotion=GUIDANCE, batch_windows=1
+    )
+    n_frames = given.conditions.n_frames
+    source = ConditionSource(n_frames, given.conditions.frames)
+    return Wavefront(net, given.config, source, given.noise, options).advance(n_frames).x0
 
 
 def timed(run: Callable[[], Tensor]) -> Timing:
@@ -216,12 +213,8 @@ def turns(n: int) -> Iterator[int]:
 
 def quality(args: argparse.Namespace) -> dict[str, Any]:
     """How far few steps and reused layers lead from 20 whole steps, and how many passes of the whole net they take."""
-    from parity.reference import seeded
-
-    from eadnet_core.nets.denoiser import Denoiser
-
     given = scene(TINY, args.seed)
-    state = seeded(Denoiser(TINY).state_dict(), args.seed)
+    state = seeded(LatentSyncDenoiser(TINY).state_dict(), args.seed)
     full = ours(build(state, TINY), given, 20)
     print("root mean square difference from 20 whole steps, in deviations of their result (random weights)")
     found = {}
@@ -252,29 +245,23 @@ def growth(args: argparse.Namespace) -> dict[str, Any]:
 @torch.inference_mode()
 def stream(length_s: float, seed: int) -> dict[str, float]:
     """One clip at tiny width: conditions on request, two steps, latents decoded and let go of."""
-    from parity.reference import seeded
-
-    from eadnet_core.nets.denoiser import Denoiser
-
     n_frames = round(25 * length_s)
-    state = seeded(Denoiser(TINY).state_dict(), seed)
+    state = seeded(LatentSyncDenoiser(TINY).state_dict(), seed)
     net = FastDenoiser(build(state, TINY), Speed(reuse_every=2))
     vae = SDVAE(SDVAEConfig(widths=(8, 8, 16, 16), layers=1, norm_groups=4)).eval()
     given = scene(TINY, seed, 250)
 
-    def read(start: int, stop: int) -> Conditions:
+    def read(start: int, stop: int) -> FrameConditions:
         parts = [given.conditions.frames(i % 250, i % 250 + 1) for i in range(start, stop)]
         whole = parts[0]
         for part in parts[1:]:
             whole = part.after(whole)
         return whole
 
-    def call(sample: Tensor, time: Tensor, audio: Tensor, *_: Tensor, **told: Any) -> Tensor:
-        return net(sample, time, audio, **told)
-
-    options = SamplerOptions(steps=2, segment_frames=100, tells_place=True)
+    wave = Wavefront(net, TINY, ConditionSource(n_frames, read), given.noise, SamplerOptions(steps=2))
     n_decoded = 0
-    for _, x0 in sample_segments(call, TINY, ConditionSource(n_frames, read), given.noise, options):
+    for start in range(0, n_frames, 100):
+        x0 = wave.advance(min(start + 100, n_frames)).x0
         for part in x0.movedim(1, 0).split(8):
             n_decoded += len(vae.decode(part))
     return {"frames": n_decoded, "peak_gb": peak_memory_bytes() / 1e9}

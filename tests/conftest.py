@@ -30,8 +30,8 @@ from eadnet_core.config import (
 from eadnet_core.families.family import Model
 from eadnet_core.families.load import load_model
 from eadnet_core.nets.adapters import is_adapter_key
-from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.files import save_adapters, save_part, write_weights
 from eadnet_core.weights.folders import EXPERT_PARTS, MODEL_PARTS
@@ -141,7 +141,7 @@ class Tiny:
     def write_base(self, folder: Path, *, has_adapters: bool = False) -> Path:
         """The folder of a base without a SyncNet, as `eadnet convert` makes it; trained adapters beside it or none."""
         torch.manual_seed(0)
-        denoiser = Denoiser(TINY_BASE.denoiser)
+        denoiser = LatentSyncDenoiser(TINY_BASE.denoiser)
         with torch.no_grad():
             for key, value in denoiser.named_parameters():
                 if is_adapter_key(key):

@@ -9,40 +9,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from eadnet_core.config import DenoiserConfig
-
-from .reference import FULL, SMALL, WIDE, build, digest, load_reference, marker, seeded_reference
-
-
-class Case(NamedTuple):
-    """A net and the shape of its input."""
-
-    n_clips: int
-    n_frames: int
-    cells: int
-    config: DenoiserConfig = SMALL
-
-
-CASES: dict[str, Case] = {
-    "denoiser_1_frame": Case(1, 1, 8),
-    "denoiser_2_frames": Case(1, 2, 8),
-    "denoiser_5_frames": Case(1, 5, 8),
-    "denoiser_16_frames": Case(1, 16, 16),
-    "denoiser_24_frames": Case(1, 24, 8),
-    "denoiser_two_clips": Case(2, 16, 8),
-    "denoiser_wide": Case(1, 2, 8, WIDE),
-    "denoiser_full_size": Case(1, 2, 8, FULL),
-}
-GOLDEN_CASES = ("denoiser_1_frame", "denoiser_2_frames", "denoiser_5_frames", "denoiser_two_clips", "denoiser_wide")
+from .reference import (
+    CASES,
+    FULL,
+    GOLDEN_CASES,
+    build,
+    conditions,
+    digest,
+    for_ours,
+    inputs,
+    load_reference,
+    marker,
+    seeded_reference,
+)
 
 
 def main() -> None:
@@ -99,25 +84,8 @@ def compare(reference: Path, seed: int, case: str, *, has_adapters: bool) -> flo
     theirs, state = seeded_reference(reference, seed, config)
     expected = theirs(sample, time, encoder_hidden_states=audio).sample
     given = conditions(case, seed) if has_adapters else ()
-    return float((build(state, config, has_adapters)(sample, time, audio, *given) - expected).abs().max())
-
-
-def inputs(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """sample [B, 13, T, h, w], time [B] and audio [B, T, 50, D_a] of a case."""
-    case = CASES[name]
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) ^ seed)
-    sample = torch.randn(case.n_clips, 13, case.n_frames, case.cells, case.cells, generator=generator)
-    audio = torch.randn(case.n_clips, case.n_frames, 50, case.config.audio_width, generator=generator)
-    return sample, torch.full((case.n_clips,), 701), audio
-
-
-def conditions(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """emotion [B, T, E, D_e], motion [B, T, 8] and motion_known [B, T] of a case."""
-    case = CASES[name]
-    generator = torch.Generator().manual_seed(seed + 1)
-    emotion = torch.randn(case.n_clips, case.n_frames, 4, case.config.emotion_width, generator=generator)
-    motion = torch.randn(case.n_clips, case.n_frames, case.config.motion_size, generator=generator)
-    return emotion, motion, torch.ones(case.n_clips, case.n_frames)
+    found = build(state, config, has_adapters)(*for_ours(sample, time, audio, *given))
+    return float((found - expected).abs().max())
 
 
 @torch.no_grad()

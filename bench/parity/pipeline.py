@@ -25,9 +25,9 @@ from eadnet_core.families.base import BASE, BaseModel
 from eadnet_core.families.performance import Performance
 from eadnet_core.generation.animation import Animation
 from eadnet_core.media.face.aligned_crop import keep_mask
-from eadnet_core.nets.denoiser import Denoiser
-from eadnet_core.nets.sd_vae import SDVAE, from_diffusers
-from eadnet_core.nets.whisper import WhisperEncoder
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.latentsync.sd_vae import SDVAE, from_diffusers
+from eadnet_core.nets.latentsync.whisper import WhisperEncoder
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTION_CODE_SIZE, MOTION
 
@@ -56,7 +56,7 @@ def squares(seed: int) -> np.ndarray:
 def our_animation(reference: Path, seed: int) -> Animation:
     """Our clip of those faces, with the seeded weights of LatentSync's U-Net."""
     config = ModelConfig(name="parity", size_px=SIZE_PX, denoiser=replace(SMALL, cells=8, has_adapters=False))
-    denoiser = Denoiser(config.denoiser).eval().requires_grad_(False)
+    denoiser = LatentSyncDenoiser(config.denoiser).eval().requires_grad_(False)
     denoiser.load_state_dict(seeded(load_reference(reference, SMALL).state_dict(), seed))
     vae = SDVAE(VAE).eval().requires_grad_(False)
     vae.load_state_dict(from_diffusers(weights(vae.autoencoder, seed)))
@@ -75,8 +75,8 @@ def ours(reference: Path, seed: int) -> tuple[Tensor, Tensor, np.ndarray]:
     animation = our_animation(reference, seed)
     with torch.inference_mode():
         tokens = animation.stage.audio_features.tokens(0, N_FRAMES, torch.ones(N_FRAMES))
-    ((_, x0),) = list(animation)
-    return tokens.clone(), x0, np.concatenate(list(animation.frames(x0)))
+    (latents,) = list(animation)
+    return tokens.clone(), latents.x0, np.concatenate(list(animation.frames(latents)))
 
 
 def theirs(reference: Path, seed: int, tokens: Tensor) -> tuple[Tensor, np.ndarray]:

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from eadnet_core.config import PRESETS, DenoiserConfig
 from eadnet_core.nets.adapters import is_adapter_key
-from eadnet_core.nets.denoiser import Denoiser
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.sampling.conditions import FrameConditions
 
 WEIGHT_SIZE = 0.05
 SMALL = replace(
@@ -38,10 +39,34 @@ MOTION_MODULES = {
 }
 
 
-def build(state: Mapping[str, Tensor], config: DenoiserConfig = SMALL, has_adapters: bool = False) -> Denoiser:
+class Case(NamedTuple):
+    """A net and the shape of its input."""
+
+    n_clips: int
+    n_frames: int
+    cells: int
+    config: DenoiserConfig = SMALL
+
+
+CASES: dict[str, Case] = {
+    "denoiser_1_frame": Case(1, 1, 8),
+    "denoiser_2_frames": Case(1, 2, 8),
+    "denoiser_5_frames": Case(1, 5, 8),
+    "denoiser_16_frames": Case(1, 16, 16),
+    "denoiser_24_frames": Case(1, 24, 8),
+    "denoiser_two_clips": Case(2, 16, 8),
+    "denoiser_wide": Case(1, 2, 8, WIDE),
+    "denoiser_full_size": Case(1, 2, 8, FULL),
+}
+GOLDEN_CASES = ("denoiser_1_frame", "denoiser_2_frames", "denoiser_5_frames", "denoiser_two_clips", "denoiser_wide")
+
+
+def build(
+    state: Mapping[str, Tensor], config: DenoiserConfig = SMALL, has_adapters: bool = False
+) -> LatentSyncDenoiser:
     """Our denoiser with the given base weights, frozen as `load_model` gives it; its adapters, if any, are fresh:
     random but for the last projections, which are zero."""
-    net = Denoiser(replace(config, has_adapters=has_adapters)).eval().requires_grad_(False)
+    net = LatentSyncDenoiser(replace(config, has_adapters=has_adapters)).eval().requires_grad_(False)
     missing, unexpected = net.load_state_dict(state, strict=False)
     wrong = [*unexpected, *(key for key in missing if not is_adapter_key(key))]
     if wrong:
@@ -114,6 +139,30 @@ def seeded_like(value: Tensor, key: str, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(zlib.crc32(key.encode()) ^ seed)
     drawn = torch.randn(value.shape, generator=generator) * WEIGHT_SIZE
     return 1 + drawn if "norm" in key and key.endswith("weight") else drawn
+
+
+def inputs(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """sample [B, 13, T, h, w], time [B] and audio [B, T, 50, D_a] of a case."""
+    case = CASES[name]
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) ^ seed)
+    sample = torch.randn(case.n_clips, 13, case.n_frames, case.cells, case.cells, generator=generator)
+    audio = torch.randn(case.n_clips, case.n_frames, 50, case.config.audio_width, generator=generator)
+    return sample, torch.full((case.n_clips,), 701), audio
+
+
+def conditions(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """emotion [B, T, E, D_e], motion [B, T, 8] and motion_known [B, T] of a case."""
+    case = CASES[name]
+    generator = torch.Generator().manual_seed(seed + 1)
+    emotion = torch.randn(case.n_clips, case.n_frames, 4, case.config.emotion_width, generator=generator)
+    motion = torch.randn(case.n_clips, case.n_frames, case.config.motion_size, generator=generator)
+    return emotion, motion, torch.ones(case.n_clips, case.n_frames)
+
+
+def for_ours(sample: Tensor, time: Tensor, audio: Tensor, *more: Tensor) -> tuple[Tensor, Tensor, FrameConditions]:
+    """What `inputs` gives, as our denoiser takes it; `more` is what `conditions` gives."""
+    latents, context = sample.split((4, 9), dim=1)
+    return latents, time, FrameConditions(context, audio, *more)
 
 
 def marker() -> str:

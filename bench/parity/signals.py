@@ -33,11 +33,11 @@ from eadnet_core.media.face.alignment import align, inverse
 from eadnet_core.media.sound.sync_features import cepstra, syncnet_mel
 from eadnet_core.media.sound.whisper_mel import whisper_mel
 from eadnet_core.metrics.syncnet_v2 import SyncNetV2Scorer
-from eadnet_core.nets.sd_vae import SDVAE, from_diffusers
-from eadnet_core.nets.stable_syncnet import StableSyncNet
+from eadnet_core.nets.latentsync.sd_vae import SDVAE, from_diffusers
+from eadnet_core.nets.latentsync.stable_syncnet import StableSyncNet
+from eadnet_core.nets.latentsync.whisper import WhisperEncoder, encode_sound, frame_tokens, from_openai
 from eadnet_core.nets.syncnet_v2 import SyncNetV2
-from eadnet_core.nets.whisper import WhisperEncoder, encode_sound, frame_tokens, from_openai
-from eadnet_core.sampling.schedule import time_grid, to_x0
+from eadnet_core.sampling.prediction import Epsilon
 
 from .reference import digest, marker, replaced_module, seeded_like
 
@@ -341,13 +341,12 @@ def their_ddim_step(reference: Path, seed: int) -> Arrays:
 
 def our_ddim_step(seed: int) -> Arrays:
     """The same by ours."""
-    from eadnet_core.config import DenoiserConfig
-
-    config, grid = DenoiserConfig(prediction="epsilon"), time_grid("epsilon", STEPS)
+    prediction = Epsilon()
+    grid = prediction.grid(STEPS)
     x, seen = noise(4, 2, 8, 8, seed=seed), []
     for i, time in enumerate(grid.times):
         predicted = noise(4, 2, 8, 8, seed=seed + 1 + i)
-        x0 = to_x0(predicted[None], x[None], torch.tensor([time]), config)[0]
+        x0 = prediction.to_x0(predicted[None], x[None], torch.tensor([time]))[0]
         x = grid.step(x, x0, i, predicted)
         seen.append(x)
     return {"x": torch.stack(seen).numpy(), "times": np.array(grid.times)}

@@ -15,11 +15,11 @@ from ..errors import BadInput, CheckpointError
 from ..media.face.aligned_crop import keep_mask, latent_mask
 from ..media.face.framing import SQUARE, aligned_mask
 from ..media.sound.whisper_mel import whisper_mel
-from ..nets.acceleration import FastDenoiser, Speed
 from ..nets.adapters import is_adapter_key
-from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
-from ..nets.whisper import SoundFeatures
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.latentsync.fast import FastDenoiser, Speed
+from ..nets.latentsync.whisper import SoundFeatures
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..weights.device import set_attention_backend
@@ -32,9 +32,9 @@ from .mini import DECODE_FRAMES, to_pixels
 from .performance import Performance, Reference, View
 
 if TYPE_CHECKING:
-    from ..nets.sd_vae import SDVAE
-    from ..nets.stable_syncnet import StableSyncNet
-    from ..nets.whisper import WhisperEncoder
+    from ..nets.latentsync.sd_vae import SDVAE
+    from ..nets.latentsync.stable_syncnet import StableSyncNet
+    from ..nets.latentsync.whisper import WhisperEncoder
 
 SILENCE = 2.0
 """How far Whisper's log-mel lies below its loudest value where the file is silent: 8 decades, divided by 4."""
@@ -45,6 +45,7 @@ class BaseModel(Model):
     """A model on LatentSync's weights; the SyncNet may be missing, and without adapters so is the emotion encoder."""
 
     vae: SDVAE
+    denoiser: LatentSyncDenoiser
     audio_encoder: WhisperEncoder
     syncnet: StableSyncNet | None
 
@@ -147,7 +148,7 @@ class BaseScene:
         # how many pictures are encoded together decides the last bits: LatentSync takes those of a window
         self.at_once = model.config.denoiser.window_frames if options.windows == "fixed" else DECODE_FRAMES
 
-    def denoiser(self) -> Denoiser | FastDenoiser:
+    def denoiser(self) -> LatentSyncDenoiser | FastDenoiser:
         """What samples one clip: the net itself, or with less work per step."""
         return self.model.denoiser if self.speed == Speed() else FastDenoiser(self.model.denoiser, self.speed)
 

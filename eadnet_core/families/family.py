@@ -23,9 +23,10 @@ from ..sampling.sampler import SamplerOptions
 from .performance import Performance, Reference, View
 
 if TYPE_CHECKING:
-    from ..nets.acceleration import FastDenoiser
     from ..nets.denoiser import Denoiser
     from ..nets.emotion_encoder import EmotionEncoder
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
+    from ..nets.latentsync.fast import FastDenoiser
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Model:
     family: Family
     config: ModelConfig
     vae: nn.Module
-    denoiser: Denoiser
+    denoiser: Denoiser | LatentSyncDenoiser
     audio_encoder: nn.Module
     emotion_encoder: EmotionEncoder | None
     syncnet: nn.Module | None
@@ -84,7 +85,7 @@ class Scene(Protocol):
     def preview(self, x0: Tensor) -> np.ndarray:
         """About what one frame of x0 [C, 1, h, w] will look like: uint8 [size, size, 3]."""
 
-    def denoiser(self) -> Denoiser | FastDenoiser:
+    def denoiser(self) -> Denoiser | LatentSyncDenoiser | FastDenoiser:
         """What samples one clip; it may keep features from step to step."""
 
     def audio_features(self, performance: Performance, options: GenerateOptions) -> AudioFeatures:
@@ -154,12 +155,10 @@ def sampler_options(model: Model, options: GenerateOptions) -> SamplerOptions:
         steps=own.steps,
         shift=own.shift,
         spacing=own.times,
-        tells_place=own.speed != "exact" or own.reuse > 1,
         guidance_audio=guidance_audio,
         guidance_emotion=own.guidance_emotion if model.has_emotion else guidance_audio,
         window_frames=own.window_frames or model.config.denoiser.window_frames,
         windows=own.windows,
         batch_windows=own.batch_windows,
-        segment_frames=own.segment_frames,
         sync_range=(own.sync_low, own.sync_high),
     )

@@ -46,6 +46,7 @@ class MiniModel(Model):
     """A model of ours."""
 
     vae: VAE
+    denoiser: Denoiser
     audio_encoder: AudioEncoder
     emotion_encoder: EmotionEncoder
     syncnet: SyncNet

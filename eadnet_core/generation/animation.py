@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,38 @@ from ..families.family import Model, Scene, sampler_options
 from ..families.mini import DECODE_FRAMES
 from ..families.performance import Performance as Performance
 from ..families.performance import Reference, View
-from ..nets.acceleration import FastDenoiser
+from ..nets.adapters import Strengths
 from ..nets.denoiser import Denoiser
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.latentsync.fast import FastDenoiser
 from ..request import Cancel, GenerateOptions, OnProgress, Progress
-from ..sampling.guidance import Conditions
+from ..sampling.conditions import FrameConditions
+from ..sampling.guidance import Place
 from ..sampling.sampler import ConditionSource, Known, OnStep, Wavefront, draw_noise
 
-DEEP = "deep."
-"""Before the keys of features in a state."""
+VIEW, DEEP = "view.", "deep."
+"""Before the keys of views and of features in a state."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Frames of a clip that are sampled and not yet decoded.
+
+    start  number of the first in the clip
+    x0     [C, T, h, w]  on the CPU
+    view   what they are decoded with
+    """
+
+    start: int
+    x0: Tensor
+    view: View
+
+    @property
+    def n_frames(self) -> int:
+        return self.x0.shape[1]
+
+
+AnyDenoiser = Denoiser | LatentSyncDenoiser | FastDenoiser
 
 
 def animate(
@@ -44,8 +70,9 @@ def animate(
     seconds    wall time by stage is added to it
     """
     animation = Animation(model, reference, performance, options, on_progress, cancel, seconds)
-    for start, x0 in animation:
-        yield start, np.concatenate(list(animation.frames(x0)))
+    for latents in animation:
+        yield latents.start, np.concatenate(list(animation.frames(latents)))
+        del latents  # its view would be held while the next segment is sampled
 
 
 class Animation:
@@ -81,36 +108,34 @@ class Animation:
             yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        """(start, x0 [C, T, h, w] on the CPU) of every segment that is not sampled yet; ask for its frames at once."""
+    def __iter__(self) -> Iterator[Latents]:
+        """Every segment that is not sampled yet, in order."""
         while self.wave.first < self.performance.n_frames:
             with self._timed("sample"):
                 start = self.wave.first
                 stop = min(start + self.options.segment_frames, self.performance.n_frames)
-                x0 = self.wave.advance(stop).cpu()
-            yield start, x0
+                x0, conditions = self.wave.advance(stop)
+                latents = Latents(start, x0.cpu(), conditions.view)
+                del x0, conditions  # they would be held while the next segment is sampled
+            yield latents
+            del latents
 
-    def frames(self, x0: Tensor, at_once: int = DECODE_FRAMES) -> Iterator[np.ndarray]:
-        """Decode the segment that was sampled last, at most `at_once` frames at a time: uint8 [t, size, size, 3]."""
-        return self._decoded(x0, self.stage.take(x0.shape[1]), at_once)
-
-    def skip(self, x0: Tensor) -> None:
-        """Let go of the segment that was sampled last, instead of decoding it."""
-        self.stage.take(x0.shape[1])
-        self.counter.decoded(x0.shape[1])
-
-    def _decoded(self, x0: Tensor, view: View, at_once: int) -> Iterator[np.ndarray]:
-        for first in range(0, x0.shape[1], at_once):
+    def frames(self, latents: Latents, at_once: int = DECODE_FRAMES) -> Iterator[np.ndarray]:
+        """Decode a segment, at most `at_once` frames at a time: uint8 [t, size, size, 3]."""
+        for first in range(0, latents.n_frames, at_once):
             part = slice(first, first + at_once)
             with self._timed("decode"):
-                frames = self.stage.scene.decode(
-                    x0[:, part].to(self.model.device), {name: value[part] for name, value in view.items()}
-                )
+                view = {name: value[part] for name, value in latents.view.items()}
+                frames = self.stage.scene.decode(latents.x0[:, part].to(self.model.device), view)
             self.counter.decoded(len(frames))
             yield frames
 
-    def resample(self, start: int, stop: int, first: int, known: Tensor) -> Tensor:
-        """x0 [C, stop - start, h, w] of these frames made anew, between neighbours that are given; for `frames`.
+    def skip(self, latents: Latents) -> None:
+        """Count a segment that is not to be decoded as done."""
+        self.counter.decoded(latents.n_frames)
+
+    def resample(self, start: int, stop: int, first: int, known: Tensor) -> Latents:
+        """Frames start .. stop - 1 made anew, between neighbours that are given.
 
         known  [C, T, h, w]  x0 of the frames from `first` on, on both sides of start .. stop - 1
         """
@@ -122,26 +147,28 @@ class Animation:
             source = ConditionSource(known.shape[1], lambda a, b: self.stage.conditions(first + a, first + b))
             held = Known(known.to(device), is_held.to(device))
             denoiser = self.stage.scene.denoiser()
-            x0 = self.stage.wavefront(denoiser, self.counter.sampled, self.cancel, source, held).advance(known.shape[1])
-            self.stage.take(start - first)
-        return x0[:, inside].cpu()
+            wave = self.stage.wavefront(denoiser, self.counter.sampled, self.cancel, source, held)
+            x0, conditions = wave.advance(known.shape[1])
+        return Latents(start, x0[:, inside].cpu(), conditions.frames(inside.start, inside.stop).view)
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on after the segments that were handed out; the same inputs belong to it."""
-        kept = self.stage.scene.kept(self.stage.waiting) if self.stage.waiting else {}
+        conditions = self.wave.conditions
+        kept = {} if conditions is None else self.stage.scene.kept(conditions.view)
         deep = self.denoiser.state() if isinstance(self.denoiser, FastDenoiser) else {}
-        named = {f"view.{name}": value for name, value in kept.items()} | {f"{DEEP}{n}": v for n, v in deep.items()}
+        named = {f"{VIEW}{n}": v for n, v in kept.items()} | {f"{DEEP}{n}": v for n, v in deep.items()}
         return {**self.wave.state(), **{name: value.cpu().contiguous().clone() for name, value in named.items()}}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a state, to the bit as if nothing had been in between."""
-        kept = {name.removeprefix("view."): value for name, value in state.items() if name.startswith("view.")}
+        kept = {name.removeprefix(VIEW): value for name, value in state.items() if name.startswith(VIEW)}
         deep = {name.removeprefix(DEEP): value for name, value in state.items() if name.startswith(DEEP)}
+        wave = {name: value for name, value in state.items() if not name.startswith((VIEW, DEEP))}
         with torch.inference_mode():
             if isinstance(self.denoiser, FastDenoiser):
                 self.denoiser.restore(deep, self.model.device)
-            self.wave.restore({name: v for name, v in state.items() if not name.startswith(("view.", DEEP))})
-            self.stage.wait(self.wave.first, self.wave.x.shape[1], kept)
+            start, stop = Wavefront.in_flight(wave)
+            self.wave.restore(wave, self.stage.view(start, stop, kept) if stop > start else {})
         self.counter.n_sampled, self.counter.n_decoded = sum(self.wave.reached), self.wave.first
 
 
@@ -155,11 +182,7 @@ def sample_latents(
 ) -> Tensor:
     """The first half of `animate`: x0 [C, T, h, w] of the whole clip, on the CPU, for `decode_latents`."""
     animation = Animation(model, reference, performance, options, on_progress, cancel, is_decoded=False)
-    pieces = []
-    for _, x0 in animation:
-        animation.stage.take(x0.shape[1])  # lets go of what only decoding needs
-        pieces.append(x0)
-    return torch.cat(pieces, dim=1)
+    return torch.cat(list(map(attrgetter("x0"), animation)), dim=1)
 
 
 def decode_latents(
@@ -192,20 +215,23 @@ class Stage:
     def __init__(self, model: Model, scene: Scene, performance: Performance, options: GenerateOptions) -> None:
         self.model, self.scene, self.performance, self.options = model, scene, performance, options
         self.audio_features = scene.audio_features(performance, options)
-        self.waiting: View = {}
         self.null = self._emotion(None, 1)[0]
 
     def net(
-        self, denoiser: Denoiser | FastDenoiser, sample: Tensor, time: Tensor, *inputs: Tensor, **told: Any
+        self,
+        denoiser: AnyDenoiser,
+        sample: Tensor,
+        time: Tensor,
+        conditions: FrameConditions,
+        place: Place | None = None,
     ) -> Tensor:
         """The denoiser, at its own precision inside and float32 outside; times keep theirs, which are up to 999."""
-        dtype, strengths = self.model.dtype, (self.options.stda_strength, self.options.tfrm_strength)
-        given = (x.to(dtype) for x in inputs)
-        return denoiser(sample.to(dtype), time, *given, strengths=strengths, **told).float()
+        dtype, strengths = self.model.dtype, Strengths(self.options.stda_strength, self.options.tfrm_strength)
+        return denoiser(sample.to(dtype), time, conditions.to(dtype), place, strengths=strengths).float()
 
     def wavefront(
         self,
-        denoiser: Denoiser | FastDenoiser,
+        denoiser: AnyDenoiser,
         on_step: OnStep | None = None,
         cancel: Cancel | None = None,
         source: ConditionSource | None = None,
@@ -225,18 +251,13 @@ class Stage:
             known,
         )
 
-    def conditions(self, start: int, stop: int) -> Conditions:
+    def conditions(self, start: int, stop: int) -> FrameConditions:
         """Everything the frames start .. stop - 1 are generated from."""
         device = self.model.device
         motion = self._motion(start, stop)
         voice = torch.from_numpy(np.asarray(self.performance.voice[start:stop], np.float32)).to(device)
         view = self.scene.look(start, motion)
-        before = self.waiting
-        self.waiting = {
-            name: torch.cat([before[name], value]) if name in before else value.contiguous()
-            for name, value in view.items()
-        }
-        return Conditions(
+        return FrameConditions(
             context=self.scene.context(view),
             audio=self.audio_features.tokens(start, stop, voice),
             emotion=self._emotion(self.performance.code[start:stop], stop - start),
@@ -245,7 +266,12 @@ class Stage:
             motion_known=torch.ones(stop - start, device=device),
             sync_audio=self.audio_features.sync(start, stop) if self.options.sync_guidance > 0 else None,
             voice=voice,
+            view={name: value.contiguous() for name, value in view.items()},
         )
+
+    def view(self, start: int, stop: int, kept: View) -> View:
+        """What the frames start .. stop - 1 are decoded with, made again around what was `kept` of it."""
+        return self.scene.look(start, self._motion(start, stop), kept)
 
     def _motion(self, start: int, stop: int) -> Tensor:
         motion = np.asarray(self.performance.motion[start:stop], np.float32)
@@ -260,16 +286,6 @@ class Stage:
             return encoder.null(1, n_frames)[0].float()
         given = torch.from_numpy(np.asarray(code, np.float32)).to(device)
         return encoder(given[None].to(self.model.dtype))[0].float()
-
-    def take(self, n_frames: int) -> View:
-        """What the next frames to decode were made from."""
-        taken = {name: value[:n_frames] for name, value in self.waiting.items()}
-        self.waiting = {name: value[n_frames:].clone() for name, value in self.waiting.items()}
-        return taken
-
-    def wait(self, start: int, n_frames: int, kept: View | None = None) -> None:
-        """Put back what waits to be decoded, `n_frames` from frame `start` on."""
-        self.waiting = self.scene.look(start, self._motion(start, start + n_frames), kept) if n_frames else {}
 
 
 class _Counter:

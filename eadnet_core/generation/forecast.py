@@ -16,15 +16,15 @@ from torch import Tensor
 from ..config import FPS
 from ..families.family import Model, sampler_options
 from ..families.mini import DECODE_FRAMES
-from ..families.performance import Performance
+from ..families.performance import Performance, View
 from ..machine import memory_bytes, peak_memory_bytes
 from ..media.face.framing import SQUARE
 from ..media.face.subject import Subject
 from ..media.video.files import VideoWriter
 from ..request import GenerateOptions
-from ..sampling.guidance import Conditions, sync_steps
-from ..sampling.sampler import ConditionSource, computed_frames
-from ..sampling.schedule import time_grid
+from ..sampling.conditions import FrameConditions
+from ..sampling.guidance import sync_steps
+from ..sampling.sampler import ConditionSource, computed_frames, grid_of
 from .animation import Animation
 
 SOUND_BITS_PER_S = 192_000
@@ -106,12 +106,11 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
     Costs about as much as one step of one batch. A video's frames are taken from its beginning.
     """
     trial = _Trial(model, subject, performance, options)
-    sampled = trial.sample()
-    frames = trial.decode(sampled)
+    frames = trial.decode(*trial.sample())
     video_bytes = trial.encode(frames)
     n_frames, size, per = performance.n_frames, model.config.size_px, trial.per_frame
     own = sampler_options(model, options)
-    steps = time_grid(model.config.denoiser.prediction, own.steps, own.shift, own.spacing)
+    steps = grid_of(model.config.denoiser, own)
     n_synced = len(sync_steps(steps.noise_fraction, (options.sync_low, options.sync_high)))
     once = per["condition"] + per["decode"] + per["paste"] + per["write"] + n_synced * per["sync"]
     computed = computed_frames(model.config.denoiser, own, n_frames)
@@ -163,13 +162,12 @@ class _Trial:
         self.per_frame[name] = (time.perf_counter() - began) / n_frames
         return found
 
-    def sample(self) -> Tensor:
-        """x0 of the trial's frames after one step; the first window is a warm-up."""
+    def sample(self) -> tuple[Tensor, View]:
+        """x0 of the trial's frames after one step, and their view; the first window is a warm-up."""
         stage, first, n_frames = self.clip.stage, self.first, self.n_frames
-        seen: list[Conditions] = []
+        seen: list[FrameConditions] = []
 
         def condition(length: int) -> Tensor:
-            stage.waiting = {}
             seen[:] = [stage.conditions(first, first + length)]
             return seen[0].context
 
@@ -177,7 +175,7 @@ class _Trial:
             wave = stage.wavefront(self.clip.denoiser, source=ConditionSource(length, seen[0].frames))
             wave.sync = wave.sync if strength else None
             wave.synced = wave.synced if strength else frozenset()
-            return wave.advance(length)
+            return wave.advance(length).x0
 
         warm = max(1, n_frames // self.n_windows // 2)
         self._timed("condition", warm, lambda: condition(warm))
@@ -192,11 +190,13 @@ class _Trial:
             self.per_frame["sync"] = max(0.0, self.per_frame["sync"] - self.per_frame["step"])
         if self.options.reuse > 1:
             self.per_frame["reused step"] = self._reused_step_s(seen[0]) / n_frames
-        values = (context, seen[0].audio, seen[0].emotion, x0, *stage.waiting.values())
-        self.frame_bytes = sum(value.nbytes for value in values) // n_frames + 3 * self.clip.model.config.size_px**2
-        return x0
+        values = (context, seen[0].audio, seen[0].emotion, x0, *seen[0].view.values())
+        self.frame_bytes = (
+            sum(v.nbytes for v in values if v is not None) // n_frames + 3 * self.clip.model.config.size_px**2
+        )
+        return x0, seen[0].view
 
-    def _reused_step_s(self, conditions: Conditions) -> float:
+    def _reused_step_s(self, conditions: FrameConditions) -> float:
         """Seconds of the second of two steps, which goes round the deep layers."""
         stage, ticks = self.clip.stage, []
 
@@ -211,10 +211,9 @@ class _Trial:
             stage.wavefront(self.clip.denoiser, tick, source=source).advance(self.n_frames)
         return ticks[-1] - ticks[len(ticks) // 2 - 1]
 
-    def decode(self, x0: Tensor) -> np.ndarray:
+    def decode(self, x0: Tensor, view: View) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""
         n_frames = min(self.n_frames, TRIAL_FRAMES)
-        view = self.clip.stage.take(n_frames)
         faces: list[np.ndarray] = []
 
         def decode(length: int) -> Tensor:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from ..media.video.segments import MANIFEST, SegmentFolder, file_hash, segment_f
 from ..request import Cancel, OnProgress, Segment
 from ..weights.experts import Experts, load_experts
 from ..weights.folders import weight_files
-from .animation import Animation, decode_latents
+from .animation import Animation, Latents, decode_latents
 from .clock import Clock
 from .pipeline import Generation
 
@@ -118,14 +118,15 @@ class _Job:
             clip.restore(state)
         first = clip.wave.first // generation.options.segment_frames
         self._score_stored(range(first))
-        for number, (start, x0) in enumerate(clip, first):
+        for number, latents in enumerate(clip, first):
             if folder.is_finished(number):
-                clip.skip(x0)
+                clip.skip(latents)
                 self._score_stored([number])
                 continue
-            motion = generation.performance.motion[start : start + x0.shape[1]]
+            motion = generation.performance.motion[latents.start : latents.start + latents.n_frames]
             is_last = number == len(self.spans) - 1
-            self._add(generation, number, clip, x0, motion, None if is_last else clip.state)
+            self._add(generation, number, clip, latents, motion, None if is_last else clip.state)
+            del latents  # its view would be held while the next segment is sampled
 
     def redo(self, number: int) -> None:
         """Make one segment anew between its neighbours, which stay."""
@@ -150,7 +151,8 @@ class _Job:
         moved = generation.moving(0, blended)
         clip = moved.animation(self.on_progress, self.cancel)
         made = clip.resample(start, stop, first, x0)
-        made = torch.lerp(x0[:, inside], made, torch.from_numpy(weight)[:, None, None])
+        faded = torch.lerp(x0[:, inside], made.x0, torch.from_numpy(weight)[:, None, None])
+        made = replace(made, x0=faded)
         self._score_stored(range(number))
         self._add(moved, number, clip, made, blended[start:stop], None)
         self._score_stored(range(number + 1, len(self.spans)))
@@ -160,18 +162,18 @@ class _Job:
         generation: Generation,
         number: int,
         clip: Animation,
-        x0: Tensor,
+        latents: Latents,
         motion: np.ndarray,
         state: Callable[[], dict[str, Tensor]] | None,
     ) -> None:
         seconds = generation.report.seconds
         began, counted = time.perf_counter(), sum(seconds.values())
         start = self.spans[number][0]
-        parts = clip.frames(x0, generation.at_once)
+        parts = clip.frames(latents, generation.at_once)
         frames = self._watched(generation.finished(parts, start, generation.paster()))
-        latents = {"x0": x0.contiguous(), "motion": torch.from_numpy(motion.copy())}
+        stored = {"x0": latents.x0.contiguous(), "motion": torch.from_numpy(motion.copy())}
         kept = state() if state is not None else None
-        self.folder.add(number, generation.options.seed, generation.subject.size, frames, latents, kept)
+        self.folder.add(number, generation.options.seed, generation.subject.size, frames, stored, kept)
         rest = time.perf_counter() - began - (sum(seconds.values()) - counted)
         seconds["write"] = seconds.get("write", 0.0) + rest
 

@@ -184,8 +184,9 @@ class Generation:
         Raises Cancelled when `cancel` returns True; what was yielded before is finished.
         """
         animation, paste = self.animation(on_progress, cancel), self.paster()
-        for start, x0 in animation:
-            yield from self.finished(animation.frames(x0, self.at_once), start, paste)
+        for latents in animation:
+            yield from self.finished(animation.frames(latents, self.at_once), latents.start, paste)
+            del latents  # its view would be held while the next segment is sampled
 
     def animation(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Animation:
         """The clip in the training frame."""

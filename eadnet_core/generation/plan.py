@@ -24,7 +24,7 @@ from ..motion.generate import generate_motion
 from ..perception.faces import look_by
 from ..request import GenerateOptions
 from ..sampling.guidance import sync_steps
-from ..sampling.schedule import time_grid
+from ..sampling.prediction import prediction_of
 from ..weights.experts import load_bank
 
 
@@ -129,7 +129,7 @@ def track_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.nd
 def option_notes(model: Model, options: GenerateOptions, track: EmotionTrack) -> list[str]:
     """Settings and words that cannot have the effect they were given for."""
     n_steps = sampler_options(model, options).steps
-    steps = time_grid(model.config.denoiser.prediction, n_steps, options.shift).noise_fraction
+    steps = prediction_of(model.config.denoiser).grid(n_steps, options.shift).noise_fraction
     notes = model.family.notes(model, options, asks_emotion(track))
     if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
         notes.insert(0, f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")

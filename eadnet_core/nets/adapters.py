@@ -1,4 +1,4 @@
-"""What the denoiser's blocks share, whatever their layout: the context handed down and the residual adapters.
+"""What the blocks of both denoisers share: the context handed down and the residual adapters.
 
 Emotion attention, frame conditions, STDA and TFRM are adapters: residual branches under their own names in the keys
 (`ADAPTERS`). On a trained base their last projection starts at zero, so that the base is unchanged to the bit.
@@ -6,7 +6,7 @@ Emotion attention, frame conditions, STDA and TFRM are adapters: residual branch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from einops import rearrange
@@ -22,38 +22,32 @@ ADAPTERS = frozenset({"conditions", "emotion", "stda", "tfrm"})
 """Names that mark a key of a LatentSync-shaped denoiser as an adapter's."""
 
 
-class Context(NamedTuple):
-    """What every layer receives beside its input."""
+class Strengths(NamedTuple):
+    """How much the residuals of STDA and of TFRM count; 0 leaves the module out exactly."""
+
+    stda: float = 1.0
+    tfrm: float = 1.0
+
+
+FULL_STRENGTH = Strengths()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every layer receives beside its input.
+
+    condition  [B T, D]          the frame's conditions, mixed; None: a LatentSync net without emotion and motion
+    audio      [B T, S, D_a]
+    emotion    [B T, E, D_e]     None where `condition` is
+    reference  [B, C, h, w]
+    """
 
     n_frames: int
-    time: Tensor
-    """[B, D_t], embedded, in the layout "latentsync"; in ours as it came, [B], for it is part of `condition`"""
     condition: Tensor | None
-    """[B T, D]; None where neither emotion nor motion is asked of a base"""
     audio: Tensor
-    """[B T, S, D_a]"""
     emotion: Tensor | None
-    """[B T, E, D_e]"""
     reference: Tensor
-    """[B, C, h, w]"""
-    stda_strength: float
-    tfrm_strength: float
-    n_branches: int = 1
-    """The batch is so many predictions of the same windows, one after the other, which differ in sound and emotion
-    alone: until they are read, one is computed for all (layout "latentsync")"""
-    n_silent: int = 0
-    """So many clips at the head of the batch have no sound: attention to it then adds its last bias and no more"""
-    heard: Mapping[nn.Module, tuple[Tensor, Tensor]] | None = None
-    """Keys and values of the sound, [B T, S, D] each, by the attention that reads them; None: computed from `audio`"""
-    is_recomputed: bool = False
-    """Gradient checkpointing: of a layer only the input is kept for the backward pass, which computes it again (layout
-    "latentsync")"""
-
-    def spread(self, x: Tensor) -> Tensor:
-        """Features or tokens [B T, ...] of every branch, from those of one; whole batches stay as they are."""
-        if self.n_branches == 1 or len(x) == len(self.audio):
-            return x
-        return x.repeat(self.n_branches, *(1,) * (x.dim() - 1))
+    strengths: Strengths
 
 
 class FrameNorm(GroupNorm):
@@ -137,4 +131,4 @@ def apply_tfrm(tfrm: TFRM | None, x: Tensor, context: Context) -> tuple[Tensor, 
     """TFRM where there is one: the output and its graph regulariser (0 without)."""
     if tfrm is None:
         return x, x.new_zeros(())
-    return tfrm(x, context.reference, context.n_frames, context.tfrm_strength)
+    return tfrm(x, context.reference, context.n_frames, context.strengths.tfrm)

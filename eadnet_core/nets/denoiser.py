@@ -1,16 +1,11 @@
-"""The diffusion U-Net, whole, readable top to bottom.
+"""Our diffusion U-Net, whole, readable top to bottom.
 
-Frames are processed as pictures, [B T, C, h, w]; only STDA, TFRM, LatentSync's motion modules and (by config) the group
-norms look across time. `DenoiserConfig.layout` chooses the blocks: those of `latentsync_blocks`, or ours below, which
-have per layer: residual block with FiLM from the frame's conditions, spatial self-attention, attention to the frame's
-audio tokens, attention to its emotion tokens, feed-forward, STDA; per level and in the middle (by config): TFRM.
+Frames are processed as pictures, [B T, C, h, w]; only STDA, TFRM and (by config) the group norms look across time. A
+layer has a residual block with FiLM from the frame's conditions, spatial self-attention, attention to the frame's audio
+tokens, attention to its emotion tokens, feed-forward, STDA; a level and the middle end (by config) with TFRM.
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,27 +13,28 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
-from . import latentsync_blocks
-from .adapters import Context, FrameNorm, NormAttention, adapter_init, apply_tfrm, build_stda, build_tfrm
+from ..sampling.conditions import FrameConditions
+from ..sampling.guidance import Place
+from .adapters import (
+    FULL_STRENGTH,
+    Context,
+    FrameNorm,
+    NormAttention,
+    Strengths,
+    adapter_init,
+    apply_tfrm,
+    build_stda,
+    build_tfrm,
+)
+from .condition_mixer import ConditionMixer
 from .layers import SMALL_INIT, FeedForward, scale_init
-
-TIME_WIDTH = 128
-TIME_SCALE = {"residual": 1000.0, "epsilon": 1.0}
-"""Noise times reach the embedding as 0 .. 1000."""
-AUDIO_QUERIES = 3
-MOTION_SIZE = (0.3, 0.25, 0.2, 0.06, 0.06, 0.5, 0.5, 0.5)
-"""Usual size of each motion channel (taxonomy.MOTION: radians, frame widths, closure, gaze); divided by it, all are
-about 1."""
-MOTION_FREQUENCIES = (math.pi / 4, math.pi / 2, math.pi)
 
 
 class Denoiser(nn.Module):
     """U-Net over latents, conditioned on sound, emotion and motion of every frame.
 
     STDA, TFRM and emotion attention are residual branches under their own key prefixes (`stda.`, `tfrm.`, `emotion.`).
-    With `zero_init_adapters` their last projection starts at zero, so that a base model with untrained adapters equals
-    the base to the bit. In the layout "latentsync" frame conditions are an adapter too (`conditions.`), and without
-    `has_adapters` the keys are those of LatentSync's own weights.
+    With `zero_init_adapters` their last projection starts at zero: they then change no bit until they are trained.
     """
 
     residual_scale: Tensor
@@ -49,56 +45,45 @@ class Denoiser(nn.Module):
         self.config = config
         c = config.latent_channels
         widths = config.widths
-        is_ours = config.layout == "eadnet"
-        self.register_buffer("residual_scale", torch.ones(c), persistent=is_ours)
-        self.register_buffer("latent_scale", torch.ones(c), persistent=is_ours)
-        self.conditions = Conditions(config) if config.has_adapters else None
-        self.time_embedding = None if is_ours else latentsync_blocks.TimeEmbedding(widths[0])
+        self.register_buffer("residual_scale", torch.ones(c))
+        self.register_buffer("latent_scale", torch.ones(c))
+        self.conditions = ConditionMixer(config)
         self.conv_in = nn.Conv2d(3 * c + 1, widths[0], 3, padding=1)
-        down, mid, up = BLOCKS[config.layout]
-        self.down_blocks = nn.ModuleList(down(config, level, widths[max(level - 1, 0)]) for level in range(len(widths)))
-        self.mid_block = mid(config)
+        self.down_blocks = nn.ModuleList(
+            DownBlock(config, level, widths[max(level - 1, 0)]) for level in range(len(widths))
+        )
+        self.mid_block = MidBlock(config)
         self.up_blocks = nn.ModuleList(
-            up(config, level, widths[min(level + 1, len(widths) - 1)]) for level in reversed(range(len(widths)))
+            UpBlock(config, level, widths[min(level + 1, len(widths) - 1)]) for level in reversed(range(len(widths)))
         )
         self.conv_norm_out = FrameNorm(config, widths[0])
         self.conv_out = nn.Conv2d(widths[0], c, 3, padding=1)
-        if is_ours:
-            scale_init(self.conv_out, SMALL_INIT)
-        self.memory_format = torch.channels_last if is_ours else torch.contiguous_format
-        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        scale_init(self.conv_out, SMALL_INIT)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,
         sample: Tensor,
         time: Tensor,
-        audio: Tensor,
-        emotion: Tensor | None = None,
-        motion: Tensor | None = None,
-        motion_known: Tensor | None = None,
+        conditions: FrameConditions,
+        place: Place | None = None,
         *,
-        strengths: tuple[float, float] = (1.0, 1.0),
+        strengths: Strengths = FULL_STRENGTH,
         return_aux: bool = False,
-        recompute: bool = False,
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        """The raw output of the net; `sampling.schedule` turns it into clean latents.
+        """The raw output of the net; `sampling.prediction` turns it into clean latents.
 
-        sample        [B, 3C+1, T, h, w]  noisy C | mask 1 | masked picture C | reference C
-        time          [B]                 0 .. 1 (prediction "residual") or 0 .. 999 ("epsilon")
-        audio         [B, T, S, D_a]      all zeros where unconditioned
-        emotion       [B, T, E, D_e]      the learned null tokens where unconditioned
-        motion        [B, T, 8]           taxonomy.MOTION
-        motion_known  [B, T]              1 where motion is given, 0 where it is free
-        strengths     of STDA and of TFRM; 0 leaves the module out exactly
-        recompute     keep only the inputs of layers for a backward pass (layout "latentsync"): the same gradients, less
-                      memory, a third more time
-        returns       [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
-
-        The layout "latentsync" does without emotion and motion: the adapters that read them are then left out.
+        sample      [B, C, T, h, w]  noisy latents
+        time        [B]              0 .. 1 (`Flow`) or 0 .. 999 (`Epsilon`)
+        conditions  of a batch, with emotion and motion
+        place       not looked at: nothing is kept from call to call
+        strengths   of STDA and of TFRM
+        returns     [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
         """
         n_frames = sample.shape[2]
-        given = (sample, time, audio, emotion, motion, motion_known)
-        x, context = self.begin(*given, strengths=strengths, shortcuts={"is_recomputed": recompute})
+        context = self._context(time, conditions, strengths)
+        x = rearrange(torch.cat([sample, conditions.context], 1), "b c t h w -> (b t) c h w")
+        x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips: list[list[Tensor]] = []
         graph = x.new_zeros(())
         for down in self.down_blocks:
@@ -111,89 +96,24 @@ class Denoiser(nn.Module):
         for up in self.up_blocks:
             x, loss = up(x, skips.pop(), context)
             graph = graph + loss
-        out = self.finish(x, n_frames)
+        x = self.conv_out(F.silu(self.conv_norm_out(x, n_frames)))
+        out = rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
         if not return_aux:
             return out
         pooled = rearrange(bottleneck.mean((2, 3)), "(b t) c -> b t c", t=n_frames)
         return out, {"graph_regulariser": graph, "bottleneck": pooled}
 
-    def begin(
-        self,
-        sample: Tensor,
-        time: Tensor,
-        audio: Tensor,
-        emotion: Tensor | None = None,
-        motion: Tensor | None = None,
-        motion_known: Tensor | None = None,
-        *,
-        strengths: tuple[float, float] = (1.0, 1.0),
-        shortcuts: Mapping[str, Any] | None = None,
-    ) -> tuple[Tensor, Context]:
-        """Features [B T, C, h, w] after the first convolution, and what every layer is given; see `forward`.
-
-        shortcuts  fields of `Context` that spare work or memory, n_branches and what follows it; the features are those
-                   of one branch
-        """
-        condition = None
-        if self.conditions is not None and emotion is not None:
-            condition = self.conditions(time, audio, emotion, motion, motion_known)
-        context = Context(
-            sample.shape[2],
-            time if self.time_embedding is None else self.time_embedding(time),
-            condition,
-            audio.flatten(0, 1),
-            None if emotion is None else emotion.flatten(0, 1),
-            sample[:, -self.config.latent_channels :, 0],
-            *strengths,
-            **(shortcuts or {}),
+    def _context(self, time: Tensor, given: FrameConditions, strengths: Strengths) -> Context:
+        """What every layer is given."""
+        assert given.emotion is not None and given.motion is not None and given.motion_known is not None
+        return Context(
+            n_frames=given.n_frames,
+            condition=self.conditions(time, given.audio, given.emotion, given.motion, given.motion_known),
+            audio=given.audio.flatten(0, 1),
+            emotion=given.emotion.flatten(0, 1),
+            reference=given.context[:, -self.config.latent_channels :, 0],
+            strengths=strengths,
         )
-        one = sample[: len(sample) // context.n_branches]
-        x = rearrange(one, "b c t h w -> (b t) c h w").contiguous(memory_format=self.memory_format)
-        return self.conv_in(x), context
-
-    def finish(self, x: Tensor, n_frames: int) -> Tensor:
-        """Features of the finest level -> the output: [B T, C, h, w] -> [B, C_latent, T, h, w]"""
-        x = self.conv_out(F.silu(self.conv_norm_out(x, n_frames)))
-        return rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
-
-
-class Conditions(nn.Module):
-    """All conditions of a frame in one vector, each brought to unit variance: else the net ignores the faint ones."""
-
-    motion_size: Tensor
-    motion_frequencies: Tensor
-
-    def __init__(self, config: DenoiserConfig) -> None:
-        super().__init__()
-        self.time_scale = TIME_SCALE[config.prediction]
-        self.time_norm = nn.LayerNorm(TIME_WIDTH)
-        self.audio_queries = nn.Parameter(torch.randn(AUDIO_QUERIES, config.audio_width) * config.audio_width**-0.5)
-        self.audio_norm = nn.LayerNorm(AUDIO_QUERIES * config.audio_width)
-        self.register_buffer("motion_size", torch.tensor(MOTION_SIZE), persistent=False)
-        self.register_buffer("motion_frequencies", torch.tensor(MOTION_FREQUENCIES), persistent=False)
-        motion_features = config.motion_size * (1 + 2 * len(MOTION_FREQUENCIES)) + 1
-        width = TIME_WIDTH + config.emotion_width + AUDIO_QUERIES * config.audio_width + motion_features
-        self.mix = nn.Linear(width, config.condition_width)
-        nn.init.normal_(self.mix.weight, std=width**-0.5)
-
-    def forward(self, time: Tensor, audio: Tensor, emotion: Tensor, motion: Tensor, motion_known: Tensor) -> Tensor:
-        """Shapes as in Denoiser.forward; returns [B T, D]."""
-        b, n_frames, n_tokens, _ = emotion.shape
-        time_features = self.time_norm(fourier_time(time * self.time_scale, TIME_WIDTH).to(motion.dtype))
-        shares = (audio @ self.audio_queries.t()).softmax(2)
-        heard = self.audio_norm((shares.transpose(2, 3) @ audio).flatten(2))
-        scaled = motion / self.motion_size
-        waves = (scaled.unsqueeze(-1) * self.motion_frequencies).flatten(2)
-        known = motion_known.unsqueeze(-1).to(motion.dtype)
-        moved = torch.cat((scaled, waves.sin(), waves.cos()), -1) * known
-        parts = (
-            time_features.unsqueeze(1).expand(b, n_frames, -1),
-            emotion.mean(2) * n_tokens**0.5,
-            heard,
-            moved,
-            known,
-        )
-        return F.silu(self.mix(torch.cat(parts, -1))).flatten(0, 1)
 
 
 class DownBlock(nn.Module):
@@ -287,7 +207,7 @@ class Layer(nn.Module):
         if self.attention is not None:
             x = self.attention(x, context)
         if self.stda is not None:
-            x = self.stda(x, context.n_frames, context.stda_strength)
+            x = self.stda(x, context.n_frames, context.strengths.stda)
         return x
 
 
@@ -339,21 +259,3 @@ class Transformer(nn.Module):
             tokens = tokens + self.emotion(tokens, context.emotion)
         tokens = tokens + self.feed_forward(self.norm(tokens))
         return rearrange(tokens, "n (h w) c -> n c h w", h=h)
-
-
-def fourier_time(time: Tensor, width: int) -> Tensor:
-    """Sines and cosines of noise times [B] at wavelengths from 2 pi to 20,000 pi, [B, width].
-
-    >>> fourier_time(torch.zeros(1), 4).tolist()
-    [[0.0, 0.0, 1.0, 1.0]]
-    """
-    rates = torch.exp(-math.log(10_000) * torch.arange(width // 2, device=time.device) / (width // 2))
-    angles = time.float().unsqueeze(1) * rates
-    return torch.cat((angles.sin(), angles.cos()), 1)
-
-
-BLOCKS: dict[str, tuple[type[nn.Module], type[nn.Module], type[nn.Module]]] = {
-    "eadnet": (DownBlock, MidBlock, UpBlock),
-    "latentsync": (latentsync_blocks.DownBlock, latentsync_blocks.MidBlock, latentsync_blocks.UpBlock),
-}
-"""Blocks on the way down, in the middle and on the way up, by `DenoiserConfig.layout`."""

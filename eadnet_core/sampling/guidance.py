@@ -9,92 +9,20 @@ x0 is our own addition.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from ..config import DenoiserConfig
-from .schedule import to_x0
-
-Net = Callable[..., Tensor]
-"""The denoiser: (sample, time, audio, emotion, motion, motion_known) -> raw output; with `SamplerOptions.tells_place`
-also given place=Place."""
+from .conditions import FrameConditions
+from .prediction import Guided, Prediction
 
 SYNC_NOISE_RANGE = (0.30, 1.0)
 SYNC_EVERY = 2
 SYNC_LEAST_VOICE = 0.5
 """Least mean of the speech gate over a SyncNet window for it to guide."""
 LEAST_COSINE = 0.05
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Everything a clip of T frames is generated from, per frame.
-
-    context       [2C + 1, T, h, w]  mask | masked-image | reference of each frame, ready for the net
-    audio         [T, S, D_a]
-    emotion       [T, E, D_e]
-    null_emotion  [E, D_e]           the learned tokens of "no emotion given"
-    motion        [T, 8]
-    motion_known  [T]                1 where the motion is given
-    sync_audio    [T, D] or None     SyncNet embedding of the sound that belongs to the frames from t on
-    voice         [T] or None        speech gate, 0 silence .. 1 speech
-    """
-
-    context: Tensor
-    audio: Tensor
-    emotion: Tensor
-    null_emotion: Tensor
-    motion: Tensor
-    motion_known: Tensor
-    sync_audio: Tensor | None = None
-    voice: Tensor | None = None
-
-    @property
-    def n_frames(self) -> int:
-        return self.audio.shape[0]
-
-    def frames(self, start: int, stop: int) -> Conditions:
-        """The conditions of frames start .. stop - 1."""
-        cut: dict[str, Tensor] = {"context": self.context[:, start:stop]}
-        for name in ("audio", "emotion", "motion", "motion_known", "sync_audio", "voice"):
-            value = getattr(self, name)
-            if value is not None:
-                cut[name] = value[start:stop]
-        return replace(self, **cut)
-
-    def after(self, other: Conditions | None) -> Conditions:
-        """`other` followed by self."""
-        if other is None:
-            return self
-        joined: dict[str, Tensor] = {"context": torch.cat([other.context, self.context], dim=1)}
-        for f in fields(self):
-            mine, theirs = getattr(self, f.name), getattr(other, f.name)
-            if f.name not in ("context", "null_emotion") and mine is not None and theirs is not None:
-                joined[f.name] = torch.cat([theirs, mine])
-        return replace(self, **joined)
-
-    def held(self, before: int, after: int) -> Conditions:
-        """The same with its first frame repeated `before` times in front of it, and its last one behind."""
-        longer: dict[str, Tensor] = {"context": hold_ends(self.context, before, after, dim=1)}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name not in ("context", "null_emotion") and value is not None:
-                longer[f.name] = hold_ends(value, before, after, dim=0)
-        return replace(self, **longer)
-
-
-def hold_ends(x: Tensor, before: int, after: int, dim: int) -> Tensor:
-    """The first slice along `dim` repeated in front of x, and the last one behind it.
-
-    >>> hold_ends(torch.tensor([1, 2, 3]), 2, 1, 0).tolist()
-    [1, 1, 1, 2, 3, 3]
-    """
-    last = x.shape[dim] - 1
-    places = torch.cat([torch.zeros(before), torch.arange(last + 1), torch.full((after,), last)])
-    return x.index_select(dim, places.to(x.device, torch.long))
 
 
 class Branch(NamedTuple):
@@ -134,70 +62,56 @@ class Place(NamedTuple):
     branches: tuple[Branch, ...]
 
 
-class Prediction(NamedTuple):
-    """x0 [B, C, T, h, w] after guidance, how far guidance moved it (None with a single branch), and the noise that the
-    net predicted, guided (None of a net that does not)."""
+class Net(Protocol):
+    """What is sampled: a denoiser, or a function around one."""
 
-    x0: Tensor
-    correction: Tensor | None
-    noise: Tensor | None = None
+    def __call__(self, sample: Tensor, time: Tensor, conditions: FrameConditions, place: Place | None = None) -> Tensor:
+        """The raw output [B, C, T, h, w].
+
+        sample      [B, C, T, h, w]  noisy latents
+        time        [B]              0 .. 1 (`Flow`) or 0 .. 999 (`Epsilon`)
+        conditions  of a batch
+        place       where the call is in the sampling
+        """
 
 
 def predict_x0(
     net: Net,
-    config: DenoiserConfig,
+    prediction: Prediction,
     x_t: Tensor,
     time: float,
-    conditions: list[Conditions],
-    needed: list[Branch],
+    conditions: Sequence[FrameConditions],
+    needed: Sequence[Branch],
     place: Place | None = None,
-) -> Prediction:
+) -> Guided:
     """Guided x0 of B windows of equal length, all branches of all windows in one forward pass.
 
     x_t         [B, C, T, h, w]
-    time        what the net is given: 0 .. 1 (residual) or 0 .. 999 (epsilon)
+    time        what the net is given: 0 .. 1 (`Flow`) or 0 .. 999 (`Epsilon`)
     conditions  one per window
-    place       handed to the net, where it is one that asks for it
     """
-    told = {} if place is None else {"place": place}
-    n = len(conditions)
-    audio = torch.stack([c.audio for c in conditions])
-    emotion = torch.stack([c.emotion for c in conditions])
-    silent = torch.zeros_like(audio)
-    null = torch.stack([c.null_emotion.expand_as(c.emotion) for c in conditions])
-    context = torch.stack([c.context for c in conditions])
-    sample = torch.cat([x_t, context], dim=1)
-    times = torch.full((n * len(needed),), time, dtype=x_t.dtype, device=x_t.device)
-    output = net(
-        _repeat(sample, len(needed)),
-        times,
-        torch.cat([audio if b.has_audio else silent for b in needed]),
-        torch.cat([emotion if b.has_emotion else null for b in needed]),
-        _repeat(torch.stack([c.motion for c in conditions]), len(needed)),
-        _repeat(torch.stack([c.motion_known for c in conditions]), len(needed)),
-        **told,
+    times = torch.full((len(x_t),), time, dtype=x_t.dtype, device=x_t.device)
+    given = in_branches(FrameConditions.stack(conditions), needed)
+    output = net(_repeat(x_t, len(needed)), _repeat(times, len(needed)), given, place)
+    return prediction.guide(output.split(len(x_t)), x_t, times, [branch.weight for branch in needed])
+
+
+def in_branches(given: FrameConditions, needed: Sequence[Branch]) -> FrameConditions:
+    """A batch for every branch, one after the other, each without what it does not see."""
+    silent, null = torch.zeros_like(given.audio), given.emotion
+    if given.emotion is not None and given.null_emotion is not None:
+        null = given.null_emotion.unsqueeze(1).expand_as(given.emotion)
+    return FrameConditions.concatenate(
+        [
+            replace(
+                given,
+                audio=given.audio if branch.has_audio else silent,
+                emotion=given.emotion if branch.has_emotion else null,
+                null_emotion=None,
+            )
+            for branch in needed
+        ]
     )
-    if config.prediction == "epsilon":
-        return _from_noise(output.split(n), x_t, times[:n], config, needed)
-    predicted = to_x0(output, _repeat(x_t, len(needed)), times, config).split(n)
-    if len(needed) == 1:
-        return Prediction(predicted[0] * needed[0].weight, None)
-    x0 = torch.zeros_like(x_t)
-    for branch, value in zip(needed, predicted, strict=True):
-        x0 = x0 + branch.weight * value
-    return Prediction(x0, x0 - predicted[-1])
-
-
-def _from_noise(
-    outputs: Sequence[Tensor], x_t: Tensor, times: Tensor, config: DenoiserConfig, needed: list[Branch]
-) -> Prediction:
-    """Guidance on predicted noise, each branch against the one before it: equal to the bit to LatentSync's."""
-    noise = outputs[0]
-    for i in range(1, len(needed)):
-        noise = noise + sum(branch.weight for branch in needed[i:]) * (outputs[i] - outputs[i - 1])
-    x0 = to_x0(noise, x_t, times, config)
-    moved = None if len(needed) == 1 else x0 - to_x0(outputs[-1], x_t, times, config)
-    return Prediction(x0, moved, noise)
 
 
 def _repeat(x: Tensor, n: int) -> Tensor:
@@ -237,7 +151,7 @@ def sync_steps(
     return frozenset(inside[::SYNC_EVERY])
 
 
-def guide_sync(x0: Tensor, correction: Tensor | None, conditions: Conditions, guide: SyncGuide) -> Tensor:
+def guide_sync(x0: Tensor, correction: Tensor | None, conditions: FrameConditions, guide: SyncGuide) -> Tensor:
     """x0 [C, T, h, w], already fused, moved one step down L = sum over windows of -log cos(V(z), A(mel)).
 
     The gradient is masked to the mouth and scaled to unit rms there; the step is strength * rms(correction in the

@@ -8,28 +8,19 @@ at a time is one segment plus about one window per step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..config import DenoiserConfig
 from ..errors import Cancelled
-from .guidance import (
-    SYNC_NOISE_RANGE,
-    Conditions,
-    Net,
-    Place,
-    Prediction,
-    SyncGuide,
-    branches,
-    guide_sync,
-    hold_ends,
-    predict_x0,
-    sync_steps,
-)
-from .schedule import TimeGrid, time_grid
+from .conditions import FrameConditions, hold_ends
+from .guidance import SYNC_NOISE_RANGE, Net, Place, SyncGuide, branches, guide_sync, predict_x0, sync_steps
+from .prediction import Guided, prediction_of
+from .schedule import TimeGrid
 from .windows import SHIFT_FRAMES, Window, batches, fuse, plan
 
 OnStep = Callable[[int, int, Tensor], None]
@@ -50,10 +41,7 @@ class SamplerOptions:
     windows: str = "shifted"
     """Or "fixed": whether their cuts move from step to step."""
     batch_windows: int = 4
-    segment_frames: int = 250
     sync_range: tuple[float, float] = SYNC_NOISE_RANGE
-    tells_place: bool = False
-    """Whether the net is told step, frames and branches of each call."""
 
 
 def draw_noise(config: DenoiserConfig, seed: int) -> Tensor:
@@ -65,50 +53,23 @@ def draw_noise(config: DenoiserConfig, seed: int) -> Tensor:
     return torch.randn((config.latent_channels, 1, config.cells, config.cells), generator=generator)
 
 
-def sample(
-    net: Net,
-    config: DenoiserConfig,
-    conditions: Conditions,
-    noise: Tensor,
-    options: SamplerOptions,
-    sync: SyncGuide | None = None,
-    on_step: OnStep | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> Tensor:
-    """x0 [C, T, h, w] of a whole clip whose conditions fit in memory; see `sample_segments`."""
-    n_frames = conditions.n_frames
-    source = ConditionSource(n_frames, conditions.frames)
-    segments = sample_segments(net, config, source, noise, options, sync, on_step, cancel)
-    return torch.cat([x0 for _, x0 in segments], dim=1)
-
-
 @dataclass(frozen=True)
 class ConditionSource:
     """Conditions of a clip, made on request: `read(start, stop)` is called once for each run of frames, in order."""
 
     n_frames: int
-    read: Callable[[int, int], Conditions]
+    read: Callable[[int, int], FrameConditions]
 
 
-def sample_segments(
-    net: Net,
-    config: DenoiserConfig,
-    source: ConditionSource,
-    noise: Tensor,
-    options: SamplerOptions,
-    sync: SyncGuide | None = None,
-    on_step: OnStep | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> Iterator[tuple[int, Tensor]]:
-    """Yield (start, x0 [C, T, h, w]) for one segment after the other.
+class Sampled(NamedTuple):
+    """Frames that are finished.
 
-    noise    [C, 1 or n_frames, h, w]  unit variance, on the device to sample on
-    cancel   asked before every batch of windows; True raises Cancelled
+    x0          [C, T, h, w]
+    conditions  what these frames were made from
     """
-    wave = Wavefront(net, config, source, noise, options, sync, on_step, cancel)
-    for start in range(0, source.n_frames, options.segment_frames):
-        stop = min(start + options.segment_frames, source.n_frames)
-        yield start, wave.advance(stop)
+
+    x0: Tensor
+    conditions: FrameConditions
 
 
 def _never() -> bool:
@@ -132,6 +93,11 @@ class Known:
         return torch.where(self.is_held[part, None, None], self.x0[:, part], x0)
 
 
+def grid_of(config: DenoiserConfig, options: SamplerOptions) -> TimeGrid:
+    """The times of a run."""
+    return prediction_of(config).grid(options.steps, options.shift, options.spacing)
+
+
 def plans(options: SamplerOptions, n_frames: int, n_steps: int) -> list[list[Window]]:
     """The windows of each step."""
     shift = SHIFT_FRAMES if options.windows == "shifted" else 0
@@ -145,7 +111,7 @@ def fills_windows(config: DenoiserConfig, options: SamplerOptions) -> bool:
 
 def computed_frames(config: DenoiserConfig, options: SamplerOptions, n_frames: int) -> list[int]:
     """How many frames the net is given in each step of a clip, those that fill windows up included."""
-    n_steps = len(time_grid(config.prediction, options.steps, options.shift, options.spacing))
+    n_steps = len(grid_of(config, options))
     if not fills_windows(config, options):
         return [n_frames] * n_steps
     return [len(windows) * options.window_frames for windows in plans(options, n_frames, n_steps)]
@@ -171,7 +137,7 @@ class Wavefront:
     ) -> None:
         self.net, self.config, self.source, self.noise, self.options = net, config, source, noise, options
         self.sync, self.on_step, self.cancel, self.known = sync, on_step, cancel or _never, known
-        self.grid: TimeGrid = time_grid(config.prediction, options.steps, options.shift, options.spacing)
+        self.prediction, self.grid = prediction_of(config), grid_of(config, options)
         self.needed = branches(options.guidance_audio, options.guidance_emotion)
         self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
         self.plans = plans(options, source.n_frames, len(self.grid))
@@ -180,9 +146,9 @@ class Wavefront:
         self.sync_tails: dict[int, Tensor] = {}
         self.first = 0
         self.x = noise[:, :0]
-        self.conditions: Conditions | None = None
+        self.conditions: FrameConditions | None = None
 
-    def advance(self, stop: int) -> Tensor:
+    def advance(self, stop: int) -> Sampled:
         """Run every step as far as needed for frames up to `stop` to be finished; give back those not yet given."""
         targets = self._targets(stop)
         self._load(targets[0])
@@ -190,30 +156,44 @@ class Wavefront:
             windows = [w for w in self.plans[k] if w.start >= self.reached[k] and w.stop <= target]
             if windows:
                 self._step(k, windows)
-        finished = self.x[:, : stop - self.first].clone()
         assert self.conditions is not None
-        self.x = self.x[:, stop - self.first :]
-        self.conditions = self.conditions.frames(stop - self.first, self.conditions.n_frames)
+        n_done, n_held = stop - self.first, self.conditions.n_frames
+        finished = Sampled(self.x[:, :n_done].clone(), self.conditions.frames(0, n_done))
+        self.x = self.x[:, n_done:].clone()
+        self.conditions = self.conditions.frames(n_done, n_held).cloned()
         self.first = stop
         return finished
 
     def state(self) -> dict[str, Tensor]:
-        """Everything in flight, so that `restore` goes on from here to the bit, in another process too; on the CPU."""
+        """Everything in flight but the view, so that `restore` goes on from here to the bit, in another process too.
+
+        It lies on the CPU.
+        """
         found = {"first": torch.tensor(self.first), "reached": torch.tensor(self.reached), "x": self.x}
         found |= {f"sync_tail.{k}": tail for k, tail in self.sync_tails.items()}
         if self.conditions is not None:
-            values = {f.name: getattr(self.conditions, f.name) for f in fields(Conditions)}
-            found |= {f"conditions.{name}": value for name, value in values.items() if value is not None}
+            values = {f.name: getattr(self.conditions, f.name) for f in fields(self.conditions)}
+            found |= {f"conditions.{name}": value for name, value in values.items() if isinstance(value, Tensor)}
         return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state` of the same clip with the same options."""
+    def restore(self, state: Mapping[str, Tensor], view: dict[str, Tensor] | None = None) -> None:
+        """Go on from a `state` of the same clip with the same options.
+
+        view  of the frames in flight, see `in_flight`
+        """
         given = {name: value.to(self.noise.device) for name, value in state.items()}
         self.first, self.reached, self.x = int(given["first"]), given["reached"].tolist(), given["x"]
         tails = {name: value for name, value in given.items() if name.startswith("sync_tail.")}
         self.sync_tails = {int(name.partition(".")[2]): value for name, value in tails.items()}
         values = {name.partition(".")[2]: v for name, v in given.items() if name.startswith("conditions.")}
-        self.conditions = Conditions(**values) if values else None
+        is_any = self.x.shape[1] > 0
+        self.conditions = FrameConditions(**values, view=view or {}) if is_any else None  # type: ignore[arg-type]
+
+    @staticmethod
+    def in_flight(state: Mapping[str, Tensor]) -> tuple[int, int]:
+        """(start, stop) of the frames that a `state` holds."""
+        first = int(state["first"])
+        return first, first + state["x"].shape[1]
 
     def _targets(self, stop: int) -> list[int]:
         """How far each step must get: the last one to `stop`, each earlier one to where the next one's windows end."""
@@ -236,7 +216,7 @@ class Wavefront:
     def _step(self, k: int, windows: list[Window]) -> None:
         assert self.conditions is not None
         start, stop = windows[0].start, windows[-1].stop
-        predicted: list[Prediction] = []
+        predicted: list[Guided] = []
         order: list[Window] = []
         n_done = sum(self.reached)
         for group in batches(windows, self.options.batch_windows):
@@ -259,7 +239,7 @@ class Wavefront:
         self.x[:, a:b] = self.grid.step(self.x[:, a:b], x0, k, fuse(noises, order) if noises else None)
         self.reached[k] = stop
 
-    def _predict(self, k: int, group: list[Window]) -> Prediction:
+    def _predict(self, k: int, group: list[Window]) -> Guided:
         """What the net makes of windows of equal length.
 
         Where norms pool over frames, a short one is filled up to the usual length with its frame at the clip's end
@@ -274,14 +254,13 @@ class Wavefront:
         if n_short:
             samples = [hold_ends(x, *fill, dim=1) for x, fill in zip(samples, fills, strict=True)]
             conditions = [c.held(*fill) for c, fill in zip(conditions, fills, strict=True)]
-        place = self._place(k, group, fills) if self.options.tells_place else None
-        x_t, time = torch.stack(samples), self.grid.times[k]
-        found = predict_x0(self.net, self.config, x_t, time, conditions, self.needed, place)
+        x_t, time, place = torch.stack(samples), self.grid.times[k], self._place(k, group, fills)
+        found = predict_x0(self.net, self.prediction, x_t, time, conditions, self.needed, place)
         if not n_short:
             return found
         kept = [slice(before, before + group[0].length) for before, _ in fills]
         cut = [None if v is None else torch.stack([x[:, s] for x, s in zip(v, kept, strict=True)]) for v in found]
-        return Prediction(*cut)  # type: ignore[arg-type]
+        return Guided(*cut)  # type: ignore[arg-type]
 
     def _place(self, k: int, group: list[Window], fills: list[tuple[int, int]]) -> Place:
         filled = zip(group, fills, strict=True)

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from ..config import DenoiserConfig, ModelConfig
 from ..media.face.aligned_crop import MASKS, latent_mask
 from ..nets.adapters import ADAPTERS, is_adapter_key
-from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
-from ..nets.latentsync_blocks import Level
-from ..sampling.schedule import DDIM_TIMES, add_noise
+from ..nets.latentsync.blocks import Level
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..sampling.conditions import FrameConditions
+from ..sampling.prediction import Epsilon
 from ..weights.device import find_device
 from ..weights.files import write_weights
 from .base_clips import encode_folder, open_base, read_clip
@@ -58,7 +59,7 @@ class AdapterMix:
 class AdapterObjective(nn.Module):
     """The losses of one batch; only adapters and emotion encoder get gradients."""
 
-    def __init__(self, denoiser: Denoiser, emotion: EmotionEncoder, mix: AdapterMix) -> None:
+    def __init__(self, denoiser: LatentSyncDenoiser, emotion: EmotionEncoder, mix: AdapterMix) -> None:
         super().__init__()
         self.denoiser, self.emotion, self.mix = denoiser, emotion, mix
         for name, weight in denoiser.named_parameters():
@@ -67,16 +68,18 @@ class AdapterObjective(nn.Module):
     def forward(self, batch: Batch) -> Losses:
         """batch: see `draw_windows`."""
         latents = rearrange(batch["latents"], "b t c h w -> b c t h w")
-        t = torch.randint(0, DDIM_TIMES, (len(latents),), device=latents.device)
+        prediction = Epsilon()
+        t = prediction.draw_times(len(latents), device=latents.device)
         noise = draw_noise(latents, self.mix.shared_noise)
-        sample = torch.cat([add_noise(latents, noise, t, "epsilon"), batch["context"]], 1)
+        x_t = prediction.add_noise(latents, noise, t)
         n_frames = latents.shape[2]
         null = self.emotion.null(len(latents), n_frames, latents.device)
         emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, self.emotion(batch["code"]), null)
         known = batch["keep_motion"][:, None].expand(-1, n_frames)
         audio = batch["tokens"] * batch["keep_audio"][:, None, None, None]
         motion = batch["motion"] * known[:, :, None]
-        found, aux = self.denoiser(sample, t, audio, emotion, motion, known, return_aux=True, recompute=True)
+        given = FrameConditions(batch["context"], audio, emotion, motion, known)
+        found, aux = self.denoiser(x_t, t, given, return_aux=True, recompute=True)
         error = found.float() - noise
         losses: Losses = {"noise": error.square().mean(), "graph": aux["graph_regulariser"].float()}
         losses["temporal_difference"] = error.diff(dim=2).square().mean() if n_frames > 1 else error.new_zeros(())
@@ -84,7 +87,7 @@ class AdapterObjective(nn.Module):
         return {"loss": total + self.mix.temporal_difference * losses["temporal_difference"], **losses}
 
 
-def trained_modules(denoiser: Denoiser, emotion: EmotionEncoder) -> nn.ModuleDict:
+def trained_modules(denoiser: LatentSyncDenoiser, emotion: EmotionEncoder) -> nn.ModuleDict:
     """The adapters alone, by the prefix of their keys in adapters.safetensors with "/" for "."."""
     found = nn.ModuleDict({"emotion": emotion})
     for name, module in denoiser.named_modules():
@@ -150,25 +153,24 @@ class MemoryForecast:
         )
 
 
-def forecast_memory(net: Denoiser, config: ModelConfig, batch: int = BATCH) -> MemoryForecast:
+def forecast_memory(net: LatentSyncDenoiser, config: ModelConfig, batch: int = BATCH) -> MemoryForecast:
     """What a step will take in float32, from a forward pass over tensors that have shapes and no values."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     c = config.denoiser
-    shape = (batch, 3 * c.latent_channels + 1, c.window_frames, c.cells, c.cells)
+    channels, cells = c.latent_channels, (c.window_frames, c.cells, c.cells)
     frames = (batch, c.window_frames)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         saved = _Saved(net, [mode.from_tensor(weight) for weight in net.parameters()])
         with saved, torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda x: x):
-            net(
-                torch.empty(shape),
-                torch.zeros(batch),
+            given = FrameConditions(
+                torch.empty(batch, 2 * channels + 1, *cells),
                 torch.empty(*frames, config.audio.tokens_per_frame, c.audio_width),
                 torch.empty(*frames, config.emotion.tokens, c.emotion_width, requires_grad=True),
                 torch.empty(*frames, c.motion_size),
                 torch.ones(frames),
-                return_aux=True,
             )
+            net(torch.empty(batch, channels, *cells), torch.zeros(batch), given, return_aux=True)
     sizes = {name: value.numel() * value.element_size() for name, value in net.state_dict().items()}
     trained = sum(size for name, size in sizes.items() if is_adapter_key(name))
     inside = list(saved.inside.values())
@@ -179,7 +181,7 @@ def forecast_memory(net: Denoiser, config: ModelConfig, batch: int = BATCH) -> M
 class _Saved:
     """Counts what autograd keeps of a pass, in all and inside each layer that `recompute` would leave out."""
 
-    def __init__(self, net: Denoiser, weights: list[Tensor]) -> None:
+    def __init__(self, net: LatentSyncDenoiser, weights: list[Tensor]) -> None:
         self.net = net
         self.weights = {weight.untyped_storage()._cdata for weight in weights}
         self.seen: dict[int, Any] = {}

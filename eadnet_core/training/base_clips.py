@@ -29,8 +29,8 @@ from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
 from ..media.sound.whisper_mel import whisper_mel
 from ..media.video.files import read_video
 from ..nets.adapters import is_adapter_key
-from ..nets.denoiser import Denoiser
-from ..nets.whisper import SoundFeatures
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.latentsync.whisper import SoundFeatures
 from ..taxonomy import EMOTION_CODE_SIZE, MOTION
 from ..weights.experts import load_reader
 from ..weights.files import load_part, read_config, read_metadata, read_state
@@ -62,7 +62,7 @@ class RawClip:
     motion: np.ndarray | None
 
 
-def open_base(path: Path) -> tuple[ModelConfig, Denoiser]:
+def open_base(path: Path) -> tuple[ModelConfig, LatentSyncDenoiser]:
     """A base's denoiser with fresh adapters from its file, or from the folder it lies in; in float32 on the CPU.
 
     Raises CheckpointError for a file of another kind.
@@ -72,7 +72,7 @@ def open_base(path: Path) -> tuple[ModelConfig, Denoiser]:
     if config.denoiser.layout != "latentsync":
         raise CheckpointError(f"'{path}' is no base: it holds '{config.name}', whose adapters are part of it.")
     config = replace(config, denoiser=replace(config.denoiser, has_adapters=True))
-    net = Denoiser(config.denoiser)
+    net = LatentSyncDenoiser(config.denoiser)
     base = {key: value for key, value in net.state_dict().items() if not is_adapter_key(key)}
     net.load_state_dict(read_state(path, "denoiser", base), strict=False)
     return config, net

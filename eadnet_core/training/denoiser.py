@@ -23,13 +23,13 @@ from ..motion.turn import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
-from ..sampling.schedule import add_noise, draw_times
+from ..sampling.prediction import prediction_of
 from ..taxonomy import EMOTIONS
 from ..weights.files import load_part, save_part
 from . import losses as L
 from .data import MEL_STEPS, Cache
 from .denoiser_batches import Mix, draw_clips
-from .denoiser_step import absolute, draw_noise, noise_fraction, predict, residual
+from .denoiser_step import absolute, draw_noise, predict, residual
 from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights, VAELossWeights, picture_losses
 from .syncnet import SILENCE, window_starts
@@ -67,14 +67,15 @@ class DenoiserObjective(nn.Module):
         self.nets: Any = nets
         self.judges = judges
         self.config, self.weights, self.mix = config, weights, mix
+        self.prediction = prediction_of(config.denoiser)
         self.pictures = VAELossWeights()
 
     def forward(self, batch: Batch) -> Losses:
         """batch: see `draw_clips`."""
         config = self.config.denoiser
         target = residual(batch["latents"], batch["reference"], self.nets["denoiser"])
-        t = self._times(len(target))
-        x_t = add_noise(target, draw_noise(target, self.mix.shared_noise), t.to(target.device), config.prediction)
+        t = self.prediction.draw_times(len(target))
+        x_t = self.prediction.add_noise(target, draw_noise(target, self.mix.shared_noise), t.to(target.device))
         output, aux = predict(self.nets, batch, x_t, t.to(target.device), config, aux=True)
         x0 = output.float()
         losses = self._denoising(x0, target, t.to(target.device))
@@ -91,13 +92,8 @@ class DenoiserObjective(nn.Module):
         total = sum(getattr(self.weights, name) * self._often(name) * value for name, value in losses.items())
         return {"loss": total, **losses}  # type: ignore[dict-item]
 
-    def _times(self, n: int) -> Tensor:
-        if self.config.denoiser.prediction == "residual":
-            return draw_times(n)
-        return torch.randint(0, 1000, (n,))
-
     def _denoising(self, x0: Tensor, target: Tensor, t: Tensor) -> Losses:
-        weight = L.error_weight(t, self.config.denoiser.prediction)
+        weight = self.prediction.error_weight(t)
         area = L.region_weights(x0.shape[-1], self.weights.mouth, self.weights.eyes).to(x0)
         losses: Losses = {}
         if self.weights.diffusion:
@@ -118,7 +114,7 @@ class DenoiserObjective(nn.Module):
         """Losses of the judges, in float32 and on absolute latents."""
         losses: Losses = {}
         with torch.autocast(x0.device.type, enabled=False):
-            clear = torch.nonzero(noise_fraction(t, self.config.denoiser.prediction) < self.mix.supervise_below)[:, 0]
+            clear = torch.nonzero(self.prediction.fraction(t) < self.mix.supervise_below)[:, 0]
             if self.weights.sync and len(clear):
                 losses |= self._sync(x0, batch, clear.to(x0.device))
             if self.weights.trepa and len(clear) and x0.shape[2] % self.judges["video_features"].config.patch[0] == 0:

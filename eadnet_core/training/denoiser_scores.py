@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import DenoiserConfig
 from ..motion.turn import turn_head
-from ..sampling.schedule import add_noise, time_grid
+from ..sampling.prediction import prediction_of
 from ..taxonomy import EMOTIONS
 from .data import MEL_STEPS, Cache
 from .denoiser_batches import clips_batch
@@ -41,12 +41,10 @@ def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device
         torch.manual_seed(0)
         noise = draw_noise(target, 0.5)
     wrong = {name: {**batch, name: batch[name].roll(1, 0)} for name in ("code", "mel", "motion")}
-    found = {}
+    found, prediction = {}, prediction_of(config)
     for fraction in ALARM_TIMES:
-        t = torch.full((len(target),), fraction, device=device)
-        if config.prediction == "epsilon":
-            t = (t * 999).round()
-        x_t = add_noise(target, noise, t, config.prediction)
+        t = prediction.time_at(torch.full((len(target),), fraction, device=device))
+        x_t = prediction.add_noise(target, noise, t)
 
         def error(conditions: Batch, x_t: Tensor = x_t, t: Tensor = t) -> float:
             return float((predict(nets, conditions, x_t, t, config)[0] - target).square().mean())
@@ -64,7 +62,7 @@ def generate(nets: Any, batch: Batch, config: DenoiserConfig, n_steps: int = SCO
     reference = batch["reference"]
     n, n_frames = reference.shape[:2]
     noise = torch.randn(reference[:, 0].shape, generator=torch.Generator().manual_seed(seed)).to(reference.device)
-    grid = time_grid(config.prediction, n_steps)
+    grid = prediction_of(config).grid(n_steps)
     x_t = grid.start(noise[:, :, None].expand(-1, -1, n_frames, -1, -1))
     for i, time in enumerate(grid.times):
         t = torch.full((n,), time, device=reference.device)

@@ -9,7 +9,8 @@ from einops import rearrange
 from torch import Tensor
 
 from ..config import DenoiserConfig
-from ..sampling.schedule import to_x0
+from ..sampling.conditions import FrameConditions
+from ..sampling.prediction import prediction_of
 from .loop import Batch
 
 
@@ -35,11 +36,6 @@ def draw_noise(like: Tensor, shared: float) -> Tensor:
     return shared**0.5 * common + (1 - shared) ** 0.5 * torch.randn_like(like)
 
 
-def noise_fraction(t: Tensor, prediction: str) -> Tensor:
-    """Place of times [B] in the noise range, 0 clean .. 1 pure noise."""
-    return t if prediction == "residual" else t.float() / 1000
-
-
 def predict(
     nets: Any, batch: Batch, x_t: Tensor, t: Tensor, config: DenoiserConfig, *, aux: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -53,9 +49,8 @@ def predict(
     known = batch["keep_motion"][:, None].expand(-1, n_frames)
     denoiser = nets["denoiser"]
     reference = batch["reference"] / denoiser.latent_scale[:, None, None]
-    sample = torch.cat(
+    context = torch.cat(
         [
-            x_t,
             batch["mask"][:, None, None].expand(-1, 1, n_frames, -1, -1),
             residual(batch["masked"], batch["reference"], denoiser) * batch["has_masked"][:, None, None, None, None],
             rearrange(reference, "b t c h w -> b c t h w"),
@@ -63,6 +58,7 @@ def predict(
         1,
     )
     motion = batch["motion"] * known[:, :, None]
-    output = denoiser(sample, t, audio, emotion, motion, known, return_aux=aux)
+    given = FrameConditions(context, audio, emotion, motion, known)
+    output = denoiser(x_t, t, given, return_aux=aux)
     raw, extra = output if aux else (output, {})
-    return to_x0(raw.float(), x_t, t, config), extra
+    return prediction_of(config).to_x0(raw.float(), x_t, t), extra

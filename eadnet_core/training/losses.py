@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
 from ..nets.classifier import Classifier
-from ..sampling.schedule import noise_levels
 
 MOUTH_BOX = (0.5 - 0.22, MOUTH_Y - 0.14, 0.5 + 0.22, MOUTH_Y + 0.16)
 EYES_BOX = (0.5 - EYE_HALF_DISTANCE - 0.13, EYE_LINE_Y - 0.17, 0.5 + EYE_HALF_DISTANCE + 0.13, EYE_LINE_Y + 0.09)
@@ -129,18 +128,6 @@ def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         squares = squares[:, mask.to(squares.device) > 0]
     return (-10 * squares.flatten(1).mean(1).clamp_min(1e-10).log10()).mean()
-
-
-def error_weight(t: Tensor, prediction: str) -> Tensor:
-    """Weight of the squared x0 error at times [B]: 1 / max(t, .6)^2, or what makes it the error of epsilon.
-
-    >>> [round(weight, 2) for weight in error_weight(torch.tensor([1.0, 0.625, 0.5]), "residual").tolist()]
-    [1.0, 2.56, 2.78]
-    """
-    if prediction == "residual":
-        return t.clamp(min=0.6) ** -2
-    alpha, sigma = noise_levels(t, prediction)
-    return (alpha / sigma) ** 2
 
 
 def diffusion_loss(x0: Tensor, target: Tensor, weight: Tensor, area: Tensor) -> Tensor:

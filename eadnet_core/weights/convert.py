@@ -55,14 +55,14 @@ def _same_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _vae_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    from ..nets.sd_vae import from_diffusers, from_single_file
+    from ..nets.latentsync.sd_vae import from_diffusers, from_single_file
 
     is_single_file = any("encoder.down." in key for key in state)
     return from_single_file(state) if is_single_file else from_diffusers(state)
 
 
 def _whisper_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    from ..nets.whisper import from_openai, from_transformers
+    from ..nets.latentsync.whisper import from_openai, from_transformers
 
     is_openai = any(key.startswith("encoder.blocks.") for key in state)
     return from_openai(state) if is_openai else from_transformers(state)

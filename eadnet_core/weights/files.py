@@ -24,7 +24,7 @@ from ..errors import CheckpointError
 from .parts import PARTS, build_empty, misfit
 
 if TYPE_CHECKING:
-    from ..nets.denoiser import Denoiser
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
 
 FORMAT = "eadnet"
 MOST_LAYERS, MOST_WIDTH = 1000, 10_000_000
@@ -56,7 +56,7 @@ def save_part(
 
 def save_adapters(
     path: str | Path,
-    denoiser: Denoiser,
+    denoiser: LatentSyncDenoiser,
     emotion_encoder: nn.Module,
     config: ModelConfig,
     metadata: Mapping[str, Any] | None = None,

@@ -29,9 +29,10 @@ def _build_denoiser(config: ModelConfig) -> nn.Module:
     from ..nets.audio_encoder import AudioEncoder
     from ..nets.denoiser import Denoiser
     from ..nets.emotion_encoder import EmotionEncoder
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
 
     if config.denoiser.layout == "latentsync":
-        return Denoiser(config.denoiser)
+        return LatentSyncDenoiser(config.denoiser)
     return nn.ModuleDict(
         {
             "denoiser": Denoiser(config.denoiser),
@@ -48,19 +49,19 @@ def _build_vae(config: VAEConfig) -> nn.Module:
 
 
 def _build_sd_vae(config: SDVAEConfig) -> nn.Module:
-    from ..nets.sd_vae import SDVAE
+    from ..nets.latentsync.sd_vae import SDVAE
 
     return SDVAE(config)
 
 
 def _build_whisper(config: WhisperConfig) -> nn.Module:
-    from ..nets.whisper import WhisperEncoder
+    from ..nets.latentsync.whisper import WhisperEncoder
 
     return WhisperEncoder(config)
 
 
 def _build_stable_syncnet(config: StableSyncNetConfig) -> nn.Module:
-    from ..nets.stable_syncnet import StableSyncNet
+    from ..nets.latentsync.stable_syncnet import StableSyncNet
 
     return StableSyncNet(config)
 

@@ -11,18 +11,17 @@ import torch
 
 from eadnet_core.config import DenoiserConfig
 from eadnet_core.errors import BadInput
-from eadnet_core.nets.acceleration import FastDenoiser, Speed
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.denoiser import Denoiser
-from eadnet_core.sampling.guidance import Conditions
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.latentsync.fast import FastDenoiser, Speed
+from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, Wavefront
 
 N_FRAMES, CELLS = 10, 8
 ROUNDING = 2e-5
 """Outputs are about 1 in size: sums in another order move them by a few 1e-6 in each of four steps."""
-OPTIONS = SamplerOptions(
-    steps=4, guidance_audio=1.5, guidance_emotion=1.5, window_frames=4, batch_windows=2, segment_frames=4
-)
+OPTIONS = SamplerOptions(steps=4, guidance_audio=1.5, guidance_emotion=1.5, window_frames=4, batch_windows=2)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +29,10 @@ def small(parity: ModuleType) -> DenoiserConfig:
     return replace(parity.SMALL, cells=CELLS, widths=(32, 32, 32, 32), norm_groups=8, window_frames=4)
 
 
-def seeded(parity: ModuleType, config: DenoiserConfig, *, has_adapters: bool) -> Denoiser:
+def seeded(parity: ModuleType, config: DenoiserConfig, *, has_adapters: bool) -> LatentSyncDenoiser:
     """A net whose adapters, if any, do something."""
     net = parity.build(
-        parity.seeded(Denoiser(replace(config, has_adapters=False)).state_dict(), 0), config, has_adapters
+        parity.seeded(LatentSyncDenoiser(replace(config, has_adapters=False)).state_dict(), 0), config, has_adapters
     )
     net.load_state_dict(
         {k: parity.seeded_like(v, k, 1) for k, v in net.state_dict().items() if is_adapter_key(k)}, False
@@ -41,10 +40,10 @@ def seeded(parity: ModuleType, config: DenoiserConfig, *, has_adapters: bool) ->
     return net
 
 
-def conditions(config: DenoiserConfig) -> Conditions:
+def conditions(config: DenoiserConfig) -> FrameConditions:
     draw = torch.Generator().manual_seed(1)
     tokens = torch.randn(N_FRAMES, 4, config.emotion_width, generator=draw)
-    return Conditions(
+    return FrameConditions(
         context=torch.randn(9, N_FRAMES, CELLS, CELLS, generator=draw),
         audio=torch.randn(N_FRAMES, 50, config.audio_width, generator=draw),
         emotion=tokens,
@@ -57,26 +56,21 @@ def conditions(config: DenoiserConfig) -> Conditions:
 class Run:
     """A sampling of the whole clip with a net, and how often its finest level was computed."""
 
-    def __init__(self, net: Denoiser, speed: Speed | None, options: SamplerOptions = OPTIONS) -> None:
+    def __init__(self, net: LatentSyncDenoiser, speed: Speed | None, options: SamplerOptions = OPTIONS) -> None:
         self.config = net.config
         self.net: Any = net if speed is None else FastDenoiser(net, speed)
-        self.options = replace(options, tells_place=speed is not None)
+        self.options = options
         self.given = conditions(self.config)
         self.noise = torch.randn(4, 1, CELLS, CELLS, generator=torch.Generator().manual_seed(2))
 
-    def call(
-        self, sample: torch.Tensor, time: torch.Tensor, audio: torch.Tensor, *rest: Any, **told: Any
-    ) -> torch.Tensor:
-        return self.net(sample, time, audio, *(rest if self.config.has_adapters else ()), **told)
-
     def wave(self) -> Wavefront:
         source = ConditionSource(N_FRAMES, self.given.frames)
-        return Wavefront(self.call, self.config, source, self.noise, self.options)
+        return Wavefront(self.net, self.config, source, self.noise, self.options)
 
     @torch.inference_mode()
     def sample(self) -> torch.Tensor:
         wave = self.wave()
-        return torch.cat([wave.advance(stop) for stop in (4, 8, N_FRAMES)], dim=1)
+        return torch.cat([wave.advance(stop).x0 for stop in (4, 8, N_FRAMES)], dim=1)
 
 
 @pytest.mark.parametrize("has_adapters", [False, True])
@@ -90,7 +84,7 @@ def test_what_is_spared_changes_no_more_than_the_last_bits(
     torch.testing.assert_close(found, expected, atol=ROUNDING, rtol=0)
 
 
-def counted(net: Denoiser, module: str) -> list[int]:
+def counted(net: LatentSyncDenoiser, module: str) -> list[int]:
     """Rows that a module is given in each of its calls, from now on."""
     rows: list[int] = []
     net.get_submodule(module).register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
@@ -150,12 +144,12 @@ def test_a_run_that_goes_on_from_its_state_ends_the_same(parity: ModuleType, sma
         again = second.wave()
         again.restore(wave.state())
         second.net.restore(first.net.state(), "cpu")
-        found = torch.cat([again.advance(8), again.advance(N_FRAMES)], dim=1)
+        found = torch.cat([again.advance(8).x0, again.advance(N_FRAMES).x0], dim=1)
         assert torch.equal(found, expected[:, 4:])
         third = Run(net, speed)
         lost = third.wave()
         lost.restore(wave.state())
-        assert not torch.equal(lost.advance(8), expected[:, 4:8])
+        assert not torch.equal(lost.advance(8).x0, expected[:, 4:8])
 
 
 def test_one_prediction_alone_is_spared_nothing_and_changes_no_bit(parity: ModuleType, small: DenoiserConfig) -> None:

@@ -18,8 +18,9 @@ from eadnet_core.errors import BadInput, CheckpointError
 from eadnet_core.families.load import load_model
 from eadnet_core.media.image import read_image
 from eadnet_core.nets.adapters import is_adapter_key
-from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.training.adapters import (
     COPIES,
     AdapterMix,
@@ -109,19 +110,19 @@ def test_layers_computed_again_give_the_same_gradients(base: Path) -> None:
         if is_adapter_key(name):
             weight.data.add_(0.02 * torch.randn(weight.shape, generator=draw))
     c = config.denoiser
-    given = (
-        torch.randn(1, 13, 4, c.cells, c.cells, generator=draw),
-        torch.tensor([500]),
-        torch.randn(1, 4, 50, c.audio_width, generator=draw),
-        torch.randn(1, 4, config.emotion.tokens, c.emotion_width, generator=draw),
-        torch.randn(1, 4, 8, generator=draw) * 0.1,
-        torch.ones(1, 4),
+    given = FrameConditions(
+        context=torch.randn(1, 9, 4, c.cells, c.cells, generator=draw),
+        audio=torch.randn(1, 4, 50, c.audio_width, generator=draw),
+        emotion=torch.randn(1, 4, config.emotion.tokens, c.emotion_width, generator=draw),
+        motion=torch.randn(1, 4, 8, generator=draw) * 0.1,
+        motion_known=torch.ones(1, 4),
     )
+    sample, time = torch.randn(1, 4, 4, c.cells, c.cells, generator=draw), torch.tensor([500])
     gradients, rows = [], []
     net.get_submodule("up_blocks.3.resnets.2").register_forward_hook(lambda *_: rows.append(1))
     for recompute in (False, True):
         net.zero_grad()
-        net(*given, recompute=recompute).square().mean().backward()
+        net(sample, time, given, recompute=recompute).square().mean().backward()
         gradients.append({n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None})
     assert len(rows) == 3, "one pass, and one more in the backward pass of the second"
     assert gradients[0].keys() == gradients[1].keys()
@@ -148,16 +149,11 @@ def test_the_forecast_counts_weights_and_what_a_pass_keeps(base: Path) -> None:
     c = config.denoiser
     frames = (1, c.window_frames)
     emotion = torch.zeros(*frames, config.emotion.tokens, c.emotion_width, requires_grad=True)
-    sample = torch.zeros(1, 13, c.window_frames, c.cells, c.cells)
+    cells = (c.window_frames, c.cells, c.cells)
+    audio, motion = torch.zeros(*frames, 50, c.audio_width), torch.zeros(*frames, 8)
+    given = FrameConditions(torch.zeros(1, 9, *cells), audio, emotion, motion, torch.ones(frames))
     with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
-        net(
-            sample,
-            torch.zeros(1),
-            torch.zeros(*frames, 50, c.audio_width),
-            emotion,
-            torch.zeros(*frames, 8),
-            torch.ones(frames),
-        )
+        net(torch.zeros(1, 4, *cells), torch.zeros(1), given)
     assert one.kept + one.layer < 0.7 * everything
     assert "GB the base" in str(one)
 
@@ -227,11 +223,13 @@ def test_the_command_names_a_base_of_another_size(
 
 def test_fresh_adapters_change_nothing(base: Path) -> None:
     config, net = open_base(base)
-    bare = Denoiser(replace(config.denoiser, has_adapters=False))
+    bare = LatentSyncDenoiser(replace(config.denoiser, has_adapters=False))
     bare.load_state_dict({key: value for key, value in net.state_dict().items() if not is_adapter_key(key)})
-    sample, audio = torch.randn(1, 13, 2, 8, 8), torch.randn(1, 2, 50, config.denoiser.audio_width)
+    latents, context = torch.randn(1, 4, 2, 8, 8), torch.randn(1, 9, 2, 8, 8)
+    silent = FrameConditions(context, torch.randn(1, 2, 50, config.denoiser.audio_width))
     emotion = torch.randn(1, 2, config.emotion.tokens, config.denoiser.emotion_width)
+    given = replace(silent, emotion=emotion, motion=torch.zeros(1, 2, 8), motion_known=torch.ones(1, 2))
     with torch.no_grad():
-        expected = bare(sample, torch.tensor([5]), audio)
-        found = net(sample, torch.tensor([5]), audio, emotion, torch.zeros(1, 2, 8), torch.ones(1, 2))
+        expected = bare(latents, torch.tensor([5]), silent)
+        found = net(latents, torch.tensor([5]), given)
     assert torch.equal(found, expected)

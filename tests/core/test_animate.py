@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from eadnet_core.config import SAMPLING
 from eadnet_core.emotion.code import emotion_code
@@ -14,7 +15,7 @@ from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.families.family import Model, sampler_options
 from eadnet_core.families.mini import box_cells
 from eadnet_core.families.performance import Performance
-from eadnet_core.generation.animation import animate
+from eadnet_core.generation.animation import Animation, animate
 from eadnet_core.request import GenerateOptions, Progress
 
 
@@ -102,6 +103,37 @@ def test_cancel_keeps_what_is_finished(tiny_model: Model, portrait: np.ndarray) 
         for start, _ in animate(tiny_model, portrait, performance(40), options, cancel=lambda: len(finished) > 0):
             finished.append(start)
     assert finished == [0]
+
+
+def test_a_state_has_the_names_that_files_have(tiny_model: Model, portrait: np.ndarray) -> None:
+    """Segments on disk hold such states: other names would make them unreadable."""
+    options = GenerateOptions(steps=2, segment_frames=8, sync_guidance=0.3)
+    animation = Animation(tiny_model, portrait, performance(30), options)
+    next(iter(animation))
+    conditions = ("audio", "context", "emotion", "motion", "motion_known", "null_emotion", "sync_audio", "voice")
+    tails = {name for name in animation.state() if name.startswith("sync_tail.")}
+    wanted = {"first", "reached", "x", "view.turned", *(f"conditions.{name}" for name in conditions)}
+    assert set(animation.state()) == wanted | tails and tails <= {"sync_tail.0", "sync_tail.1"}
+
+
+def test_conditions_are_made_without_a_trace(tiny_model: Model, portrait: np.ndarray) -> None:
+    """Asked twice or out of order, a stage answers the same, and the clip comes out as if nobody had asked."""
+    options = GenerateOptions(steps=2, segment_frames=8)
+    asked = Animation(tiny_model, portrait, performance(20), options)
+    once, again = (asked.stage.conditions(4, 9) for _ in range(2))
+    assert torch.equal(once.context, again.context) and torch.equal(once.view["turned"], again.view["turned"])
+    assert len(once.view["turned"]) == 5
+    made = np.concatenate([frames for latents in asked for frames in asked.frames(latents)])
+    assert np.array_equal(made, run(tiny_model, portrait, performance(20), segment_frames=8))
+
+
+def test_segments_can_be_decoded_later_and_in_any_order(tiny_model: Model, portrait: np.ndarray) -> None:
+    animation = Animation(tiny_model, portrait, performance(20), GenerateOptions(steps=2, segment_frames=8))
+    sampled = list(animation)
+    assert [latents.start for latents in sampled] == [0, 8, 16]
+    later = [np.concatenate(list(animation.frames(latents))) for latents in reversed(sampled)]
+    expected = run(tiny_model, portrait, performance(20), segment_frames=8)
+    assert np.array_equal(np.concatenate(later[::-1]), expected)
 
 
 def test_time_is_measured_by_stage(tiny_model: Model, portrait: np.ndarray) -> None:

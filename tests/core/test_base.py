@@ -31,7 +31,7 @@ from eadnet_core.media.sound.audio import read_audio
 from eadnet_core.media.sound.speech import hear
 from eadnet_core.media.video.files import read_video
 from eadnet_core.media.video.files import write_video as write_frames
-from eadnet_core.nets.acceleration import Speed
+from eadnet_core.nets.latentsync.fast import Speed
 from eadnet_core.request import GenerateOptions
 
 BOX = (60.0, 40.0, 140.0, 120.0)
@@ -213,23 +213,24 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(
 ) -> None:
     generation = prepared(tiny_base, picture, 30, **options)
     whole, seen, state = generation.animation(), [], None
-    for start, x0 in whole:
-        seen.append(np.concatenate(list(whole.frames(x0))))
-        state = whole.state() if start == 8 else state
+    for latents in whole:
+        seen.append(np.concatenate(list(whole.frames(latents))))
+        state = whole.state() if latents.start == 8 else state
     assert state is not None
     again = generation.animation()
     again.restore(state)
-    rest = [np.concatenate(list(again.frames(x0))) for _, x0 in again]
+    rest = [np.concatenate(list(again.frames(latents))) for latents in again]
     assert len(rest) == 2 and all(np.array_equal(a, b) for a, b in zip(rest, seen[2:], strict=True))
 
 
 def test_few_frames_wait_however_long_the_clip_is(tiny_base: Model, picture: np.ndarray) -> None:
     animation = prepared(tiny_base, picture, 90, steps=1).animation()
     waiting = []
-    for _, x0 in animation:
-        for _ in animation.frames(x0):
+    for latents in animation:
+        for _ in animation.frames(latents):
             pass
-        waiting.append(len(animation.stage.waiting["pictures"]))
+        assert animation.wave.conditions is not None
+        waiting.append(len(animation.wave.conditions.view["pictures"]))
     assert max(waiting) <= 16
 
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eadnet_core.config import DenoiserConfig
-from eadnet_core.sampling.guidance import Conditions, SyncGuide, branches, guide_sync, predict_x0, sync_steps
-from eadnet_core.sampling.schedule import add_noise, to_x0
+from eadnet_core.sampling.conditions import FrameConditions
+from eadnet_core.sampling.guidance import SyncGuide, branches, guide_sync, predict_x0, sync_steps
+from eadnet_core.sampling.prediction import Epsilon, Flow
 
-CONFIG = DenoiserConfig(latent_channels=2, cells=4, residual_std=1.0)
+FLOW = Flow(residual_std=1.0)
 N_FRAMES = 12
 
 
@@ -23,15 +23,16 @@ class CountingNet:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, sample: Tensor, time: Tensor, audio: Tensor, emotion: Tensor, *_: Tensor) -> Tensor:
+    def __call__(self, sample: Tensor, time: Tensor, conditions: FrameConditions, place: object = None) -> Tensor:
         self.batches.append(len(sample))
-        value = audio[:, 0, 0, 0] + 10 * emotion[:, 0, 0, 0]
+        assert conditions.emotion is not None
+        value = conditions.audio[:, 0, 0, 0] + 10 * conditions.emotion[:, 0, 0, 0]
         return value[:, None, None, None, None].expand(-1, 2, *sample.shape[2:])
 
 
-def conditions(n_frames: int = N_FRAMES, width: int = 16) -> Conditions:
+def conditions(n_frames: int = N_FRAMES, width: int = 16) -> FrameConditions:
     generator = torch.Generator().manual_seed(0)
-    return Conditions(
+    return FrameConditions(
         context=torch.zeros(5, n_frames, 4, 4),
         audio=torch.ones(n_frames, 3, 4),
         emotion=torch.ones(n_frames, 2, 4),
@@ -53,7 +54,7 @@ def test_nested_guidance_is_the_equation_at_the_least_cost(scales: tuple[float, 
     net = CountingNet()
     x_t = torch.zeros(2, 2, N_FRAMES, 4, 4)
     given = [conditions(), conditions()]
-    x0, correction, _ = predict_x0(net, CONFIG, x_t, 1.0, given, branches(s_a, s_e))
+    x0, correction, _ = predict_x0(net, FLOW, x_t, 1.0, given, branches(s_a, s_e))
     assert torch.allclose(x0, torch.full_like(x0, v0 + s_a * (v_a - v0) + s_e * (v_ae - v_a)), atol=1e-5)
     assert net.batches == [2 * n_passes]
     assert (correction is None) == (n_passes == 1)
@@ -61,19 +62,19 @@ def test_nested_guidance_is_the_equation_at_the_least_cost(scales: tuple[float, 
 
 def test_the_correction_is_the_distance_from_the_conditional() -> None:
     x_t = torch.zeros(1, 2, N_FRAMES, 4, 4)
-    _, correction, _ = predict_x0(CountingNet(), CONFIG, x_t, 1.0, [conditions()], branches(1.0, 1.5))
+    _, correction, _ = predict_x0(CountingNet(), FLOW, x_t, 1.0, [conditions()], branches(1.0, 1.5))
     assert correction is not None
     assert torch.allclose(correction, torch.full_like(correction, 16.0 - 11.0))
 
 
 def test_guidance_on_noise_gives_the_same_x0_and_the_noise_that_belongs_to_it() -> None:
-    config = replace(CONFIG, prediction="epsilon")
+    epsilon = Epsilon()
     x_t = torch.randn(1, 2, N_FRAMES, 4, 4, generator=torch.Generator().manual_seed(0))
-    found = predict_x0(CountingNet(), config, x_t, 601.0, [conditions()], branches(1.5, 2.0))
+    found = predict_x0(CountingNet(), epsilon, x_t, 601.0, [conditions()], branches(1.5, 2.0))
     assert found.noise is not None and found.correction is not None
     torch.testing.assert_close(found.noise, torch.full_like(x_t, 0.0 + 1.5 * 1.0 + 2.0 * 10.0))
-    torch.testing.assert_close(add_noise(found.x0, found.noise, torch.tensor([601.0]), "epsilon"), x_t)
-    last = to_x0(torch.full_like(x_t, 11.0), x_t, torch.tensor([601.0]), config)
+    torch.testing.assert_close(epsilon.add_noise(found.x0, found.noise, torch.tensor([601.0])), x_t)
+    last = epsilon.to_x0(torch.full_like(x_t, 11.0), x_t, torch.tensor([601.0]))
     torch.testing.assert_close(found.correction, found.x0 - last)
 
 
@@ -91,7 +92,7 @@ def guide(strength: float = 0.2, real_cosine: float = 0.9) -> SyncGuide:
     )
 
 
-def mean_cosine(x0: Tensor, given: Conditions, guide: SyncGuide) -> float:
+def mean_cosine(x0: Tensor, given: FrameConditions, guide: SyncGuide) -> float:
     windows = guide.to_latents(x0, given.context).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
     assert given.sync_audio is not None
     return float((guide.embed_frames(windows) * given.sync_audio[: len(windows)]).sum(-1).mean())
@@ -123,10 +124,10 @@ def test_the_sync_step_is_strength_times_rms_in_the_mouth(x0: Tensor) -> None:
 
 def test_sync_guidance_leaves_silence_and_good_windows_alone(x0: Tensor) -> None:
     given = conditions()
-    silent = Conditions(**{**vars(given), "voice": torch.zeros(N_FRAMES)})
+    silent = replace(given, voice=torch.zeros(N_FRAMES))
     assert torch.equal(guide_sync(x0, None, silent, guide()), x0)
     assert torch.equal(guide_sync(x0, None, given, guide(real_cosine=-1.0)), x0)
-    half = Conditions(**{**vars(given), "voice": (torch.arange(N_FRAMES) < 5).float()})
+    half = replace(given, voice=(torch.arange(N_FRAMES) < 5).float())
     moved = guide_sync(x0, None, half, guide())
     assert torch.equal(moved[:, 7:], x0[:, 7:])
     assert not torch.equal(moved[:, :5], x0[:, :5])
@@ -140,7 +141,7 @@ def test_a_negative_cosine_still_pulls(x0: Tensor) -> None:
     given, sync = conditions(), guide(strength=0.05)
     windows = sync.to_latents(x0, given.context).unfold(1, 5, 1).permute(1, 4, 0, 2, 3)
     opposed = -sync.embed_frames(windows)
-    given = Conditions(**{**vars(given), "sync_audio": F.pad(opposed, (0, 0, 0, 4)) + 0.1 * given.sync_audio})
+    given = replace(given, sync_audio=F.pad(opposed, (0, 0, 0, 4)) + 0.1 * given.sync_audio)
     assert mean_cosine(guide_sync(x0, None, given, sync), given, sync) > mean_cosine(x0, given, sync)
 
 

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from eadnet_core.sampling.prediction import Epsilon
 from eadnet_core.training import losses
 from eadnet_core.training.losses import VAELossWeights
 from eadnet_core.training.syncnet import info_nce
@@ -66,15 +67,10 @@ def test_psnr_in_a_mask_ignores_the_rest() -> None:
 
 
 def test_epsilon_weights_make_the_x0_error_an_epsilon_error() -> None:
-    from eadnet_core.sampling.schedule import add_noise, noise_levels
-
-    t = torch.tensor([200, 800])
+    epsilon, t = Epsilon(), torch.tensor([200, 800])
     x0, noise, wrong_noise = torch.randn(3, 2, 4, 2, 3, 3)
-    x_t = add_noise(x0, noise, t, "epsilon")
-    alpha, sigma = (v[:, None, None, None, None] for v in noise_levels(t, "epsilon"))
-    guess = (x_t - sigma * wrong_noise) / alpha
-    weight = losses.error_weight(t, "epsilon")
-    loss = losses.diffusion_loss(guess, x0, weight, torch.ones(3, 3))
+    guess = epsilon.to_x0(wrong_noise, epsilon.add_noise(x0, noise, t), t)
+    loss = losses.diffusion_loss(guess, x0, epsilon.error_weight(t), torch.ones(3, 3))
     assert loss.item() == pytest.approx((wrong_noise - noise).square().mean().item(), rel=1e-3)
 
 

@@ -19,9 +19,10 @@ from eadnet_core.errors import BadInput, CheckpointError
 from eadnet_core.families.load import load_model
 from eadnet_core.machine import has_matrix_units
 from eadnet_core.nets.adapters import is_adapter_key
-from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
-from eadnet_core.nets.whisper import WhisperEncoder
+from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.latentsync.whisper import WhisperEncoder
+from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.weights import convert as public_weights
 from eadnet_core.weights.convert import SOURCES, convert, load_video_mae, read_public
 from eadnet_core.weights.experts import load_reader
@@ -47,7 +48,7 @@ def bare(config: ModelConfig) -> ModelConfig:
 @pytest.fixture(scope="module")
 def unet(tiny: Any) -> State:
     torch.manual_seed(0)
-    return Denoiser(bare(tiny.base).denoiser).state_dict()
+    return LatentSyncDenoiser(bare(tiny.base).denoiser).state_dict()
 
 
 @pytest.fixture
@@ -299,6 +300,12 @@ def base_folder(tmp_path: Path, public_files: Any, tiny_sources: None) -> Path:
     return tmp_path / "base"
 
 
+def random_input() -> tuple[torch.Tensor, torch.Tensor, FrameConditions]:
+    """Noisy latents, a time and two frames' sound for the denoiser of a tiny base."""
+    given = FrameConditions(torch.randn(1, 9, 2, 8, 8), torch.randn(1, 2, 50, 32))
+    return torch.randn(1, 4, 2, 8, 8), torch.tensor([500]), given
+
+
 @torch.no_grad()
 def test_a_base_folder_opens_as_a_model(base_folder: Path, tiny: Any, unet: State) -> None:
     model = load_model(str(base_folder), "cpu", attention_backend="plain")
@@ -308,9 +315,9 @@ def test_a_base_folder_opens_as_a_model(base_folder: Path, tiny: Any, unet: Stat
     assert {m.backend for m in model.denoiser.modules() if hasattr(m, "backend")} == {"plain"}
     assert not any(p.requires_grad or p.is_meta for net in (model.denoiser, model.vae) for p in net.parameters())
     assert not any(b.is_meta for b in model.denoiser.buffers())
-    net = Denoiser(replace(bare(tiny.base).denoiser, attention_backend="plain")).eval()
+    net = LatentSyncDenoiser(replace(bare(tiny.base).denoiser, attention_backend="plain")).eval()
     net.load_state_dict(unet)
-    given = torch.randn(1, 13, 2, 8, 8), torch.tensor([500]), torch.randn(1, 2, 50, 32)
+    given = random_input()
     assert_same(model.denoiser(*given), net(*given))
     assert model.vae.decode(torch.zeros(1, 4, 2, 2)).shape == (1, 3, 16, 16)
     assert model.audio_encoder(torch.zeros(1, 80, 200)).shape == (1, 100, 5, 32)
@@ -328,7 +335,7 @@ def test_a_base_folder_opens_with_its_syncnet(base_folder: Path, tiny: Any, publ
 @torch.no_grad()
 def test_adapters_lie_in_their_own_file_and_are_checked(base_folder: Path, tiny: Any, unet: State) -> None:
     torch.manual_seed(3)
-    denoiser, encoder = Denoiser(tiny.base.denoiser).eval(), EmotionEncoder(tiny.base.emotion)
+    denoiser, encoder = LatentSyncDenoiser(tiny.base.denoiser).eval(), EmotionEncoder(tiny.base.emotion)
     denoiser.load_state_dict(unet, strict=False)
     for key, p in denoiser.named_parameters():
         if is_adapter_key(key):
@@ -341,12 +348,13 @@ def test_adapters_lie_in_their_own_file_and_are_checked(base_folder: Path, tiny:
     model = load_model(str(base_folder), "cpu")
     assert same(model.denoiser.state_dict(), denoiser.state_dict())
     assert same(model.emotion_encoder.state_dict(), encoder.state_dict())
-    given = torch.randn(1, 13, 2, 8, 8), torch.tensor([500]), torch.randn(1, 2, 50, 32)
-    felt = encoder(torch.rand(1, 2, tiny.base.emotion.code_size)), torch.zeros(1, 2, 8), torch.ones(1, 2)
-    assert_same(model.denoiser(*given, *felt), denoiser(*given, *felt))
-    assert not torch.equal(model.denoiser(*given, *felt), model.denoiser(*given))
+    sample, time, heard = random_input()
+    emotion = encoder(torch.rand(1, 2, tiny.base.emotion.code_size))
+    felt = replace(heard, emotion=emotion, motion=torch.zeros(1, 2, 8), motion_known=torch.ones(1, 2))
+    assert_same(model.denoiser(sample, time, felt), denoiser(sample, time, felt))
+    assert not torch.equal(model.denoiser(sample, time, felt), model.denoiser(sample, time, heard))
     other = replace(tiny.base, name="other", denoiser=replace(tiny.base.denoiser, heads=4))
-    save_adapters(path, Denoiser(other.denoiser), encoder, other)
+    save_adapters(path, LatentSyncDenoiser(other.denoiser), encoder, other)
     with pytest.raises(CheckpointError, match=r"trained on another base \(other\)"):
         load_model(str(base_folder), "cpu")
     state = load_file(path)

@@ -10,9 +10,14 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 
 from eadnet_core.config import DenoiserConfig
 from eadnet_core.sampling import schedule
+from eadnet_core.sampling.prediction import Epsilon, Flow, Prediction, prediction_of
 
-RESIDUAL = DenoiserConfig(residual_std=0.82)
-EPSILON = DenoiserConfig(prediction="epsilon")
+FLOW, EPSILON = Flow(residual_std=0.82), Epsilon()
+
+
+def velocity(x_t: torch.Tensor, x0: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Flow velocity d x_t / d t = noise - x0 that a clean estimate implies; t [B] above 0."""
+    return (x_t - x0) / t.reshape(-1, 1)
 
 
 def test_residual_preconditioning_is_the_written_formula() -> None:
@@ -20,14 +25,14 @@ def test_residual_preconditioning_is_the_written_formula() -> None:
     x_t, net = torch.tensor([[1.5]]), torch.tensor([[-0.4]])
     r2 = (1 - t) ** 2 * s**2 + t**2
     expected = (1 - t) * s**2 / r2 * 1.5 + t * s / math.sqrt(r2) * -0.4
-    x0 = schedule.to_x0(net, x_t, torch.tensor([t]), RESIDUAL)
+    x0 = FLOW.to_x0(net, x_t, torch.tensor([t]))
     assert x0.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_residual_preconditioning_at_the_ends() -> None:
     x_t, net = torch.randn(3, 4), torch.randn(3, 4)
-    assert torch.allclose(schedule.to_x0(net, x_t, torch.zeros(3), RESIDUAL), x_t)
-    assert torch.allclose(schedule.to_x0(net, x_t, torch.ones(3), RESIDUAL), 0.82 * net)
+    assert torch.allclose(FLOW.to_x0(net, x_t, torch.zeros(3)), x_t)
+    assert torch.allclose(FLOW.to_x0(net, x_t, torch.ones(3)), 0.82 * net)
 
 
 def test_preconditioned_target_has_unit_variance() -> None:
@@ -37,32 +42,32 @@ def test_preconditioned_target_has_unit_variance() -> None:
     noise = torch.randn(200_000, generator=generator)[None]
     for t in (0.05, 0.4, 0.8, 1.0):
         time = torch.tensor([t])
-        x_t = schedule.add_noise(x0, noise, time)
-        skip = schedule.to_x0(torch.zeros_like(x_t), x_t, time, RESIDUAL)
-        out = schedule.to_x0(torch.ones_like(x_t), torch.zeros_like(x_t), time, RESIDUAL)
+        x_t = FLOW.add_noise(x0, noise, time)
+        skip = FLOW.to_x0(torch.zeros_like(x_t), x_t, time)
+        out = FLOW.to_x0(torch.ones_like(x_t), torch.zeros_like(x_t), time)
         assert ((x0 - skip) / out).std().item() == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize("config", [RESIDUAL, EPSILON])
-def test_to_x0_undoes_add_noise_for_a_perfect_net(config: DenoiserConfig) -> None:
+@pytest.mark.parametrize("prediction", [FLOW, EPSILON])
+def test_to_x0_undoes_add_noise_for_a_perfect_net(prediction: Prediction) -> None:
     x0, noise = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
-    t = torch.tensor([0.2, 0.9]) if config is RESIDUAL else torch.tensor([50, 600])
-    x_t = schedule.add_noise(x0, noise, t, config.prediction)
-    if config is EPSILON:
+    t = torch.tensor([0.2, 0.9]) if prediction is FLOW else torch.tensor([50, 600])
+    x_t = prediction.add_noise(x0, noise, t)
+    if prediction is EPSILON:
         perfect = noise
     else:
-        skip = schedule.to_x0(torch.zeros_like(x_t), x_t, t, config)
-        perfect = (x0 - skip) / schedule.to_x0(torch.ones_like(x_t), torch.zeros_like(x_t), t, config)
-    assert torch.allclose(schedule.to_x0(perfect, x_t, t, config), x0, atol=1e-5)
+        skip = prediction.to_x0(torch.zeros_like(x_t), x_t, t)
+        perfect = (x0 - skip) / prediction.to_x0(torch.ones_like(x_t), torch.zeros_like(x_t), t)
+    assert torch.allclose(prediction.to_x0(perfect, x_t, t), x0, atol=1e-5)
 
 
 def test_velocity_is_noise_minus_x0() -> None:
     x0, noise, t = torch.randn(2, 5), torch.randn(2, 5), torch.tensor([0.3, 1.0])
-    assert torch.allclose(schedule.velocity(schedule.add_noise(x0, noise, t), x0, t), noise - x0, atol=1e-5)
+    assert torch.allclose(velocity(FLOW.add_noise(x0, noise, t), x0, t), noise - x0, atol=1e-5)
 
 
 def test_training_times_follow_the_mixture() -> None:
-    times = schedule.draw_times(60_000, torch.Generator().manual_seed(1))
+    times = FLOW.draw_times(60_000, torch.Generator().manual_seed(1))
     assert times.min() > 0
     assert times.max() == 1
     assert (times == 1).float().mean().item() == pytest.approx(0.45, abs=0.01)
@@ -71,27 +76,27 @@ def test_training_times_follow_the_mixture() -> None:
 
 
 def test_training_times_repeat_with_the_generator() -> None:
-    draws = [schedule.draw_times(16, torch.Generator().manual_seed(7)) for _ in range(2)]
+    draws = [FLOW.draw_times(16, torch.Generator().manual_seed(7)) for _ in range(2)]
     assert torch.equal(*draws)
 
 
 @pytest.mark.parametrize("shift", [1.0, 4.0])
 def test_flow_step_equals_the_schedulers_euler_step(shift: float) -> None:
-    grid = schedule.time_grid("residual", 5, shift)
+    grid = FLOW.grid(5, shift)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(sigmas=[1.0, 0.8, 0.6, 0.4, 0.2])
     x = torch.randn(1, 4)
     theirs = x.clone()
     for k, timestep in enumerate(scheduler.timesteps):
         x0 = torch.sin(x)
-        v = schedule.velocity(theirs, torch.sin(theirs), torch.tensor([grid.times[k]]))
+        v = velocity(theirs, torch.sin(theirs), torch.tensor([grid.times[k]]))
         theirs = scheduler.step(v, timestep, theirs).prev_sample
         x = grid.step(x, x0, k)
         assert torch.allclose(x, theirs, atol=1e-5)
 
 
 def test_ddim_step_equals_the_schedulers() -> None:
-    grid = schedule.time_grid("epsilon", 20)
+    grid = EPSILON.grid(20)
     scheduler = schedule._ddim_scheduler()
     scheduler.set_timesteps(20)
     assert [int(t) for t in scheduler.timesteps] == [int(t) for t in grid.times]
@@ -99,21 +104,21 @@ def test_ddim_step_equals_the_schedulers() -> None:
     theirs = x.clone()
     for k, timestep in enumerate(scheduler.timesteps):
         theirs = scheduler.step(torch.tanh(theirs), timestep, theirs, eta=0.0).prev_sample
-        x = grid.step(x, schedule.to_x0(torch.tanh(x), x, timestep[None], EPSILON), k)
+        x = grid.step(x, EPSILON.to_x0(torch.tanh(x), x, timestep[None]), k)
         assert torch.allclose(x, theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("spacing", schedule.SPACINGS)
 def test_ddim_step_from_the_noise_equals_the_schedulers_to_the_bit(spacing: str) -> None:
     for n_steps in (2, 20, 50):
-        grid = schedule.time_grid("epsilon", n_steps, spacing=spacing)
+        grid = EPSILON.grid(n_steps, spacing=spacing)
         scheduler = schedule._ddim_scheduler(spacing)
         scheduler.set_timesteps(n_steps)
         x = theirs = torch.randn(1, 400, generator=torch.Generator().manual_seed(n_steps))
         for k, timestep in enumerate(scheduler.timesteps):
             noise = torch.sin(3 * x)
             theirs = scheduler.step(noise, timestep, theirs, eta=0.0).prev_sample
-            x = grid.step(x, schedule.to_x0(noise, x, timestep[None], EPSILON), k, noise)
+            x = grid.step(x, EPSILON.to_x0(noise, x, timestep[None]), k, noise)
             assert torch.equal(x, theirs)
 
 
@@ -121,10 +126,10 @@ def test_sampling_a_gaussian_converges_to_its_known_solution() -> None:
     """For x0 ~ N(0, s^2) the ideal x0 estimate is c_skip x_t, and the flow maps noise to s * noise exactly."""
     errors = []
     for n_steps in (8, 64):
-        grid = schedule.time_grid("residual", n_steps)
+        grid = FLOW.grid(n_steps)
         x = noise = torch.linspace(-2, 2, 9)[None]
         for k, t in enumerate(grid.times):
-            x0 = schedule.to_x0(torch.zeros_like(x), x, torch.tensor([t]), RESIDUAL)
+            x0 = FLOW.to_x0(torch.zeros_like(x), x, torch.tensor([t]))
             x = grid.step(x, x0, k)
         errors.append((x - 0.82 * noise).abs().max().item())
     assert errors[1] < 0.05
@@ -133,17 +138,26 @@ def test_sampling_a_gaussian_converges_to_its_known_solution() -> None:
 
 def test_few_trailing_steps_begin_at_pure_noise_and_end_in_the_clean() -> None:
     for n_steps in (1, 2, 4, 8):
-        trailing, leading = (
-            schedule.time_grid("epsilon", n_steps, spacing=spacing) for spacing in ("trailing", "leading")
-        )
+        trailing, leading = (EPSILON.grid(n_steps, spacing=spacing) for spacing in ("trailing", "leading"))
         assert trailing.noise_fraction[0] == 1 > leading.noise_fraction[0]
         assert trailing.sigmas[-1] == leading.sigmas[-1] < 0.03
 
 
 def test_an_unknown_prediction_is_named() -> None:
     with pytest.raises(ValueError, match="'middle'"):
-        schedule.time_grid("epsilon", 4, spacing="middle")
+        EPSILON.grid(4, spacing="middle")
     with pytest.raises(ValueError, match="'x'"):
-        schedule.time_grid("x", 4)
-    with pytest.raises(ValueError, match="'x'"):
-        schedule.noise_levels(torch.ones(1), "x")
+        prediction_of(DenoiserConfig(prediction="x"))
+
+
+def test_a_config_names_what_its_net_predicts() -> None:
+    assert prediction_of(DenoiserConfig(residual_std=0.5)) == Flow(0.5)
+    assert prediction_of(DenoiserConfig(prediction="epsilon")) == Epsilon()
+
+
+@pytest.mark.parametrize("prediction", [FLOW, EPSILON])
+def test_times_and_places_in_the_noise_range_belong_together(prediction: Prediction) -> None:
+    fraction = torch.tensor([0.1, 0.5, 1.0])
+    assert torch.allclose(prediction.fraction(prediction.time_at(fraction)), fraction, atol=2e-3)
+    drawn = prediction.fraction(prediction.draw_times(500, torch.Generator().manual_seed(0)))
+    assert 0 <= drawn.min() < 0.1 and 0.9 < drawn.max() <= 1

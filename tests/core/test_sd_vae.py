@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eadnet_core.config import SDVAEConfig
-from eadnet_core.nets.sd_vae import SDVAE, TILE_PX, from_diffusers, from_single_file
+from eadnet_core.nets.latentsync.sd_vae import SDVAE, TILE_PX, from_diffusers, from_single_file
 
 TINY = SDVAEConfig(widths=(8, 8, 16, 16), layers=1, norm_groups=4)
 

@@ -8,7 +8,7 @@ import torch
 
 from eadnet_core.config import StableSyncNetConfig
 from eadnet_core.media.sound.sync_features import cepstra, syncnet_mel, syncnet_mel_windows
-from eadnet_core.nets.stable_syncnet import StableSyncNet
+from eadnet_core.nets.latentsync.stable_syncnet import StableSyncNet
 
 SMALL = StableSyncNetConfig(visual_widths=(32,) * 8, mel_widths=(32,) * 7)
 

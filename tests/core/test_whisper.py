@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eadnet_core.config import WhisperConfig
 from eadnet_core.media.sound.whisper_mel import whisper_mel
-from eadnet_core.nets.whisper import (
+from eadnet_core.nets.latentsync.whisper import (
     HELD_SEGMENTS,
     SoundFeatures,
     WhisperEncoder,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 
 from eadnet_core.config import DenoiserConfig
 from eadnet_core.errors import Cancelled
-from eadnet_core.sampling.guidance import Conditions
-from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, draw_noise, sample, sample_segments
+from eadnet_core.sampling.conditions import FrameConditions
+from eadnet_core.sampling.guidance import Net
+from eadnet_core.sampling.sampler import ConditionSource, SamplerOptions, Wavefront, draw_noise
 from eadnet_core.sampling.windows import batches, fuse, plan
 
 CONFIG = DenoiserConfig(latent_channels=2, cells=4)
@@ -58,17 +61,17 @@ class MixingNet:
     def __init__(self) -> None:
         self.n_frames = 0
 
-    def __call__(self, sample: Tensor, time: Tensor, audio: Tensor, emotion: Tensor, *_: Tensor) -> Tensor:
+    def __call__(self, sample: Tensor, time: Tensor, conditions: FrameConditions, place: object = None) -> Tensor:
         self.n_frames += sample.shape[0] * sample.shape[2]
-        x = sample[:, :2]
-        mixed = x.mean(2, keepdim=True) + 0.1 * x.cumsum(2)
-        given = audio.mean((2, 3)) + emotion.mean((2, 3))
+        mixed = sample.mean(2, keepdim=True) + 0.1 * sample.cumsum(2)
+        assert conditions.emotion is not None
+        given = conditions.audio.mean((2, 3)) + conditions.emotion.mean((2, 3))
         return torch.tanh(mixed * time[:, None, None, None, None] + given[:, None, :, None, None])
 
 
-def conditions(n_frames: int) -> Conditions:
+def conditions(n_frames: int) -> FrameConditions:
     generator = torch.Generator().manual_seed(n_frames)
-    return Conditions(
+    return FrameConditions(
         context=torch.zeros(5, n_frames, 4, 4),
         audio=torch.randn(n_frames, 3, 4, generator=generator),
         emotion=torch.randn(n_frames, 2, 4, generator=generator),
@@ -78,14 +81,28 @@ def conditions(n_frames: int) -> Conditions:
     )
 
 
+def segments(wave: Wavefront, length: int) -> Iterator[tuple[int, Tensor]]:
+    """(start, x0 [C, T, h, w]) of one segment after the other."""
+    for start in range(0, wave.source.n_frames, length):
+        yield start, wave.advance(min(start + length, wave.source.n_frames)).x0
+
+
+def sample(
+    net: Net, config: DenoiserConfig, given: FrameConditions, noise: Tensor, options: SamplerOptions, **more: Any
+) -> Tensor:
+    """x0 [C, T, h, w] of a whole clip."""
+    source = ConditionSource(given.n_frames, given.frames)
+    return Wavefront(net, config, source, noise, options, **more).advance(given.n_frames).x0
+
+
 @pytest.mark.parametrize("n_frames", [1, 16, 17, 103])
 @pytest.mark.parametrize("segment_frames", [1, 7, 25, 60])
 def test_segments_change_nothing_but_when_frames_arrive(n_frames: int, segment_frames: int) -> None:
     given, noise = conditions(n_frames), draw_noise(CONFIG, 3)
-    whole = sample(MixingNet(), CONFIG, given, noise, SamplerOptions(steps=5, segment_frames=n_frames))
+    whole = sample(MixingNet(), CONFIG, given, noise, SamplerOptions(steps=5))
     net = MixingNet()
-    options = SamplerOptions(steps=5, segment_frames=segment_frames)
-    pieces = list(sample_segments(net, CONFIG, ConditionSource(n_frames, given.frames), noise, options))
+    wave = Wavefront(net, CONFIG, ConditionSource(n_frames, given.frames), noise, SamplerOptions(steps=5))
+    pieces = list(segments(wave, segment_frames))
     assert [start for start, _ in pieces] == list(range(0, n_frames, segment_frames))
     assert torch.allclose(torch.cat([x0 for _, x0 in pieces], dim=1), whole, atol=1e-6)
     assert net.n_frames == 5 * n_frames
@@ -95,21 +112,21 @@ def test_memory_is_bounded_by_segment_and_steps() -> None:
     """Conditions are asked for in order, once, and never further ahead than one window per step."""
     given, asked, reached = conditions(400), [], 0
 
-    def read(start: int, stop: int) -> Conditions:
+    def read(start: int, stop: int) -> FrameConditions:
         assert start == (asked[-1] if asked else 0)
         assert stop <= reached + 50 + 4 * 16
         asked.append(stop)
         return given.frames(start, stop)
 
-    options = SamplerOptions(steps=4, segment_frames=50)
-    for start, x0 in sample_segments(MixingNet(), CONFIG, ConditionSource(400, read), draw_noise(CONFIG, 0), options):
+    noise, options = draw_noise(CONFIG, 0), SamplerOptions(steps=4)
+    for start, x0 in segments(Wavefront(MixingNet(), CONFIG, ConditionSource(400, read), noise, options), 50):
         reached = start + x0.shape[1]
     assert reached == asked[-1] == 400
 
 
 def test_progress_ends_at_its_total_and_cancel_stops() -> None:
     ticks: list[tuple[int, int]] = []
-    options = SamplerOptions(steps=3, segment_frames=40)
+    options = SamplerOptions(steps=3)
     given, noise = conditions(100), draw_noise(CONFIG, 0)
     sample(MixingNet(), CONFIG, given, noise, options, on_step=lambda done, total, x0: ticks.append((done, total)))
     assert ticks == sorted(ticks)
@@ -131,9 +148,9 @@ class LengthNet(MixingNet):
         super().__init__()
         self.lengths: list[int] = []
 
-    def __call__(self, sample: Tensor, *rest: Tensor) -> Tensor:
+    def __call__(self, sample: Tensor, time: Tensor, conditions: FrameConditions, place: object = None) -> Tensor:
         self.lengths += [sample.shape[2]] * len(sample)
-        return super().__call__(sample, *rest)
+        return super().__call__(sample, time, conditions)
 
 
 @pytest.mark.parametrize("n_frames", [1, 5, 16, 33, 50])

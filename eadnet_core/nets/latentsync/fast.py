@@ -6,17 +6,19 @@ It holds features of the frames in flight, so there is one for each clip that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import BadInput
-from .adapters import Context
-from .denoiser import Denoiser
-from .latentsync_blocks import TransformerBlock
+from ...errors import BadInput
+from ...sampling.conditions import FrameConditions
+from ...sampling.guidance import Place
+from ..adapters import FULL_STRENGTH, Strengths
+from .blocks import LayerContext, Shortcuts, TransformerBlock
+from .denoiser import LatentSyncDenoiser
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,12 @@ class Speed:
             raise BadInput("compiled and cache_sound do not go together: compiled code keeps no table; choose one.")
 
 
-class Placed(Protocol):
-    """What a call is about: `sampling.guidance.Place`."""
-
-    @property
-    def step(self) -> int: ...
-    @property
-    def n_steps(self) -> int: ...
-    @property
-    def frames(self) -> Sequence[Sequence[int]]: ...
-    @property
-    def branches(self) -> Sequence[Any]: ...
-
-
 class FastDenoiser(nn.Module):
-    """A denoiser of the layout "latentsync" for one clip, called as `Denoiser` is, and told where in the clip it is."""
+    """LatentSync's denoiser for one clip, called as that is, and told where in the clip each call is."""
 
-    def __init__(self, net: Denoiser, speed: Speed) -> None:
+    def __init__(self, net: LatentSyncDenoiser, speed: Speed) -> None:
         super().__init__()
-        if net.config.layout != "latentsync":
+        if not isinstance(net, LatentSyncDenoiser):
             raise BadInput("Only a base's denoiser can be sped up so; the mini's is fast as it is. Leave speed out.")
         n_layers = net.config.up_blocks[0]
         if speed.reuse_every > 1 and speed.fresh_layers >= n_layers:
@@ -85,27 +74,25 @@ class FastDenoiser(nn.Module):
         self,
         sample: Tensor,
         time: Tensor,
-        audio: Tensor,
-        *given: Tensor,
-        strengths: tuple[float, float] = (1.0, 1.0),
-        place: Placed | None = None,
+        conditions: FrameConditions,
+        place: Place | None = None,
+        *,
+        strengths: Strengths = FULL_STRENGTH,
     ) -> Tensor:
-        """The raw output, as `Denoiser.forward`; without gradients.
+        """The raw output, as `LatentSyncDenoiser.forward`; without gradients.
 
-        place  step, frames of each window and branches of the batch, which holds every window of the first branch, then
-               of the second, ...; without it nothing is spared but by channels_last and compiled
+        place  without it nothing is spared but by channels_last and compiled
         """
-        inputs = (sample, time, audio, *given)
         if place is None:
-            return self._full(inputs, strengths, {}, False)[0]
-        shortcuts = self._shortcuts(audio, place)
+            return self._full(sample, time, conditions, strengths, Shortcuts(), False)[0]
+        shortcuts = self._shortcuts(conditions.audio, place)
         phase = place.step % self.speed.reuse_every
         is_kept = self.speed.reuse_every > 1 and phase + 1 < self.speed.reuse_every and place.step + 1 < place.n_steps
         deep = self._recall(place, is_last=not is_kept) if phase else None
         if deep is not None:
-            out = self._shallow(inputs, strengths, shortcuts, deep)
+            out = self._shallow(sample, time, conditions, strengths, shortcuts, deep)
         else:
-            out, deep = self._full(inputs, strengths, shortcuts, is_kept)
+            out, deep = self._full(sample, time, conditions, strengths, shortcuts, is_kept)
             if is_kept:
                 self._remember(deep, place)
         if place.step + 1 == place.n_steps:
@@ -123,17 +110,15 @@ class FastDenoiser(nn.Module):
         self.deep = {(int(key[0]), int(key[2])): state[name].to(device) for name, key in keys.items()}
         self.sound.clear()
 
-    def _shortcuts(self, audio: Tensor, place: Placed) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if self.speed.share_branches:
-            quiet = [not branch.has_audio for branch in place.branches]
-            n_quiet = next((i for i, is_quiet in enumerate(quiet) if not is_quiet), len(quiet))
-            found |= {"n_branches": len(quiet), "n_silent": len(place.frames) * n_quiet}
-        if self.speed.cache_sound:
-            found["heard"] = self._heard(audio, place)
-        return found
+    def _shortcuts(self, audio: Tensor, place: Place) -> Shortcuts:
+        heard = self._heard(audio, place) if self.speed.cache_sound else None
+        if not self.speed.share_branches:
+            return Shortcuts(heard=heard)
+        quiet = [not branch.has_audio for branch in place.branches]
+        n_quiet = next((i for i, is_quiet in enumerate(quiet) if not is_quiet), len(quiet))
+        return Shortcuts(n_branches=len(quiet), n_silent=len(place.frames) * n_quiet, heard=heard)
 
-    def _heard(self, audio: Tensor, place: Placed) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+    def _heard(self, audio: Tensor, place: Place) -> dict[nn.Module, tuple[Tensor, Tensor]]:
         """Keys and values [B T, S, D] for every attention to sound; each frame's are computed once."""
         readers = [m.attn2 for m in self.net.modules() if isinstance(m, TransformerBlock)]
         n_windows = len(place.frames)
@@ -162,12 +147,12 @@ class FastDenoiser(nn.Module):
             heard[reader] = (pair[0], pair[1])
         return heard
 
-    def _remember(self, deep: Tensor, place: Placed) -> None:
+    def _remember(self, deep: Tensor, place: Place) -> None:
         frames = [frame for window in place.frames for frame in window]
         for row, value in enumerate(deep):
             self.deep[row // len(frames), frames[row % len(frames)]] = value
 
-    def _recall(self, place: Placed, *, is_last: bool) -> Tensor | None:
+    def _recall(self, place: Place, *, is_last: bool) -> Tensor | None:
         """Deep features [B T, C, h, w] of the batch, given up where no later step needs them; None where some lack."""
         keys = [(b, frame) for b in range(len(place.branches)) for window in place.frames for frame in window]
         if any(key not in self.deep for key in keys):
@@ -179,11 +164,17 @@ class FastDenoiser(nn.Module):
         return found.contiguous(memory_format=self.net.memory_format)
 
     def _run(
-        self, inputs: tuple[Tensor, ...], strengths: tuple[float, float], shortcuts: dict[str, Any], is_kept: bool
+        self,
+        sample: Tensor,
+        time: Tensor,
+        conditions: FrameConditions,
+        strengths: Strengths,
+        shortcuts: Shortcuts,
+        is_kept: bool,
     ) -> tuple[Tensor, Tensor]:
         """The whole net; beside the output the features that enter the fresh layers, where they are kept."""
         net = self.net
-        x, context = net.begin(*inputs, strengths=strengths, shortcuts=shortcuts)
+        x, context = net.begin(sample, time, conditions, strengths, shortcuts)
         skips: list[list[Tensor]] = []
         for down in net.down_blocks:
             x, outputs, _ = down(x, context)
@@ -197,18 +188,24 @@ class FastDenoiser(nn.Module):
         return self._end(x, skips[0], context), x if is_kept else x[:0]
 
     def _rerun(
-        self, inputs: tuple[Tensor, ...], strengths: tuple[float, float], shortcuts: dict[str, Any], deep: Tensor
+        self,
+        sample: Tensor,
+        time: Tensor,
+        conditions: FrameConditions,
+        strengths: Strengths,
+        shortcuts: Shortcuts,
+        deep: Tensor,
     ) -> Tensor:
         """The first and last layers alone, around features of a step before."""
         net: Any = self.net
-        x, context = net.begin(*inputs, strengths=strengths, shortcuts=shortcuts)
+        x, context = net.begin(sample, time, conditions, strengths, shortcuts)
         skips = [x]
         for i in range(self.speed.fresh_layers - 1):
             x = net.down_blocks[0].layer(i, x, context)
             skips.append(x)
         return self._end(deep, skips, context)
 
-    def _end(self, x: Tensor, skips: list[Tensor], context: Context) -> Tensor:
+    def _end(self, x: Tensor, skips: list[Tensor], context: LayerContext) -> Tensor:
         finest: Any = self.net.up_blocks[-1]
         x = finest.layers(x, skips, context, self.n_reused, len(finest.resnets))
         x, _ = finest.merge(x, context)

@@ -1,4 +1,4 @@
-"""The denoiser's blocks in the shape of LatentSync's U-Net (arXiv 2412.09262), so that its public weights fit.
+"""The blocks of LatentSync's U-Net (arXiv 2412.09262), in its shape, so that its public weights fit.
 
 Names of parameters are LatentSync's own. Three things that its weights depend on, and that similar nets do otherwise:
 the norms of the residual blocks pool over the clip's frames while those of transformers and motion modules see frames
@@ -12,8 +12,8 @@ STDA after the motion module, TFRM at the end of the level.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,16 +23,47 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..config import DenoiserConfig
-from ..errors import BadInput
-from .adapters import Context, FrameNorm, NormAttention, adapter_init, apply_tfrm, build_stda, build_tfrm
-from .layers import attention, scale_init
+from ...config import DenoiserConfig
+from ...errors import BadInput
+from ..adapters import Context, FrameNorm, NormAttention, adapter_init, apply_tfrm, build_stda, build_tfrm
+from ..layers import scale_init
+from .attention import MAX_FRAMES, BaseAttention, TemporalAttention
 
-MAX_FRAMES = 24
-"""Positions that the motion modules know."""
 NORM_EPS = 1e-6
 """Of the group norms in transformers and motion modules; the residual blocks have PyTorch's 1e-5."""
 TIME_MULTIPLIER = 4
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """What of a call's work or memory is spared; by default nothing is."""
+
+    n_branches: int = 1
+    """The batch is so many predictions of the same windows, one after the other, which differ in sound and emotion
+    alone: until they are read, one is computed for all."""
+    n_silent: int = 0
+    """So many clips at the head of the batch have no sound: attention to it then adds its last bias and no more."""
+    heard: Mapping[nn.Module, tuple[Tensor, Tensor]] | None = None
+    """Keys and values of the sound, [B T, S, D] each, by the attention that reads them; None: computed."""
+    is_recomputed: bool = False
+    """Gradient checkpointing: of a layer only the input is kept for the backward pass, which computes it again."""
+
+
+@dataclass(frozen=True)
+class LayerContext(Context):
+    """What every layer receives beside its input.
+
+    time  [B, 4 width]  the embedded noise time
+    """
+
+    time: Tensor
+    shortcuts: Shortcuts
+
+    def spread(self, x: Tensor) -> Tensor:
+        """Features or tokens [B T, ...] of every branch, from those of one; whole batches stay as they are."""
+        if self.shortcuts.n_branches == 1 or len(x) == len(self.audio):
+            return x
+        return x.repeat(self.shortcuts.n_branches, *(1,) * (x.dim() - 1))
 
 
 class TimeEmbedding(TimestepEmbedding):
@@ -73,13 +104,13 @@ class Level(nn.Module):
         if config.tfrm[level]:
             self.tfrm = build_tfrm(config, width)
 
-    def layer(self, i: int, x: Tensor, context: Context) -> Tensor:
+    def layer(self, i: int, x: Tensor, context: LayerContext) -> Tensor:
         """Layer i: [B T, C_in, h, w] -> [B T, C, h, w]"""
-        if context.is_recomputed and torch.is_grad_enabled():
+        if context.shortcuts.is_recomputed and torch.is_grad_enabled():
             return checkpoint(self._layer, i, x, context, use_reentrant=False, preserve_rng_state=False)
         return self._layer(i, x, context)
 
-    def _layer(self, i: int, x: Tensor, context: Context) -> Tensor:
+    def _layer(self, i: int, x: Tensor, context: LayerContext) -> Tensor:
         x = self.resnets[i](x, context)
         if self.conditions and context.condition is not None:
             x = self.conditions[i](context.spread(x), context.condition)
@@ -87,7 +118,7 @@ class Level(nn.Module):
         if self.motion_modules:
             x = self.motion_modules[i](x, context)
         if self.stda:
-            x = self.stda[i](x, context.n_frames, context.stda_strength)
+            x = self.stda[i](x, context.n_frames, context.strengths.stda)
         return x
 
 
@@ -101,7 +132,7 @@ class DownBlock(Level):
         if level + 1 < len(config.widths):
             self.downsamplers.append(Resample(width, stride=2))
 
-    def forward(self, x: Tensor, context: Context) -> tuple[Tensor, list[Tensor], Tensor]:
+    def forward(self, x: Tensor, context: LayerContext) -> tuple[Tensor, list[Tensor], Tensor]:
         """Returns the halved output, all outputs of this resolution for the skips, and the graph regulariser."""
         outputs = [x]
         for i in range(len(self.resnets)):
@@ -126,7 +157,7 @@ class MidBlock(Level):
             self.conditions.append(FrameCondition(config, width))
             self.tfrm = build_tfrm(config, width) if config.tfrm_middle else None
 
-    def forward(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: LayerContext) -> tuple[Tensor, Tensor]:
         """[B T, C, h, w] -> the same, and the graph regulariser."""
         x, loss = apply_tfrm(self.tfrm, self.layer(0, x, context), context)
         return self.resnets[1](x, context), loss
@@ -147,18 +178,18 @@ class UpBlock(Level):
         if level:
             self.upsamplers.append(Resample(width, stride=1))
 
-    def forward(self, x: Tensor, skips: list[Tensor], context: Context) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, skips: list[Tensor], context: LayerContext) -> tuple[Tensor, Tensor]:
         """Takes the outputs of the same resolution, last first; returns the output and the graph regulariser."""
         return self.merge(self.layers(x, skips, context, 0, len(self.resnets)), context)
 
-    def merge(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+    def merge(self, x: Tensor, context: LayerContext) -> tuple[Tensor, Tensor]:
         """What follows the layers; as `forward`."""
         x, loss = apply_tfrm(self.tfrm, x, context)
         for upsampler in self.upsamplers:
             x = upsampler(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return x, loss
 
-    def layers(self, x: Tensor, skips: list[Tensor], context: Context, first: int, stop: int) -> Tensor:
+    def layers(self, x: Tensor, skips: list[Tensor], context: LayerContext, first: int, stop: int) -> Tensor:
         """Layers first .. stop - 1, each with its skip: [B T, C_in, h, w] -> [B T, C, h, w]"""
         for i in range(first, stop):
             x = self.layer(i, torch.cat((x, context.spread(skips[self.last_skip - i])), 1), context)
@@ -189,7 +220,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(in_width, width, 1) if in_width != width else None
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
         """[B T, C_in, h, w] -> [B T, C, h, w]"""
         y = self.conv1(F.silu(self.norm1(x, context.n_frames)))
         n_clips = len(x) // context.n_frames
@@ -222,7 +253,7 @@ class Transformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([TransformerBlock(config, width)])
         self.proj_out = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
         """[B T, C, h, w] -> [B T, C, h, w]"""
         tokens = rearrange(self.proj_in(self.norm(x)), "n c h w -> n (h w) c")
         for block in self.transformer_blocks:
@@ -248,7 +279,7 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(width, mult=config.feed_forward_multiplier, activation_fn="geglu")
         self.norm3 = nn.LayerNorm(width)
 
-    def forward(self, tokens: Tensor, context: Context) -> Tensor:
+    def forward(self, tokens: Tensor, context: LayerContext) -> Tensor:
         """[B T, h w, D] -> [B T, h w, D]"""
         normed = self.norm1(tokens)
         tokens = self.attn1(normed, normed) + tokens
@@ -257,10 +288,11 @@ class TransformerBlock(nn.Module):
             tokens = self.emotion(tokens, context.emotion) + tokens
         return self.ff(self.norm3(tokens)) + tokens
 
-    def _listen(self, tokens: Tensor, context: Context) -> Tensor:
+    def _listen(self, tokens: Tensor, context: LayerContext) -> Tensor:
         """Attention to sound; keys and values have no bias, so that without sound it comes down to a constant."""
-        known = None if context.heard is None else context.heard[self.attn2]
-        n_quiet = context.n_silent * context.n_frames
+        shortcuts = context.shortcuts
+        known = None if shortcuts.heard is None else shortcuts.heard[self.attn2]
+        n_quiet = shortcuts.n_silent * context.n_frames
         if not n_quiet:
             return self.attn2(self.norm2(tokens), context.audio, known) + tokens
         heard = tokens[n_quiet:]
@@ -279,7 +311,7 @@ class MotionModule(nn.Module):
         super().__init__()
         self.temporal_transformer = TemporalTransformer(config, width)
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
         """[B T, C, h, w] -> [B T, C, h, w]; raises BadInput beyond 24 frames."""
         if context.n_frames > MAX_FRAMES:
             raise BadInput(
@@ -324,58 +356,3 @@ class TemporalBlock(nn.Module):
             over_time = rearrange(norm(tokens), "(b t) n c -> (b n) t c", t=n_frames).contiguous()
             tokens = rearrange(block(over_time), "(b n) t c -> (b t) n c", n=cells) + tokens
         return self.ff(self.ff_norm(tokens)) + tokens
-
-
-class BaseAttention(nn.Module):
-    """Multi-head attention to a context; q, k, v without bias, the output with one."""
-
-    def __init__(self, config: DenoiserConfig, width: int, context_width: int) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.backend = config.attention_backend
-        self.to_q = nn.Linear(width, width, bias=False)
-        self.to_k = nn.Linear(context_width, width, bias=False)
-        self.to_v = nn.Linear(context_width, width, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
-
-    def keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """What does not depend on the tokens: context [N, M, D_c] -> two of [N, M, D]."""
-        return self.to_k(context), self.to_v(context)
-
-    def forward(self, tokens: Tensor, context: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """tokens [N, L, D] look at context [N, M, D_c], whose keys and values may be known; returns [N, L, D]."""
-        q, k, v = (
-            rearrange(x, "n l (heads d) -> n heads l d", heads=self.heads)
-            for x in (self.to_q(tokens), *(self.keys_and_values(context) if known is None else known))
-        )
-        out = attention(q, k, v, self.backend)
-        return self.to_out[0](rearrange(out, "n heads l d -> n l (heads d)"))
-
-
-class TemporalAttention(BaseAttention):
-    """Attention of frames to one another, with their positions added."""
-
-    def __init__(self, config: DenoiserConfig, width: int, context_width: int) -> None:
-        super().__init__(config, width, context_width)
-        self.pos_encoder = Positions(width)
-
-    def forward(self, tokens: Tensor) -> Tensor:  # type: ignore[override]
-        """[N, T, D] -> [N, T, D]"""
-        tokens = self.pos_encoder(tokens)
-        return super().forward(tokens, tokens)
-
-
-class Positions(nn.Module):
-    """Adds sines and cosines of the frame's place; stored with the weights, as LatentSync does."""
-
-    pe: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        place = torch.arange(MAX_FRAMES).unsqueeze(1)
-        angles = place * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-        self.register_buffer("pe", torch.stack((angles.sin(), angles.cos()), -1).flatten(1).unsqueeze(0))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[N, T, D] -> [N, T, D]"""
-        return tokens + self.pe[:, : tokens.shape[1]]

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import WhisperConfig
+from ...config import WhisperConfig
 
 MODES = ("overlapped", "exact")
 STEPS_PER_FRAME = 2

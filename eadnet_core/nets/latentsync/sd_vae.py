@@ -11,7 +11,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
-from ..config import SDVAEConfig
+from ...config import SDVAEConfig
 
 TILE_PX = 256
 """Side of a tile: what needs most memory then is one picture of this size."""

@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..config import StableSyncNetConfig
+from ...config import StableSyncNetConfig
 
 HEADS = 8
 
