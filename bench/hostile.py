@@ -160,7 +160,7 @@ def judge(kind: str, path: Path, good: Path, model: Any) -> Verdict:
 
 def work() -> None:
     """Verdicts for inputs named on stdin, a JSON line each."""
-    from eadnet_core.weights.load import load_model
+    from eadnet_core.families.load import load_model
 
     answers, sys.stdout = sys.stdout, sys.stderr
     model = load_model("mini", "cpu")

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from eadnet_core.config import DenoiserConfig, SDVAEConfig
 from eadnet_core.errors import BadInput
+from eadnet_core.evaluation.command_cost import measure_command
 from eadnet_core.machine import peak_memory_bytes
-from eadnet_core.metrics.cost import measure_command
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.nets.latentsync.fast import FastDenoiser, Speed
 from eadnet_core.nets.latentsync.sd_vae import SDVAE

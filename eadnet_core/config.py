@@ -14,6 +14,8 @@ SAMPLE_RATE_HZ = 16_000
 N_MELS = 80
 MEL_RATE_HZ = 100
 """Mel steps per second; 4 per video frame."""
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+"""What a file that is read as a video may end in; what is written is narrower."""
 
 EYE_LINE_Y = 0.44
 EYE_HALF_DISTANCE = 0.13

@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from ..emotion.caption import MAX_PICTURES, Description, Provider, Scene, spread_over
+from ..config import VIDEO_SUFFIXES
+from ..emotion.caption import MAX_PICTURES, Description, Provider, Scene
 from ..emotion.prosody import VoiceReading, mean_reading, read_voice
+from ..emotion.spacing import evenly_spaced
 from ..emotion.transcript import read_transcript
 from ..errors import BadInput, Cancelled, EADNetError, FaceNotFound, MediaError
-from ..media.face.crop import crop
-from ..media.face.find import locate
 from ..media.sound.speech import hear
 from ..media.video.files import read_video
 from ..request import Cancel
 from ..taxonomy import EMOTIONS
+from .faces import cut_faces
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 FACE_SIZE_PX = 256
 """Side of the cut around the face that a provider is shown."""
 _LEVEL = re.compile(r"level_([123])")
@@ -50,9 +50,9 @@ def find_clips(folder: str | os.PathLike[str]) -> list[ClipFile]:
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"'{folder}' is not a folder. Give the folder that holds the clips.")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
     if not paths:
-        raise BadInput(f"'{folder}' holds no video: none ends in {', '.join(SUFFIXES)}.")
+        raise BadInput(f"'{folder}' holds no video: none ends in {', '.join(VIDEO_SUFFIXES)}.")
     return [ClipFile(p, p.relative_to(folder).as_posix(), *mead_label(p)) for p in paths]
 
 
@@ -76,10 +76,10 @@ def scene_of(path: str | os.PathLike[str], label: str | None = None, level: int 
     Raises BadInput for what is no video, FaceNotFound.
     """
     video = read_video(path)
-    wanted = set(spread_over(video.n_frames))
+    wanted = set(evenly_spaced(video.n_frames, MAX_PICTURES))
     pictures = [frame for number, frame in enumerate(video) if number in wanted]
     return Scene(
-        pictures=faces_in(pictures),
+        pictures=shown_faces(pictures),
         transcript=_transcript(Path(path)),
         voice=_voice(Path(path)),
         label=label,
@@ -87,18 +87,12 @@ def scene_of(path: str | os.PathLike[str], label: str | None = None, level: int 
     )
 
 
-def faces_in(pictures: list[np.ndarray]) -> np.ndarray:
+def shown_faces(pictures: list[np.ndarray]) -> np.ndarray:
     """Cuts [B, 256, 256, 3] uint8 around the faces in at most 8 of the pictures, those without one left out.
 
     Raises FaceNotFound where none holds a face.
     """
-    cuts: list[np.ndarray] = []
-    missed: FaceNotFound | None = None
-    for number in spread_over(len(pictures), MAX_PICTURES):
-        try:
-            cuts.append(crop(pictures[number], locate(pictures[number], what=f"picture {number}"), FACE_SIZE_PX))
-        except FaceNotFound as error:
-            missed = error
+    cuts, missed = cut_faces(pictures, MAX_PICTURES, FACE_SIZE_PX)
     if not cuts:
         raise missed or FaceNotFound("There is no picture to look at.")
     return np.stack(cuts)
