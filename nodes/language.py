@@ -278,9 +278,9 @@ def _direct(provider: dict[str, Any], script: str, transcript: str, voice: np.nd
 
 def _faces(images: Any) -> np.ndarray:
     from ..eadnet_core.media.image import read_image
-    from ..eadnet_core.perception.clips import faces_in
+    from ..eadnet_core.perception.clips import shown_faces
 
-    return faces_in([read_image(picture) for picture in bridge.to_pictures(images)])
+    return shown_faces([read_image(picture) for picture in bridge.to_pictures(images)])
 
 
 def _see(pictures: np.ndarray) -> np.ndarray:

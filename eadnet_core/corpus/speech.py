@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import FPS, SAMPLE_RATE_HZ
+from ..config import SAMPLE_RATE_HZ
 from ..errors import BadInput
+from ..media.sound.audio import SAMPLES_PER_FRAME
 from .sentences import SPLITS, draw_sentence
 
-SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
 CONTEXT_S = 0.25
 """Phonemes this close outside a window are kept with it, since they shape the lips at its edges."""
 

@@ -22,6 +22,7 @@ from .llm.chat import Chat, Message, ProviderError, ask, quoted
 from .llm.options import ChatOptions
 from .prosody import VoiceReading, mixed
 from .reader import note_of
+from .spacing import evenly_spaced
 from .track import with_intensity
 
 MAX_WORDS = 2000
@@ -228,15 +229,7 @@ def question(scene: Scene) -> tuple[list[Message], tuple[str, ...]]:
     if scene.label is not None:
         level = "" if scene.level is None or scene.label == "neutral" else f", {LEVELS[scene.level]}"
         parts.append(f"It is known to show this: {scene.label}{level}. Give that label.")
-    pictures = () if scene.pictures is None else tuple(scene.pictures[i] for i in spread_over(len(scene.pictures)))
+    given = () if scene.pictures is None else scene.pictures
+    pictures = tuple(given[i] for i in evenly_spaced(len(given), MAX_PICTURES))
     task = "pictures" if pictures else "words" if scene.words.strip() else "voice"
     return [Message("system", SYSTEM), Message("user", "\n".join([*parts, _TASKS[task]]), pictures)], tuple(notes)
-
-
-def spread_over(count: int, most: int = MAX_PICTURES) -> list[int]:
-    """At most `most` of `count` places, in order, from the first to the last.
-
-    >>> spread_over(3), spread_over(100, 4)
-    ([0, 1, 2], [0, 33, 66, 99])
-    """
-    return sorted({round(i * (count - 1) / max(1, min(count, most) - 1)) for i in range(min(count, most))})

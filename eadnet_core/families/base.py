@@ -14,6 +14,7 @@ from ..config import ModelConfig
 from ..errors import BadInput, CheckpointError
 from ..media.face.aligned_crop import keep_mask, latent_mask
 from ..media.face.framing import SQUARE, aligned_mask
+from ..media.pixels import to_pixels, to_unit_latentsync
 from ..media.sound.whisper_mel import whisper_mel
 from ..nets.adapters import is_adapter_key
 from ..nets.emotion_encoder import EmotionEncoder
@@ -28,7 +29,7 @@ from ..weights.files import build_for, read_config, read_metadata, read_state
 from ..weights.folders import BASE_PARTS
 from ..weights.parts import PARTS
 from .family import Family, Model
-from .mini import DECODE_FRAMES, to_pixels
+from .mini import DECODE_FRAMES
 from .performance import Performance, Reference, View
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class BaseScene:
         """mask | masked picture | reference of a view, for the net: [2C + 1, T, h, w]."""
         pieces = []
         for part in view["pictures"].split(self.at_once):
-            picture = _unit(part)
+            picture = to_unit_latentsync(part)
             masked = (picture.double() * self.keep).float()
             mask = self.cells.expand(len(part), -1, -1, -1).to(self.model.device)
             pieces.append(torch.cat([mask, self._encode(masked), self._encode(picture)], dim=1))
@@ -184,7 +185,7 @@ class BaseScene:
         latents = x0.transpose(0, 1).to(self.model.dtype)
         for each, part in zip(latents.split(DECODE_FRAMES), view["pictures"].split(DECODE_FRAMES), strict=True):
             made = self.model.vae.decode(each, is_tiled=self.is_tiled).float().cpu()
-            pieces.append(to_pixels(torch.lerp(made, _unit(part), self.keep.float())))
+            pieces.append(to_pixels(torch.lerp(made, to_unit_latentsync(part), self.keep.float())))
         return np.concatenate(pieces)
 
     def preview(self, x0: Tensor) -> np.ndarray:
@@ -279,8 +280,3 @@ class WhisperFeatures:
     def sync(self, start: int, stop: int) -> Tensor:
         """Not heard: there is no SyncNet guidance."""
         raise NotImplementedError
-
-
-def _unit(pictures: Tensor) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1 .. 1, rounded as LatentSync does."""
-    return (pictures.permute(0, 3, 1, 2).contiguous() / 255.0 - 0.5) / 0.5

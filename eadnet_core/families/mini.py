@@ -18,6 +18,7 @@ from ..emotion.reader import TextReader
 from ..errors import BadInput, CheckpointError
 from ..media.face.detail import Light, low_pass, still
 from ..media.face.framing import FRAME
+from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..motion.turn import turn_head
 from ..nets.audio_encoder import AudioEncoder
@@ -327,14 +328,3 @@ def _parts(frames: Tensor) -> Iterator[tuple[int, Tensor]]:
     """(start, at most DECODE_FRAMES of them), one after the other."""
     for start in range(0, len(frames), DECODE_FRAMES):
         yield start, frames[start : start + DECODE_FRAMES]
-
-
-def to_unit(frames: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1 .. 1."""
-    return torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-
-
-def to_pixels(images: Tensor) -> np.ndarray:
-    """[B, 3, H, W] in -1 .. 1 -> uint8 [B, H, W, 3]."""
-    pixels = images.add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

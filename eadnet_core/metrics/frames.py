@@ -9,16 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..media.pixels import to_unit
+
 BATCH = 64
 """Pictures a scoring net sees at once: bounds memory, whatever the length of the video."""
 SIZE_PX = 128
 """Side of the pictures that the scoring nets learned from."""
 
 
-def to_unit(frames: np.ndarray, device: torch.device) -> Tensor:
+def to_expert(frames: np.ndarray, device: torch.device) -> Tensor:
     """uint8 frames [T, H, W, 3] as float32 [T, 3, 128, 128] in -1 .. 1 on `device`; larger ones are averaged."""
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
-    images = pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    images = to_unit(np.ascontiguousarray(frames), device)
     return images if images.shape[-1] == SIZE_PX else F.interpolate(images, size=(SIZE_PX, SIZE_PX), mode="area")
 
 
@@ -32,4 +33,4 @@ def read_batches(net: nn.Module, frames: np.ndarray, batch: int = BATCH) -> Iter
     """Outputs [b, D] of `net` on the CPU for successive batches of uint8 frames [T, H, W, 3]."""
     device = device_of(net)
     for start in range(0, len(frames), batch):
-        yield net(to_unit(frames[start : start + batch], device)).float().cpu()
+        yield net(to_expert(frames[start : start + batch], device)).float().cpu()

@@ -16,7 +16,7 @@ from ..config import FPS
 from ..errors import BadInput
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, frame_energy, log_mel
 from ..nets.syncnet import SyncNet
-from .frames import BATCH, device_of, to_unit
+from .frames import BATCH, device_of, to_expert
 
 MAX_OFFSET = 15
 """Frames by which the sound is tried earlier and later."""
@@ -69,7 +69,7 @@ def embed_pictures(expert: SyncNet, frames: np.ndarray) -> np.ndarray:
     check_length(len(frames), size)
     embedded = []
     for start in range(0, len(frames) - size + 1, BATCH):
-        pixels = to_unit(frames[start : start + BATCH + size - 1], device)
+        pixels = to_expert(frames[start : start + BATCH + size - 1], device)
         embedded.append(expert.embed_frames(pixels.unfold(0, size, 1).movedim(-1, 1)).float().cpu())
     return torch.cat(embedded).numpy()
 

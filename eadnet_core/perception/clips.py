@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ..emotion.caption import MAX_PICTURES, Description, Provider, Scene, spread_over
+from ..emotion.caption import MAX_PICTURES, Description, Provider, Scene
 from ..emotion.prosody import VoiceReading, mean_reading, read_voice
+from ..emotion.spacing import evenly_spaced
 from ..emotion.transcript import read_transcript
 from ..errors import BadInput, Cancelled, EADNetError, FaceNotFound, MediaError
-from ..media.face.crop import crop
-from ..media.face.find import locate
 from ..media.sound.speech import hear
 from ..media.video.files import VIDEO_SUFFIXES, read_video
 from ..request import Cancel
 from ..taxonomy import EMOTIONS
+from .faces import cut_faces
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +75,10 @@ def scene_of(path: str | os.PathLike[str], label: str | None = None, level: int 
     Raises BadInput for what is no video, FaceNotFound.
     """
     video = read_video(path)
-    wanted = set(spread_over(video.n_frames))
+    wanted = set(evenly_spaced(video.n_frames, MAX_PICTURES))
     pictures = [frame for number, frame in enumerate(video) if number in wanted]
     return Scene(
-        pictures=faces_in(pictures),
+        pictures=shown_faces(pictures),
         transcript=_transcript(Path(path)),
         voice=_voice(Path(path)),
         label=label,
@@ -86,18 +86,12 @@ def scene_of(path: str | os.PathLike[str], label: str | None = None, level: int 
     )
 
 
-def faces_in(pictures: list[np.ndarray]) -> np.ndarray:
+def shown_faces(pictures: list[np.ndarray]) -> np.ndarray:
     """Cuts [B, 256, 256, 3] uint8 around the faces in at most 8 of the pictures, those without one left out.
 
     Raises FaceNotFound where none holds a face.
     """
-    cuts: list[np.ndarray] = []
-    missed: FaceNotFound | None = None
-    for number in spread_over(len(pictures), MAX_PICTURES):
-        try:
-            cuts.append(crop(pictures[number], locate(pictures[number], what=f"picture {number}"), FACE_SIZE_PX))
-        except FaceNotFound as error:
-            missed = error
+    cuts, missed = cut_faces(pictures, MAX_PICTURES, FACE_SIZE_PX)
     if not cuts:
         raise missed or FaceNotFound("There is no picture to look at.")
     return np.stack(cuts)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..emotion.code import blend, emotion_code
 from ..emotion.reference import Look
+from ..emotion.spacing import evenly_spaced
 from ..errors import BadInput, FaceNotFound
 from ..media.face.crop import crop
 from ..media.face.find import locate
@@ -63,17 +64,26 @@ def pictures_of(path: str | os.PathLike[str], start_s: float = 0.0, end_s: float
     stop = last if end_s is None else min(last, max(round(end_s * video.fps), first + 1))
     if first >= last:
         raise BadInput(f"'{path}' lasts {last / video.fps:.2f} s; it cannot be looked at from {start_s:g} s on.")
-    wanted = set(spread(stop - first))
+    wanted = set(evenly_spaced(stop - first, LOOKED_AT))
     return [frame for i, frame in enumerate(islice(video.frames(first), stop - first)) if i in wanted]
 
 
-def spread(n: int, most: int = LOOKED_AT) -> list[int]:
-    """Numbers of at most `most` of n pictures, evenly spread, first and last included.
+def cut_faces(
+    pictures: Sequence[np.ndarray] | np.ndarray | Tensor, most: int, size_px: int
+) -> tuple[list[np.ndarray], FaceNotFound | None]:
+    """Cuts around the faces in at most `most` of the pictures, and what was said of the last one without a face.
 
-    >>> spread(5, 3), spread(2, 3)
-    ([0, 2, 4], [0, 1])
+    pictures  [B] of [H, W, 3], uint8 or float 0 .. 1
+    returns   uint8 [size_px, size_px, 3] each, in the training frame
     """
-    return np.unique(np.linspace(0, n - 1, most).round().astype(int)).tolist()
+    faces, missed = [], None
+    for number in evenly_spaced(len(pictures), most):
+        picture = read_image(pictures[number])
+        try:
+            faces.append(crop(picture, locate(picture, what=f"picture {number}"), size_px))
+        except FaceNotFound as error:
+            missed = error
+    return faces, missed
 
 
 def faces_in(pictures: Sequence[np.ndarray] | np.ndarray | Tensor, what: str = "pictures") -> np.ndarray:
@@ -85,15 +95,9 @@ def faces_in(pictures: Sequence[np.ndarray] | np.ndarray | Tensor, what: str = "
     """
     if len(pictures) == 0:
         raise BadInput(f"There is no picture in {what}.")
-    faces, missed = [], None
-    for number in spread(len(pictures)):
-        picture = read_image(pictures[number])
-        try:
-            faces.append(crop(picture, locate(picture, what=f"picture {number}"), SIZE_PX))
-        except FaceNotFound as error:
-            missed = error
+    faces, missed = cut_faces(pictures, LOOKED_AT, SIZE_PX)
     if not faces:
-        n_seen = len(spread(len(pictures)))
+        n_seen = min(len(pictures), LOOKED_AT)
         raise FaceNotFound(
             f"No face was found in {what}: {n_seen} of its pictures were looked at, the last said: {missed} "
             "The emotion of a reference is read from a frontal face that fills at least a tenth of the picture."

@@ -29,8 +29,9 @@ from ..sampling.prediction import Epsilon
 from ..weights.device import find_device
 from ..weights.files import write_weights
 from .base_clips import encode_folder, open_base, read_clip
+from .batch import Batch
 from .denoiser_step import draw_noise
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,30 @@ BATCH = 1
 LEARNING_RATE = 1e-4
 COPIES = 5
 """Of each trained weight: itself, its gradient, two moments of AdamW, its running mean."""
+
+
+@dataclass(frozen=True)
+class AdapterBatch(Batch):
+    """Windows of T frames, with all that the denoiser is given.
+
+    latents       [B, T, C, h, w]       what is to be generated
+    context       [B, 2C + 1, T, h, w]  mask | masked latents | reference latents
+    tokens        [B, T, S, D_a]        of the sound encoder
+    code          [B, T, 27]            emotion
+    motion        [B, T, 8]             taxonomy.MOTION
+    keep_audio    [B]                   1 where the sound is given, 0 where it is dropped
+    keep_emotion  [B]                   0 also where the clip has no code
+    keep_motion   [B]                   0 also where the clip has no motion
+    """
+
+    latents: Tensor
+    context: Tensor
+    tokens: Tensor
+    code: Tensor
+    motion: Tensor
+    keep_audio: Tensor
+    keep_emotion: Tensor
+    keep_motion: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,20 +90,20 @@ class AdapterObjective(nn.Module):
         for name, weight in denoiser.named_parameters():
             weight.requires_grad_(is_adapter_key(name))
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: see `draw_windows`."""
-        latents = rearrange(batch["latents"], "b t c h w -> b c t h w")
+    def forward(self, batch: AdapterBatch) -> Losses:
+        """The noise's error, its change from frame to frame, TFRM's regulariser, and their weighted sum."""
+        latents = rearrange(batch.latents, "b t c h w -> b c t h w")
         prediction = Epsilon()
         t = prediction.draw_times(len(latents), device=latents.device)
         noise = draw_noise(latents, self.mix.shared_noise)
         x_t = prediction.add_noise(latents, noise, t)
         n_frames = latents.shape[2]
         null = self.emotion.null(len(latents), n_frames, latents.device)
-        emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, self.emotion(batch["code"]), null)
-        known = batch["keep_motion"][:, None].expand(-1, n_frames)
-        audio = batch["tokens"] * batch["keep_audio"][:, None, None, None]
-        motion = batch["motion"] * known[:, :, None]
-        given = FrameConditions(batch["context"], audio, emotion, motion, known)
+        emotion = torch.where(batch.keep_emotion[:, None, None, None] > 0, self.emotion(batch.code), null)
+        known = batch.keep_motion[:, None].expand(-1, n_frames)
+        audio = batch.tokens * batch.keep_audio[:, None, None, None]
+        motion = batch.motion * known[:, :, None]
+        given = FrameConditions(batch.context, audio, emotion, motion, known)
         found, aux = self.denoiser(x_t, t, given, return_aux=True, recompute=True)
         error = found.float() - noise
         losses: Losses = {"noise": error.square().mean(), "graph": aux["graph_regulariser"].float()}
@@ -97,31 +122,33 @@ def trained_modules(denoiser: LatentSyncDenoiser, emotion: EmotionEncoder) -> nn
     return found
 
 
-def draw_windows(clips: list[Path], config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator, n: int) -> Batch:
+def draw_windows(
+    clips: list[Path], config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator, n: int
+) -> AdapterBatch:
     """`n` windows of random clips, each with another part of its clip as the reference, as LatentSync is trained."""
-    windows = [_window(clips[rng.integers(len(clips))], config, mix, rng) for _ in range(n)]
-    return {name: torch.stack([window[name] for window in windows]) for name in windows[0]}
+    return AdapterBatch.stack([_window(clips[rng.integers(len(clips))], config, mix, rng) for _ in range(n)])
 
 
-def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator) -> Batch:
+def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator) -> AdapterBatch:
+    """One window of a clip, without B in front of its fields."""
     clip = read_clip(path)
-    spare = len(clip["latents"]) - config.window_frames
+    spare = len(clip.latents) - config.window_frames
     start, other = (int(rng.integers(spare + 1)) for _ in range(2))
     here, there = (slice(first, first + config.window_frames) for first in (start, other))
     kind = MASKS[int(rng.random() < mix.full_mask)]
     mask = latent_mask(8 * config.cells, kind).float().expand(config.window_frames, -1, -1, -1)
-    context = torch.cat([mask, clip[f"masked_{kind}"][here], clip["latents"][there]], 1)
+    context = torch.cat([mask, clip.masked[kind][here], clip.latents[there]], 1)
     keep = {name: float(rng.random() >= getattr(mix, f"drop_{name}")) for name in ("audio", "emotion", "motion")}
-    return {
-        "latents": clip["latents"][here],
-        "context": context.transpose(0, 1),
-        "tokens": clip["tokens"][here],
-        "code": clip["code"][here],
-        "motion": clip["motion"][here],
-        "keep_audio": torch.tensor(keep["audio"]),
-        "keep_emotion": clip["has_code"] * keep["emotion"],
-        "keep_motion": clip["has_motion"] * keep["motion"],
-    }
+    return AdapterBatch(
+        latents=clip.latents[here],
+        context=context.transpose(0, 1),
+        tokens=clip.tokens[here],
+        code=clip.code[here],
+        motion=clip.motion[here],
+        keep_audio=torch.tensor(keep["audio"]),
+        keep_emotion=clip.has_code * keep["emotion"],
+        keep_motion=clip.has_motion * keep["motion"],
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ..errors import BadInput, CheckpointError, EADNetError
 from ..media.face.aligned_crop import MASKS, crop_aligned, keep_mask
 from ..media.face.alignment import aligned_box
 from ..media.face.follow import follow
+from ..media.pixels import to_unit
 from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
 from ..media.sound.whisper_mel import whisper_mel
 from ..media.video.files import VIDEO_SUFFIXES, read_video
@@ -61,6 +62,33 @@ class RawClip:
     motion: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class EncodedClip:
+    """A clip as a base is trained on it; its file holds the fields by name, the masked latents as masked_<kind>.
+
+    latents     [T, C, h, w]     of the aligned squares
+    masked      [T, C, h, w]     of the squares with an area greyed out, by kind of mask (`MASKS`)
+    tokens      [T, S, D_a]      of the sound encoder
+    code        [T, 27]          emotion; 0 where has_code is
+    motion      [T, 8]           taxonomy.MOTION; 0 where has_motion is
+    has_code    scalar           1 or 0; has_motion alike
+    """
+
+    latents: Tensor
+    masked: dict[str, Tensor]
+    tokens: Tensor
+    code: Tensor
+    motion: Tensor
+    has_code: Tensor
+    has_motion: Tensor
+
+    def save(self, path: Path) -> None:
+        """Write the clip in half precision."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "masked"}
+        values |= {f"masked_{kind}": value for kind, value in self.masked.items()}
+        save_file({name: value.half().contiguous() for name, value in values.items()}, path)
+
+
 def open_base(path: Path) -> tuple[ModelConfig, LatentSyncDenoiser]:
     """A base's denoiser with fresh adapters from its file, or from the folder it lies in; in float32 on the CPU.
 
@@ -91,28 +119,32 @@ class BaseEncoder:
         self.vae, self.whisper = nets
 
     @torch.inference_mode()
-    def encode(self, clip: RawClip) -> dict[str, Tensor]:
-        """What a base is trained on, in half precision: latents and masked_<kind> [T, C, h, w], tokens [T, S, D_a],
-        code [T, 27], motion [T, 8], and has_code and has_motion, which are 0 or 1. Raises FaceNotFound."""
+    def encode(self, clip: RawClip) -> EncodedClip:
+        """What a base is trained on, on the CPU. Raises FaceNotFound."""
         n_frames = len(clip.frames)
         track = follow(clip.frames, on_missing="hold")
         boxes = [aligned_box(face) for face in track.crops if face is not None]
         pairs = zip(clip.frames, boxes, strict=True)
         squares = np.stack([crop_aligned(picture, box, self.size_px) for picture, box in pairs])
-        pictures = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 127.5 - 1
-        found = {"latents": self._latents(pictures)}
-        for kind in MASKS:
-            found[f"masked_{kind}"] = self._latents(pictures * keep_mask(self.size_px, kind).float())
+        pictures = to_unit(squares)
         features = SoundFeatures(self.whisper, whisper_mel(fit_length(clip.samples, n_frames)))
-        found["tokens"] = features.frames(0, n_frames).cpu()
-        for name, size, track_of in (("code", EMOTION_CODE_SIZE, clip.codes), ("motion", len(MOTION), clip.motion)):
-            values = np.zeros((n_frames, size), np.float32) if track_of is None else track_of
-            found[name] = torch.from_numpy(np.asarray(values, np.float32))
-            found[f"has_{name}"] = torch.tensor(float(track_of is not None))
-        return {name: value.half().contiguous() for name, value in found.items()}
+        return EncodedClip(
+            latents=self._latents(pictures),
+            masked={kind: self._latents(pictures * keep_mask(self.size_px, kind).float()) for kind in MASKS},
+            tokens=features.frames(0, n_frames).cpu(),
+            code=_track(clip.codes, n_frames, EMOTION_CODE_SIZE),
+            motion=_track(clip.motion, n_frames, len(MOTION)),
+            has_code=torch.tensor(float(clip.codes is not None)),
+            has_motion=torch.tensor(float(clip.motion is not None)),
+        )
 
     def _latents(self, pictures: Tensor) -> Tensor:
         return torch.cat([self.vae.encode(part.to(self.device))[0].cpu() for part in pictures.split(AT_ONCE)])
+
+
+def _track(values: np.ndarray | None, n_frames: int, size: int) -> Tensor:
+    """A clip's track [T, size] as float32; zeros where it has none."""
+    return torch.from_numpy(np.asarray(np.zeros((n_frames, size)) if values is None else values, np.float32))
 
 
 def encode_folder(
@@ -139,7 +171,7 @@ def encode_folder(
                 log.warning("'%s' is left out: %s", key, error)
                 continue
             partial = path.with_name(path.name + ".partial")
-            save_file(found, partial)
+            found.save(partial)
             partial.replace(path)
         kept.append(path)
     if not kept:
@@ -202,6 +234,7 @@ def _captions(source: Path) -> dict[str, str]:
     return {line["clip"]: line["caption"] for line in lines if "caption" in line}
 
 
-def read_clip(path: Path) -> dict[str, Tensor]:
-    """What `BaseEncoder.encode` found, in float32."""
-    return {name: value.float() for name, value in load_file(path).items()}
+def read_clip(path: Path) -> EncodedClip:
+    """What `EncodedClip.save` wrote, in float32."""
+    values = {name: value.float() for name, value in load_file(path).items()}
+    return EncodedClip(masked={kind: values.pop(f"masked_{kind}") for kind in MASKS}, **values)

@@ -10,7 +10,7 @@ the action units, which mean the same on every face, and sees moved and recolour
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,14 @@ from ..metrics.emotion import split_outputs
 from ..nets.classifier import Classifier
 from ..taxonomy import ACTION_UNITS, EMOTIONS
 from ..weights.files import save_part
+from .batch import Batch
 from .data import Cache
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import correlation
 
 BATCH = 64
 LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 0.05
 FACE_OUTPUTS = ("mouth_opening", "mouth_width", "yaw", "pitch", "roll", "blink")
 """What the face expert reads, in its outputs' order: lip gap over `rig.FULL_GAP`, half width in frame widths, radians,
 and the closure of the eyelids 0 .. 1."""
@@ -40,8 +43,25 @@ _SMOOTHING = 0.05
 _LATENT_NOISE = 0.3
 _LATENT_SHIFT = 0.3
 """Spread of the random offset of each latent channel, in standard deviations of the latents."""
-_WEIGHT_DECAY = 0.05
 _MONITOR_FRAMES = 512
+
+
+@dataclass(frozen=True)
+class FrameBatch(Batch):
+    """Single frames, with what is true of them.
+
+    frames        [B, 3, H, W]  -1 .. 1
+    emotion       [B]           int64, index of EMOTIONS
+    intensity     [B]           0 .. 1
+    action_units  [B, 16]       0 .. 1
+    face          [B, 6]        in the order and units of `FACE_OUTPUTS`
+    """
+
+    frames: Tensor
+    emotion: Tensor
+    intensity: Tensor
+    action_units: Tensor
+    face: Tensor
 
 
 class EmotionObjective(nn.Module):
@@ -51,14 +71,14 @@ class EmotionObjective(nn.Module):
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: frames [B, 3, H, W], emotion [B] index of EMOTIONS, intensity [B], action_units [B, 16] 0 .. 1."""
-        outputs = self.classifier(disturb(move(batch["frames"]))).float()
+    def forward(self, batch: FrameBatch) -> Losses:
+        """Cross-entropy of emotion and intensity, squared error of the action units in units of their spread."""
+        outputs = self.classifier(disturb(move(batch.frames))).float()
         n = len(EMOTIONS)
-        emotion = F.cross_entropy(outputs[:, :n], batch["emotion"], label_smoothing=_SMOOTHING)
-        strength = F.binary_cross_entropy_with_logits(outputs[:, n], batch["intensity"])
-        moved = ((outputs[:, n + 1 :] - batch["action_units"]) / ACTION_UNIT_SPREAD).square().mean()
-        accuracy = (outputs[:, :n].argmax(1) == batch["emotion"]).float().mean()
+        emotion = F.cross_entropy(outputs[:, :n], batch.emotion, label_smoothing=_SMOOTHING)
+        strength = F.binary_cross_entropy_with_logits(outputs[:, n], batch.intensity)
+        moved = ((outputs[:, n + 1 :] - batch.action_units) / ACTION_UNIT_SPREAD).square().mean()
+        accuracy = (outputs[:, :n].argmax(1) == batch.emotion).float().mean()
         loss = emotion + strength + moved
         return {"loss": loss, "emotion": emotion, "intensity": strength, "action_units": moved, "accuracy": accuracy}
 
@@ -70,10 +90,10 @@ class FaceObjective(nn.Module):
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: frames [B, 3, H, W], face [B, 6]."""
-        outputs = self.classifier(disturb(batch["frames"])).float()
-        error = (outputs - batch["face"]) / outputs.new_tensor(FACE_OUTPUT_SCALE)
+    def forward(self, batch: FrameBatch) -> Losses:
+        """Smooth L1 of every output in units of its spread."""
+        outputs = self.classifier(disturb(batch.frames)).float()
+        error = (outputs - batch.face) / outputs.new_tensor(FACE_OUTPUT_SCALE)
         return {"loss": F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.5)}
 
 
@@ -108,7 +128,7 @@ def move(frames: Tensor) -> Tensor:
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
 
 
-def draw_frames(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
+def draw_frames(cache: Cache, rng: np.random.Generator, n: int) -> FrameBatch:
     """Random frames of training clips whose emotion does not change, with what is true of them."""
     clips = cache.draw_clips(rng, n)
     pure = clips[cache.array("is_pure")[clips] > 0]
@@ -116,7 +136,7 @@ def draw_frames(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
     return _frames_batch(cache, clips, rng.integers(0, cache.info.n_frames, n))
 
 
-def monitor_frames(cache: Cache, n: int) -> Batch:
+def monitor_frames(cache: Cache, n: int) -> FrameBatch:
     """Fixed frames of clips that are not trained on."""
     clips = cache.monitor_clips()
     clips = clips[cache.array("is_pure")[clips] > 0]
@@ -124,16 +144,16 @@ def monitor_frames(cache: Cache, n: int) -> Batch:
     return _frames_batch(cache, picks, (np.arange(n) * 7 + np.arange(n) // len(clips)) % cache.info.n_frames)
 
 
-def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray) -> Batch:
+def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray) -> FrameBatch:
     pose = cache.tensor("pose", (clips, frames))
     face = [cache.tensor(name, (clips, frames))[:, None] for name in ("mouth_opening", "mouth_width", "blink")]
-    return {
-        "frames": cache.images("frames", (clips, frames)),
-        "emotion": torch.from_numpy(cache.array("emotion")[clips].astype(np.int64)),
-        "intensity": cache.tensor("codes", (clips, frames))[:, len(EMOTIONS)],
-        "action_units": cache.tensor("action_units", (clips, frames)),
-        "face": torch.cat([*face[:2], pose, face[2]], 1),
-    }
+    return FrameBatch(
+        frames=cache.images("frames", (clips, frames)),
+        emotion=torch.from_numpy(cache.array("emotion")[clips].astype(np.int64)),
+        intensity=cache.tensor("codes", (clips, frames))[:, len(EMOTIONS)],
+        action_units=cache.tensor("action_units", (clips, frames)),
+        face=torch.cat([*face[:2], pose, face[2]], 1),
+    )
 
 
 def train_expression(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
@@ -158,7 +178,7 @@ def _train(
     part: str,
     sizes: ClassifierConfig,
     objective: Callable[[nn.Module], nn.Module],
-    score: Callable[[Tensor, Batch], dict[str, float]],
+    score: Callable[[Tensor, FrameBatch], dict[str, float]],
     cache: Path,
     output: Path,
     options: TrainOptions,
@@ -169,7 +189,7 @@ def _train(
     sample = monitor_frames(clips, _MONITOR_FRAMES)
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
-        parts = [net(part.to(device)).float().cpu() for part in sample["frames"].split(64)]
+        parts = [net(part.to(device)).float().cpu() for part in sample.frames.split(64)]
         return score(torch.cat(parts), sample)
 
     recipe = Recipe(
@@ -179,31 +199,26 @@ def _train(
         draw=lambda rng, n: draw_frames(clips, rng, n),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
         evaluate=evaluate,
     )
-    averaged, at = fit(recipe, replace(options, weight_decay=max(options.weight_decay, _WEIGHT_DECAY)))
+    averaged, at = fit(recipe, options)
     save_part(output, part, averaged, sizes, metadata_of(clips.info.seed, at))
     return at.scores
 
 
-def _score_emotion(outputs: Tensor, sample: Batch) -> dict[str, float]:
+def _score_emotion(outputs: Tensor, sample: FrameBatch) -> dict[str, float]:
     """Accuracy per frame, and how well intensity and action units are read."""
-    right = outputs[:, : len(EMOTIONS)].argmax(1) == sample["emotion"]
+    right = outputs[:, : len(EMOTIONS)].argmax(1) == sample.emotion
     scores = {"accuracy": float(right.float().mean())}
-    for i in sample["emotion"].unique().tolist():
-        scores[f"accuracy_{EMOTIONS[i]}"] = float(right[sample["emotion"] == i].float().mean())
+    for i in sample.emotion.unique().tolist():
+        scores[f"accuracy_{EMOTIONS[i]}"] = float(right[sample.emotion == i].float().mean())
     units = outputs[:, len(EMOTIONS) + 1 :]
-    scores["intensity_correlation"] = _correlation(split_outputs(outputs)[1], sample["intensity"])
-    scores["action_unit_correlation"] = _correlation(units.flatten(), sample["action_units"].flatten())
+    scores["intensity_correlation"] = correlation(split_outputs(outputs)[1], sample.intensity)
+    scores["action_unit_correlation"] = correlation(units.flatten(), sample.action_units.flatten())
     return scores
 
 
-def _score_face(outputs: Tensor, sample: Batch) -> dict[str, float]:
+def _score_face(outputs: Tensor, sample: FrameBatch) -> dict[str, float]:
     """Correlation of every output with the truth."""
-    return {
-        f"{name}_correlation": _correlation(outputs[:, i], sample["face"][:, i]) for i, name in enumerate(FACE_OUTPUTS)
-    }
-
-
-def _correlation(a: Tensor, b: Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+    return {f"{name}_correlation": correlation(outputs[:, i], sample.face[:, i]) for i, name in enumerate(FACE_OUTPUTS)}

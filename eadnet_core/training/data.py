@@ -21,14 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import FPS, MEL_RATE_HZ, N_MELS
+from ..config import N_MELS
 from ..errors import BadInput
+from ..media.pixels import to_unit
+from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
 
 log = logging.getLogger(__name__)
 
 CLIPS_PER_IDENTITY = 4
-MEL_STEPS = MEL_RATE_HZ // FPS
 _FREE_SHARE = 0.3
 """Share of clips whose emotion is left to the corpus, which blends some and changes some half-way."""
 _HEAD_RANGE = (0.2, 1.4)
@@ -107,16 +108,11 @@ class Cache:
 
     def images(self, name: str, index: Any) -> Tensor:
         """uint8 pictures array[index] as float32 [..., 3, H, W] in -1 .. 1."""
-        return to_images(self.array(name)[index])
+        return to_unit(self.array(name)[index])
 
     def tensor(self, name: str, index: Any) -> Tensor:
         """array[index] as float32."""
         return torch.from_numpy(np.array(self.array(name)[index], dtype=np.float32))
-
-
-def to_images(pixels: np.ndarray) -> Tensor:
-    """uint8 [..., H, W, 3] -> float32 [..., 3, H, W] in -1 .. 1, channels-last in memory."""
-    return torch.from_numpy(np.array(pixels)).float().div_(127.5).sub_(1.0).movedim(-1, -3)
 
 
 def build_cache(
@@ -176,7 +172,7 @@ def open_or_create(folder: Path, info: CacheInfo) -> Cache:
     for name, kind, shape in (
         ("frames", np.uint8, (n, frames, size, size, 3)),
         ("references", np.uint8, (n, size, size, 3)),
-        ("mel", np.float16, (n, frames * MEL_STEPS, N_MELS)),
+        ("mel", np.float16, (n, frames * MEL_STEPS_PER_FRAME, N_MELS)),
         ("energy", np.float32, (n, frames)),
         ("visemes", np.float32, (n, frames, 9)),
         ("action_units", np.float32, (n, frames, len(ACTION_UNITS))),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..config import DenoiserConfig, LipReaderConfig, ModelConfig
 from ..errors import CheckpointError
+from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..motion.turn import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
@@ -27,10 +28,11 @@ from ..sampling.prediction import prediction_of
 from ..taxonomy import EMOTIONS
 from ..weights.files import load_part, save_part
 from . import losses as L
-from .data import MEL_STEPS, Cache
-from .denoiser_batches import Mix, draw_clips
+from .data import Cache
+from .denoiser_batches import ClipBatch, DenoiserBatch, Mix, SeenFrames, draw_clips
+from .denoiser_scores import alarms, draw_sheet, score_generation
 from .denoiser_step import absolute, draw_noise, predict, residual
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights, VAELossWeights, picture_losses
 from .syncnet import SILENCE, window_starts
 
@@ -70,23 +72,23 @@ class DenoiserObjective(nn.Module):
         self.prediction = prediction_of(config.denoiser)
         self.pictures = VAELossWeights()
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: see `draw_clips`."""
-        config = self.config.denoiser
-        target = residual(batch["latents"], batch["reference"], self.nets["denoiser"])
+    def forward(self, batch: DenoiserBatch) -> Losses:
+        """Every loss whose weight is above 0, and their weighted sum."""
+        config, clips = self.config.denoiser, batch.clips
+        target = residual(clips.latents, clips.reference, self.nets["denoiser"])
         t = self.prediction.draw_times(len(target))
         x_t = self.prediction.add_noise(target, draw_noise(target, self.mix.shared_noise), t.to(target.device))
-        output, aux = predict(self.nets, batch, x_t, t.to(target.device), config, aux=True)
+        output, aux = predict(self.nets, clips, x_t, t.to(target.device), config, aux=True)
         x0 = output.float()
         losses = self._denoising(x0, target, t.to(target.device))
         if self.weights.graph:
             losses["graph"] = aux["graph_regulariser"].float()
         if self.weights.emotion_bottleneck:
-            losses["emotion_bottleneck"] = self._bottleneck(aux["bottleneck"].float(), batch)
+            losses["emotion_bottleneck"] = self._bottleneck(aux["bottleneck"].float(), clips)
         if self.weights.visemes:
             losses["visemes"] = self._visemes(batch)
         if self.weights.lips:
-            losses["lips"] = self._lips(x0, batch)
+            losses["lips"] = self._lips(x0, clips)
         if self._supervises():
             losses |= self._supervision(x0, target, t, batch)
         total = sum(getattr(self.weights, name) * self._often(name) * value for name, value in losses.items())
@@ -110,34 +112,33 @@ class DenoiserObjective(nn.Module):
         """Losses computed one step in n weigh n times as much."""
         return self.mix.supervise_every if name in ("sync", "trepa", "picture") else 1.0
 
-    def _supervision(self, x0: Tensor, target: Tensor, t: Tensor, batch: Batch) -> Losses:
+    def _supervision(self, x0: Tensor, target: Tensor, t: Tensor, batch: DenoiserBatch) -> Losses:
         """Losses of the judges, in float32 and on absolute latents."""
         losses: Losses = {}
         with torch.autocast(x0.device.type, enabled=False):
             clear = torch.nonzero(self.prediction.fraction(t) < self.mix.supervise_below)[:, 0]
             if self.weights.sync and len(clear):
-                losses |= self._sync(x0, batch, clear.to(x0.device))
+                losses |= self._sync(x0, batch.clips, clear.to(x0.device))
             if self.weights.trepa and len(clear) and x0.shape[2] % self.judges["video_features"].config.patch[0] == 0:
                 losses["trepa"] = self._trepa(x0[clear], target[clear])
             if self.weights.picture:
-                losses["picture"] = self._picture(x0, batch)
+                losses["picture"] = self._picture(x0, batch.clips, batch.seen)
         return losses
 
-    def _sync(self, x0: Tensor, batch: Batch, clear: Tensor) -> Losses:
+    def _sync(self, x0: Tensor, clips: ClipBatch, clear: Tensor) -> Losses:
         syncnet = self.judges["syncnet"]
         config = syncnet.config
         starts = torch.as_tensor(window_starts(config, x0.shape[2]), device=x0.device)
         if not len(starts):
             return {}
         starts = starts[torch.randperm(len(starts), device=x0.device)[: self.mix.sync_windows]]
-        clips = absolute(x0[clear], batch["reference"][clear], self.nets["denoiser"])
-        frames = torch.stack([clips[:, s : s + config.frames] for s in starts.tolist()], 1).flatten(0, 1)
-        begin = int(batch["start"])
-        first = [(begin + s) * MEL_STEPS - config.mel_context for s in starts.tolist()]
-        n_steps = MEL_STEPS * config.frames + 2 * config.mel_context
-        mel = torch.stack([batch["mel"][clear, f : f + n_steps] for f in first], 1).flatten(0, 1)
-        loud = torch.stack([batch["energy"][clear, s : s + config.frames].mean(1) for s in starts.tolist()], 1)
-        valid = ((loud > SILENCE) & (batch["keep_audio"][clear, None] > 0)).flatten()
+        latents = absolute(x0[clear], clips.reference[clear], self.nets["denoiser"])
+        frames = torch.stack([latents[:, s : s + config.frames] for s in starts.tolist()], 1).flatten(0, 1)
+        first = [(clips.start + s) * MEL_STEPS_PER_FRAME - config.mel_context for s in starts.tolist()]
+        n_steps = MEL_STEPS_PER_FRAME * config.frames + 2 * config.mel_context
+        mel = torch.stack([clips.mel[clear, f : f + n_steps] for f in first], 1).flatten(0, 1)
+        loud = torch.stack([clips.energy[clear, s : s + config.frames].mean(1) for s in starts.tolist()], 1)
+        valid = ((loud > SILENCE) & (clips.keep_audio[clear, None] > 0)).flatten()
         if not bool(valid.any()):
             return {}
         return {"sync": L.sync_loss(syncnet.similarity(frames[valid], mel[valid]))}
@@ -149,33 +150,33 @@ class DenoiserObjective(nn.Module):
             real = features.features(target * scale)
         return L.trepa_loss(features.features(x0 * scale), real)
 
-    def _picture(self, x0: Tensor, batch: Batch) -> Tensor:
+    def _picture(self, x0: Tensor, clips: ClipBatch, seen: SeenFrames) -> Tensor:
         """The autoencoder's loss of the frames that `look_at` chose, decoded from x0 [B, C, T, h, w]."""
-        clips, frames = batch["seen_clip"], batch["seen_frame"]
-        latents = absolute(x0, batch["reference"], self.nets["denoiser"])[clips, frames]
-        moved = (batch["motion"] * batch["keep_motion"][:, None, None])[clips, frames]
-        told = batch["reference"][clips, frames]
-        images = self.judges["vae"].decode(latents, turn_head(batch["seen_reference"], moved), told)
-        losses = picture_losses(images, batch["seen"], self.pictures, self.judges["expression"])
+        index = seen.clip, seen.frame
+        latents = absolute(x0, clips.reference, self.nets["denoiser"])[index]
+        motion = (clips.motion * clips.keep_motion[:, None, None])[index]
+        turned = turn_head(seen.reference, motion)
+        images = self.judges["vae"].decode(latents, turned, clips.reference[index])
+        losses = picture_losses(images, seen.picture, self.pictures, self.judges["expression"])
         return losses["reconstruction"] + self.pictures.expression * losses["expression"]
 
-    def _lips(self, x0: Tensor, batch: Batch) -> Tensor:
+    def _lips(self, x0: Tensor, clips: ClipBatch) -> Tensor:
         """How far the lips in x0 [B, C, T, h, w] are from those in the true latents, where the voice is told."""
         with torch.autocast(x0.device.type, enabled=False):
-            latents = absolute(x0, batch["reference"], self.nets["denoiser"])
+            latents = absolute(x0, clips.reference, self.nets["denoiser"])
             with torch.no_grad():
-                true = self.judges["lip_reader"](batch["latents"].flatten(0, 1))
+                true = self.judges["lip_reader"](clips.latents.flatten(0, 1))
             error = L.lip_loss(self.judges["lip_reader"](latents.flatten(0, 1)), true).unflatten(0, latents.shape[:2])
-            return (error.mean(1) * batch["keep_audio"]).mean()
+            return (error.mean(1) * clips.keep_audio).mean()
 
-    def _visemes(self, batch: Batch) -> Tensor:
+    def _visemes(self, batch: DenoiserBatch) -> Tensor:
         """How far the lips read from the sound of whole clips are from the true ones."""
-        tokens = self.nets["audio"](batch["heard_mel"]).flatten(2)
-        return L.lip_loss(self.nets["viseme_head"](tokens).float(), batch["heard_lips"]).mean()
+        tokens = self.nets["audio"](batch.heard_mel).flatten(2)
+        return L.lip_loss(self.nets["viseme_head"](tokens).float(), batch.heard_lips).mean()
 
-    def _bottleneck(self, bottleneck: Tensor, batch: Batch) -> Tensor:
+    def _bottleneck(self, bottleneck: Tensor, clips: ClipBatch) -> Tensor:
         logits = self.nets["emotion_head"](bottleneck.mean(1))
-        target = torch.where(batch["keep_emotion"] > 0, batch["emotion"], -100)
+        target = torch.where(clips.keep_emotion > 0, clips.emotion, -100)
         return F.cross_entropy(logits, target, reduction="sum") / (target >= 0).sum().clamp(min=1)
 
 
@@ -235,8 +236,6 @@ def train_denoiser(
     start  weight file of a denoiser to go on from; what it lacks (STDA, TFRM) is new. Default: from nothing
     Raises CheckpointError where `start` holds what the config has no place for.
     """
-    from .denoiser_scores import alarms, draw_sheet, score_generation
-
     clips = Cache(cache)
     weights, mix = weights or DenoiserLossWeights(), mix or Mix()
     config = replace(config, denoiser=replace(config.denoiser, latent_channels=config.vae.latent_channels))

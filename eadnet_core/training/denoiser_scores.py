@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 
 from ..config import DenoiserConfig
+from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..motion.turn import turn_head
 from ..sampling.prediction import prediction_of
 from ..taxonomy import EMOTIONS
-from .data import MEL_STEPS, Cache
-from .denoiser_batches import clips_batch
+from .data import Cache
+from .denoiser_batches import ClipBatch, clips_batch
 from .denoiser_step import absolute, draw_noise, predict, residual
-from .loop import Batch
 from .sheets import save_sheet
 from .syncnet import SILENCE, best_offset, window_starts
 
@@ -35,18 +36,18 @@ def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device
 
     Below 0 is good: the net listens. Around 0 while the loss falls means that the condition is ignored.
     """
-    batch = _to(clips_batch(cache, config, _varied(cache, ALARM_CLIPS)), device)
-    target = residual(batch["latents"], batch["reference"], nets["denoiser"])
+    batch = clips_batch(cache, config, _varied(cache, ALARM_CLIPS)).to(device)
+    target = residual(batch.latents, batch.reference, nets["denoiser"])
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         noise = draw_noise(target, 0.5)
-    wrong = {name: {**batch, name: batch[name].roll(1, 0)} for name in ("code", "mel", "motion")}
+    wrong = {name: replace(batch, **{name: getattr(batch, name).roll(1, 0)}) for name in ("code", "mel", "motion")}
     found, prediction = {}, prediction_of(config)
     for fraction in ALARM_TIMES:
         t = prediction.time_at(torch.full((len(target),), fraction, device=device))
         x_t = prediction.add_noise(target, noise, t)
 
-        def error(conditions: Batch, x_t: Tensor = x_t, t: Tensor = t) -> float:
+        def error(conditions: ClipBatch, x_t: Tensor = x_t, t: Tensor = t) -> float:
             return float((predict(nets, conditions, x_t, t, config)[0] - target).square().mean())
 
         right = error(batch)
@@ -57,11 +58,11 @@ def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device
 
 
 @torch.no_grad()
-def generate(nets: Any, batch: Batch, config: DenoiserConfig, n_steps: int = SCORE_STEPS, seed: int = 0) -> Tensor:
+def generate(nets: Any, batch: ClipBatch, config: DenoiserConfig, n_steps: int = SCORE_STEPS) -> Tensor:
     """Latents [B, T, C, h, w] sampled in `n_steps` steps without guidance, the noise shared by all frames."""
-    reference = batch["reference"]
+    reference = batch.reference
     n, n_frames = reference.shape[:2]
-    noise = torch.randn(reference[:, 0].shape, generator=torch.Generator().manual_seed(seed)).to(reference.device)
+    noise = torch.randn(reference[:, 0].shape, generator=torch.Generator().manual_seed(0)).to(reference.device)
     grid = prediction_of(config).grid(n_steps)
     x_t = grid.start(noise[:, :, None].expand(-1, -1, n_frames, -1, -1))
     for i, time in enumerate(grid.times):
@@ -81,9 +82,9 @@ def score_generation(
     sync_cosine       mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
     """
     clips = _varied(cache, SCORE_CLIPS)
-    batch = _to(clips_batch(cache, config, clips), device)
-    real, made = batch["latents"], generate(nets, batch, config)
-    still = (real - batch["reference"]).square().mean()
+    batch = clips_batch(cache, config, clips).to(device)
+    real, made = batch.latents, generate(nets, batch, config)
+    still = (real - batch.reference).square().mean()
     scores = {
         "generated_error": float((made - real).square().mean() / still),
         "motion_ratio": float(made.diff(dim=1).square().mean().sqrt() / real.diff(dim=1).square().mean().sqrt()),
@@ -96,40 +97,40 @@ def score_generation(
             ("emotion_accuracy_real", true),
         ):
             read = judges["expression"](images.flatten(0, 1)).unflatten(0, images.shape[:2])[..., : len(EMOTIONS)]
-            scores[name] = float((read.argmax(-1) == batch["emotion"][:, None]).float().mean())
+            scores[name] = float((read.argmax(-1) == batch.emotion[:, None]).float().mean())
     if "syncnet" in judges.nets:
-        scores |= _sync_scores(judges["syncnet"], batch, made, "")
-        scores |= {"sync_cosine_real": _sync_scores(judges["syncnet"], batch, real, "").get("sync_cosine", 0.0)}
+        scores |= _sync_scores(judges["syncnet"], batch, made)
+        scores |= {"sync_cosine_real": _sync_scores(judges["syncnet"], batch, real).get("sync_cosine", 0.0)}
     return scores
 
 
-def _sync_scores(syncnet: Any, batch: Batch, latents: Tensor, suffix: str) -> dict[str, float]:
+def _sync_scores(syncnet: Any, batch: ClipBatch, latents: Tensor) -> dict[str, float]:
     config = syncnet.config
     starts = window_starts(config, latents.shape[1])
-    n_steps = MEL_STEPS * config.frames + 2 * config.mel_context
+    n_steps = MEL_STEPS_PER_FRAME * config.frames + 2 * config.mel_context
     cosines, exact = [], []
     for clip in range(len(latents)):
-        loud = np.array([float(batch["energy"][clip, s : s + config.frames].mean()) > SILENCE for s in starts])
+        loud = np.array([float(batch.energy[clip, s : s + config.frames].mean()) > SILENCE for s in starts])
         if loud.sum() < 3:
             continue
         frames = torch.stack([latents[clip, s : s + config.frames] for s in starts])
-        first = [s * MEL_STEPS - config.mel_context for s in starts]
-        mel = torch.stack([batch["mel"][clip, f : f + n_steps] for f in first])
+        first = [s * MEL_STEPS_PER_FRAME - config.mel_context for s in starts]
+        mel = torch.stack([batch.mel[clip, f : f + n_steps] for f in first])
         similarity = (syncnet.embed_frames(frames) @ syncnet.embed_audio(mel).T).float().cpu().numpy()
         cosines.append(np.diag(similarity)[loud])
         exact.append(best_offset(similarity, loud) == 0)
     if not cosines:
         return {}
     return {
-        f"sync_cosine{suffix}": float(np.concatenate(cosines).mean()),
-        f"offset_exact{suffix}": float(np.mean(exact)),
+        "sync_cosine": float(np.concatenate(cosines).mean()),
+        "offset_exact": float(np.mean(exact)),
     }
 
 
 def draw_sheet(nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device, path: Path) -> None:
     """One row per emotion: reference, eight generated frames, two true ones, of clips of unseen heads."""
     clips = _varied(cache, len(EMOTIONS))
-    batch = _to(clips_batch(cache, config, clips), device)
+    batch = clips_batch(cache, config, clips).to(device)
     latents = generate(nets, batch, config)
     n_frames = latents.shape[1]
     shown = np.linspace(0, n_frames - 1, _SHEET_FRAMES).astype(np.int64)
@@ -140,13 +141,15 @@ def draw_sheet(nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, dev
     save_sheet(torch.cat([references[:, None], images.float().cpu(), true], 1), path)
 
 
-def _decode(cache: Cache, clips: np.ndarray, batch: Batch, latents: Tensor, frames: np.ndarray, judges: Any) -> Tensor:
+def _decode(
+    cache: Cache, clips: np.ndarray, batch: ClipBatch, latents: Tensor, frames: np.ndarray, judges: Any
+) -> Tensor:
     """The frames numbered `frames` [F] of every clip, [B, F, 3, H, W]."""
     picked = torch.from_numpy(frames).to(latents.device)
     references = cache.images("references", (clips,)).to(latents.device).repeat_interleave(len(frames), 0)
-    turned = turn_head(references, batch["motion"][:, picked].flatten(0, 1))
-    made, told = (x[:, picked].flatten(0, 1) for x in (latents, batch["reference"]))
-    return judges["vae"].decode(made, turned, told).unflatten(0, (len(clips), -1))
+    turned = turn_head(references, batch.motion[:, picked].flatten(0, 1))
+    made, turned_latents = (x[:, picked].flatten(0, 1) for x in (latents, batch.reference))
+    return judges["vae"].decode(made, turned, turned_latents).unflatten(0, (len(clips), -1))
 
 
 def _varied(cache: Cache, n: int) -> np.ndarray:
@@ -156,7 +159,3 @@ def _varied(cache: Cache, n: int) -> np.ndarray:
     emotions = cache.array("emotion")[clips]
     turn = np.array([int((emotions[:i] == emotions[i]).sum()) for i in range(len(clips))])
     return clips[np.lexsort((emotions, turn))][:n]
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return {name: value.to(device) for name, value in batch.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config import DenoiserConfig
 from ..sampling.conditions import FrameConditions
 from ..sampling.prediction import prediction_of
-from .loop import Batch
+from .denoiser_batches import ClipBatch
 
 
 def residual(latents: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
@@ -37,27 +37,26 @@ def draw_noise(like: Tensor, shared: float) -> Tensor:
 
 
 def predict(
-    nets: Any, batch: Batch, x_t: Tensor, t: Tensor, config: DenoiserConfig, *, aux: bool = False
+    nets: Any, clips: ClipBatch, x_t: Tensor, t: Tensor, config: DenoiserConfig, *, aux: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """x0 [B, C, T, h, w] that the nets see in x_t at times t [B], and the denoiser's aux (empty unless asked for)."""
     n_frames = x_t.shape[2]
-    start = int(batch["start"])
-    audio = nets["audio"](batch["mel"])[:, start : start + n_frames] * batch["keep_audio"][:, None, None, None]
-    emotion = nets["emotion"](batch["code"])
+    audio = nets["audio"](clips.mel)[:, clips.start : clips.start + n_frames] * clips.keep_audio[:, None, None, None]
+    emotion = nets["emotion"](clips.code)
     null = nets["emotion"].null(len(x_t), n_frames, device=x_t.device)
-    emotion = torch.where(batch["keep_emotion"][:, None, None, None] > 0, emotion, null)
-    known = batch["keep_motion"][:, None].expand(-1, n_frames)
+    emotion = torch.where(clips.keep_emotion[:, None, None, None] > 0, emotion, null)
+    known = clips.keep_motion[:, None].expand(-1, n_frames)
     denoiser = nets["denoiser"]
-    reference = batch["reference"] / denoiser.latent_scale[:, None, None]
+    reference = clips.reference / denoiser.latent_scale[:, None, None]
     context = torch.cat(
         [
-            batch["mask"][:, None, None].expand(-1, 1, n_frames, -1, -1),
-            residual(batch["masked"], batch["reference"], denoiser) * batch["has_masked"][:, None, None, None, None],
+            clips.mask[:, None, None].expand(-1, 1, n_frames, -1, -1),
+            residual(clips.masked, clips.reference, denoiser) * clips.has_masked[:, None, None, None, None],
             rearrange(reference, "b t c h w -> b c t h w"),
         ],
         1,
     )
-    motion = batch["motion"] * known[:, :, None]
+    motion = clips.motion * known[:, :, None]
     given = FrameConditions(context, audio, emotion, motion, known)
     output = denoiser(x_t, t, given, return_aux=aux)
     raw, extra = output if aux else (output, {})

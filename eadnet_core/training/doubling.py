@@ -19,9 +19,9 @@ from ..nets.vae import VAE
 from ..weights.files import load_part, save_part
 from ..weights.folders import ASSETS
 from .data import CLIPS_PER_IDENTITY, Cache
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import VAELossWeights, reconstruction_loss
-from .vae import picture_sheet, score_vae
+from .vae import PictureBatch, picture_sheet, score_vae
 
 BATCH = 8
 LEARNING_RATE = 2e-3
@@ -38,9 +38,9 @@ class DoublingObjective(nn.Module):
         super().__init__()
         self.vae, self.weights = vae, weights
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: picture and reference [B, 3, H, W] in -1 .. 1."""
-        pictures, references = batch["picture"], batch["reference"]
+    def forward(self, batch: PictureBatch) -> Losses:
+        """Reconstruction alone; every picture of the batch has a reference of its own."""
+        pictures, references = batch.pictures, batch.references
         with torch.no_grad():
             latents = self.vae.encode(torch.cat([pictures, references]))[0]
             latents, told = latents.chunk(2)
@@ -49,7 +49,7 @@ class DoublingObjective(nn.Module):
         return {"loss": reconstruction_loss(images.float(), pictures, self.weights)}
 
 
-def draw_pairs(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
+def draw_pairs(cache: Cache, rng: np.random.Generator, n: int) -> PictureBatch:
     """Random frames, each with a reference: the clip's own, or a frame of another clip of that head."""
     clips = cache.draw_clips(rng, n)
     others = clips // CLIPS_PER_IDENTITY * CLIPS_PER_IDENTITY + rng.integers(0, CLIPS_PER_IDENTITY, n)
@@ -57,10 +57,10 @@ def draw_pairs(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
     frames, other_frames = rng.integers(0, cache.info.n_frames, (2, n))
     from_other = torch.from_numpy(rng.random(n) < OTHER_CLIP_SHARE)[:, None, None, None]
     references: Tensor = cache.images("references", clips)
-    return {
-        "picture": cache.images("frames", (clips, frames)),
-        "reference": torch.where(from_other, cache.images("frames", (others, other_frames)), references),
-    }
+    return PictureBatch(
+        pictures=cache.images("frames", (clips, frames)),
+        references=torch.where(from_other, cache.images("frames", (others, other_frames)), references),
+    )
 
 
 def train_doubling(

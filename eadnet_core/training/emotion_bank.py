@@ -8,7 +8,7 @@ second task.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,20 @@ from torch import Tensor, nn
 
 from ..config import EmotionBankConfig, ModelConfig
 from ..corpus.faces import Faces, draw_faces
+from ..media.pixels import to_unit
 from ..nets.emotion_bank import EmotionBank
 from ..nets.layers import ResidualConv
 from ..taxonomy import EMOTIONS
 from ..weights.files import load_part, save_part
+from .batch import Batch
 from .classifier import ACTION_UNIT_SPREAD, disturb, move
-from .data import Cache, to_images
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .data import Cache
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import correlation
 
 BATCH = 64
 LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 0.05
 N_FACES = 4000
 FACES_SEED = 4
 FACE_SHARE = 0.6
@@ -35,8 +39,21 @@ FACE_SHARE = 0.6
 CODE_SPREAD = 0.25
 ANCHOR_WEIGHT = 2.0
 """Keeps the entries near the emotions they began as, so that every label keeps some."""
-_WEIGHT_DECAY = 0.05
 _LEAST = 1e-4
+
+
+@dataclass(frozen=True)
+class BankBatch(Batch):
+    """Faces with the codes they show.
+
+    frames        [B, 3, H, W]  -1 .. 1
+    code          [B, 27]
+    action_units  [B, 16]       0 .. 1
+    """
+
+    frames: Tensor
+    code: Tensor
+    action_units: Tensor
 
 
 class BankObjective(nn.Module):
@@ -47,18 +64,18 @@ class BankObjective(nn.Module):
         self.bank = bank
         self.first = bank.rest.detach().clone()
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: frames [B, 3, H, W], code [B, 27], action_units [B, 16]."""
-        frames = disturb(move(batch["frames"]))
+    def forward(self, batch: BankBatch) -> Losses:
+        """Cross-entropy of the emotions, squared errors of the rest of the code and of the action units, the anchor."""
+        frames = disturb(move(batch.frames))
         with torch.autocast(frames.device.type, torch.bfloat16):
             logits, units = self.bank.look(frames)
         code, n = self.bank.code(logits.float()), len(EMOTIONS)
-        emotion = -(batch["code"][:, :n] * code[:, :n].clamp_min(_LEAST).log()).sum(1).mean()
-        rest = ((code[:, n:] - batch["code"][:, n:]) / CODE_SPREAD).square().mean()
-        moved = ((units.float() - batch["action_units"]) / ACTION_UNIT_SPREAD).square().mean()
+        emotion = -(batch.code[:, :n] * code[:, :n].clamp_min(_LEAST).log()).sum(1).mean()
+        rest = ((code[:, n:] - batch.code[:, n:]) / CODE_SPREAD).square().mean()
+        moved = ((units.float() - batch.action_units) / ACTION_UNIT_SPREAD).square().mean()
         anchor = (self.bank.rest - self.first.to(code.device)).square().sum(1).mean()
         loss = emotion + rest + moved + ANCHOR_WEIGHT * anchor
-        accuracy = (code[:, :n].argmax(1) == batch["code"][:, :n].argmax(1)).float().mean()
+        accuracy = (code[:, :n].argmax(1) == batch.code[:, :n].argmax(1)).float().mean()
         return {"loss": loss, "emotion": emotion, "code": rest, "action_units": moved, "accuracy": accuracy}
 
 
@@ -87,9 +104,10 @@ def train_emotion_bank(config: ModelConfig, cache: Path, output: Path, options: 
         draw=lambda rng, n: draw(clips, faces, rng, n),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
         evaluate=evaluate,
     )
-    averaged, at = fit(recipe, replace(options, weight_decay=max(options.weight_decay, _WEIGHT_DECAY)))
+    averaged, at = fit(recipe, options)
     save_part(output, "emotion_bank", averaged, sizes, metadata_of(clips.info.seed, at))
     return at.scores
 
@@ -102,16 +120,16 @@ def begin_with(bank: EmotionBank, expression: nn.Module) -> None:
         own.load_state_dict(trained.state_dict())
 
 
-def draw(clips: Cache, faces: Faces, rng: np.random.Generator, n: int) -> Batch:
+def draw(clips: Cache, faces: Faces, rng: np.random.Generator, n: int) -> BankBatch:
     """Random single faces, and random frames of training clips, of which some blend and some change."""
     n_faces = round(FACE_SHARE * n)
     single = rng.integers(0, len(faces.codes), n_faces)
     picked = (clips.draw_clips(rng, n - n_faces), rng.integers(0, clips.info.n_frames, n - n_faces))
-    return {
-        "frames": torch.cat([to_images(faces.frames[single]), clips.images("frames", picked)]),
-        "code": torch.cat([torch.from_numpy(faces.codes[single]), clips.tensor("codes", picked)]),
-        "action_units": torch.cat([torch.from_numpy(faces.action_units[single]), clips.tensor("action_units", picked)]),
-    }
+    return BankBatch(
+        frames=torch.cat([to_unit(faces.frames[single]), clips.images("frames", picked)]),
+        code=torch.cat([torch.from_numpy(faces.codes[single]), clips.tensor("codes", picked)]),
+        action_units=torch.cat([torch.from_numpy(faces.action_units[single]), clips.tensor("action_units", picked)]),
+    )
 
 
 @torch.no_grad()
@@ -125,11 +143,10 @@ def score(bank: EmotionBank, logits: Tensor, codes: Tensor) -> dict[str, float]:
     steady = (codes - codes[:, :1]).abs().amax((1, 2)) < _LEAST
     whole = torch.stack([bank.pooled(clip) for clip in logits[steady]])
     true = codes[steady, 0]
-    pairs = torch.stack([whole[:, n], true[:, n]])
     return {
         "frame_accuracy": float(by_frame.float().mean()),
         "clip_accuracy": float((whole[:, :n].argmax(1) == true[:, :n].argmax(1)).float().mean()),
-        "intensity_correlation": float(torch.corrcoef(pairs)[0, 1]),
+        "intensity_correlation": correlation(whole[:, n], true[:, n]),
         "code_error": float((whole - true).abs().mean()),
     }
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..config import MASK_BOXES
 from ..machine import has_matrix_units
+from ..media.pixels import to_unit
 from ..motion.turn import turn_head
-from .data import Cache, to_images
+from .data import Cache
 
 MASKED_EVERY = 3
 """One clip in three also holds its latents with a box greyed out."""
@@ -63,16 +64,16 @@ def encode_latents(cache: Cache, vae: Any, *, device: str = "cpu", progress: boo
         stop = min(start + per_batch, cache.n_ready)
         pixels = np.asarray(cache.array("frames")[start:stop])
         shape = arrays["latents"][start:stop].shape
-        references = to_images(np.asarray(cache.array("references")[start:stop]))
+        references = to_unit(np.asarray(cache.array("references")[start:stop]))
         each = references.repeat_interleave(cache.info.n_frames, 0)
         turned = turn_head(each, cache.tensor("motion", slice(start, stop)).flatten(0, 1))
-        arrays["latents"][start:stop] = _encode(vae, to_images(pixels).flatten(0, 1), device).reshape(shape)
+        arrays["latents"][start:stop] = _encode(vae, to_unit(pixels).flatten(0, 1), device).reshape(shape)
         arrays["reference_latents"][start:stop] = _encode(vae, references, device)
         arrays["turned_latents"][start:stop] = _encode(vae, turned, device).reshape(shape)
         for clip in range(-(-start // MASKED_EVERY) * MASKED_EVERY, stop, MASKED_EVERY):
             greyed = np.array(pixels[clip - start])
             greyed[:, box_mask(MASKED_BOXES[int(masked_box_of(np.array(clip)))], cache.info.size_px)] = 127
-            arrays["masked_latents"][clip // MASKED_EVERY] = _encode(vae, to_images(greyed), device)
+            arrays["masked_latents"][clip // MASKED_EVERY] = _encode(vae, to_unit(greyed), device)
         encoded[start:stop] = 1
         bar.update(stop - start)
     bar.close()
@@ -98,7 +99,7 @@ def _encode(vae: Any, images: Tensor, device: str) -> np.ndarray:
 def _latent_arrays(cache: Cache, vae: Any, device: str) -> dict[str, np.memmap]:
     """The writable arrays of `encode_latents`, made anew where missing or of another shape."""
     n, frames = cache.info.n_clips, cache.info.n_frames
-    cell = _encode(vae, to_images(np.asarray(cache.array("references")[:1])), device).shape[1:]
+    cell = _encode(vae, to_unit(np.asarray(cache.array("references")[:1])), device).shape[1:]
     shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
         "latents": (np.float16, (n, frames, *cell)),
         "reference_latents": (np.float16, (n, *cell)),

@@ -6,7 +6,7 @@ reader says how wrong each shape is. It learns from noisy latents, so that it fo
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,27 @@ from torch import Tensor, nn
 from ..config import LipReaderConfig, ModelConfig
 from ..nets.lip_reader import LipReader
 from ..weights.files import save_part
+from .batch import Batch
 from .classifier import disturb
 from .data import Cache
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import correlation
 
 BATCH = 128
 LEARNING_RATE = 2e-3
-_WEIGHT_DECAY = 0.05
+WEIGHT_DECAY = 0.05
+
+
+@dataclass(frozen=True)
+class LipBatch(Batch):
+    """Latents of single frames with their lips.
+
+    latents  [B, C, h, w]
+    lips     [B, 10]       see `lips_of`
+    """
+
+    latents: Tensor
+    lips: Tensor
 
 
 class LipObjective(nn.Module):
@@ -32,9 +46,9 @@ class LipObjective(nn.Module):
         super().__init__()
         self.reader = reader
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: latents [B, C, h, w], lips [B, 10]."""
-        return {"loss": (self.reader(disturb(batch["latents"])).float() - batch["lips"]).square().mean()}
+    def forward(self, batch: LipBatch) -> Losses:
+        """Mean over all lip parameters."""
+        return {"loss": (self.reader(disturb(batch.latents)).float() - batch.lips).square().mean()}
 
 
 def lips_of(cache: Cache, index: tuple[np.ndarray, ...]) -> Tensor:
@@ -48,15 +62,15 @@ def train_lip_reader(config: ModelConfig, cache: Path, output: Path, options: Tr
     torch.manual_seed(options.seed)
     reader = LipReader(LipReaderConfig(in_channels=config.vae.latent_channels, cells=config.denoiser.cells))
 
-    def draw(rng: np.random.Generator, n: int) -> Batch:
+    def draw(rng: np.random.Generator, n: int) -> LipBatch:
         index = clips.draw_clips(rng, n, encoded=True), rng.integers(0, clips.info.n_frames, n)
-        return {"latents": clips.tensor("latents", index), "lips": lips_of(clips, index)}
+        return LipBatch(clips.tensor("latents", index), lips_of(clips, index))
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
         monitor = (clips.monitor_clips(),)
         found = net(clips.tensor("latents", monitor).flatten(0, 1).to(device)).float().cpu()
         true = lips_of(clips, monitor).flatten(0, 1)
-        each = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(found.T, true.T, strict=True)]
+        each = [correlation(*pair) for pair in zip(found.T, true.T, strict=True)]
         return {"viseme_correlation": float(np.mean(each[:-1])), "mouth_opening_correlation": each[-1]}
 
     recipe = Recipe(
@@ -66,8 +80,9 @@ def train_lip_reader(config: ModelConfig, cache: Path, output: Path, options: Tr
         draw=draw,
         batch=BATCH,
         learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
         evaluate=evaluate,
     )
-    averaged, at = fit(recipe, replace(options, weight_decay=max(options.weight_decay, _WEIGHT_DECAY)))
+    averaged, at = fit(recipe, options)
     save_part(output, "lip_reader", averaged, reader.config, metadata_of(clips.info.seed, at))
     return at.scores

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from ..errors import BadInput, EADNetError
 from ..machine import has_matrix_units
+from .batch import Batch
 
 log = logging.getLogger(__name__)
 
-Batch = dict[str, Tensor]
 Evaluation = Callable[[nn.Module, torch.device], dict[str, float]]
 Losses = dict[str, Tensor]
 """Named scalar losses; the one called "loss" is minimised, the others are logged."""
@@ -104,6 +104,8 @@ class Recipe:
     """(generator, number of samples) -> one batch of CPU tensors."""
     batch: int
     learning_rate: float
+    weight_decay: float = 0.0
+    """The least of it, whatever the options say."""
     evaluate: Evaluation | None = None
     """(averaged weights, device) -> scores on clips that are not trained on."""
     alarm: Evaluation | None = None
@@ -216,9 +218,8 @@ class _Run:
         self.batch = options.batch or recipe.batch
         self.weights = [p for p in recipe.trained.parameters() if p.requires_grad]
         self.averaged = AveragedWeights(recipe.trained, options.ema)
-        optimizer = torch.optim.AdamW(
-            self.weights, self.rate, betas=options.betas, weight_decay=options.weight_decay, fused=True
-        )
+        decay = max(options.weight_decay, recipe.weight_decay)
+        optimizer = torch.optim.AdamW(self.weights, self.rate, betas=options.betas, weight_decay=decay, fused=True)
         self.objective, self.optimizer = accelerator.prepare(recipe.objective, optimizer)
         self.log = Log(folder, accelerator) if accelerator.is_main_process else None
         self.at = Progress()
@@ -277,8 +278,7 @@ class _Run:
         """One batch, forward, backward and update. Draws depend on seed, process and step alone, so runs resume."""
         key = (self.options.seed, self.accelerator.process_index, self.at.step)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-        batch = self.recipe.draw(np.random.default_rng(key), self.batch)
-        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        batch = self.recipe.draw(np.random.default_rng(key), self.batch).to(self.device, non_blocking=True)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * self.options.rate_factor(self.at.step, share)
         self.recipe.objective.train()

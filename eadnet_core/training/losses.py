@@ -1,4 +1,4 @@
-"""The losses of every network, as functions of tensors, with their weights as frozen dataclasses.
+"""The losses and scores of every network, as functions of tensors, with losses' weights as frozen dataclasses.
 
 A weight of 0 switches a loss off: it is not computed.
 """
@@ -128,6 +128,15 @@ def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         squares = squares[:, mask.to(squares.device) > 0]
     return (-10 * squares.flatten(1).mean(1).clamp_min(1e-10).log10()).mean()
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    """Pearson correlation of two tracks [T]; nan where one of them never moves.
+
+    >>> correlation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 4.0, 6.0]))
+    1.0
+    """
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
 
 
 def diffusion_loss(x0: Tensor, target: Tensor, weight: Tensor, area: Tensor) -> Tensor:

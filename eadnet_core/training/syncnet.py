@@ -7,7 +7,7 @@ Silent windows cannot be decided and take no part.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ModelConfig, SyncNetConfig
+from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..nets.syncnet import PIXEL_CROP, SyncNet
 from ..weights.files import save_part
+from .batch import Batch
 from .classifier import disturb
-from .data import MEL_STEPS, Cache
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .data import Cache
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 
 BATCH = 32
 """Clips per step; each gives `WINDOWS` windows."""
@@ -36,6 +38,20 @@ _FAR = 3
 """Frames apart from which two windows of a clip are compared in the pairwise score."""
 
 
+@dataclass(frozen=True)
+class SyncBatch(Batch):
+    """Windows of F frames with their sound.
+
+    frames   [B, F, C, h, w]  latents, or the part of pictures that `PIXEL_CROP` names
+    mel      [B, steps, 80]   with the context of `SyncNetConfig.mel_context` on both sides
+    audible  [B]              bool; silent windows are left out
+    """
+
+    frames: Tensor
+    mel: Tensor
+    audible: Tensor
+
+
 class SyncObjective(nn.Module):
     """Symmetric InfoNCE between windows of frames and of sound."""
 
@@ -43,13 +59,13 @@ class SyncObjective(nn.Module):
         super().__init__()
         self.syncnet = syncnet
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: frames [B, 5, C, h, w], mel [B, steps, 80], audible [B] bool."""
-        frames = batch["frames"]
+    def forward(self, batch: SyncBatch) -> Losses:
+        """See `info_nce`."""
+        frames = batch.frames
         flat = disturb(frames.flatten(0, 1), together=frames.shape[1])
         seen = self.syncnet.embed_frames(whole(flat.unflatten(0, frames.shape[:2]), self.syncnet.config)).float()
-        heard = self.syncnet.embed_audio(batch["mel"]).float()
-        return info_nce(seen, heard, self.syncnet.log_scale, batch["audible"])
+        heard = self.syncnet.embed_audio(batch.mel).float()
+        return info_nce(seen, heard, self.syncnet.log_scale, batch.audible)
 
 
 def info_nce(seen: Tensor, heard: Tensor, log_scale: Tensor, audible: Tensor) -> Losses:
@@ -68,11 +84,11 @@ def info_nce(seen: Tensor, heard: Tensor, log_scale: Tensor, audible: Tensor) ->
 
 def window_starts(config: SyncNetConfig, n_frames: int) -> np.ndarray:
     """First frames of the windows whose sound, with its context, lies inside a clip of `n_frames`."""
-    context = -(-config.mel_context // MEL_STEPS)
+    context = -(-config.mel_context // MEL_STEPS_PER_FRAME)
     return np.arange(context, n_frames - config.frames - context + 1)
 
 
-def draw_windows(cache: Cache, config: SyncNetConfig, rng: np.random.Generator, n_clips: int) -> Batch:
+def draw_windows(cache: Cache, config: SyncNetConfig, rng: np.random.Generator, n_clips: int) -> SyncBatch:
     """`WINDOWS` random windows of each of `n_clips` clips."""
     clips = cache.draw_clips(rng, n_clips, encoded=config.space == "latents")
     starts = window_starts(config, cache.info.n_frames)
@@ -81,19 +97,19 @@ def draw_windows(cache: Cache, config: SyncNetConfig, rng: np.random.Generator, 
     return windows_batch(cache, config, np.repeat(clips, n), picked.reshape(-1))
 
 
-def windows_batch(cache: Cache, config: SyncNetConfig, clips: np.ndarray, starts: np.ndarray) -> Batch:
+def windows_batch(cache: Cache, config: SyncNetConfig, clips: np.ndarray, starts: np.ndarray) -> SyncBatch:
     """Windows of the clips [B] that begin at frames `starts` [B]; of pictures only the part that the net looks at."""
     frames = (clips[:, None], starts[:, None] + np.arange(config.frames))
-    first = starts * MEL_STEPS - config.mel_context
-    steps = first[:, None] + np.arange(MEL_STEPS * config.frames + 2 * config.mel_context)
+    first = starts * MEL_STEPS_PER_FRAME - config.mel_context
+    steps = first[:, None] + np.arange(MEL_STEPS_PER_FRAME * config.frames + 2 * config.mel_context)
     top, bottom, left, right = PIXEL_CROP
-    return {
-        "frames": cache.tensor("latents", frames)
+    return SyncBatch(
+        frames=cache.tensor("latents", frames)
         if config.space == "latents"
         else cache.images("frames", (*frames, slice(top, bottom), slice(left, right))),
-        "mel": cache.tensor("mel", (clips[:, None], steps)),
-        "audible": cache.tensor("energy", frames).mean(1) > SILENCE,
-    }
+        mel=cache.tensor("mel", (clips[:, None], steps)),
+        audible=cache.tensor("energy", frames).mean(1) > SILENCE,
+    )
 
 
 def whole(frames: Tensor, config: SyncNetConfig) -> Tensor:
@@ -118,11 +134,11 @@ def score_syncnet(syncnet: SyncNet, cache: Cache, device: torch.device) -> dict[
     apart = np.abs(starts[:, None] - starts) >= _FAR
     for clip in cache.monitor_clips():
         batch = windows_batch(cache, config, np.full(len(starts), clip), starts)
-        audible = batch["audible"].numpy()
+        audible = batch.audible.numpy()
         if audible.sum() < 3:
             continue
-        seen = syncnet.embed_frames(whole(batch["frames"], config).to(device))
-        similarity = (seen @ syncnet.embed_audio(batch["mel"].to(device)).T).float().cpu().numpy()
+        seen = syncnet.embed_frames(whole(batch.frames, config).to(device))
+        similarity = (seen @ syncnet.embed_audio(batch.mel.to(device)).T).float().cpu().numpy()
         exact.append(best_offset(similarity, audible) == 0)
         own = np.diag(similarity)
         pairs = apart & audible[:, None] & audible

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig
+from ..media.pixels import to_unit
 from ..nets.classifier import Classifier
 from ..nets.vae import VAE
 from ..weights.files import load_part, save_part
-from .data import CLIPS_PER_IDENTITY, Cache, to_images
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .batch import Batch
+from .data import CLIPS_PER_IDENTITY, Cache
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, picture_losses, psnr, region
 from .sheets import save_sheet
 
@@ -28,6 +31,18 @@ _MONITOR_PICTURES = 96
 _SHEET_ROWS = 12
 
 
+@dataclass(frozen=True)
+class PictureBatch(Batch):
+    """Pictures, each with a reference picture of the same head.
+
+    pictures    [B, 3, H, W]   -1 .. 1
+    references  [B', 3, H, W]  -1 .. 1; B / B' pictures in a row share one
+    """
+
+    pictures: Tensor
+    references: Tensor
+
+
 class VAEObjective(nn.Module):
     """Reconstruct a picture from its latents and a reference picture of the same head."""
 
@@ -36,9 +51,9 @@ class VAEObjective(nn.Module):
         super().__init__()
         self.vae, self.weights, self.reader = vae, weights, reader
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: picture [B, 3, H, W] and reference [B', 3, H, W] in -1 .. 1; B / B' pictures in a row share one."""
-        pictures, references = batch["picture"], batch["reference"]
+    def forward(self, batch: PictureBatch) -> Losses:
+        """Reconstruction, expression and divergence of the latents."""
+        pictures, references = batch.pictures, batch.references
         mean, log_variance = self.vae.encode(torch.cat([pictures, references]))
         n = len(pictures)
         log_variance = log_variance.clamp(-30, 20)
@@ -50,7 +65,7 @@ class VAEObjective(nn.Module):
         return {"loss": total + self.weights.kl * losses["kl"], **losses}
 
 
-def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
+def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> PictureBatch:
     """Random frames, a few of each clip, with a reference: the clip's own, or a frame of another clip of that head."""
     n = max(1, n // FRAMES_PER_REFERENCE)
     clips = cache.draw_clips(rng, n)
@@ -62,15 +77,15 @@ def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> Batch:
     references = cache.array("references")[clips]
     other_frames = rng.integers(0, cache.info.n_frames, n)
     references[from_other] = cache.array("frames")[others[from_other], other_frames[from_other]]
-    return {"picture": pictures, "reference": to_images(references)}
+    return PictureBatch(pictures, to_unit(references))
 
 
-def monitor_pictures(cache: Cache, n: int) -> Batch:
+def monitor_pictures(cache: Cache, n: int) -> PictureBatch:
     """Fixed frames of clips kept out of training, with their clips' references."""
     clips = cache.monitor_clips()
     picks = clips[np.arange(n) % len(clips)]
     frames = (np.arange(n) * 5 + np.arange(n) // len(clips)) % cache.info.n_frames
-    return {"picture": cache.images("frames", (picks, frames)), "reference": cache.images("references", (picks,))}
+    return PictureBatch(cache.images("frames", (picks, frames)), cache.images("references", (picks,)))
 
 
 @torch.no_grad()
@@ -88,14 +103,14 @@ def score_vae(cache: Cache) -> Any:
     sample = monitor_pictures(cache, _MONITOR_PICTURES)
 
     def evaluate(vae: Any, device: torch.device) -> dict[str, float]:
-        images = reconstruct(vae, sample["picture"], sample["reference"], device)
+        images = reconstruct(vae, sample.pictures, sample.references, device)
         size = images.shape[-1]
         return {
-            "psnr": float(psnr(images, sample["picture"])),
-            "psnr_mouth": float(psnr(images, sample["picture"], region(MOUTH_BOX, size))),
-            "psnr_eyes": float(psnr(images, sample["picture"], region(EYES_BOX, size))),
-            "psnr_static": float(psnr(sample["reference"], sample["picture"])),
-            "latent_std": float(vae.encode(sample["picture"][:16].to(device))[0].std()),
+            "psnr": float(psnr(images, sample.pictures)),
+            "psnr_mouth": float(psnr(images, sample.pictures, region(MOUTH_BOX, size))),
+            "psnr_eyes": float(psnr(images, sample.pictures, region(EYES_BOX, size))),
+            "psnr_static": float(psnr(sample.references, sample.pictures)),
+            "latent_std": float(vae.encode(sample.pictures[:16].to(device))[0].std()),
         }
 
     return evaluate
@@ -106,8 +121,8 @@ def picture_sheet(cache: Cache) -> Any:
     sample = monitor_pictures(cache, _SHEET_ROWS)
 
     def draw(vae: nn.Module, device: torch.device, path: Path) -> None:
-        images = reconstruct(vae, sample["picture"], sample["reference"], device)
-        columns = torch.stack([sample["reference"], sample["picture"], images], 1)
+        images = reconstruct(vae, sample.pictures, sample.references, device)
+        columns = torch.stack([sample.references, sample.pictures, images], 1)
         save_sheet(columns.reshape(_SHEET_ROWS // 2, 6, *images.shape[1:]), path)
 
     return draw

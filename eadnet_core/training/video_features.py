@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,22 @@ from torch import Tensor, nn
 from ..config import ModelConfig
 from ..nets.video_features import VideoFeatures
 from ..weights.files import save_part
+from .batch import Batch
 from .data import Cache
-from .loop import Batch, Losses, Recipe, TrainOptions, fit, metadata_of
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 
 BATCH = 24
 LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class ExpressionBatch(Batch):
+    """Clips as `expressions` makes them.
+
+    clips  [B, C, T, h, w]
+    """
+
+    clips: Tensor
 
 
 class MaskedObjective(nn.Module):
@@ -26,9 +37,9 @@ class MaskedObjective(nn.Module):
         super().__init__()
         self.features = features
 
-    def forward(self, batch: Batch) -> Losses:
-        """batch: clips [B, C, T, h, w], see `expressions`."""
-        return {"loss": self.features(batch["clips"])}
+    def forward(self, batch: ExpressionBatch) -> Losses:
+        """Squared error of the hidden tubes."""
+        return {"loss": self.features(batch.clips)}
 
 
 def expressions(cache: Cache, clips: np.ndarray, n_frames: int, start: int = 0) -> Tensor:
@@ -44,9 +55,9 @@ def train_video_features(config: ModelConfig, cache: Path, output: Path, options
     torch.manual_seed(options.seed)
     features = VideoFeatures(sizes)
 
-    def draw(rng: np.random.Generator, n: int) -> Batch:
+    def draw(rng: np.random.Generator, n: int) -> ExpressionBatch:
         start = int(rng.integers(0, clips.info.n_frames - sizes.frames + 1))
-        return {"clips": expressions(clips, clips.draw_clips(rng, n, encoded=True), sizes.frames, start)}
+        return ExpressionBatch(expressions(clips, clips.draw_clips(rng, n, encoded=True), sizes.frames, start))
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
         seen = expressions(clips, clips.monitor_clips(), sizes.frames).to(device)

@@ -165,16 +165,16 @@ def test_clips_are_encoded_once_and_drawn_with_what_they_hold(
     clip = read_clip(clips[0])
     config, _ = open_base(base)
     c = config.denoiser
-    assert clip["latents"].shape == clip["masked_lower"].shape == clip["masked_full"].shape == (N_FRAMES, 4, 8, 8)
-    assert clip["tokens"].shape == (N_FRAMES, 50, c.audio_width)
-    assert float(clip["has_code"]) == float(clip["has_motion"]) == 1
-    assert not torch.equal(clip["masked_lower"], clip["masked_full"])
+    assert clip.latents.shape == clip.masked["lower"].shape == clip.masked["full"].shape == (N_FRAMES, 4, 8, 8)
+    assert clip.tokens.shape == (N_FRAMES, 50, c.audio_width)
+    assert float(clip.has_code) == float(clip.has_motion) == 1
+    assert not torch.equal(clip.masked["lower"], clip.masked["full"])
     written = clips[0].stat().st_mtime_ns
     encode_folder(data, clips[0].parent, base, 64, torch.device("cpu"), 16)
     assert clips[0].stat().st_mtime_ns == written
     batch = draw_windows(clips, c, AdapterMix(drop_audio=1, drop_emotion=1, full_mask=0), np.random.default_rng(0), 3)
-    assert batch["context"].shape == (3, 9, 16, 8, 8)
-    assert not batch["keep_audio"].any() and not batch["keep_emotion"].any() and batch["keep_motion"].all()
+    assert batch.context.shape == (3, 9, 16, 8, 8)
+    assert not batch.keep_audio.any() and not batch.keep_emotion.any() and batch.keep_motion.all()
     with pytest.raises(BadInput, match="no clip to train on"):
         encode_folder(data, tmp_path / "long", base, 64, torch.device("cpu"), 40)
 

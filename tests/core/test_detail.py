@@ -7,11 +7,12 @@ import torch
 from torch.nn import functional as F
 
 from eadnet_core.families.family import Model
-from eadnet_core.families.mini import Head, to_unit
+from eadnet_core.families.mini import Head
 from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.detail import CONTRAST, Light, low_pass, luma, still
 from eadnet_core.media.face.paste import Paster
 from eadnet_core.media.face.turned import TurnedPortrait
+from eadnet_core.media.pixels import to_unit
 from eadnet_core.motion.turn import sources
 from eadnet_core.taxonomy import MOTION
 

@@ -15,6 +15,7 @@ from eadnet_core.config import EmotionBankConfig
 from eadnet_core.corpus.faces import draw_faces
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
 from eadnet_core.emotion.reference import Reference
+from eadnet_core.emotion.spacing import evenly_spaced
 from eadnet_core.emotion.track import EmotionTrack, Keyframe
 from eadnet_core.emotion.track_file import read_track
 from eadnet_core.errors import BadInput, FaceNotFound
@@ -22,7 +23,7 @@ from eadnet_core.families.family import Model
 from eadnet_core.generation.pipeline import prepare
 from eadnet_core.media.video.files import write_video
 from eadnet_core.nets.emotion_bank import EmotionBank, first_entries
-from eadnet_core.perception.faces import LOOKED_AT, faces_in, look_by, pictures_of, read_faces, spread
+from eadnet_core.perception.faces import LOOKED_AT, faces_in, look_by, pictures_of, read_faces
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.experts import load_bank
@@ -134,9 +135,10 @@ class TestPictures:
         np.testing.assert_array_equal(look(Reference(str(path), weight=0.3)), first)
         assert asked == [1]
 
-    def test_spread(self) -> None:
-        assert spread(100) == sorted(set(spread(100))) and len(spread(100)) == LOOKED_AT
-        assert spread(3) == [0, 1, 2]
+    def test_pictures_are_evenly_spaced(self) -> None:
+        places = evenly_spaced(100, LOOKED_AT)
+        assert places == sorted(set(places)) and len(places) == LOOKED_AT
+        assert evenly_spaced(3, LOOKED_AT) == [0, 1, 2] and evenly_spaced(1, LOOKED_AT) == [0]
 
 
 class TestReferences:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from eadnet_core.corpus import noise, sentences, speech
-from eadnet_core.corpus.speech import SAMPLES_PER_FRAME, SpeechBank, synthesize
+from eadnet_core.corpus.speech import SpeechBank, synthesize
 from eadnet_core.errors import BadInput
+from eadnet_core.media.sound.audio import SAMPLES_PER_FRAME
 
 pytest.importorskip("espeakng_loader", reason="training speech needs the package espeakng_loader of the train extra")
 

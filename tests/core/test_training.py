@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.vae import veil
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.training import emotion_bank
+from eadnet_core.training.batch import Batch
 from eadnet_core.training.classifier import EMOTION_OUTPUTS, train_emotion_expert, train_expression, train_face_expert
 from eadnet_core.training.data import Cache, CacheInfo, build_cache, open_or_create, read_texts
 from eadnet_core.training.denoiser import DenoiserObjective, Frozen, measure_scales, train_denoiser
@@ -95,6 +96,13 @@ def logged(folder: Path, part: str, name: str) -> list[float]:
 # The loop
 
 
+@dataclass(frozen=True)
+class Points(Batch):
+    """x [B, 1]."""
+
+    x: torch.Tensor
+
+
 class Line(nn.Module):
     """Fit y = w x to y = 3 x."""
 
@@ -103,15 +111,15 @@ class Line(nn.Module):
         self.line = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(self.line.weight)
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {"loss": (self.line(batch["x"]) - 3 * batch["x"]).square().mean()}
+    def forward(self, batch: Points) -> dict[str, torch.Tensor]:
+        return {"loss": (self.line(batch.x) - 3 * batch.x).square().mean()}
 
 
 def line_recipe(draw: object = None) -> Recipe:
     objective = Line()
 
-    def drawn(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
-        return {"x": torch.from_numpy(rng.normal(size=(n, 1)).astype(np.float32))}
+    def drawn(rng: np.random.Generator, n: int) -> Points:
+        return Points(torch.from_numpy(rng.normal(size=(n, 1)).astype(np.float32)))
 
     return Recipe("line", objective.line, objective, draw or drawn, 8, 0.1)  # type: ignore[arg-type]
 
@@ -126,11 +134,11 @@ def test_the_loop_learns_and_averages(tmp_path: Path) -> None:
 def test_a_stopped_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     whole, _ = fit(line_recipe(), options(tmp_path / "whole", 30))
 
-    def stop_at_ten(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
+    def stop_at_ten(rng: np.random.Generator, n: int) -> Points:
         stop_at_ten.calls += 1  # type: ignore[attr-defined]
         if stop_at_ten.calls > 10:  # type: ignore[attr-defined]
             raise KeyboardInterrupt
-        return line_recipe().draw(rng, n)
+        return line_recipe().draw(rng, n)  # type: ignore[return-value]
 
     stop_at_ten.calls = 0  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
@@ -159,8 +167,8 @@ def test_minutes_bound_a_run_and_the_rate_decays_to_zero(tmp_path: Path) -> None
 
 
 def test_divergence_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
-    def broken(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
-        return {"x": torch.full((n, 1), float("nan"))}
+    def broken(rng: np.random.Generator, n: int) -> Points:
+        return Points(torch.full((n, 1), float("nan")))
 
     with pytest.raises(EADNetError, match=r"'line' diverged.*line"):
         fit(line_recipe(broken), options(tmp_path, 3))
@@ -169,6 +177,20 @@ def test_divergence_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
 def test_options_without_a_budget_are_refused() -> None:
     with pytest.raises(BadInput, match="max_steps, max_minutes"):
         TrainOptions()
+
+
+# Batches
+
+
+def test_a_batch_moves_and_stacks_every_field_and_keeps_plain_values(cache: Cache, config: ModelConfig) -> None:
+    batch = draw_clips(cache, config.denoiser, Mix(), np.random.default_rng(0), 2)
+    moved = batch.to(torch.device("meta"))
+    assert type(moved) is type(batch) and moved.clips.start == batch.clips.start
+    for part in (moved, moved.clips, moved.seen):
+        values = [getattr(part, f.name) for f in fields(part)]
+        assert all(value.is_meta for value in values if isinstance(value, torch.Tensor))
+    assert batch.clips.latents.device.type == "cpu" and moved.seen.picture.shape == batch.seen.picture.shape
+    assert Points.stack([Points(torch.ones(1)), Points(torch.zeros(1))]).x.tolist() == [[1], [0]]
 
 
 # Caches
@@ -377,26 +399,28 @@ def test_residuals_have_the_promised_spread_and_invert(cache: Cache, tiny: Tiny,
     denoiser = tiny.net("denoiser")["denoiser"]  # type: ignore[index]
     measure_scales(cache, config.denoiser, denoiser)
     batch = clips_batch(cache, config.denoiser, np.arange(4, 8))
-    x0 = residual(batch["latents"], batch["reference"], denoiser)
+    x0 = residual(batch.latents, batch.reference, denoiser)
     assert x0.square().mean().sqrt().item() == pytest.approx(config.denoiser.residual_std, rel=0.1)
-    assert torch.allclose(absolute(x0, batch["reference"], denoiser), batch["latents"], atol=1e-4)
+    assert torch.allclose(absolute(x0, batch.reference, denoiser), batch.latents, atol=1e-4)
 
 
 def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     rng = np.random.default_rng(0)
-    batch = draw_clips(cache, config.denoiser, Mix(), rng, 600)
+    batch = draw_clips(cache, config.denoiser, Mix(), rng, 600).clips
     for name, share in (("keep_audio", 0.91), ("keep_emotion", 0.91), ("keep_motion", 0.92)):
-        assert batch[name].mean().item() == pytest.approx(share, abs=0.05)
-    both = (1 - batch["keep_audio"]) * (1 - batch["keep_emotion"])
+        assert getattr(batch, name).mean().item() == pytest.approx(share, abs=0.05)
+    both = (1 - batch.keep_audio) * (1 - batch.keep_emotion)
     assert both.mean().item() == pytest.approx(0.03, abs=0.025)
-    masked = batch["has_masked"] > 0
-    assert batch["mask"][~masked].min() == 1 and batch["mask"][masked].mean() < 1
-    assert batch["masked"][~masked].abs().max() == 0
-    every = draw_clips(cache, config.denoiser, Mix(drop_audio=0, drop_emotion=0, drop_both=0, drop_motion=0), rng, 50)
-    assert all(every[name].min() == 1 for name in ("keep_audio", "keep_emotion", "keep_motion"))
-    whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6) for n in (1, 2))
-    assert short["latents"].shape[:2] == (2 * len(whole["latents"]), config.denoiser.window_frames // 2)
-    assert short["mel"].shape[1] == whole["mel"].shape[1]
+    masked = batch.has_masked > 0
+    assert batch.mask[~masked].min() == 1 and batch.mask[masked].mean() < 1
+    assert batch.masked[~masked].abs().max() == 0
+    every = draw_clips(
+        cache, config.denoiser, Mix(drop_audio=0, drop_emotion=0, drop_both=0, drop_motion=0), rng, 50
+    ).clips
+    assert all(getattr(every, name).min() == 1 for name in ("keep_audio", "keep_emotion", "keep_motion"))
+    whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6).clips for n in (1, 2))
+    assert short.latents.shape[:2] == (2 * len(whole.latents), config.denoiser.window_frames // 2)
+    assert short.mel.shape[1] == whole.mel.shape[1]
 
 
 def test_closed_eyes_are_looked_at_more_often(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,22 +429,18 @@ def test_closed_eyes_are_looked_at_more_often(cache: Cache, monkeypatch: pytest.
     read = cache.array
     monkeypatch.setattr(cache, "array", lambda name: blink if name == "blink" else read(name))
     clips = np.arange(4, 8)
-    looks = look_at(cache, clips, 1, N_FRAMES - 1, 900, np.random.default_rng(0))
+    seen = look_at(cache, clips, 1, N_FRAMES - 1, 900, np.random.default_rng(0))
     share = (1 + CLOSED_EYES) / (N_FRAMES - 1 + CLOSED_EYES)
-    assert (looks["seen_frame"] == 0).float().mean().item() == pytest.approx(share, abs=0.05)
-    assert set(looks["seen_frame"].tolist()) == set(range(N_FRAMES - 1)) and set(looks["seen_clip"].tolist()) == {
-        *range(4)
-    }
-    assert torch.equal(
-        looks["seen"], cache.images("frames", (clips[looks["seen_clip"]], 1 + looks["seen_frame"].numpy()))
-    )
+    assert (seen.frame == 0).float().mean().item() == pytest.approx(share, abs=0.05)
+    assert set(seen.frame.tolist()) == set(range(N_FRAMES - 1)) and set(seen.clip.tolist()) == {*range(4)}
+    assert torch.equal(seen.picture, cache.images("frames", (clips[seen.clip], 1 + seen.frame.numpy())))
 
 
 def test_labels_tell_the_label_alone(cache: Cache, config: ModelConfig) -> None:
     def codes(share: float) -> tuple[torch.Tensor, torch.Tensor]:
-        batch = draw_clips(cache, config.denoiser, Mix(label_share=share), np.random.default_rng(1), 300)
-        labels = np.stack([label_code(EMOTIONS[emotion]) for emotion in batch["emotion"].tolist()])
-        return batch["code"], torch.from_numpy(labels)[:, None].expand_as(batch["code"])
+        batch = draw_clips(cache, config.denoiser, Mix(label_share=share), np.random.default_rng(1), 300).clips
+        labels = np.stack([label_code(EMOTIONS[emotion]) for emotion in batch.emotion.tolist()])
+        return batch.code, torch.from_numpy(labels)[:, None].expand_as(batch.code)
 
     given, labels = codes(1.0)
     assert torch.equal(given, labels)
@@ -445,15 +465,15 @@ def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, confi
         DenoiserLossWeights(sync=0, trepa=0, picture=0, emotion_bottleneck=0, lips=0, visemes=0),
         Mix(),
     )  # type: ignore[arg-type]
-    batch = clips_batch(cache, config.denoiser, np.arange(4, 6))
-    for name in ("keep_audio", "keep_emotion", "keep_motion"):
-        batch[name] = torch.zeros(2)
+    drawn = draw_clips(cache, config.denoiser, Mix(), np.random.default_rng(0), 2)
+    dropped = {name: torch.zeros(2) for name in ("keep_audio", "keep_emotion", "keep_motion")}
+    clips = replace(clips_batch(cache, config.denoiser, np.arange(4, 6)), **dropped)
 
     def loss(changed: dict[str, torch.Tensor]) -> float:
         torch.manual_seed(0)
-        return float(objective({**batch, **changed})["loss"].detach())
+        return float(objective(replace(drawn, clips=replace(clips, **changed)))["loss"].detach())
 
-    other = {"mel": batch["mel"] + 1, "code": batch["code"].flip(-1), "motion": batch["motion"] + 1}
+    other = {"mel": clips.mel + 1, "code": clips.code.flip(-1), "motion": clips.motion + 1}
     assert loss({}) == loss(other)
     assert loss({}) != loss({**other, "keep_audio": torch.ones(2)})
 
