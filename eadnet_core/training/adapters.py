@@ -210,7 +210,9 @@ class _Saved:
 
     def __init__(self, net: LatentSyncDenoiser, weights: list[Tensor]) -> None:
         self.net = net
-        self.weights = {weight.untyped_storage()._cdata for weight in weights}
+        self._held = [weight.untyped_storage() for weight in weights]  # as long as these live, their numbers are theirs
+        self.weights = {storage._cdata for storage in self._held}
+        self._weights = weights  # the fakes of a pass are these, while they live
         self.seen: dict[int, Any] = {}
         self.total = 0
         self.inside: dict[tuple[int, int], int] = {}
