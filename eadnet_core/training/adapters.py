@@ -210,9 +210,10 @@ class _Saved:
 
     def __init__(self, net: LatentSyncDenoiser, weights: list[Tensor]) -> None:
         self.net = net
-        self._held = [weight.untyped_storage() for weight in weights]  # as long as these live, their numbers are theirs
+        # weights come as themselves or as their fakes; both are held, as a freed number may go to another tensor
+        self._held = [weight.untyped_storage() for weight in (*net.parameters(), *weights)]
+        self._fakes = weights
         self.weights = {storage._cdata for storage in self._held}
-        self._weights = weights  # the fakes of a pass are these, while they live
         self.seen: dict[int, Any] = {}
         self.total = 0
         self.inside: dict[tuple[int, int], int] = {}
