@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.machine import has_matrix_units
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "signals.npz"
@@ -19,6 +18,9 @@ NAMES = (
     "whisper_mel", "whisper_features", "syncnet_stable", "syncnet_mel", "syncnet_v2_mfcc", "syncnet_v2_score",
     "ddim_step", "alignment", "alignment_crop", "mask", "mask_512", "vae_scale",
 )  # fmt: skip
+
+ROOM = {"syncnet_stable": 50}
+"""Its norms over a few values magnify rounding: 3.4e-4 was seen with matrix units, 9.8e-5 on AVX2 without AVX-512."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,9 @@ def test_every_part_has_golden_values(signals: ModuleType) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_ours_equals_the_references(signals: ModuleType, name: str) -> None:
     """To the bit on the kind of CPU that made the golden values (see `kind` there); elsewhere within the part's
-    `close` times the largest value, which allows for other kernels, and levels of a picture may differ by one."""
+    `close` times the largest value, which allows for other kernels, and levels of a picture may differ by one. There
+    the offset of `syncnet_v2_score` is left out: with random weights the best distance lies 3 parts in a million below
+    the median of all, so that rounding decides which offset wins."""
     with np.load(GOLDEN) as golden:
         is_same_kind = str(golden["marker"]) == signals.kind()
         ours = signals.SIGNALS[name].ours(int(golden["seed"]))
@@ -52,9 +56,9 @@ def test_ours_equals_the_references(signals: ModuleType, name: str) -> None:
         for key, array in ours.items():
             expected, seen = golden[f"{name}/{key}"], signals.sampled(array)
             assert seen.shape == expected.shape
-            room = 50 if name == "syncnet_stable" and has_matrix_units() else 1  # 3.4e-4, two threads, AMX
-            atol = room * signals.SIGNALS[name].close * max(1.0, float(np.abs(expected).max()))
-            np.testing.assert_allclose(seen.astype(np.float64), expected, rtol=0, atol=atol)
+            atol = ROOM.get(name, 1) * signals.SIGNALS[name].close * max(1.0, float(np.abs(expected).max()))
+            first = 1 if name == "syncnet_v2_score" and not is_same_kind else 0
+            np.testing.assert_allclose(seen.astype(np.float64)[first:], expected[first:], rtol=0, atol=atol)
             if is_same_kind:
                 exact = torch.from_numpy(np.ascontiguousarray(array.astype(expected.dtype)))
                 assert signals.digest([exact]) == str(golden[f"{name}/{key}/digest"])
