@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "signals.npz"
 NAMES = (
