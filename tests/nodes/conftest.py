@@ -278,8 +278,8 @@ class Server:
 
     def __init__(self, base: Path, pack: Path, name: str = "eadnet") -> None:
         self.base, self.log = base, base / "server.log"
-        for name in ("custom_nodes", "input", "output", "models", "user"):
-            (base / name).mkdir(parents=True, exist_ok=True)
+        for folder in ("custom_nodes", "input", "output", "models", "user"):
+            (base / folder).mkdir(parents=True, exist_ok=True)
         (base / "custom_nodes" / name).symlink_to(pack)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
