@@ -263,6 +263,40 @@ def test_a_key_that_stands_at_the_cut_of_a_long_answer_is_not_shown(server: Serv
     assert "sk-" not in provider(server, key="sk-secret")(Scene(words="sad")).notes[0]
 
 
+@pytest.mark.parametrize("dash", ["\\u002d", "\\\\u002d"])
+def test_a_key_that_is_escaped_in_an_answer_is_not_shown(server: Server, dash: str) -> None:
+    """JSON inside of JSON: what is struck from the bytes alone comes back when they are read."""
+    content = GOOD.replace("The brows", f"sk{dash}secret brows")
+    server.answers = [lambda handler: handler.reply(200, _completion(content))]
+    found = provider(server, key="sk-secret")(Scene(words="sad"))
+    assert "secret" not in json.dumps([found.to_json(), *found.notes])
+
+
+def _completion(content: str) -> bytes:
+    return json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}).encode()
+
+
+def _status_line(handler: Any) -> None:
+    handler.wfile.write(f"{handler.headers['Authorization']}\r\n\r\n".encode())
+
+
+def _broken_refusal(handler: Any) -> None:
+    handler.send_response(500)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"zz\r\nno chunk")
+
+
+@pytest.mark.parametrize(
+    "answer", [_status_line, _broken_refusal, lambda handler: handler.reply(200, b"[" * 200_000)], ids=str
+)
+def test_a_broken_server_leaves_the_rules_to_decide(server: Server, answer: Any) -> None:
+    server.answers = [answer]
+    found = provider(server, key="sk-secret")(Scene(words="sad"))
+    assert found.provider == "rules" and found.notes
+    assert "secret" not in json.dumps([found.to_json(), *found.notes])
+
+
 def test_a_redirect_does_not_take_the_key_along(server: Server) -> None:
     other = Server()
     other.answers = [GOOD]

@@ -111,6 +111,9 @@ def test_what_is_no_name_is_refused_with_what_to_do(file: Path, given: str) -> N
         "http://host/v1\r\nHost: evil.example",
         "http://host\\@evil.example/v1",
         "http://[::1/v1",
+        "http://a..b/v1",
+        "http://127.0.0.1:9/\u00fc",
+        "http://" + "a" * 70 + "/v1",
     ],
 )
 def test_addresses_that_are_none_are_refused(file: Path, url: str) -> None:

@@ -103,7 +103,7 @@ def test_the_shipped_nets_play_it_by_its_action_units_and_never_read_it(with_nin
 def test_what_the_shipped_nets_play_of_the_others_does_not_change(with_ninth: dict) -> None:
     portrait = Image.fromarray(read_image(ASSETS / "sample" / "portrait.png")).resize((128, 128))
     frames = preview(load_model("mini", "cpu"), np.array(portrait), emotion_code("happy", 1.0))
-    assert int(frames.astype(np.int64).sum()) == pytest.approx(with_ninth["sum"], rel=1e-5)  # threads round otherwise
+    assert int(frames.astype(np.int64).sum()) == pytest.approx(with_ninth["sum"], rel=1e-4)  # threads round otherwise
 
 
 def test_the_order_of_a_file_is_brought_into_that_of_the_library() -> None:

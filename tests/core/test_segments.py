@@ -19,7 +19,7 @@ from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.families.family import Model
 from eadnet_core.generation.output import FADE_FRAMES, fade, write_video
 from eadnet_core.generation.pipeline import prepare
-from eadnet_core.media.video.files import VideoWriter, read_metadata, read_video
+from eadnet_core.media.video.files import VideoWriter, check_writable, read_metadata, read_video
 from eadnet_core.media.video.join import join_videos
 from eadnet_core.media.video.segments import MANIFEST, SegmentFolder, check_segments, segment_folder
 from eadnet_core.request import GenerateOptions, Progress
@@ -176,6 +176,30 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no folder of segments"):
         SegmentFolder(tmp_path / "out.mp4", {}, 10, 5, resume=True)
     assert (tmp_path / "out.eadnet" / "letter.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "[" * 100_000,
+        '{"format": "eadnet-segments", "version": 1}',
+        '{"format": "eadnet-segments", "version": 1, "output": "out.mp4", "owns_output": false, "recipe": {}, "sampler": '
+        'null, "segments": [{"start_frame": 0, "stop_frame": 5, "state": "finished", "seed": 0, "video": "/etc/hostname", '
+        '"latents": "a", "video_sha256": "", "latents_sha256": ""}]}',
+    ],
+)
+def test_a_damaged_manifest_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "out.eadnet").mkdir()
+    (tmp_path / "out.eadnet" / "manifest.json").write_text(text)
+    with pytest.raises(BadInput, match="Remove the folder"):
+        SegmentFolder(tmp_path / "out.mp4", {}, 10, 5, resume=True)
+
+
+def test_a_link_that_leads_nowhere_is_an_output_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").symlink_to(tmp_path / "gone" / "z.mp4")
+    with pytest.raises(BadInput, match="exists already"):
+        check_writable(tmp_path / "out.mp4")
 
 
 def test_an_output_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import http.client
 import io
 import ipaddress
 import json
+import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ from .options import ChatOptions
 
 MAX_REPLY_BYTES = 4_000_000
 PICTURE_SIDE_PX = 512
+_PIECE_BYTES = 65_536
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})")
 _WRONG = {401: "the key was refused", 403: "the key was refused", 404: "there is no such model or address"}
 
 
@@ -92,21 +96,40 @@ def _post(address: str, key: str, body: dict[str, Any], timeout_s: float) -> str
     request = urllib.request.Request(address, json.dumps(body).encode(), headers)
     try:
         with _opener(parts.hostname or "").open(request, timeout=timeout_s) as reply:
-            text = _without(key, reply.read(MAX_REPLY_BYTES))
+            text = _without(key, _read(reply, timeout_s))
     except urllib.error.HTTPError as error:
-        status, said = error.code, _without(key, error.read(MAX_REPLY_BYTES)).decode(errors="replace")
+        status, said = error.code, _without(key, _said(error, timeout_s)).decode(errors="replace")
         if status in _WRONG:
             what = "the key" if status in (401, 403) else "the address and the model"
             raise BadInput(f"{host} answered {status}: {_WRONG[status]}. Check {what} of the endpoint.") from error
         raise _Refused(f"{host} answered {status}: {' '.join(said.split())[:200]}", status) from error
     except TimeoutError as error:
         raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, TimeoutError):
             raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
-        raise ProviderError(f"{host} cannot be reached ({reason})") from error
-    return _content(text, host)
+        why = " ".join(_without(key, str(reason).encode()).decode().split())[:200]
+        raise ProviderError(f"{host} cannot be reached ({why})") from None if key else error
+    return _content(text, host, key)
+
+
+def _read(reply: Any, timeout_s: float) -> bytes:
+    """The body, at most MAX_REPLY_BYTES of it. Raises TimeoutError when all of it took longer, however it drips."""
+    end, body = time.monotonic() + timeout_s, b""
+    while len(body) < MAX_REPLY_BYTES and (piece := reply.read1(_PIECE_BYTES)):
+        body += piece
+        if time.monotonic() > end:
+            raise TimeoutError
+    return body[:MAX_REPLY_BYTES]
+
+
+def _said(error: urllib.error.HTTPError, timeout_s: float) -> bytes:
+    """The body of a refusal, as far as it comes."""
+    try:
+        return _read(error, timeout_s)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _without(key: str, text: bytes) -> bytes:
@@ -114,14 +137,22 @@ def _without(key: str, text: bytes) -> bytes:
     return text.replace(key.encode(), b"***") if key else text
 
 
-def _content(text: bytes, host: str) -> str:
+def _content(text: bytes, host: str, key: str) -> str:
     try:
         content = json.loads(text)["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise ProviderError(f"{host} answered with something that is not a chat completion") from error
     if not isinstance(content, str):
         raise ProviderError(f"{host} answered without a text")
+    if key and key in _unescaped(content):
+        raise ProviderError(f"{host} answered with the endpoint's own key, which is not shown")
     return content
+
+
+def _unescaped(text: str) -> str:
+    """A text with JSON's escapes read, however often they were escaped: an answer is JSON inside of JSON."""
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return text.replace("\\", "")
 
 
 def _message(message: Message) -> dict[str, Any]:

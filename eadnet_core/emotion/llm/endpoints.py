@@ -185,10 +185,10 @@ def _is_address(url: str) -> bool:
     """Whether it is an http address of a host, without user, key, question or fragment."""
     try:
         parts = urlsplit(url)
-        is_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
+        is_host = bool((parts.hostname or "").encode("idna")) and (parts.port is None or parts.port > 0)
+    except ValueError:  # UnicodeError, of a name that no host can have, is one
         return False
-    is_plain = not any(c <= " " or c in '\x7f\\@?#"<>' for c in url)
+    is_plain = url.isascii() and not any(c <= " " or c in '\x7f\\@?#"<>' for c in url)
     return parts.scheme in ("http", "https") and is_host and is_plain
 
 

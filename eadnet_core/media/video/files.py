@@ -48,7 +48,7 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
         )
     if path.is_dir():
         raise BadInput(f"Output '{path}' is a folder. Give a file name such as '{path / 'out.mp4'}'.")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise BadInput(f"Output '{path}' exists already. Give another name, or allow it to be overwritten.")
     folder = path.absolute().parent
     if not folder.is_dir():

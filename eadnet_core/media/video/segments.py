@@ -168,10 +168,14 @@ class SegmentFolder:
     def _read(self, manifest: Path) -> dict[str, Any]:
         try:
             values = json.loads(manifest.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"'{manifest}' cannot be read ({error}). Remove the folder to begin anew.") from error
+        if not isinstance(values, dict):
+            raise BadInput(f"'{manifest}' is no manifest of segments. Remove the folder to begin anew.")
         if values.get("format") != _FORMAT or values.get("version") != _VERSION:
             raise BadInput(f"'{manifest}' was written by another version. Finish it there, or remove the folder.")
+        if not _is_whole(values):
+            raise BadInput(f"'{manifest}' is damaged. Remove the folder to begin anew.")
         if values["output"] != self.output.name:
             raise BadInput(f"'{self.path}' belongs to '{values['output']}', not to '{self.output.name}'.")
         return values
@@ -328,6 +332,28 @@ def _whole(path: Path, partial: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+def _is_whole(values: dict[str, Any]) -> bool:
+    """Whether a manifest has what a run reads of it, and names files of its own folder alone."""
+    segments, sampler = values.get("segments"), values.get("sampler")
+    if not isinstance(values.get("recipe"), dict) or not isinstance(segments, list) or not segments:
+        return False
+    if not isinstance(values.get("output"), str) or not isinstance(values.get("owns_output"), bool):
+        return False
+    needed, named = {"start_frame", "stop_frame", "state"}, []
+    for segment in segments:
+        if not isinstance(segment, dict) or not needed <= segment.keys():
+            return False
+        if segment["state"] == "finished":
+            if not {"seed", "video", "latents", "video_sha256", "latents_sha256"} <= segment.keys():
+                return False
+            named += [segment["video"], segment["latents"]]
+    if sampler is not None:
+        if not isinstance(sampler, dict) or not {"file", "sha256"} <= sampler.keys():
+            return False
+        named.append(sampler["file"])
+    return all(isinstance(name, str) and name not in ("", "..") and Path(name).name == name for name in named)
 
 
 def _sync(path: Path) -> None:
