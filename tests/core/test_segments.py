@@ -184,9 +184,9 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         "[]",
         "[" * 100_000,
         '{"format": "eadnet-segments", "version": 1}',
-        '{"format": "eadnet-segments", "version": 1, "output": "out.mp4", "owns_output": false, "recipe": {}, "sampler": '
-        'null, "segments": [{"start_frame": 0, "stop_frame": 5, "state": "finished", "seed": 0, "video": "/etc/hostname", '
-        '"latents": "a", "video_sha256": "", "latents_sha256": ""}]}',
+        '{"format": "eadnet-segments", "version": 1, "output": "out.mp4", "owns_output": false, "recipe": {}, '
+        '"sampler": null, "segments": [{"start_frame": 0, "stop_frame": 5, "state": "finished", "seed": 0, '
+        '"video": "/etc/hostname", "latents": "a", "video_sha256": "", "latents_sha256": ""}]}',
     ],
 )
 def test_a_damaged_manifest_is_one_line(tmp_path: Path, text: str) -> None:
