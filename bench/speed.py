@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from fast_variants import ChannelsLast, SoundCache, TwoFresh
 from parity.reference import SMALL, build, seeded, seeded_reference
 from torch import Tensor, nn
 
@@ -40,27 +41,35 @@ REDUCED = replace(SMALL, widths=(64, 96, 160, 160), audio_width=384, cells=32, h
 """LatentSync's U-Net at 23 million weights, and its 256 px."""
 TINY = replace(SMALL, widths=(32, 32, 32, 32), cells=8, has_adapters=False)
 WINDOW, GUIDANCE = 16, 1.5
-VARIANTS: dict[str, tuple[Speed | None, str]] = {
+Make = Callable[[LatentSyncDenoiser], nn.Module]
+
+
+def fast(kind: type[FastDenoiser] = FastDenoiser, **spared: Any) -> Make:
+    """What makes a net that spares work from the net itself."""
+    return lambda net: kind(net, Speed(**spared))
+
+
+VARIANTS: dict[str, tuple[Make | None, str]] = {
     "exact": (None, "sdpa"),
-    "shared branches": (Speed(share_branches=True), "sdpa"),
-    "+ cached sound": (Speed(share_branches=True, cache_sound=True), "sdpa"),
-    "+ channels last": (Speed(share_branches=True, channels_last=True), "sdpa"),
-    "+ deep reuse 2": (Speed(share_branches=True, reuse_every=2), "sdpa"),
-    "+ deep reuse 3": (Speed(share_branches=True, reuse_every=3), "sdpa"),
+    "shared branches": (fast(share_branches=True), "sdpa"),
+    "+ cached sound": (fast(SoundCache, share_branches=True), "sdpa"),
+    "+ channels last": (fast(ChannelsLast, share_branches=True), "sdpa"),
+    "+ deep reuse 2": (fast(share_branches=True, reuse_every=2), "sdpa"),
+    "+ deep reuse 3": (fast(share_branches=True, reuse_every=3), "sdpa"),
 }
-MORE: dict[str, tuple[Speed | None, str]] = {
-    "+ plain attention": (Speed(share_branches=True), "plain"),
-    "+ xformers": (Speed(share_branches=True), "xformers"),
-    "+ compiled": (Speed(share_branches=True, compiled=True), "sdpa"),
+MORE: dict[str, tuple[Make | None, str]] = {
+    "+ plain attention": (fast(share_branches=True), "plain"),
+    "+ xformers": (fast(share_branches=True), "xformers"),
+    "+ compiled": (fast(share_branches=True, compiled=True), "sdpa"),
 }
-QUALITY: dict[str, tuple[Speed | None, int, str]] = {
+QUALITY: dict[str, tuple[Make | None, int, str]] = {
     "10 steps": (None, 10, "leading"),
     "10 steps, trailing": (None, 10, "trailing"),
     "5 steps": (None, 5, "leading"),
     "5 steps, trailing": (None, 5, "trailing"),
-    "20, deep reuse 2": (Speed(reuse_every=2), 20, "leading"),
-    "20, deep reuse 2, 2 layers": (Speed(reuse_every=2, fresh_layers=2), 20, "leading"),
-    "20, deep reuse 4": (Speed(reuse_every=4), 20, "leading"),
+    "20, deep reuse 2": (fast(reuse_every=2), 20, "leading"),
+    "20, deep reuse 2, 2 layers": (fast(TwoFresh, reuse_every=2), 20, "leading"),
+    "20, deep reuse 4": (fast(reuse_every=4), 20, "leading"),
 }
 
 
@@ -173,15 +182,15 @@ def ratios(args: argparse.Namespace) -> dict[str, Any]:
     given = scene(REDUCED, args.seed)
     reference, state = seeded_reference(args.reference.resolve(), args.seed, REDUCED)
     runs: dict[str, Callable[[], Tensor]] = {"reference": lambda: theirs(reference, given, args.steps)}
-    for name, (speed, backend) in (VARIANTS | (MORE if args.more else {})).items():
+    for name, (make, backend) in (VARIANTS | (MORE if args.more else {})).items():
         net: nn.Module = build(state, REDUCED)
         try:
             set_attention_backend(net, backend)
         except BadInput as error:
             print(f"{name}: left out. {error}")
             continue
-        if speed is not None:
-            net = FastDenoiser(net, speed)  # type: ignore[arg-type]
+        if make is not None:
+            net = make(net)  # type: ignore[arg-type]
         runs[name] = lambda net=net: ours(net, given, args.steps)
     n_weights = sum(value.numel() for value in state.values())
     print(f"{n_weights / 1e6:.1f} M weights, {args.steps} steps, {args.threads} threads, torch {torch.__version__}")
@@ -218,10 +227,10 @@ def quality(args: argparse.Namespace) -> dict[str, Any]:
     full = ours(build(state, TINY), given, 20)
     print("root mean square difference from 20 whole steps, in deviations of their result (random weights)")
     found = {}
-    for name, (speed, n_steps, spacing) in QUALITY.items():
+    for name, (make, n_steps, spacing) in QUALITY.items():
         net: nn.Module = build(state, TINY)
-        if speed is not None:
-            net = FastDenoiser(net, speed)  # type: ignore[arg-type]
+        if make is not None:
+            net = make(net)  # type: ignore[arg-type]
         x0 = ours(net, given, n_steps, spacing)
         found[name] = float((x0 - full).square().mean().sqrt() / full.std())
         print(f"{name:28s} {found[name]:.3f}", flush=True)

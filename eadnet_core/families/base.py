@@ -14,7 +14,7 @@ from ..config import ModelConfig
 from ..errors import BadInput, CheckpointError
 from ..media.face.aligned_crop import keep_mask, latent_mask
 from ..media.face.framing import SQUARE, aligned_mask
-from ..media.pixels import to_pixels, to_unit_latentsync
+from ..media.pixels import to_pixels, to_unit
 from ..media.sound.whisper_mel import whisper_mel
 from ..nets.adapters import is_adapter_key
 from ..nets.emotion_encoder import EmotionEncoder
@@ -167,7 +167,7 @@ class BaseScene:
         """mask | masked picture | reference of a view, for the net: [2C + 1, T, h, w]."""
         pieces = []
         for part in view["pictures"].split(self.at_once):
-            picture = to_unit_latentsync(part)
+            picture = to_unit(part.numpy()).contiguous()
             masked = (picture.double() * self.keep).float()
             mask = self.cells.expand(len(part), -1, -1, -1).to(self.model.device)
             pieces.append(torch.cat([mask, self._encode(masked), self._encode(picture)], dim=1))
@@ -185,7 +185,7 @@ class BaseScene:
         latents = x0.transpose(0, 1).to(self.model.dtype)
         for each, part in zip(latents.split(DECODE_FRAMES), view["pictures"].split(DECODE_FRAMES), strict=True):
             made = self.model.vae.decode(each, is_tiled=self.is_tiled).float().cpu()
-            pieces.append(to_pixels(torch.lerp(made, to_unit_latentsync(part), self.keep.float())))
+            pieces.append(to_pixels(torch.lerp(made, to_unit(part.numpy()).contiguous(), self.keep.float())))
         return np.concatenate(pieces)
 
     def preview(self, x0: Tensor) -> np.ndarray:

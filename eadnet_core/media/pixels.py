@@ -10,21 +10,13 @@ from torch import Tensor
 def to_unit(pixels: np.ndarray, device: torch.device | None = None) -> Tensor:
     """uint8 [..., H, W, 3] -> float32 [..., 3, H, W] in -1 .. 1, in the order that the pixels have in memory.
 
-    That order decides the last bits of what a net makes of a picture: it is not changed here.
+    That order decides the last bits of what a net makes of a picture, so it is not changed here; LatentSync's nets get
+    a `contiguous` copy. The values are those of LatentSync's (x / 255 - .5) / .5, to the bit on a CPU.
 
     device  where the values are converted; default: the CPU
     """
     copied = torch.from_numpy(np.array(pixels))  # pixels may lie in a file that is mapped read-only
     return copied.to(device).float().div_(127.5).sub_(1.0).movedim(-1, -3)
-
-
-def to_unit_latentsync(pixels: Tensor) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in -1 .. 1, rounded as LatentSync does.
-
-    It divides by 255, takes .5 off and divides by .5, which differs from `to_unit` in the last bits. Public weights
-    are compared with LatentSync bit by bit, so their pictures take this way.
-    """
-    return (pixels.permute(0, 3, 1, 2).contiguous() / 255.0 - 0.5) / 0.5
 
 
 def to_pixels(images: Tensor) -> np.ndarray:

@@ -20,6 +20,14 @@ def parity() -> ModuleType:
         return importlib.import_module("parity.reference")
 
 
+@pytest.fixture(scope="session")
+def fast_variants() -> ModuleType:
+    """bench/fast_variants.py: what was measured and not adopted, and the FastDenoiser it is made from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "bench"))
+        return importlib.import_module("fast_variants")
+
+
 @pytest.fixture
 def media_folder() -> Path:
     """The folder named by EADNET_MEDIA, with portraits/, speech/ and video/ in it; the test is skipped without."""

@@ -56,9 +56,15 @@ def conditions(config: DenoiserConfig) -> FrameConditions:
 class Run:
     """A sampling of the whole clip with a net, and how often its finest level was computed."""
 
-    def __init__(self, net: LatentSyncDenoiser, speed: Speed | None, options: SamplerOptions = OPTIONS) -> None:
+    def __init__(
+        self,
+        net: LatentSyncDenoiser,
+        speed: Speed | None,
+        options: SamplerOptions = OPTIONS,
+        kind: type[FastDenoiser] = FastDenoiser,
+    ) -> None:
         self.config = net.config
-        self.net: Any = net if speed is None else FastDenoiser(net, speed)
+        self.net: Any = net if speed is None else kind(net, speed)
         self.options = options
         self.given = conditions(self.config)
         self.noise = torch.randn(4, 1, CELLS, CELLS, generator=torch.Generator().manual_seed(2))
@@ -74,13 +80,14 @@ class Run:
 
 
 @pytest.mark.parametrize("has_adapters", [False, True])
-@pytest.mark.parametrize("option", ["share_branches", "cache_sound", "channels_last"])
+@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize("kind", ["FastDenoiser", "SoundCache", "ChannelsLast"])
 def test_what_is_spared_changes_no_more_than_the_last_bits(
-    parity: ModuleType, small: DenoiserConfig, option: str, has_adapters: bool
+    parity: ModuleType, fast_variants: ModuleType, small: DenoiserConfig, kind: str, shares: bool, has_adapters: bool
 ) -> None:
     net = seeded(parity, small, has_adapters=has_adapters)
     expected = Run(net, None).sample()
-    found = Run(net, replace(Speed(), **{option: True})).sample()
+    found = Run(net, Speed(share_branches=shares), kind=getattr(fast_variants, kind)).sample()
     torch.testing.assert_close(found, expected, atol=ROUNDING, rtol=0)
 
 
@@ -106,18 +113,20 @@ def test_branches_share_what_lies_before_the_first_attention_to_sound(
     assert first[n_calls:] == spatial[n_calls:] == sound[n_calls:] == halves
 
 
-def test_keys_and_values_of_sound_are_computed_once_for_every_frame(parity: ModuleType, small: DenoiserConfig) -> None:
+def test_keys_and_values_of_sound_are_computed_once_for_every_frame(
+    parity: ModuleType, fast_variants: ModuleType, small: DenoiserConfig
+) -> None:
     net = seeded(parity, small, has_adapters=False)
     rows = counted(net, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k")
-    run = Run(net, Speed(cache_sound=True))
+    run = Run(net, Speed(), kind=fast_variants.SoundCache)
     run.sample()
     assert sum(rows) == N_FRAMES
     assert run.net.sound == {}, "finished frames must be let go of"
 
 
-@pytest.mark.parametrize("fresh_layers", [1, 2])
+@pytest.mark.parametrize("kind", ["FastDenoiser", "TwoFresh"])
 def test_deep_features_are_taken_from_the_step_before(
-    parity: ModuleType, small: DenoiserConfig, fresh_layers: int
+    parity: ModuleType, fast_variants: ModuleType, small: DenoiserConfig, kind: str
 ) -> None:
     net = seeded(parity, small, has_adapters=False)
     options = replace(OPTIONS, steps=8, windows="fixed")
@@ -125,7 +134,7 @@ def test_deep_features_are_taken_from_the_step_before(
     deep, shallow = counted(net, "mid_block.resnets.0"), counted(net, "conv_out")
     errors = []
     for reuse_every in (1, 2, 4):
-        run = Run(net, Speed(reuse_every=reuse_every, fresh_layers=fresh_layers), options)
+        run = Run(net, Speed(reuse_every=reuse_every), options, kind=getattr(fast_variants, kind))
         begun = len(deep), len(shallow)
         errors.append(float((run.sample() - expected).square().mean().sqrt()))
         assert sum(deep[begun[0] :]) == sum(shallow[begun[1] :]) // reuse_every
@@ -180,13 +189,8 @@ def test_compiled_runs_what_the_compiler_made_at_fixed_shapes(
     assert set(calls) == {"_run", "_rerun"}
 
 
-def test_what_cannot_be_asked_for_is_named(parity: ModuleType, small: DenoiserConfig) -> None:
-    net = seeded(parity, small, has_adapters=False)
+def test_what_cannot_be_asked_for_is_named() -> None:
     with pytest.raises(BadInput, match="reuse_every is 0"):
         Speed(reuse_every=0)
-    with pytest.raises(BadInput, match=r"fresh_layers is 3; of this net's 3 give 1 to 2"):
-        FastDenoiser(net, Speed(reuse_every=2, fresh_layers=3))
-    with pytest.raises(BadInput, match="compiled and cache_sound"):
-        Speed(compiled=True, cache_sound=True)
     with pytest.raises(BadInput, match="base's denoiser"):
         FastDenoiser(Denoiser(DenoiserConfig()), Speed())

@@ -31,11 +31,11 @@ class BaseAttention(nn.Module):
         """What does not depend on the tokens: context [N, M, D_c] -> two of [N, M, D]."""
         return self.to_k(context), self.to_v(context)
 
-    def forward(self, tokens: Tensor, context: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """tokens [N, L, D] look at context [N, M, D_c], whose keys and values may be known; returns [N, L, D]."""
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """tokens [N, L, D] look at context [N, M, D_c]; returns [N, L, D]."""
         q, k, v = (
             rearrange(x, "n l (heads d) -> n heads l d", heads=self.heads)
-            for x in (self.to_q(tokens), *(self.keys_and_values(context) if known is None else known))
+            for x in (self.to_q(tokens), *self.keys_and_values(context))
         )
         out = attention(q, k, v, self.backend)
         return self.to_out[0](rearrange(out, "n heads l d -> n l (heads d)"))

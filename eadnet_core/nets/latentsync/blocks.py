@@ -12,7 +12,7 @@ STDA after the motion module, TFRM at the end of the level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,8 +43,6 @@ class Shortcuts:
     alone: until they are read, one is computed for all."""
     n_silent: int = 0
     """So many clips at the head of the batch have no sound: attention to it then adds its last bias and no more."""
-    heard: Mapping[nn.Module, tuple[Tensor, Tensor]] | None = None
-    """Keys and values of the sound, [B T, S, D] each, by the attention that reads them; None: computed."""
     is_recomputed: bool = False
     """Gradient checkpointing: of a layer only the input is kept for the backward pass, which computes it again."""
 
@@ -290,15 +288,11 @@ class TransformerBlock(nn.Module):
 
     def _listen(self, tokens: Tensor, context: LayerContext) -> Tensor:
         """Attention to sound; keys and values have no bias, so that without sound it comes down to a constant."""
-        shortcuts = context.shortcuts
-        known = None if shortcuts.heard is None else shortcuts.heard[self.attn2]
-        n_quiet = shortcuts.n_silent * context.n_frames
+        n_quiet = context.shortcuts.n_silent * context.n_frames
         if not n_quiet:
-            return self.attn2(self.norm2(tokens), context.audio, known) + tokens
+            return self.attn2(self.norm2(tokens), context.audio) + tokens
         heard = tokens[n_quiet:]
-        if known is not None:
-            known = known[0][n_quiet:], known[1][n_quiet:]
-        louder = self.attn2(self.norm2(heard), context.audio[n_quiet:], known) + heard
+        louder = self.attn2(self.norm2(heard), context.audio[n_quiet:]) + heard
         # its bias, by a call: a host may keep the weights of layers elsewhere and fetch them when they are called
         constant = self.attn2.to_out[0](tokens.new_zeros(1, 1, tokens.shape[-1]))
         return torch.cat((constant + tokens[:n_quiet], louder))

@@ -17,7 +17,7 @@ from ...errors import BadInput
 from ...sampling.conditions import FrameConditions
 from ...sampling.guidance import Place
 from ..adapters import FULL_STRENGTH, Strengths
-from .blocks import LayerContext, Shortcuts, TransformerBlock
+from .blocks import LayerContext, Shortcuts
 from .denoiser import LatentSyncDenoiser
 
 
@@ -28,45 +28,30 @@ class Speed:
     share_branches: bool = False
     """Compute what the predictions of guidance have in common once, and no attention to sound where there is none:
     smaller products, whose last bits differ."""
-    cache_sound: bool = False
-    """Keep each layer's keys and values of every frame's sound for all steps: at full size 5 MB per frame in flight in
-    float32, for 0.4 % of the work. Equal to the bit where kernels treat rows alike."""
-    channels_last: bool = False
-    """Store features cell by cell: sums are in another order, so the last bits differ."""
     compiled: bool = False
     """torch.compile of the whole net at fixed shapes: minutes at first, then fused kernels; the last bits differ."""
     reuse_every: int = 1
     """Compute the deep layers in one step of so many and take their features from the step before in the others (after
     DeepCache, Ma et al. 2023); 1 never does. The result differs visibly: measure it (bench/speed.py)."""
-    fresh_layers: int = 1
-    """Layers of the finest level on the way up that are computed in every step."""
 
     def __post_init__(self) -> None:
         if self.reuse_every < 1:
             raise BadInput(f"reuse_every is {self.reuse_every}; give 1 (every step in full) or more.")
-        if self.fresh_layers < 1:
-            raise BadInput(f"fresh_layers is {self.fresh_layers}; give 1 or more.")
-        if self.compiled and self.cache_sound:
-            raise BadInput("compiled and cache_sound do not go together: compiled code keeps no table; choose one.")
 
 
 class FastDenoiser(nn.Module):
     """LatentSync's denoiser for one clip, called as that is, and told where in the clip each call is."""
 
+    n_fresh = 1
+    """Layers of the finest level on the way up that are computed in every step."""
+
     def __init__(self, net: LatentSyncDenoiser, speed: Speed) -> None:
         super().__init__()
         if not isinstance(net, LatentSyncDenoiser):
             raise BadInput("Only a base's denoiser can be sped up so; the mini's is fast as it is. Leave speed out.")
-        n_layers = net.config.up_blocks[0]
-        if speed.reuse_every > 1 and speed.fresh_layers >= n_layers:
-            raise BadInput(f"fresh_layers is {speed.fresh_layers}; of this net's {n_layers} give 1 to {n_layers - 1}.")
         self.net, self.speed = net, speed
-        self.n_reused = n_layers - speed.fresh_layers
-        self.sound: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self.n_reused = net.config.up_blocks[0] - self.n_fresh
         self.deep: dict[tuple[int, int], Tensor] = {}
-        if speed.channels_last:
-            net.memory_format = torch.channels_last
-            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._full = torch.compile(self._run, dynamic=False) if speed.compiled else self._run
         self._shallow = torch.compile(self._rerun, dynamic=False) if speed.compiled else self._rerun
 
@@ -81,11 +66,11 @@ class FastDenoiser(nn.Module):
     ) -> Tensor:
         """The raw output, as `LatentSyncDenoiser.forward`; without gradients.
 
-        place  without it nothing is spared but by channels_last and compiled
+        place  without it nothing is spared but by compiled
         """
         if place is None:
             return self._full(sample, time, conditions, strengths, Shortcuts(), False)[0]
-        shortcuts = self._shortcuts(conditions.audio, place)
+        shortcuts = self._shortcuts(place)
         phase = place.step % self.speed.reuse_every
         is_kept = self.speed.reuse_every > 1 and phase + 1 < self.speed.reuse_every and place.step + 1 < place.n_steps
         deep = self._recall(place, is_last=not is_kept) if phase else None
@@ -95,9 +80,6 @@ class FastDenoiser(nn.Module):
             out, deep = self._full(sample, time, conditions, strengths, shortcuts, is_kept)
             if is_kept:
                 self._remember(deep, place)
-        if place.step + 1 == place.n_steps:
-            for frame in {frame for window in place.frames for frame in window}:
-                self.sound.pop(frame, None)
         return out
 
     def state(self) -> dict[str, Tensor]:
@@ -108,44 +90,13 @@ class FastDenoiser(nn.Module):
         """Go on from a `state`."""
         keys = {name: name.partition(".") for name in state}
         self.deep = {(int(key[0]), int(key[2])): state[name].to(device) for name, key in keys.items()}
-        self.sound.clear()
 
-    def _shortcuts(self, audio: Tensor, place: Place) -> Shortcuts:
-        heard = self._heard(audio, place) if self.speed.cache_sound else None
+    def _shortcuts(self, place: Place) -> Shortcuts:
         if not self.speed.share_branches:
-            return Shortcuts(heard=heard)
+            return Shortcuts()
         quiet = [not branch.has_audio for branch in place.branches]
         n_quiet = next((i for i, is_quiet in enumerate(quiet) if not is_quiet), len(quiet))
-        return Shortcuts(n_branches=len(quiet), n_silent=len(place.frames) * n_quiet, heard=heard)
-
-    def _heard(self, audio: Tensor, place: Place) -> dict[nn.Module, tuple[Tensor, Tensor]]:
-        """Keys and values [B T, S, D] for every attention to sound; each frame's are computed once."""
-        readers = [m.attn2 for m in self.net.modules() if isinstance(m, TransformerBlock)]
-        n_windows = len(place.frames)
-        loud = next((i for i, branch in enumerate(place.branches) if branch.has_audio), None)
-        if loud is not None:
-            tokens = audio[loud * n_windows : (loud + 1) * n_windows]
-            for frames, window in zip(place.frames, tokens, strict=True):
-                new = list({frame: i for i, frame in enumerate(frames) if frame not in self.sound}.values())
-                if new:
-                    pairs = [reader.keys_and_values(window[new]) for reader in readers]
-                    for row, i in enumerate(new):
-                        self.sound[frames[i]] = [(k[row], v[row]) for k, v in pairs]
-        heard: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-        for at, reader in enumerate(readers):
-            pair = []
-            for which in (0, 1):
-                if loud is None:
-                    pair.append(
-                        audio.new_zeros(audio.shape[0] * audio.shape[1], audio.shape[2], reader.to_k.out_features)
-                    )
-                    continue
-                one = torch.stack([self.sound[frame][at][which] for window in place.frames for frame in window])
-                pair.append(
-                    torch.cat([one if branch.has_audio else torch.zeros_like(one) for branch in place.branches])
-                )
-            heard[reader] = (pair[0], pair[1])
-        return heard
+        return Shortcuts(n_branches=len(quiet), n_silent=len(place.frames) * n_quiet)
 
     def _remember(self, deep: Tensor, place: Place) -> None:
         frames = [frame for window in place.frames for frame in window]
@@ -200,7 +151,7 @@ class FastDenoiser(nn.Module):
         net: Any = self.net
         x, context = net.begin(sample, time, conditions, strengths, shortcuts)
         skips = [x]
-        for i in range(self.speed.fresh_layers - 1):
+        for i in range(self.n_fresh - 1):
             x = net.down_blocks[0].layer(i, x, context)
             skips.append(x)
         return self._end(deep, skips, context)

@@ -1,4 +1,4 @@
-"""Measured and not adopted (ADR 15): keys and values of the sound kept for all steps of a base's denoiser."""
+"""What was measured and not adopted (ADR 15): other ways for a base's denoiser to work less per step."""
 
 from __future__ import annotations
 
@@ -52,3 +52,18 @@ class SoundCache(FastDenoiser):
         both = [torch.stack(each) for each in zip(*(self.sound[reader, frame] for frame in frames), strict=True)]
         keys, values = (torch.cat([x if loud else torch.zeros_like(x) for loud in is_loud]) for x in both)
         return keys, values
+
+
+class ChannelsLast(FastDenoiser):
+    """Stores features cell by cell: sums are in another order, so the last bits differ. The net itself is changed."""
+
+    def __init__(self, net: LatentSyncDenoiser, speed: Speed) -> None:
+        super().__init__(net, speed)
+        net.memory_format = torch.channels_last
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class TwoFresh(FastDenoiser):
+    """Computes two layers of the finest level in every step, where deep ones are reused."""
+
+    n_fresh = 2
