@@ -30,20 +30,19 @@ TEMPORAL_KINDS = ("stda", "plain")
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """Image autoencoder whose decoder sees the reference picture."""
+    """The picture side of a mini: reads a reference picture, decodes motion latents; widths finest first."""
 
     latent_channels: int = 16
-    downscale: int = 8
-    """Pixels to a cell; 16 adds a last stage that doubles the picture (ADR 18)."""
-    encoder_widths: tuple[int, ...] = (32, 64, 96)
-    decoder_widths: tuple[int, ...] = (128, 64, 32)
-    reference_widths: tuple[int, ...] = (16, 32)
-    doubling_width: int = 32
-    """Width of that last stage."""
+    size_px: int = 128
+    """Side of the pictures that it looks at and of what it paints, 128 or 256; flow comes at half of 128 either way."""
+    reference_widths: tuple[int, int, int] = (16, 48, 96)
+    decoder_widths: tuple[int, int, int] = (40, 64, 128)
+    line_channels: int = 7
+    """Kinds of landmark lines; 0 shows it none."""
 
     def __post_init__(self) -> None:
-        if self.downscale not in (8, 16):
-            raise BadInput(f"downscale is {self.downscale}, which the autoencoder does not have; choose 8 or 16.")
+        if self.size_px not in (128, 256):
+            raise BadInput(f"size_px is {self.size_px}, which a mini's pictures do not have; choose 128 or 256.")
 
 
 @dataclass(frozen=True)
@@ -212,17 +211,6 @@ class EmotionBankConfig:
 
 
 @dataclass(frozen=True)
-class LipReaderConfig:
-    """Convolutional reader of lip shapes in latents."""
-
-    in_channels: int = 16
-    cells: int = 16
-    widths: tuple[int, ...] = (64, 96, 128)
-    outputs: int = 10
-    """Nine lip parameters and the mouth opening."""
-
-
-@dataclass(frozen=True)
 class TextReaderConfig:
     """The small BERT that reads emotion words, in the shape of MiniLM with a shorter vocabulary."""
 
@@ -292,7 +280,7 @@ def base(name: str, size_px: int) -> ModelConfig:
 _EMOTION = EmotionConfig(code_size=EMOTION_CODE_SIZE, emotions=EMOTIONS)
 PRESETS: dict[str, ModelConfig] = {
     "mini": ModelConfig(emotion=_EMOTION),
-    "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(downscale=16), emotion=_EMOTION),
+    "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(size_px=256), emotion=_EMOTION),
     "base-256": replace(base("base-256", 256), emotion=_EMOTION),
     "base-512": replace(base("base-512", 512), emotion=_EMOTION),
 }

@@ -35,6 +35,13 @@ ACTION_UNITS = (
     "AU26",  # jaw drop
 )
 
+VISEME_PARAMETERS = ("jaw", "wide", "round", "press", "tuck", "upper", "teeth", "tongue", "open")
+"""Jaw drop, lip spreading, rounding, pressing, lower lip under the teeth, upper lip raising, teeth and tongue seen,
+lip parting; each 0 .. 1, all 0 for the mouth at rest."""
+
+CONTROLS = (*VISEME_PARAMETERS, *ACTION_UNITS, "blink", "gaze_x", "gaze_y")
+"""What a face does in a frame, absolute: 0 .. 1, gaze -1 .. 1; all 0 for a face at rest that looks ahead."""
+
 MOTION = ("yaw", "pitch", "roll", "shift_x", "shift_y", "blink", "gaze_x", "gaze_y")
 """Per-frame motion track. Angles in radians and shifts in frame widths are relative to the reference picture
 (positive yaw: towards the picture's right; positive pitch: down; positive roll: clockwise); blink is the closure of

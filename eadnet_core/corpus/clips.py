@@ -17,7 +17,7 @@ from ..config import FPS
 from ..emotion.code import emotion_code
 from ..media.sound.audio import frame_energy
 from ..motion.generate import generate_motion
-from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY
+from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS, LEVEL_INTENSITY
 from . import rig
 from .captions import write_caption, write_prompts
 from .identity import draw_identity
@@ -67,6 +67,16 @@ class ClipScript:
     text: str
     samples: np.ndarray
     phonemes: tuple[Phoneme, ...]
+
+    @property
+    def controls(self) -> np.ndarray:
+        """What the face does, [T, 28], columns `taxonomy.CONTROLS`."""
+        return self.states[:, _CONTROLS]
+
+    @property
+    def reference_controls(self) -> np.ndarray:
+        """The same of the reference picture, [28]."""
+        return self.reference_state[_CONTROLS]
 
     @property
     def code(self) -> np.ndarray:
@@ -146,6 +156,7 @@ def render(
     return images[:, :-1].contiguous(), images[:, -1].contiguous()
 
 
+_CONTROLS = [rig.STATE_INDEX[name] for name in CONTROLS]
 _POSE = [rig.STATE_INDEX[name] for name in rig.POSE]
 _GAZE = [rig.STATE_INDEX["gaze_x"], rig.STATE_INDEX["gaze_y"]]
 _UNITS = [rig.STATE_INDEX[name] for name in ACTION_UNITS]

@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import FPS
+from ..taxonomy import VISEME_PARAMETERS
 from .speech import Phoneme
-
-VISEME_PARAMETERS = ("jaw", "wide", "round", "press", "tuck", "upper", "teeth", "tongue", "open")
-"""Jaw drop, lip spreading, rounding, pressing, lower lip under the teeth, upper lip raising, teeth and tongue seen,
-lip parting; each 0 .. 1, all 0 for the mouth at rest."""
 
 TRACK_RATE_HZ = 200
 SMOOTHING_S = 0.026

@@ -132,6 +132,10 @@ class Family(ABC):
     def mask(self, model: Model, is_still: bool, asks_emotion: bool) -> str:
         """What is pasted back where the options leave it open: mouth, face or full."""
 
+    def picture_px(self, model: Model, face_px: float) -> int:
+        """Side of the square in which a clip is made, for a face whose square has a side of `face_px` in the picture."""
+        return model.config.size_px
+
     @abstractmethod
     def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> Scene:
         """How the model sees one clip."""

@@ -1,6 +1,6 @@
 """The minis: how they open, and how they see and hear a clip.
 
-A reference picture is encoded once; the net generates residuals to it in latents, and frames come of both.
+A reference picture is read once; the net generates what its face does, as motion latents, and frames come of both.
 """
 
 from __future__ import annotations
@@ -8,27 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..config import SAMPLE_RATE_HZ, ModelConfig, from_dict
 from ..emotion.reader import TextReader
 from ..errors import BadInput, CheckpointError
-from ..media.face.detail import Light, low_pass, still
 from ..media.face.framing import FRAME
+from ..media.face.landmarks import face_lines
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
-from ..motion.turn import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.syncnet import SyncNet
-from ..nets.vae import VAE
+from ..nets.vae import HALF_PX, N_POSE, VAE
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
-from ..taxonomy import MOTION
+from ..taxonomy import CONTROLS, MOTION
 from ..weights.device import set_attention_backend
 from ..weights.files import load_part
 from ..weights.folders import MODEL_PARTS, find_part
@@ -36,8 +37,14 @@ from .family import Family, Model
 from .performance import Crops, Performance, Reference, View
 
 DECODE_FRAMES = 8
-LOWPASS_SIGMA = 1 / 32
-"""Of the colour correction, in frame widths: finer detail would ghost where the head moves."""
+MOST_TIMES = 4
+"""A face larger than so many times the model's own size is made smaller and enlarged again."""
+BLINK = CONTROLS.index("blink")
+GAZE = [CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")]
+_GAZE_MOTION = [MOTION.index("gaze_x"), MOTION.index("gaze_y")]
+GIVEN = (BLINK, *GAZE)
+UPPER = tuple(CONTROLS.index(name) for name in ("AU1", "AU2", "AU4", "AU5", "AU6", "AU7", "AU9"))
+"""Controls of the upper face."""
 MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
 """x0, y0, x1, y1 in frame widths of what SyncNet guidance may move: inner mouth and jaw, not the lip corners."""
 
@@ -71,9 +78,6 @@ class Mini(Family):
         (vae, about_vae), (nets, about), (syncnet, about_syncnet) = (parts[p] for p in ("vae", "denoiser", "syncnet"))
         values = {**about["config"], "vae": about_vae["config"], "syncnet": about_syncnet["config"]}
         config = from_dict(ModelConfig, values)
-        if extended := about_vae.get("extends"):
-            size_px = config.denoiser.cells * config.vae.downscale
-            config = replace(config, name=f"{extended}-{size_px}", size_px=size_px)
         if config.vae.latent_channels != config.denoiser.latent_channels:
             raise CheckpointError(
                 f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "
@@ -121,6 +125,11 @@ class Mini(Family):
         """A portrait's whole frame moves; in a video, as little as was asked for."""
         return "full" if is_still else "face" if asks_emotion else "mouth"
 
+    def picture_px(self, model: Model, face_px: float) -> int:
+        """As large as the face, since its own pixels are moved: from the model's own size to `MOST_TIMES` that."""
+        size = model.config.size_px
+        return min(max(size, round(face_px)), MOST_TIMES * size)
+
     def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> MiniScene:
         """See Family."""
         assert isinstance(model, MiniModel)
@@ -131,97 +140,50 @@ MINI = Mini()
 
 
 class Head:
-    """A reference picture, encoded once: from x0 (the residual to it) to finished frames.
+    """Reference pictures as the nets know them, at the size they are trained at."""
 
-    Where every frame has a picture of its own, as in a video, `turn` and `decode` are given those instead.
-    """
-
-    def __init__(self, model: MiniModel, reference: np.ndarray) -> None:
-        """`reference` is uint8 [size, size, 3], or [1, size, size, 3]."""
+    def __init__(self, model: MiniModel, pictures: np.ndarray) -> None:
+        """`pictures` is uint8 [B, S, S, 3] in the training frame, of any size S."""
         self.model = model
-        self.picture = reference if reference.ndim == 4 else reference[None]
-        self.latents, self.shown, self.light = self._read(self.picture)
-        self.scale = model.denoiser.residual_scale.float()[:, None, None]
+        self.pictures = pictures
+        small = np.stack([_reduced(picture, model.config.vae.size_px) for picture in pictures])
+        lines = np.stack([face_lines(picture, HALF_PX) for picture in pictures])
+        image = self._to_net(to_unit(small, model.device))
+        self.features = model.vae.read(image, self._to_net(torch.from_numpy(lines).to(model.device)))
 
-    def _read(self, pictures: np.ndarray) -> tuple[Tensor, Tensor, Light]:
-        """Latents [B, C, h, w] of uint8 pictures, what `decode` needs of them [B, 9, H, W], and their light.
+    @property
+    def controls(self) -> Tensor:
+        """What the faces do, [B, 28], as it was read off them."""
+        return self.features.controls.float()
 
-        The nine are the picture as the net is shown it, what the autoencoder makes of that, and what it loses but for
-        the soft part; all in units of -1 .. 1.
-        """
-        image = to_unit(pictures, self.model.device)
-        light = Light.of(image)
-        shown = light.shown(image)
-        seen = shown.to(self.model.dtype)
-        latents = self.model.vae.encode(seen)[0]
-        again = self.model.vae.decode(latents, seen, latents).float()
-        lost = shown - again
-        fine = lost - low_pass(lost, LOWPASS_SIGMA * image.shape[-1])
-        return latents, torch.cat([shown, again, fine], dim=1), light
+    def decode(self, controls: Tensor, motion: Tensor) -> np.ndarray:
+        """Finished frames: the pictures' own pixels moved, lit and painted over.
 
-    def turn(self, motion: Tensor, pictures: np.ndarray | None = None) -> Tensor:
-        """Latents [T, C, h, w] of the reference, or of `pictures` [T, ...], with the head turned by motion [T, 8]."""
-        pieces = []
-        for start, part in _parts(motion):
-            if pictures is None:
-                shown = self.shown[:, :3]
-            else:
-                image = to_unit(pictures[start : start + len(part)], self.model.device)
-                shown = Light.of(image).shown(image)
-            turned = self._turned(self.model.vae.seen(shown), part)
-            pieces.append(self.model.vae.encoder(self._to_net(turned))[0])
-        return torch.cat(pieces).float()
-
-    def decode(self, x0: Tensor, motion: Tensor, turned: Tensor, pictures: np.ndarray | None = None) -> np.ndarray:
-        """Finished frames: what the net changes, changed in the user's own picture.
-
-        What the autoencoder loses comes back where little changes, and its soft part, colours and shading, everywhere.
-
-        x0        [C, T, h, w]  residual to the turned reference
+        controls  [T, 28]  T a multiple of B: each picture serves T / B frames in a row
         motion    [T, 8]
-        turned    [T, C, h, w]  what `turn` makes of that motion
-        pictures  uint8 [T, size, size, 3]  what each frame refers to, where it is not the reference
-        returns   uint8 [T, size, size, 3]
+        returns   uint8 [T, S, S, 3]
         """
-        latents = x0.transpose(0, 1) * self.scale + turned
-        pieces = []
-        for start, part in _parts(latents):
-            stop = start + len(part)
-            known, light = (self.shown, self.light) if pictures is None else self._read(pictures[start:stop])[1:]
-            shown, again, fine = self._turned(known, motion[start:stop]).chunk(3, dim=1)
-            reference = turned[start:stop].to(self.model.dtype)
-            made = self.model.vae.decode(self._to_net(part), self._to_net(shown), reference)
-            change = made.float().contiguous() - again
-            change = torch.addcmul(change, still(change) - 1, fine)
-            pieces.append(to_pixels(light.changed(shown, change)))
-        return np.concatenate(pieces)
-
-    def reconstructed(self, frames: np.ndarray, motion: Tensor) -> np.ndarray:
-        """Frames, uint8 [T, size, size, 3], encoded and decoded as generated ones are, for their motion [T, 8]."""
-        turned = self.turn(motion)
-        images = to_unit(frames, self.model.device).to(self.model.dtype)
-        x0 = (self.model.vae.encode(images)[0].float() - turned) / self.scale
-        return self.decode(x0.transpose(0, 1), motion, turned)
-
-    @staticmethod
-    def _turned(picture: Tensor, motion: Tensor) -> Tensor:
-        return turn_head(picture.expand(len(motion), -1, -1, -1), motion)
+        latents = self._to_net(self.model.vae.motion_latents(controls))
+        change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features)
+        shown = to_unit(self.pictures, self.model.device).float()
+        return to_pixels(change.apply(shown.expand(len(controls), -1, -1, -1) if len(shown) == 1 else shown))
 
     def _to_net(self, values: Tensor) -> Tensor:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
 
 
 class MiniScene:
-    """A clip as the mini sees it: residuals to a head that is turned, the whole frame generated."""
+    """A clip as the mini sees it: what a face does, in latents, and the pictures that do it."""
 
     def __init__(self, model: MiniModel, reference: Reference, options: GenerateOptions) -> None:
-        self.model = model
+        self.model, self.mask = model, options.mask
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
-        self.head = Head(model, reference if isinstance(reference, np.ndarray) else reference(0, 1))
-        self.latent_scale = model.denoiser.latent_scale.float()[:, None, None, None]
-        channels, cells = self.head.latents.shape[1], self.head.latents.shape[-1]
-        mask = torch.ones(1, 1, cells, cells, device=model.device)
-        masked = torch.zeros(channels, 1, cells, cells, device=model.device)
+        self.head = Head(model, reference[None]) if isinstance(reference, np.ndarray) else None
+        self.scale = model.denoiser.latent_scale.float()[:, None, None, None]
+        config = model.config.denoiser
+        self.cells = config.cells
+        mask = torch.ones(1, 1, config.cells, config.cells, device=model.device)
+        masked = torch.zeros(config.latent_channels, 1, config.cells, config.cells, device=model.device)
         self.everything = torch.cat([mask, masked])
 
     def denoiser(self) -> Denoiser:
@@ -229,30 +191,55 @@ class MiniScene:
         return self.model.denoiser
 
     def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
-        """The turned reference of each frame in latents, its motion, and in a video its picture."""
-        pictures = None if self.crops is None else self.crops(start, start + len(motion))
-        turned = self.head.turn(motion, pictures) if kept is None else kept["turned"].to(motion.device)
-        view = {"motion": motion, "turned": turned}
-        return view if pictures is None else {**view, "pictures": torch.from_numpy(pictures)}
+        """The motion of each frame, what its reference does, and in a video its picture."""
+        if self.head is not None:
+            return {"motion": motion, "reference": self.head.controls.expand(len(motion), -1)}
+        assert self.crops is not None
+        pictures = self.crops(start, start + len(motion))
+        if kept is None:
+            reference = torch.cat([Head(self.model, part).controls for _, part in _parts(pictures)])
+        else:
+            reference = kept["reference"].to(motion.device)
+        return {"motion": motion, "reference": reference, "pictures": torch.from_numpy(pictures)}
 
     def kept(self, view: View) -> View:
-        """What `look` would not make again to the bit: encoding depends on how many pictures go together."""
-        return {"turned": view["turned"]}
+        """What `look` would not make again to the bit: reading depends on how many pictures go together."""
+        return {"reference": view["reference"]}
 
     def context(self, view: View) -> Tensor:
-        """mask | masked picture | reference of a view, for the net: [2C + 1, T, h, w]."""
-        turned = view["turned"].transpose(0, 1)
-        return torch.cat([self.everything.expand(-1, turned.shape[1], -1, -1), turned / self.latent_scale])
+        """mask | masked latents | latents of the reference, for the net: [2C + 1, T, h, w]."""
+        latents = self.model.vae.motion_latents(view["reference"]).transpose(0, 1)
+        return torch.cat([self.everything.expand(-1, latents.shape[1], -1, -1), latents / self.scale])
 
     def decode(self, x0: Tensor, view: View) -> np.ndarray:
-        """Finished squares, uint8 [T, size, size, 3], of x0 [C, T, h, w]."""
-        pictures = view["pictures"].numpy() if "pictures" in view else None
-        return self.head.decode(x0, view["motion"], view["turned"], pictures)
+        """Finished squares, uint8 [T, S, S, 3], of x0 [C, T, h, w]."""
+        controls = self.controls(x0, view)
+        pieces = []
+        for start, motion in _parts(view["motion"]):
+            part = slice(start, start + len(motion))
+            head = self.head or Head(self.model, view["pictures"][part].numpy())
+            pieces.append(head.decode(controls[part], motion))
+        return np.concatenate(pieces)
+
+    def controls(self, x0: Tensor, view: View) -> Tensor:
+        """What the face shall do, [T, 28]: as it was sampled, but for what is known.
+
+        Lids and gaze follow the motion track. In a video they stay the picture's own, as does the upper face where only
+        the mouth is made.
+        """
+        controls = self.model.vae.motion_latents.read((x0 * self.scale).transpose(0, 1))
+        reference, motion = view["reference"], view["motion"]
+        if self.head is None:
+            keep = list(GIVEN if self.mask != "mouth" else (*GIVEN, *UPPER))
+            controls[:, keep] = reference[:, keep]
+        else:
+            controls[:, BLINK] = motion[:, MOTION.index("blink")]
+            controls[:, GAZE] = reference[:, GAZE] + motion[:, _GAZE_MOTION]
+        return controls
 
     def preview(self, x0: Tensor) -> np.ndarray:
-        """About what one frame of x0 [C, 1, h, w] will look like: uint8 [size, size, 3]."""
-        still = {"motion": x0.new_zeros(1, len(MOTION)), "turned": self.head.latents.float()}
-        return self.decode(x0, still)[0]
+        """About what one frame of x0 [C, 1, h, w] will look like: uint8 [S, S, 3]."""
+        return self.decode(x0, self.look(0, x0.new_zeros(1, len(MOTION))))[0]
 
     def audio_features(self, performance: Performance, options: GenerateOptions) -> MelFeatures:
         """What the model hears of a performance."""
@@ -264,16 +251,15 @@ class MiniScene:
         return SyncGuide(
             embed_frames=syncnet.embed_frames,
             to_latents=self._to_latents,
-            mouth=box_cells(MOUTH_CELLS, self.head.latents.shape[-1]).to(self.model.device),
+            mouth=box_cells(MOUTH_CELLS, self.cells).to(self.model.device),
             strength=strength,
             real_cosine=self.model.real_cosine,
             n_frames=syncnet.config.frames,
         )
 
     def _to_latents(self, x0: Tensor, context: Tensor) -> Tensor:
-        """x0 [C, T, h, w] -> latents of the same shape, given the context of its frames."""
-        scale = self.head.scale[:, None].clone()  # gradients pass here, and a tensor of inference mode would forbid it
-        return x0 * scale + context[-x0.shape[0] :] * self.latent_scale
+        """x0 [C, T, h, w] -> latents of the same shape."""
+        return x0 * self.scale.clone()  # gradients pass here, and a tensor of inference mode would forbid it
 
 
 class MelFeatures:
@@ -324,7 +310,14 @@ def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
     return mask
 
 
-def _parts(frames: Tensor) -> Iterator[tuple[int, Tensor]]:
+def _reduced(picture: np.ndarray, size_px: int) -> np.ndarray:
+    """A square picture, uint8, at the size that the nets look at."""
+    if len(picture) == size_px:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.LANCZOS))
+
+
+def _parts(frames: Any) -> Iterator[tuple[int, Any]]:
     """(start, at most DECODE_FRAMES of them), one after the other."""
     for start in range(0, len(frames), DECODE_FRAMES):
         yield start, frames[start : start + DECODE_FRAMES]

@@ -27,6 +27,7 @@ from ..sampling.conditions import FrameConditions
 from ..sampling.guidance import sync_steps
 from ..sampling.sampler import ConditionSource, computed_frames, grid_of
 from .animation import Animation
+from .plan import shown_reference
 
 BASE_BYTES = 900_000_000
 """Resident size of Python, torch, the mini and the encoder on a CPU, where the system does not tell."""
@@ -108,7 +109,7 @@ def forecast(model: Model, subject: Subject, performance: Performance, options: 
     trial = _Trial(model, subject, performance, options)
     frames = trial.decode(*trial.sample())
     video_bytes = trial.encode(frames)
-    n_frames, size, per = performance.n_frames, model.config.size_px, trial.per_frame
+    n_frames, size, per = performance.n_frames, trial.size_px, trial.per_frame
     own = sampler_options(model, options)
     steps = grid_of(model.config.denoiser, own)
     n_synced = len(sync_steps(steps.noise_fraction, (options.sync_low, options.sync_high)))
@@ -148,7 +149,8 @@ class _Trial:
         self.first = (performance.n_frames - self.n_frames) // 2 if subject.is_still else 0
         self.n_windows = max(1, self.n_frames // own.window_frames)
         one = replace(options, steps=1, sync_low=0.0, sync_high=1.0)
-        self.clip = Animation(model, subject.reference(model.config.size_px), performance, one)
+        self.clip = Animation(model, shown_reference(model, subject), performance, one)
+        self.size_px = model.family.picture_px(model, subject.nearest(0).side_px)
         (self.n_computed,) = computed_frames(model.config.denoiser, replace(own, steps=1), self.n_frames)
         self.per_frame: dict[str, float] = {"reused step": 0.0}
         self.frame_bytes = self.window_bytes = self.tiles_bytes = 0
@@ -192,7 +194,7 @@ class _Trial:
             self.per_frame["reused step"] = self._reused_step_s(seen[0]) / n_frames
         values = (context, seen[0].audio, seen[0].emotion, x0, *seen[0].view.values())
         self.frame_bytes = (
-            sum(v.nbytes for v in values if v is not None) // n_frames + 3 * self.clip.model.config.size_px**2
+            sum(v.nbytes for v in values if v is not None) // n_frames + 3 * self.size_px**2
         )
         return x0, seen[0].view
 

@@ -29,6 +29,7 @@ from ..weights.folders import weight_files
 from .animation import Animation, Latents, decode_latents
 from .clock import Clock
 from .pipeline import Generation
+from .plan import shown_reference
 
 if TYPE_CHECKING:
     from ..metrics.report import Scores
@@ -201,7 +202,7 @@ class _Job:
             start, stop = self.spans[number]
             x0, motion = self._stored(start, stop)
             generation = self.generation.moving(start, motion)
-            reference = generation.shown.reference(generation.model.config.size_px)
+            reference = shown_reference(generation.model, generation.shown)
             decoded = decode_latents(generation.model, reference, x0, motion, generation.options, first=start)
             for segment in generation.finished((frames for _, frames in decoded), start, generation.paster()):
                 self.scorer.add(segment.face_frames)

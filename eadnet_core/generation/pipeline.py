@@ -36,7 +36,7 @@ from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Seg
 from .animation import Animation
 from .clock import Clock
 from .forecast import OUTPUT_BYTES, Forecast, forecast
-from .plan import plan, shown_subject, timed
+from .plan import plan, shown_reference, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
@@ -207,7 +207,7 @@ class Generation:
 
     def animation(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Animation:
         """The clip in the training frame."""
-        reference = self.shown.reference(self.model.config.size_px)
+        reference = shown_reference(self.model, self.shown)
         seconds = self.report.seconds
         return Animation(self.model, reference, self.performance, self.options, on_progress, cancel, seconds)
 

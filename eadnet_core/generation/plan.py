@@ -15,7 +15,7 @@ from ..emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voic
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
 from ..families.family import Model, sampler_options, with_model_defaults
-from ..families.performance import Performance
+from ..families.performance import Performance, Reference
 from ..media.face.framing import FRAME
 from ..media.face.subject import Subject
 from ..media.sound.audio import frame_energy
@@ -158,8 +158,12 @@ def video_notes(subject: Subject, speech: Speech, n_frames: int) -> list[str]:
 def shown_subject(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
     """The subject as a model is shown it, for motion [T, 8].
 
-    The mini turns the head itself, and what is pasted turns with it. A base changes the lower face of what it sees, so
-    that a portrait becomes a video whose head moves before it is shown to it.
+    The mini turns the head itself. A base changes the lower face of what it sees, so that a portrait becomes a video
+    whose head moves before it is shown to it.
     """
-    framing = model.family.framing
-    return replace(subject, motion=motion) if framing is FRAME else subject.turned(motion, framing)
+    return subject if model.family.framing is FRAME else subject.turned(motion, model.family.framing)
+
+
+def shown_reference(model: Model, shown: Subject) -> Reference:
+    """What a clip is made from: the square, or the squares, of the subject as the model is shown it."""
+    return shown.reference(model.family.picture_px(model, shown.nearest(0).side_px))

@@ -30,7 +30,7 @@ from ..request import Cancel, GenerateOptions, OnProgress
 from ..weights.experts import Experts
 from .animation import animate, decode_latents, sample_latents
 from .output import LEAST_SCORED_FRAMES
-from .plan import plan, shown_subject
+from .plan import plan, shown_reference, shown_subject
 
 if TYPE_CHECKING:
     from ..metrics.report import Scores
@@ -70,7 +70,7 @@ def sample_clip(
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
     planned = plan(model, subject, speech, track, options)
     motion = planned.performance.motion
-    reference = shown_subject(model, subject, motion).reference(model.config.size_px)
+    reference = shown_reference(model, shown_subject(model, subject, motion))
     x0 = sample_latents(model, reference, planned.performance, planned.options, on_progress, cancel)
     return Clip(x0, motion, planned.options, planned.notes)
 
@@ -84,7 +84,7 @@ def decode_clip(
     """
     target = subject if pictures is None else subject.on(pictures)
     paste = shown_subject(model, target, clip.motion).paster(clip.options.mask)
-    reference = shown_subject(model, subject, clip.motion).reference(model.config.size_px)
+    reference = shown_reference(model, shown_subject(model, subject, clip.motion))
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(model, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)

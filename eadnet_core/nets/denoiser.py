@@ -37,7 +37,6 @@ class Denoiser(nn.Module):
     With `zero_init_adapters` their last projection starts at zero: they then change no bit until they are trained.
     """
 
-    residual_scale: Tensor
     latent_scale: Tensor
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -45,7 +44,6 @@ class Denoiser(nn.Module):
         self.config = config
         c = config.latent_channels
         widths = config.widths
-        self.register_buffer("residual_scale", torch.ones(c))
         self.register_buffer("latent_scale", torch.ones(c))
         self.conditions = ConditionMixer(config)
         self.conv_in = nn.Conv2d(3 * c + 1, widths[0], 3, padding=1)

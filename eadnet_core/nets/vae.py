@@ -1,202 +1,236 @@
-"""The minis' image autoencoder: a plain encoder, and a decoder that sees the reference picture.
+"""The minis' picture side: a reference picture read once, and motion latents decoded as a change to its own pixels.
 
-Our design. A talking head is, but for its expression, the reference picture moved about. So the decoder predicts from
-the two latents where each point of the frame lies in the reference (a flow), fetches the picture and its features from
-there, and paints what cannot be fetched. The face itself is veiled: what a decoder can fetch it does not paint, and it
-would leave the reference's expression where it was. The latents at 16 x 16 cells then have to carry a face, and hair
-and walls stay as sharp as the user's own pixels.
-
-With 16 pixels to a cell the same latents become a picture of twice the side: a last stage doubles what the others make,
-with the reference's own detail where that agrees (ADR 18).
+Our design (ADR 23). A frame is the reference picture moved by a flow, shaded by a soft light, and painted over where
+something shows that the reference does not have: teeth, lids, what a turning head uncovers. On rendered heads flow and
+visibility are known, so they are taught. They are smooth and grow to any size; only what is painted has a size. What
+the reference already does is read off it, so that a smile can be taken back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import VAEConfig
+from ..taxonomy import CONTROLS
 from .layers import GroupNorm
+from .motion_latents import MotionLatents
 
-MAX_FLOW = 0.5
-"""Furthest the decoder reaches into the reference, in half frame widths."""
-FLOW_GAIN = 0.05
-"""Keeps one optimiser step from moving the flow by more than a pixel: at gain 1 training diverges within 60 steps."""
-INITIAL_LOG_VARIANCE = -5.0
-"""Nearly noiseless latents at first, or the decoder learns to do without them."""
-VEIL = (0.5, 0.57), (0.29, 0.33)
-"""Middle and reach of the ellipse that `veil` blurs, in frame widths."""
-VEIL_EDGE = 0.2
-VEIL_CELLS = 10
-"""Width of its soft edge, in radii, and cells a side of the colours that are left."""
-
-BRANCH_INIT = 0.3
-"""Scale of the last weights of a branch beside a skip, so that depth does not disturb early training."""
-
-
-class ResBlock(nn.Module):
-    """Two 3 x 3 convolutions and a skip."""
-
-    def __init__(self, width: int, groups: int = 8) -> None:
-        super().__init__()
-        self.norm = GroupNorm(groups, width) if groups else nn.Identity()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]"""
-        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-
-
-class Encoder(nn.Module):
-    """Picture [B, 3, H, W] -> mean and log-variance of the latents, each [B, C, h, w]."""
-
-    def __init__(self, config: VAEConfig) -> None:
-        super().__init__()
-        fine, middle, coarse = config.encoder_widths
-        self.unshuffle = nn.PixelUnshuffle(2)
-        self.conv_in = nn.Conv2d(12, fine, 3, padding=1)
-        self.fine = nn.Conv2d(fine, fine, 3, padding=1)
-        self.refine = ResBlock(fine, groups=0)
-        self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
-        self.middle = ResBlock(middle)
-        self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
-        self.coarse = nn.Sequential(ResBlock(coarse), ResBlock(coarse))
-        self.conv_out = nn.Conv2d(coarse, 2 * config.latent_channels, 3, padding=1)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See `VAE.encode`."""
-        x = self.conv_in(self.unshuffle(images))
-        x = self.refine(x + self.fine(F.silu(x)))
-        x = self.middle(self.down1(F.silu(x)))
-        x = self.coarse(self.down2(F.silu(x)))
-        mean, log_variance = self.conv_out(F.silu(x)).chunk(2, dim=1)
-        return mean, log_variance.clamp(-12, 4)
+POSE_SIZE = (0.3, 0.25, 0.2, 0.06, 0.06)
+"""Usual size of yaw, pitch, roll (radians) and shifts (frame widths); divided by it, all are about 1."""
+N_POSE = len(POSE_SIZE)
+MAX_FLOW, MAX_FINE_FLOW = 0.25, 0.1
+"""What an output of 1 of the coarse and of the fine flow stands for, in half frame widths."""
+MAX_LIGHT = 0.8
+"""Furthest that light changes the logarithm of a pixel's brightness."""
+ALPHA_BIAS = -2.0
+"""At first little is painted."""
+HALF_PX = 64
+"""Side of the finest features."""
+_CONDITION_WIDTH = 256
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What the decoder keeps of a reference picture: itself under the veil, its latents, features at a half and a
-    quarter, and for the last stage the picture of twice the side, without a veil."""
+class Features:
+    """What is kept of a reference picture.
 
-    image: Tensor  # [B, 3, H, W]
-    latents: Tensor  # [B, C, h, w]
-    half: Tensor  # [B, C', H / 2, W / 2]
-    quarter: Tensor  # [B, C'', H / 4, W / 4]
-    double: Tensor | None = None  # [B, 3, 2 H, 2 W]
+    image     [B, 3, S, S]    -1 .. 1, S the size of the net's pictures
+    half      [B, C, 64, 64]  and so on, finest first
+    controls  [B, 28]               what the face does in it, as it was read
+    """
 
-    def repeat(self, times: int) -> Reference:
+    image: Tensor
+    half: Tensor
+    quarter: Tensor
+    eighth: Tensor
+    controls: Tensor
+
+    def repeat(self, times: int) -> Features:
         """Each reference `times` in a row, for that many frames of it."""
         if times == 1:
             return self
-        kept = (self.image, self.latents, self.half, self.quarter, self.double)
-        return Reference(*(None if x is None else x.repeat_interleave(times, 0) for x in kept))  # type: ignore[arg-type]
+        return Features(*(getattr(self, f.name).repeat_interleave(times, 0) for f in fields(self)))
 
 
-class Decoder(nn.Module):
-    """Latents of a frame and its reference -> picture, by fetching from the reference and painting over."""
+@dataclass(frozen=True)
+class Change:
+    """How a frame differs from its reference picture; all at the training size, to be resized as needed.
+
+    flow   [B, 2, H, W]  where each pixel comes from, relative to its place: x, y in half frame widths
+    light  [B, 3, H, W]  logarithm of the factor on what is moved
+    alpha  [B, 1, H, W]  0 moved .. 1 painted
+    paint  [B, 3, H, W]  -1 .. 1
+    """
+
+    flow: Tensor
+    light: Tensor
+    alpha: Tensor
+    paint: Tensor
+
+    def resized(self, size_px: int) -> Change:
+        """The same for frames of another size."""
+        if self.flow.shape[-1] == size_px:
+            return self
+        joined = torch.cat([getattr(self, f.name) for f in fields(self)], 1)
+        grown = F.interpolate(joined, size=size_px, mode="bicubic", align_corners=False)
+        flow, light, alpha, paint = grown.split((2, 3, 1, 3), 1)
+        return Change(flow, light, alpha.clamp(0, 1), paint.clamp(-1, 1))
+
+    def apply(self, pictures: Tensor) -> Tensor:
+        """The frames that come of pictures [B, 3, S, S] in -1 .. 1 of any size S."""
+        change = self.resized(pictures.shape[-1])
+        moved = warp(pictures, change.flow)
+        lit = (moved + 1) * change.light.exp() - 1
+        return torch.lerp(lit, change.paint, change.alpha)
+
+
+class FilmBlock(nn.Module):
+    """Two 3 x 3 convolutions and a skip; the conditions, where there are any, scale and shift between them."""
+
+    def __init__(self, width: int, condition: int = 0) -> None:
+        super().__init__()
+        self.norm = GroupNorm(8, width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * width) if condition else None
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        if self.film is not None:
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """[B, C, H, W], [B, D] -> [B, C, H, W]"""
+        y = self.conv1(F.silu(self.norm(x)))
+        if self.film is not None and condition is not None:
+            scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
+            y = torch.addcmul(shift, y, 1 + scale)
+        return x + self.conv2(F.silu(y))
+
+
+class Reader(nn.Module):
+    """Reference picture and its landmark lines -> features at three resolutions and controls."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
-        coarse, middle, fine = config.decoder_widths
-        half, quarter = config.reference_widths
-        self.unshuffle = nn.PixelUnshuffle(2)
-        self.reference_half = nn.Conv2d(12, half, 3, padding=1)
-        self.reference_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
-        self.conv_in = nn.Conv2d(2 * config.latent_channels, coarse, 3, padding=1)
-        self.coarse = nn.Sequential(ResBlock(coarse), ResBlock(coarse))
-        self.up1 = nn.Sequential(nn.Conv2d(coarse, 4 * middle, 1), nn.PixelShuffle(2))
-        self.middle1 = ResBlock(middle)
-        self.flow = nn.Conv2d(middle, 2, 3, padding=1)
-        self.merge_quarter = nn.Conv2d(middle + quarter, middle, 3, padding=1)
-        self.middle2 = ResBlock(middle)
-        self.up2 = nn.Sequential(nn.Conv2d(middle, 4 * fine, 1), nn.PixelShuffle(2))
-        self.merge_half = nn.Conv2d(fine + half + 12, fine, 3, padding=1)
-        self.fine = nn.Conv2d(fine, fine, 3, padding=1)
-        self.refine = ResBlock(fine, groups=0)
-        self.conv_out = nn.Sequential(nn.Conv2d(fine, 16, 3, padding=1), nn.PixelShuffle(2))
-        self.doubling = Doubling(fine, config.doubling_width) if config.downscale == 16 else None
+        fine, middle, coarse = config.reference_widths
+        self.has_lines = config.line_channels > 0
+        self.conv_in = nn.Conv2d(12 + config.line_channels + 2, fine, 3, padding=1)
+        self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
+        self.middle = FilmBlock(middle)
+        self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
+        self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse))
+        self.controls = nn.Sequential(
+            nn.Conv2d(coarse, 96, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(96, 48, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(48 * 16, 128),
+            nn.SiLU(),
+            nn.Linear(128, len(CONTROLS)),
+        )
 
-    def read(self, image: Tensor, latents: Tensor) -> Reference:
-        """Features of reference pictures [B, 3, H, W] with latents [B, C, h, w]."""
-        small = image if self.doubling is None else halved(image)
-        veiled = veil(small)
-        half = self.reference_half(self.unshuffle(veiled))
-        quarter = self.reference_quarter(F.silu(half))
-        return Reference(veiled, latents, half, quarter, None if self.doubling is None else image)
-
-    def forward(self, latents: Tensor, reference: Reference) -> Tensor:
-        """latents [B, C, h, w], one reference for each -> [B, 3, H, W]"""
-        x = self.conv_in(torch.cat([latents, reference.latents], 1))
-        x = self.middle1(self.up1(F.silu(self.coarse(x))))
-        flow = MAX_FLOW * torch.tanh(FLOW_GAIN * self.flow(F.silu(x)))
-        x = self.merge_quarter(torch.cat([x, fetch(reference.quarter, flow)], 1))
-        x = self.up2(F.silu(self.middle2(x)))
-        fetched = fetch(reference.image, flow)
-        x = torch.cat([x, fetch(reference.half, flow), self.unshuffle(fetched)], 1)
-        x = self.merge_half(F.silu(x))
-        x = F.silu(self.refine(x + self.fine(F.silu(x))))
-        painted = self.conv_out(x)
-        image = torch.sigmoid(painted[:, 3:] + 3) * fetched + painted[:, :3]
-        if self.doubling is None or reference.double is None:
-            return image
-        return self.doubling(x, image, fetch(reference.double, flow))
+    def forward(self, image: Tensor, lines: Tensor) -> Features:
+        """image [B, 3, S, S], lines [B, L, 64, 64] -> see Features"""
+        small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
+        places = _places(HALF_PX, image).expand(len(image), -1, -1, -1)
+        shown = [F.pixel_unshuffle(small, 2), lines, places] if self.has_lines else [F.pixel_unshuffle(small, 2), places]
+        half = F.silu(self.conv_in(torch.cat(shown, 1)))
+        quarter = F.silu(self.middle(self.down1(half)))
+        eighth = self.coarse(self.down2(quarter))
+        return Features(image, half, quarter, eighth, self.controls(F.silu(eighth)))
 
 
-class Doubling(nn.Module):
-    """The last stage at 16 pixels to a cell: a picture of twice the side, with detail of its own and of the reference.
+class Decoder(nn.Module):
+    """Motion latents, pose and a reference that was read -> flow, light, alpha and paint."""
 
-    It sees the reference's face, which the stages before must not (`veil`): the expression is settled by then, and what
-    is finer than the smaller picture is all that it adds.
-    """
-
-    def __init__(self, features: int, width: int) -> None:
+    def __init__(self, config: VAEConfig) -> None:
         super().__init__()
-        self.unshuffle = nn.PixelUnshuffle(2)
-        self.up = nn.Sequential(nn.Conv2d(features, 4 * width, 1), nn.PixelShuffle(2))
-        self.merge = nn.Conv2d(width + 3 + 12, width, 3, padding=1)
-        self.refine = nn.Sequential(ResBlock(width, groups=0), ResBlock(width, groups=0))
-        self.conv_out = nn.Conv2d(width, 16, 3, padding=1)
-        self.larger: Tensor
-        self.detail: Tensor
-        for name, kernel in zip(("larger", "detail"), doubling_kernels(), strict=True):
-            self.register_buffer(name, kernel, persistent=False)
+        fine, middle, coarse = config.decoder_widths
+        half, quarter, eighth = config.reference_widths
+        n_conditions = 2 * len(CONTROLS) + N_POSE
+        width = _CONDITION_WIDTH
+        self.condition = nn.Sequential(
+            nn.Linear(n_conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.conv_in = nn.Conv2d(2 * config.latent_channels + eighth, coarse, 3, padding=1)
+        self.coarse = nn.ModuleList(FilmBlock(coarse, width) for _ in range(2))
+        self.up1 = nn.Conv2d(coarse, middle, 1)
+        self.merge1 = nn.Conv2d(middle + quarter, middle, 3, padding=1)
+        self.middle = nn.ModuleList(FilmBlock(middle, width) for _ in range(2))
+        self.up2 = nn.Conv2d(middle, fine, 1)
+        self.merge2 = nn.Conv2d(fine + half, fine, 3, padding=1)
+        self.fine = nn.ModuleList(FilmBlock(fine, width) for _ in range(1))
+        self.flow = nn.Conv2d(fine, 2, 3, padding=1)
+        self.times = config.size_px // HALF_PX
+        self.merge3 = nn.Conv2d(fine + half + 3 * self.times**2, fine, 3, padding=1)
+        self.finest = nn.ModuleList(FilmBlock(fine, width) for _ in range(2))
+        self.conv_out = nn.Conv2d(fine, self.times**2 * (2 + 3 + 1 + 3), 3, padding=1)
+        for layer, scale in ((self.flow, 0.0), (self.conv_out, 0.1)):
+            with torch.no_grad():
+                layer.weight.mul_(scale)
+                layer.bias.zero_()  # type: ignore[union-attr]
 
-    def forward(self, features: Tensor, image: Tensor, fetched: Tensor) -> Tensor:
-        """Picture of twice the side, [B, 3, 2 H, 2 W].
+    def forward(self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features) -> Change:
+        """latents and those of the reference, [B, C, h, w] each; conditions [B, n]"""
+        c = self.condition(conditions)
+        x = self.conv_in(torch.cat([latents, latents - still, reference.eighth], 1))
+        x = _through(self.coarse, x, c)
+        x = F.interpolate(self.up1(x), scale_factor=2.0, mode="nearest")
+        x = _through(self.middle, self.merge1(torch.cat([x, reference.quarter], 1)), c)
+        x = F.interpolate(self.up2(x), scale_factor=2.0, mode="nearest")
+        x = _through(self.fine, self.merge2(torch.cat([x, reference.half], 1)), c)
+        flow = MAX_FLOW * self.flow(F.silu(x))
+        moved = F.pixel_unshuffle(warp(reference.image, flow), self.times)
+        x = self.merge3(F.silu(torch.cat([x, warp(reference.half, flow), moved], 1)))
+        x = _through(self.finest, x, c)
+        out = F.pixel_shuffle(self.conv_out(F.silu(x)), self.times).float()
+        fine, light, alpha, paint = out.split((2, 3, 1, 3), 1)
+        flow = F.interpolate(flow.float(), scale_factor=float(self.times), mode="bilinear", align_corners=False)
+        return Change(
+            flow + MAX_FINE_FLOW * fine,
+            MAX_LIGHT * torch.tanh(light),
+            torch.sigmoid(alpha + ALPHA_BIAS),
+            torch.tanh(paint),
+        )
 
-        features  [B, C, H / 2, W / 2]
-        image     [B, 3, H, W]          what the stages before made
-        fetched   [B, 3, 2 H, 2 W]      the reference, moved
+
+class VAE(nn.Module):
+    """Reads reference pictures and decodes motion latents with them."""
+
+    pose_size: Tensor
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.reader = Reader(config)
+        self.decoder = Decoder(config)
+        self.motion_latents = MotionLatents()
+        self.register_buffer("pose_size", torch.tensor(POSE_SIZE), persistent=False)
+
+    def read(self, image: Tensor, lines: Tensor) -> Features:
+        """Features of reference pictures.
+
+        image  [B, 3, S, S]    -1 .. 1, S = `VAEConfig.size_px`
+        lines  [B, L, 64, 64]  landmark lines, 0 .. 1
         """
-        apart = self.unshuffle(fetched)
-        x = self.merge(torch.cat([self.up(features), image, apart], 1))
-        colours, share = self.conv_out(F.silu(self.refine(x))).split([12, 4], dim=1)
-        detail = sifted(apart, self.detail)
-        painted = colours + torch.sigmoid(share).repeat(1, 3, 1, 1) * detail
-        return F.pixel_shuffle(sifted(image, self.larger) + painted, 2)
+        return self.reader(image, lines)
 
+    def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
+        """How frames differ from their references.
 
-def doubling_kernels() -> tuple[Tensor, Tensor]:
-    """Two 3 x 3 kernels whose results are the four pixels apart that each pixel becomes, as PixelUnshuffle orders them.
-
-    The first, [12, 3, 3, 3], doubles a picture, bilinear. The second, [12, 12, 3, 3], leaves of a picture given apart
-    what is lost when it is halved and doubled.
-    """
-    before, after = torch.tensor([0.25, 0.75, 0.0]), torch.tensor([0.0, 0.75, 0.25])
-    taps = torch.stack([torch.outer(y, x) for y in (before, after) for x in (before, after)])
-    larger = torch.einsum("cd,pyx->cpdyx", torch.eye(3), taps).reshape(12, 3, 3, 3)
-    detail = -larger.repeat_interleave(4, dim=1) / 4
-    detail[:, :, 1, 1] += torch.eye(12)
-    return larger, detail
-
-
-def sifted(images: Tensor, kernel: Tensor) -> Tensor:
-    """A picture [B, C, H, W] under a 3 x 3 kernel; beyond the border lie the border's own pixels."""
-    return F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernel.to(images.dtype))
+        latents    [B, C, h, w]
+        pose       [B, 5]        relative to the reference: the first five of taxonomy.MOTION
+        reference  of B' pictures, B a multiple of B': each serves B / B' frames in a row
+        """
+        reference = reference.repeat(len(latents) // len(reference.image))
+        controls = self.motion_latents.read(latents)
+        still = self.motion_latents(reference.controls)
+        conditions = torch.cat([controls, controls - reference.controls, pose / self.pose_size.to(pose.dtype)], 1)
+        return self.decoder(latents, still, conditions.to(latents.dtype), reference)
 
 
 def halved(images: Tensor) -> Tensor:
@@ -206,84 +240,28 @@ def halved(images: Tensor) -> Tensor:
     return F.conv2d(images, images.new_full((channels, 1, 2, 2), 0.25), stride=2, groups=channels)
 
 
-def veil(images: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] with everything inside the face, brows to chin, blurred to its colours."""
-    height, width = images.shape[-2:]
-    y = (torch.arange(height, device=images.device, dtype=images.dtype) + 0.5) / height
-    x = (torch.arange(width, device=images.device, dtype=images.dtype) + 0.5) / width
-    (middle_x, middle_y), (reach_x, reach_y) = VEIL
-    radius = (((x - middle_x) / reach_x)[None].square() + ((y - middle_y) / reach_y)[:, None].square()).sqrt()
-    amount = ((1 - radius) / VEIL_EDGE).clamp(0, 1)
-    colours = F.interpolate(F.adaptive_avg_pool2d(images, VEIL_CELLS), size=(height, width), mode="bilinear")
-    return torch.lerp(images, colours, amount)
+def _through(blocks: nn.ModuleList, x: Tensor, condition: Tensor) -> Tensor:
+    for block in blocks:
+        x = block(x, condition)
+    return x
 
 
-def fetch(source: Tensor, flow: Tensor) -> Tensor:
+def _places(size: int, like: Tensor) -> Tensor:
+    """x and y of every cell, -1 .. 1: [1, 2, size, size]."""
+    axis = (torch.arange(size, device=like.device, dtype=like.dtype) * 2 + 1) / size - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y])[None]
+
+
+def warp(source: Tensor, flow: Tensor) -> Tensor:
     """Sample a source [B, C, H, W] where a flow [B, 2, h, w] (in half frame widths, x then y) points.
 
     In float32: half precision cannot tell pixels apart, and torch's bfloat16 kernel for CPUs returns garbage.
     """
-    height, width = source.shape[-2:]
-    flow = F.interpolate(flow.float(), size=(height, width), mode="bilinear", align_corners=False)
-    y, x = torch.meshgrid(
-        (torch.arange(height, device=flow.device) * 2 + 1) / height - 1,
-        (torch.arange(width, device=flow.device) * 2 + 1) / width - 1,
-        indexing="ij",
-    )
-    grid = torch.stack([x, y], -1) + flow.permute(0, 2, 3, 1)
-    fetched = F.grid_sample(source.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return fetched.to(source.dtype)
-
-
-class VAE(nn.Module):
-    """Pictures to latents and back, 8 pixels to a cell, or 16 with the same latents of the picture at half its side."""
-
-    def __init__(self, config: VAEConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
-        self._initialise()
-
-    @torch.no_grad()
-    def _initialise(self) -> None:
-        """He initialisation, as the fine levels have no norms; branches beside a skip start small, the flow at zero."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        for module in self.modules():
-            if isinstance(module, ResBlock):
-                module.conv2.weight.mul_(BRANCH_INIT)
-        self.encoder.fine.weight.mul_(BRANCH_INIT)
-        self.decoder.fine.weight.mul_(BRANCH_INIT)
-        self.decoder.conv_out[0].get_parameter("weight").mul_(0.1)
-        if self.decoder.doubling is not None:
-            self.decoder.doubling.conv_out.weight.mul_(0.1)
-        self.decoder.flow.weight.zero_()
-        channels = self.config.latent_channels
-        self.encoder.conv_out.weight[channels:].mul_(0.1)
-        self.encoder.conv_out.bias[channels:] = INITIAL_LOG_VARIANCE  # type: ignore[index]
-
-    def seen(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] as the encoder sees them: at half the side where a last stage doubles."""
-        return images if self.decoder.doubling is None else halved(images)
-
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the latents.
-
-        images   [B, 3, H, W]  -1 .. 1; H and W multiples of `downscale`
-        returns  two of [B, C, H / downscale, W / downscale]
-        """
-        return self.encoder(self.seen(images))
-
-    def decode(self, latents: Tensor, reference: Tensor, reference_latents: Tensor) -> Tensor:
-        """Pictures from latents and the reference picture they belong to, of which the decoder sees no face (`veil`).
-
-        latents            [B, C, h, w]
-        reference          [B', 3, H, W]  -1 .. 1; B a multiple of B': each reference serves B / B' frames in a row
-        reference_latents  [B', C, h, w]
-        returns            [B, 3, H, W]   about -1 .. 1, not clamped
-        """
-        read = self.decoder.read(reference, reference_latents)
-        return self.decoder(latents, read.repeat(len(latents) // len(reference)))
+    size = source.shape[-1]
+    flow = flow.float()
+    if flow.shape[-1] != size:
+        flow = F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
+    grid = (_places(size, flow) + flow).permute(0, 2, 3, 1)
+    moved = F.grid_sample(source.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return moved.to(source.dtype)

@@ -25,7 +25,7 @@ from ..config import N_MELS
 from ..errors import BadInput
 from ..media.pixels import to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME
-from ..taxonomy import ACTION_UNITS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
+from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class CacheInfo:
     split: str
     speech_utterances: int
     n_texts: int = 4
+    has_pictures: bool = True
 
 
 class Cache:
@@ -85,19 +86,14 @@ class Cache:
         return _leading(self.array("rendered"))
 
     @property
-    def n_encoded(self) -> int:
-        """Clips whose latents are there, counted from the first without a gap."""
-        return _leading(self.array("encoded")) if (self.folder / "encoded.npy").exists() else 0
-
-    @property
     def n_monitor(self) -> int:
         """Clips kept out of training to watch it by: the first few identities."""
         wanted = min(64, max(CLIPS_PER_IDENTITY, self.info.n_clips // 8))
         return wanted // CLIPS_PER_IDENTITY * CLIPS_PER_IDENTITY
 
-    def draw_clips(self, rng: np.random.Generator, n: int, *, encoded: bool = False) -> np.ndarray:
+    def draw_clips(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Indices [n] of random training clips among those that are finished."""
-        ready = self.n_encoded if encoded else self.n_ready
+        ready = self.n_ready
         if ready <= self.n_monitor:
             raise BadInput(f"The clip cache in {self.folder} has {ready} finished clips; more are needed.")
         return rng.integers(self.n_monitor, ready, n)
@@ -124,6 +120,7 @@ def build_cache(
     seed: int = 0,
     split: str = "train",
     speech_utterances: int = 400,
+    has_pictures: bool = True,
     workers: int = 1,
     threads: int = 1,
     device: str = "cpu",
@@ -131,10 +128,11 @@ def build_cache(
 ) -> Cache:
     """Render `n_clips` corpus clips into `folder`; goes on where an earlier call stopped.
 
+    Without pictures a cache holds what happens in its clips, which is all that a denoiser of motion latents learns from.
     `workers` processes (1: this one) use `threads` threads each. Raises BadInput where the folder holds another cache.
     """
     n_clips -= n_clips % CLIPS_PER_IDENTITY
-    info = CacheInfo(n_clips, n_frames, size_px, seed, split, speech_utterances)
+    info = CacheInfo(n_clips, n_frames, size_px, seed, split, speech_utterances, has_pictures=has_pictures)
     cache = open_or_create(Path(folder), info)
     rendered = np.asarray(cache.array("rendered"))
     per_job = _GROUPS_PER_JOB * CLIPS_PER_IDENTITY
@@ -169,9 +167,11 @@ def open_or_create(folder: Path, info: CacheInfo) -> Cache:
         return cache
     (folder / "texts").mkdir(parents=True, exist_ok=True)
     n, frames, size = info.n_clips, info.n_frames, info.size_px
+    pictures = (("frames", np.uint8, (n, frames, size, size, 3)), ("references", np.uint8, (n, size, size, 3)))
     for name, kind, shape in (
-        ("frames", np.uint8, (n, frames, size, size, 3)),
-        ("references", np.uint8, (n, size, size, 3)),
+        *(pictures if info.has_pictures else ()),
+        ("controls", np.float32, (n, frames, len(CONTROLS))),
+        ("reference_controls", np.float32, (n, len(CONTROLS))),
         ("mel", np.float16, (n, frames * MEL_STEPS_PER_FRAME, N_MELS)),
         ("energy", np.float32, (n, frames)),
         ("visemes", np.float32, (n, frames, 9)),
@@ -217,9 +217,10 @@ def _render_job(folder: Path, start: int, threads: int, device: str) -> int:
     info = cache.info
     stop = min(start + _GROUPS_PER_JOB * CLIPS_PER_IDENTITY, info.n_clips)
     scripts = [s for first in range(start, stop, CLIPS_PER_IDENTITY) for s in _scripts_of_identity(info, first)]
-    frames, references = render(scripts, info.size_px, device)
-    cache.array("frames", "r+")[start:stop] = _numpy(frames)
-    cache.array("references", "r+")[start:stop] = _numpy(references)
+    if info.has_pictures:
+        frames, references = render(scripts, info.size_px, device)
+        cache.array("frames", "r+")[start:stop] = _numpy(frames)
+        cache.array("references", "r+")[start:stop] = _numpy(references)
     for offset, script in enumerate(scripts):
         _write_tracks(cache, start + offset, script)
     texts = {start + offset: _texts(script, info.n_texts) for offset, script in enumerate(scripts)}
@@ -268,6 +269,8 @@ def _write_tracks(cache: Cache, i: int, script: Any) -> None:
     n_frames = cache.info.n_frames
     rng = np.random.default_rng((cache.info.seed, i, 0xA0D10))
     values = {
+        "controls": script.controls,
+        "reference_controls": script.reference_controls,
         "mel": log_mel(augment(script.samples, rng), n_frames),
         "energy": frame_energy(script.samples, n_frames),
         "visemes": script.visemes,

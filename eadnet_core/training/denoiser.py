@@ -1,14 +1,13 @@
 """Training of the denoiser together with its audio and emotion encoders.
 
-The recipe is measured (our design): the net predicts the residual to the reference latent; many samples lie at pure
-noise, where sampling decides the emotion; conditions are dropped so that guidance has true unconditional branches; and
-part of the noise is shared by all frames, since sampling shares all of it.
+The recipe is measured (our design): many samples lie at pure noise, where sampling decides the emotion; conditions are
+dropped so that guidance has true unconditional branches; and part of the noise is shared by all frames, since sampling
+shares all of it. No picture is looked at: motion latents are exact for a clip whose controls are known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +16,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import DenoiserConfig, LipReaderConfig, ModelConfig
+from ..config import DenoiserConfig, ModelConfig
 from ..errors import CheckpointError
 from ..media.sound.audio import MEL_STEPS_PER_FRAME
-from ..motion.turn import turn_head
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..sampling.prediction import prediction_of
-from ..taxonomy import EMOTIONS
+from ..taxonomy import EMOTIONS, VISEME_PARAMETERS
 from ..weights.files import load_part, save_part
 from . import losses as L
 from .data import Cache
-from .denoiser_batches import ClipBatch, DenoiserBatch, Mix, SeenFrames, draw_clips
-from .denoiser_scores import alarms, draw_sheet, score_generation
-from .denoiser_step import absolute, draw_noise, predict, residual
+from .denoiser_batches import ClipBatch, DenoiserBatch, Mix, draw_clips, motion_latents
+from .denoiser_scores import alarms, score_generation
+from .denoiser_step import draw_noise, predict, scaled, unscaled
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import DenoiserLossWeights, VAELossWeights, picture_losses
+from .losses import DenoiserLossWeights
 from .syncnet import SILENCE, window_starts
 
 BATCH = 3
 """Clips per step, when whole; see `Mix.lengths`."""
 LEARNING_RATE = 1.6e-3
-N_LIPS = LipReaderConfig().outputs
+N_LIPS = len(VISEME_PARAMETERS)
 _HEAD_WIDTH = 128
 
 
@@ -70,12 +68,11 @@ class DenoiserObjective(nn.Module):
         self.judges = judges
         self.config, self.weights, self.mix = config, weights, mix
         self.prediction = prediction_of(config.denoiser)
-        self.pictures = VAELossWeights()
 
     def forward(self, batch: DenoiserBatch) -> Losses:
         """Every loss whose weight is above 0, and their weighted sum."""
         config, clips = self.config.denoiser, batch.clips
-        target = residual(clips.latents, clips.reference, self.nets["denoiser"])
+        target = scaled(clips.latents, self.nets["denoiser"])
         t = self.prediction.draw_times(len(target))
         x_t = self.prediction.add_noise(target, draw_noise(target, self.mix.shared_noise), t.to(target.device))
         output, aux = predict(self.nets, clips, x_t, t.to(target.device), config, aux=True)
@@ -87,8 +84,8 @@ class DenoiserObjective(nn.Module):
             losses["emotion_bottleneck"] = self._bottleneck(aux["bottleneck"].float(), clips)
         if self.weights.visemes:
             losses["visemes"] = self._visemes(batch)
-        if self.weights.lips:
-            losses["lips"] = self._lips(x0, clips)
+        if self.weights.controls:
+            losses["controls"] = self._controls(x0, clips)
         if self._supervises():
             losses |= self._supervision(x0, target, t, batch)
         total = sum(getattr(self.weights, name) * self._often(name) * value for name, value in losses.items())
@@ -105,12 +102,12 @@ class DenoiserObjective(nn.Module):
         return losses
 
     def _supervises(self) -> bool:
-        wanted = self.weights.sync or self.weights.trepa or self.weights.picture
+        wanted = self.weights.sync or self.weights.trepa
         return bool(wanted) and bool(torch.rand(()) < 1 / self.mix.supervise_every)
 
     def _often(self, name: str) -> float:
         """Losses computed one step in n weigh n times as much."""
-        return self.mix.supervise_every if name in ("sync", "trepa", "picture") else 1.0
+        return self.mix.supervise_every if name in ("sync", "trepa") else 1.0
 
     def _supervision(self, x0: Tensor, target: Tensor, t: Tensor, batch: DenoiserBatch) -> Losses:
         """Losses of the judges, in float32 and on absolute latents."""
@@ -121,8 +118,6 @@ class DenoiserObjective(nn.Module):
                 losses |= self._sync(x0, batch.clips, clear.to(x0.device))
             if self.weights.trepa and len(clear) and x0.shape[2] % self.judges["video_features"].config.patch[0] == 0:
                 losses["trepa"] = self._trepa(x0[clear], target[clear])
-            if self.weights.picture:
-                losses["picture"] = self._picture(x0, batch.clips, batch.seen)
         return losses
 
     def _sync(self, x0: Tensor, clips: ClipBatch, clear: Tensor) -> Losses:
@@ -132,7 +127,7 @@ class DenoiserObjective(nn.Module):
         if not len(starts):
             return {}
         starts = starts[torch.randperm(len(starts), device=x0.device)[: self.mix.sync_windows]]
-        latents = absolute(x0[clear], clips.reference[clear], self.nets["denoiser"])
+        latents = unscaled(x0[clear], self.nets["denoiser"])
         frames = torch.stack([latents[:, s : s + config.frames] for s in starts.tolist()], 1).flatten(0, 1)
         first = [(clips.start + s) * MEL_STEPS_PER_FRAME - config.mel_context for s in starts.tolist()]
         n_steps = MEL_STEPS_PER_FRAME * config.frames + 2 * config.mel_context
@@ -145,34 +140,26 @@ class DenoiserObjective(nn.Module):
 
     def _trepa(self, x0: Tensor, target: Tensor) -> Tensor:
         features = self.judges["video_features"]
-        scale = self.nets["denoiser"].residual_scale[:, None, None, None]
+        scale = self.nets["denoiser"].latent_scale[:, None, None, None]
         with torch.no_grad():
             real = features.features(target * scale)
         return L.trepa_loss(features.features(x0 * scale), real)
 
-    def _picture(self, x0: Tensor, clips: ClipBatch, seen: SeenFrames) -> Tensor:
-        """The autoencoder's loss of the frames that `look_at` chose, decoded from x0 [B, C, T, h, w]."""
-        index = seen.clip, seen.frame
-        latents = absolute(x0, clips.reference, self.nets["denoiser"])[index]
-        motion = (clips.motion * clips.keep_motion[:, None, None])[index]
-        turned = turn_head(seen.reference, motion)
-        images = self.judges["vae"].decode(latents, turned, clips.reference[index])
-        losses = picture_losses(images, seen.picture, self.pictures, self.judges["expression"])
-        return losses["reconstruction"] + self.pictures.expression * losses["expression"]
-
-    def _lips(self, x0: Tensor, clips: ClipBatch) -> Tensor:
-        """How far the lips in x0 [B, C, T, h, w] are from those in the true latents, where the voice is told."""
+    def _controls(self, x0: Tensor, clips: ClipBatch) -> Tensor:
+        """How far the controls read off x0 [B, C, T, h, w] are from the true ones, lips only where the voice is told."""
         with torch.autocast(x0.device.type, enabled=False):
-            latents = absolute(x0, clips.reference, self.nets["denoiser"])
-            with torch.no_grad():
-                true = self.judges["lip_reader"](clips.latents.flatten(0, 1))
-            error = L.lip_loss(self.judges["lip_reader"](latents.flatten(0, 1)), true).unflatten(0, latents.shape[:2])
-            return (error.mean(1) * clips.keep_audio).mean()
+            made = motion_latents().to(x0.device).read(unscaled(x0, self.nets["denoiser"]))
+            true = motion_latents().read(clips.latents)
+            squares = ((made - true) / L.CONTROL_SPREAD).square().mean(1)
+            lips = squares[:, :N_LIPS].mean(1) * clips.keep_audio
+            face = squares[:, N_LIPS:].mean(1) * clips.keep_emotion
+            return (lips + face).mean()
 
     def _visemes(self, batch: DenoiserBatch) -> Tensor:
         """How far the lips read from the sound of whole clips are from the true ones."""
         tokens = self.nets["audio"](batch.heard_mel).flatten(2)
-        return L.lip_loss(self.nets["viseme_head"](tokens).float(), batch.heard_lips).mean()
+        error = self.nets["viseme_head"](tokens).float() - batch.heard_lips
+        return (error / L.CONTROL_SPREAD).square().mean()
 
     def _bottleneck(self, bottleneck: Tensor, clips: ClipBatch) -> Tensor:
         logits = self.nets["emotion_head"](bottleneck.mean(1))
@@ -181,25 +168,17 @@ class DenoiserObjective(nn.Module):
 
 
 def measure_scales(cache: Cache, config: DenoiserConfig, denoiser: Any, n_clips: int = 256) -> None:
-    """Set the denoiser's latent_scale and residual_scale [C] from the corpus; residuals get the std `residual_std`."""
-    clips = np.linspace(cache.n_monitor, cache.n_encoded - 1, min(n_clips, cache.n_encoded)).astype(np.int64)
-    latents, reference = cache.tensor("latents", clips), cache.tensor("turned_latents", clips)
-    denoiser.latent_scale.copy_(reference.std((0, 1, 3, 4)))
-    difference = (latents - reference).square().mean((0, 1, 3, 4)).sqrt()
-    denoiser.residual_scale.copy_(difference / config.residual_std)
+    """Set the denoiser's latent_scale [C] from the corpus: scaled latents get the power `residual_std`."""
+    clips = np.linspace(cache.n_monitor, cache.n_ready - 1, min(n_clips, cache.n_ready)).astype(np.int64)
+    latents = motion_latents()(cache.tensor("controls", (clips,)))
+    denoiser.latent_scale.copy_(latents.square().mean((0, 1, 3, 4)).sqrt() / config.residual_std)
 
 
 def load_judges(parts: Path, weights: DenoiserLossWeights) -> Frozen:
-    """The judges that losses with a weight above 0 need, and the VAE that decodes, from a folder of parts."""
+    """The judges that losses with a weight above 0 need, from a folder of parts; those that are there score as well."""
 
     def wanted() -> Iterator[str]:
-        yield "vae"
-        for part, weight in (
-            ("syncnet", weights.sync),
-            ("video_features", weights.trepa),
-            ("expression", weights.picture),
-            ("lip_reader", weights.lips),
-        ):
+        for part, weight in (("syncnet", weights.sync), ("video_features", weights.trepa)):
             if weight or (parts / f"{part}.safetensors").exists():
                 yield part
 
@@ -229,16 +208,14 @@ def train_denoiser(
     mix: Mix | None = None,
     start: Path | None = None,
 ) -> dict[str, float]:
-    """Train denoiser, audio encoder and emotion encoder on a cache with latents; returns the scores.
+    """Train denoiser, audio encoder and emotion encoder on a clip cache, which needs no pictures; returns the scores.
 
-    parts  folder with vae.safetensors and the judges (see `load_judges`) whose losses have a weight; default: the
-           folder of `output`
+    parts  folder with the judges (see `load_judges`) whose losses have a weight; default: the folder of `output`
     start  weight file of a denoiser to go on from; what it lacks (STDA, TFRM) is new. Default: from nothing
     Raises CheckpointError where `start` holds what the config has no place for.
     """
     clips = Cache(cache)
     weights, mix = weights or DenoiserLossWeights(), mix or Mix()
-    config = replace(config, denoiser=replace(config.denoiser, latent_channels=config.vae.latent_channels))
     torch.manual_seed(options.seed)
     nets = nn.ModuleDict(
         {
@@ -265,7 +242,6 @@ def train_denoiser(
         learning_rate=LEARNING_RATE,
         evaluate=lambda averaged, device: score_generation(averaged, clips, config.denoiser, judges, device),
         alarm=lambda current, device: alarms(current, clips, config.denoiser, device),
-        sheet=lambda averaged, device, path: draw_sheet(averaged, clips, config.denoiser, judges, device, path),
     )
     averaged, at = fit(recipe, options)
     kept = {name: averaged[name] for name in ("denoiser", "audio", "emotion")}  # type: ignore[index]

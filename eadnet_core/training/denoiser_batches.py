@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import DenoiserConfig
+from ..config import MASK_BOXES, DenoiserConfig
 from ..emotion.code import label_code
-from ..taxonomy import EMOTIONS
+from ..nets.motion_latents import MotionLatents
+from ..taxonomy import EMOTIONS, VISEME_PARAMETERS
 from .batch import Batch
 from .data import Cache
-from .latents import MASKED_BOXES, MASKED_EVERY, box_mask, masked_box_of
-from .lip_reader import lips_of
 
-CLOSED_EYES = 8.0
-"""A frame whose eyes are closed is looked at 1 + this times as often as others: of the corpus it is one in 24."""
+MASKED_BOXES = ("face", "mouth")
+"""What is generated of a clip of which only a part is."""
+REFERENCE_NOISE = 0.1
+"""Standard deviation of the error of what is read off a reference picture, by control."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class ClipBatch(Batch):
     """Clips in latents, with all that the denoiser is given.
 
     latents       [B, T, C, h, w]  what is to be generated
-    reference     [B, T, C, h, w]  the reference picture, its head turned as in each frame
-    masked        [B, T, C, h, w]  latents with a box greyed out; 0 where the whole frame is generated
+    reference     [B, T, C, h, w]  of the reference picture, as it was read off
+    masked        [B, T, C, h, w]  latents with a box left out; 0 where the whole frame is generated
     has_masked    [B]              1 where only the box is generated
     mask          [B, h, w]        1 where cells are generated
     mel           [B, steps, 80]   of the whole clips
@@ -55,31 +58,14 @@ class ClipBatch(Batch):
 
 
 @dataclass(frozen=True)
-class SeenFrames(Batch):
-    """Some frames of a `ClipBatch` as they truly are.
-
-    clip       [n]           int64, place in the batch
-    frame      [n]           int64, place in the clip
-    picture    [n, 3, H, W]  -1 .. 1
-    reference  [n, 3, H, W]  the clip's reference picture, not turned
-    """
-
-    clip: Tensor
-    frame: Tensor
-    picture: Tensor
-    reference: Tensor
-
-
-@dataclass(frozen=True)
 class DenoiserBatch(Batch):
-    """Clips to denoise, frames of them to look at, and sound to read visemes from.
+    """Clips to denoise, and sound to read visemes from.
 
     heard_mel   [n, steps, 80]  of other whole clips
-    heard_lips  [n, T, 10]      see `lip_reader.lips_of`
+    heard_lips  [n, T, 9]       taxonomy.VISEME_PARAMETERS
     """
 
     clips: ClipBatch
-    seen: SeenFrames
     heard_mel: Tensor
     heard_lips: Tensor
 
@@ -92,7 +78,7 @@ class Mix:
     drop_emotion: float = 0.06
     drop_both: float = 0.03
     drop_motion: float = 0.08
-    """Share of clips whose motion is not told, and whose reference is not turned."""
+    """Share of clips whose motion is not told."""
     masked: float = 0.15
     """Share of clips of which only the face or only the mouth is generated (half each)."""
     true_code: float = 0.35
@@ -105,13 +91,11 @@ class Mix:
     shared_noise: float = 0.5
     """Share of the noise's variance that all frames have in common."""
     supervise_every: int = 2
-    """SyncNet, TREPA and the decoded pictures judge one step in so many, with so much more weight."""
+    """SyncNet and TREPA judge one step in so many, with so much more weight."""
     supervise_below: float = 1.01
     """SyncNet and TREPA judge samples with less noise than this. At 1.01 they judge all: below half noise the estimate
     is already as much in sync as real clips (measured: cosine .70 after 150 steps, real .67), so they teach nothing."""
     sync_windows: int = 4
-    picture_frames: int = 6
-    """Frames that are decoded and looked at."""
     heard_clips: int = 16
     """Clips more whose lips are to be read from their sound alone."""
 
@@ -121,33 +105,26 @@ def draw_clips(cache: Cache, config: DenoiserConfig, mix: Mix, rng: np.random.Ge
     parts, shares = zip(*mix.lengths, strict=True)
     part = int(rng.choice(parts, p=shares))
     n, config = part * n, replace(config, window_frames=max(1, config.window_frames // part))
-    clips = cache.draw_clips(rng, n, encoded=True)
-    is_masked = rng.random(n) < mix.masked
-    clips[is_masked] -= clips[is_masked] % MASKED_EVERY
-    is_masked &= clips >= cache.n_monitor
-    clips = np.maximum(clips, cache.n_monitor)
+    clips = cache.draw_clips(rng, n)
+    boxes = [str(rng.choice(MASKED_BOXES)) if rng.random() < mix.masked else None for _ in clips]
     start = rng.integers(0, cache.info.n_frames - min(config.window_frames, cache.info.n_frames) + 1)
-    batch = clips_batch(cache, config, clips, int(start), is_masked)
+    batch = clips_batch(cache, config, clips, int(start), boxes, rng)
     code = _draw_code(cache, batch, clips, mix, rng)
     u = rng.random(n)
     no_audio = (u < mix.drop_audio) | (u >= 1 - mix.drop_both)
     no_emotion = (u >= mix.drop_audio) & (u < mix.drop_audio + mix.drop_emotion) | (u >= 1 - mix.drop_both)
-    keep_motion = torch.from_numpy(rng.random(n) >= mix.drop_motion)
-    still = cache.tensor("reference_latents", clips)[:, None]
     batch = replace(
         batch,
         code=code,
         keep_audio=torch.from_numpy(~no_audio).float(),
         keep_emotion=torch.from_numpy(~no_emotion).float(),
-        keep_motion=keep_motion.float(),
-        reference=torch.where(keep_motion[:, None, None, None, None], batch.reference, still),
+        keep_motion=torch.from_numpy(rng.random(n) >= mix.drop_motion).float(),
     )
     heard = cache.draw_clips(rng, mix.heard_clips)
     return DenoiserBatch(
         clips=batch,
-        seen=look_at(cache, clips, int(start), batch.latents.shape[1], mix.picture_frames, rng),
         heard_mel=cache.tensor("mel", (heard,)),
-        heard_lips=lips_of(cache, (heard,)),
+        heard_lips=cache.tensor("visemes", (heard,)),
     )
 
 
@@ -164,43 +141,34 @@ def _draw_code(cache: Cache, batch: ClipBatch, clips: np.ndarray, mix: Mix, rng:
     return code
 
 
-def look_at(
-    cache: Cache, clips: np.ndarray, start: int, n_frames: int, n_looks: int, rng: np.random.Generator
-) -> SeenFrames:
-    """`n_looks` random frames of the clips [B], those with closed eyes more often."""
-    shares = 1 + CLOSED_EYES * np.asarray(cache.array("blink")[clips, start : start + n_frames], np.float64)
-    drawn = rng.choice(shares.size, n_looks, p=(shares / shares.sum()).ravel())
-    which, when = np.unravel_index(drawn, shares.shape)
-    return SeenFrames(
-        clip=torch.from_numpy(which),
-        frame=torch.from_numpy(when),
-        picture=cache.images("frames", (clips[which], start + when)),
-        reference=cache.images("references", (clips[which],)),
-    )
-
-
 def clips_batch(
-    cache: Cache, config: DenoiserConfig, clips: np.ndarray, start: int = 0, is_masked: np.ndarray | None = None
+    cache: Cache,
+    config: DenoiserConfig,
+    clips: np.ndarray,
+    start: int = 0,
+    boxes: Sequence[str | None] = (),
+    rng: np.random.Generator | None = None,
 ) -> ClipBatch:
     """Clips [B] from frame `start` on, with the sound of the whole clips, all conditions kept and true emotion codes.
 
-    Where `is_masked` (clips that are multiples of `MASKED_EVERY`) only the greyed-out box is to be generated.
+    boxes  for each clip a key of MASK_BOXES of which alone is generated, or None; none given: whole frames
+    rng    draws the errors with which the references are read off; without it they are exact
     """
-    n = len(clips)
-    is_masked = np.zeros(n, dtype=bool) if is_masked is None else is_masked
-    frames = slice(start, start + config.window_frames)
-    latents = cache.tensor("latents", (clips, frames))
-    masked, masks = torch.zeros_like(latents), np.ones((n, config.cells, config.cells), dtype=np.float32)
-    for i in np.flatnonzero(is_masked):
-        masked[i] = cache.tensor("masked_latents", (int(clips[i]) // MASKED_EVERY, frames))
-        masks[i] = box_mask(MASKED_BOXES[int(masked_box_of(clips[i]))], config.cells)
+    n, frames = len(clips), slice(start, start + config.window_frames)
+    to_latents = motion_latents()
+    latents = to_latents(cache.tensor("controls", (clips, frames)))
+    reference = cache.tensor("reference_controls", (clips,))
+    if rng is not None:
+        reference = reference + REFERENCE_NOISE * torch.from_numpy(rng.standard_normal(reference.shape)).float()
+    mask = torch.stack([_cells(box, config.cells) for box in boxes or [None] * n])
+    has_masked = torch.tensor([box is not None for box in boxes or [None] * n]).float()
     ones = torch.ones(n)
     return ClipBatch(
         latents=latents,
-        reference=cache.tensor("turned_latents", (clips, frames)),
-        masked=masked,
-        has_masked=torch.from_numpy(is_masked).float(),
-        mask=torch.from_numpy(masks),
+        reference=to_latents(reference)[:, None].expand_as(latents),
+        masked=latents * (1 - mask)[:, None, None],
+        has_masked=has_masked,
+        mask=mask,
         mel=cache.tensor("mel", (clips,)),
         start=start,
         energy=cache.tensor("energy", (clips, frames)),
@@ -211,3 +179,17 @@ def clips_batch(
         keep_emotion=ones.clone(),
         keep_motion=ones.clone(),
     )
+
+
+@lru_cache(maxsize=1)
+def motion_latents() -> MotionLatents:
+    """What lays controls into the frame."""
+    return MotionLatents()
+
+
+def _cells(box: str | None, cells: int) -> Tensor:
+    """Float [cells, cells]: 1 inside a box of MASK_BOXES, 0 outside; all 1 without one."""
+    x0, y0, x1, y1 = (round(edge * cells) for edge in MASK_BOXES[box or "full"])
+    mask = torch.zeros(cells, cells)
+    mask[y0:y1, x0:x1] = 1
+    return mask

@@ -1,9 +1,8 @@
-"""What a denoiser in training can do: does it listen (alarms), is it right (scores), how does it look (sheet)."""
+"""What a denoiser in training can do: does it listen (alarms), is it right (scores)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,12 @@ from torch import Tensor
 
 from ..config import DenoiserConfig
 from ..media.sound.audio import MEL_STEPS_PER_FRAME
-from ..motion.turn import turn_head
 from ..sampling.prediction import prediction_of
-from ..taxonomy import EMOTIONS
+from ..taxonomy import ACTION_UNITS, EMOTION_RECORDS, VISEME_PARAMETERS
 from .data import Cache
-from .denoiser_batches import ClipBatch, clips_batch
-from .denoiser_step import absolute, draw_noise, predict, residual
-from .sheets import save_sheet
+from .denoiser_batches import ClipBatch, clips_batch, motion_latents
+from .denoiser_step import draw_noise, predict, scaled, unscaled
+from .losses import correlation
 from .syncnet import SILENCE, best_offset, window_starts
 
 ALARM_TIMES = (1.0, 0.7, 0.4)
@@ -26,9 +24,6 @@ ALARM_TIMES = (1.0, 0.7, 0.4)
 ALARM_CLIPS = 6
 SCORE_CLIPS = 16
 SCORE_STEPS = 8
-_SHEET_FRAMES = 8
-_LOOK_EVERY = 4
-_SHEET_TRUE_FRAMES = 2
 
 
 def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device) -> dict[str, float]:
@@ -37,7 +32,7 @@ def alarms(nets: Any, cache: Cache, config: DenoiserConfig, device: torch.device
     Below 0 is good: the net listens. Around 0 while the loss falls means that the condition is ignored.
     """
     batch = clips_batch(cache, config, _varied(cache, ALARM_CLIPS)).to(device)
-    target = residual(batch.latents, batch.reference, nets["denoiser"])
+    target = scaled(batch.latents, nets["denoiser"])
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         noise = draw_noise(target, 0.5)
@@ -68,40 +63,46 @@ def generate(nets: Any, batch: ClipBatch, config: DenoiserConfig, n_steps: int =
     for i, time in enumerate(grid.times):
         t = torch.full((n,), time, device=reference.device)
         x_t = grid.step(x_t, predict(nets, batch, x_t, t, config)[0], i)
-    return absolute(x_t, reference, nets["denoiser"])
+    return unscaled(x_t, nets["denoiser"])
 
 
 def score_generation(
     nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device
 ) -> dict[str, float]:
-    """Scores of clips generated for unseen heads, as the training's own judges see them.
+    """Scores of clips generated for unseen voices.
 
-    generated_error   error of the latents relative to that of the turned reference picture
-    motion_ratio      size of the latents' frame-to-frame differences, generated over true
-    emotion_accuracy  share of frames in which the reader of expressions sees the asked emotion, and of real ones
-    sync_cosine       mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
+    generated_error     squared error of the latents relative to their own size
+    motion_ratio        size of the latents' frame-to-frame differences, generated over true
+    viseme_correlation  mean over the viseme parameters, with the truth
+    emotion_accuracy    share of frames whose action units are nearest to the emotion that was asked for, and of true ones
+    sync_cosine         mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
     """
     clips = _varied(cache, SCORE_CLIPS)
     batch = clips_batch(cache, config, clips).to(device)
     real, made = batch.latents, generate(nets, batch, config)
-    still = (real - batch.reference).square().mean()
+    read = motion_latents().to(device).read
+    lips = [read(x)[..., : len(VISEME_PARAMETERS)].flatten(0, 1).T.cpu() for x in (made, real)]
     scores = {
-        "generated_error": float((made - real).square().mean() / still),
+        "generated_error": float((made - real).square().mean() / real.square().mean()),
         "motion_ratio": float(made.diff(dim=1).square().mean().sqrt() / real.diff(dim=1).square().mean().sqrt()),
+        "viseme_correlation": float(np.mean([correlation(*pair) for pair in zip(*lips, strict=True)])),
+        "emotion_accuracy": _emotion_accuracy(read(made), batch),
+        "emotion_accuracy_real": _emotion_accuracy(read(real), batch),
     }
-    if "expression" in judges.nets:
-        shown = np.arange(0, real.shape[1], _LOOK_EVERY)
-        true = cache.images("frames", (clips[:, None], shown[None])).to(device)
-        for name, images in (
-            ("emotion_accuracy", _decode(cache, clips, batch, made, shown, judges)),
-            ("emotion_accuracy_real", true),
-        ):
-            read = judges["expression"](images.flatten(0, 1)).unflatten(0, images.shape[:2])[..., : len(EMOTIONS)]
-            scores[name] = float((read.argmax(-1) == batch.emotion[:, None]).float().mean())
     if "syncnet" in judges.nets:
         scores |= _sync_scores(judges["syncnet"], batch, made)
         scores |= {"sync_cosine_real": _sync_scores(judges["syncnet"], batch, real).get("sync_cosine", 0.0)}
     return scores
+
+
+def _emotion_accuracy(controls: Tensor, batch: ClipBatch) -> float:
+    """Share of frames with controls [B, T, 28] whose action units lie nearest to those of the clip's emotion."""
+    first = len(VISEME_PARAMETERS)
+    units = controls[..., first : first + len(ACTION_UNITS)]
+    shown = torch.tensor([[r.action_units.get(u, 0.0) for u in ACTION_UNITS] for r in EMOTION_RECORDS]).to(units)
+    intensity = units.new_tensor([0.0, 0.4, 0.7, 1.0])[:, None, None]
+    nearest = (units[:, :, None, None] - shown * intensity).square().sum(-1).amin(2).argmin(-1)
+    return float((nearest == batch.emotion[:, None]).float().mean())
 
 
 def _sync_scores(syncnet: Any, batch: ClipBatch, latents: Tensor) -> dict[str, float]:
@@ -127,35 +128,10 @@ def _sync_scores(syncnet: Any, batch: ClipBatch, latents: Tensor) -> dict[str, f
     }
 
 
-def draw_sheet(nets: Any, cache: Cache, config: DenoiserConfig, judges: Any, device: torch.device, path: Path) -> None:
-    """One row per emotion: reference, eight generated frames, two true ones, of clips of unseen heads."""
-    clips = _varied(cache, len(EMOTIONS))
-    batch = clips_batch(cache, config, clips).to(device)
-    latents = generate(nets, batch, config)
-    n_frames = latents.shape[1]
-    shown = np.linspace(0, n_frames - 1, _SHEET_FRAMES).astype(np.int64)
-    references = cache.images("references", (clips,))
-    images = _decode(cache, clips, batch, latents, shown, judges)
-    true_frames = np.linspace(0, n_frames - 1, _SHEET_TRUE_FRAMES + 2).astype(np.int64)[1:-1]
-    true = cache.images("frames", (clips[:, None], true_frames[None]))
-    save_sheet(torch.cat([references[:, None], images.float().cpu(), true], 1), path)
-
-
-def _decode(
-    cache: Cache, clips: np.ndarray, batch: ClipBatch, latents: Tensor, frames: np.ndarray, judges: Any
-) -> Tensor:
-    """The frames numbered `frames` [F] of every clip, [B, F, 3, H, W]."""
-    picked = torch.from_numpy(frames).to(latents.device)
-    references = cache.images("references", (clips,)).to(latents.device).repeat_interleave(len(frames), 0)
-    turned = turn_head(references, batch.motion[:, picked].flatten(0, 1))
-    made, turned_latents = (x[:, picked].flatten(0, 1) for x in (latents, batch.reference))
-    return judges["vae"].decode(made, turned, turned_latents).unflatten(0, (len(clips), -1))
-
-
 def _varied(cache: Cache, n: int) -> np.ndarray:
     """Indices of up to `n` clips kept out of training, neighbours differing in emotion, sorted by emotion in turn."""
     clips = cache.monitor_clips()
-    clips = clips[clips < cache.n_encoded]
+    clips = clips[clips < cache.n_ready]
     emotions = cache.array("emotion")[clips]
     turn = np.array([int((emotions[:i] == emotions[i]).sum()) for i in range(len(clips))])
     return clips[np.lexsort((emotions, turn))][:n]

@@ -1,4 +1,4 @@
-"""One step of the denoiser's training: noise, prediction, and residuals to and from latents."""
+"""One step of the denoiser's training: noise, prediction, and the scale of latents."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ from ..sampling.prediction import prediction_of
 from .denoiser_batches import ClipBatch
 
 
-def residual(latents: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
-    """What the denoiser works on: what is left when the head is turned as the motion track says.
-
-    latents    [B, T, C, h, w]
-    reference  [B, T, C, h, w]  of the turned reference picture
-    returns    [B, C, T, h, w]  (latents - reference) / residual_scale
-    """
-    scaled = (latents - reference) / denoiser.residual_scale[:, None, None]
-    return rearrange(scaled, "b t c h w -> b c t h w")
+def scaled(latents: Tensor, denoiser: Any) -> Tensor:
+    """What the denoiser works on: latents [B, T, C, h, w] -> [B, C, T, h, w], each channel of about unit variance."""
+    return rearrange(latents / denoiser.latent_scale[:, None, None], "b t c h w -> b c t h w")
 
 
-def absolute(x0: Tensor, reference: Tensor, denoiser: Any) -> Tensor:
-    """The inverse of `residual`: x0 [B, C, T, h, w] -> latents [B, T, C, h, w]."""
-    return rearrange(x0, "b c t h w -> b t c h w") * denoiser.residual_scale[:, None, None] + reference
+def unscaled(x0: Tensor, denoiser: Any) -> Tensor:
+    """The inverse of `scaled`: x0 [B, C, T, h, w] -> latents [B, T, C, h, w]."""
+    return rearrange(x0, "b c t h w -> b t c h w") * denoiser.latent_scale[:, None, None]
 
 
 def draw_noise(like: Tensor, shared: float) -> Tensor:
@@ -47,12 +41,11 @@ def predict(
     emotion = torch.where(clips.keep_emotion[:, None, None, None] > 0, emotion, null)
     known = clips.keep_motion[:, None].expand(-1, n_frames)
     denoiser = nets["denoiser"]
-    reference = clips.reference / denoiser.latent_scale[:, None, None]
     context = torch.cat(
         [
             clips.mask[:, None, None].expand(-1, 1, n_frames, -1, -1),
-            residual(clips.masked, clips.reference, denoiser) * clips.has_masked[:, None, None, None, None],
-            rearrange(reference, "b t c h w -> b c t h w"),
+            scaled(clips.masked, denoiser) * clips.has_masked[:, None, None, None, None],
+            scaled(clips.reference, denoiser),
         ],
         1,
     )

@@ -112,6 +112,8 @@ class Recipe:
     """The same on the weights of the moment, and more often: what must not lag behind."""
     sheet: Callable[[nn.Module, torch.device, Path], None] | None = None
     """Draws a picture of what the averaged weights can do."""
+    on_progress: Callable[[float], None] | None = None
+    """Told before each step what share of the budget is used, 0 .. 1."""
 
 
 @dataclass
@@ -282,6 +284,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * self.options.rate_factor(self.at.step, share)
         self.recipe.objective.train()
+        if self.recipe.on_progress is not None:
+            self.recipe.on_progress(share)
         with self.accelerator.autocast():
             losses = self.objective(batch)
         self.accelerator.backward(losses["loss"])

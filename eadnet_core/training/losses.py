@@ -20,8 +20,8 @@ MOUTH_BOX = (0.5 - 0.22, MOUTH_Y - 0.14, 0.5 + 0.22, MOUTH_Y + 0.16)
 EYES_BOX = (0.5 - EYE_HALF_DISTANCE - 0.13, EYE_LINE_Y - 0.17, 0.5 + EYE_HALF_DISTANCE + 0.13, EYE_LINE_Y + 0.09)
 """x0, y0, x1, y1 in frame widths; roomy, since heads move, and the eyes' box holds the brows."""
 
-LIP_SPREAD = 0.2
-"""Typical spread of lip parameters and mouth opening."""
+CONTROL_SPREAD = 0.2
+"""Typical spread of a control."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,12 @@ class DenoiserLossWeights:
     """-log cosine of the latent SyncNet."""
     trepa: float = 0.2
     """Distance of video features, generated and real."""
-    lips: float = 0.5
-    """Distance of the lip shapes that a reader sees, generated and real, in units of their spread."""
+    controls: float = 0.3
+    """Squared error of the controls that are read off the latents, in units of their spread."""
     visemes: float = 0.3
     """The same of the lip shapes that a small head reads from the audio encoder's tokens."""
     graph: float = 0.01
     """TFRM's regulariser."""
-    picture: float = 5.0
-    """The autoencoder's own loss, expression included, of a few decoded frames: what will be seen."""
     emotion_bottleneck: float = 0.02
     """Cross-entropy of a linear emotion classifier on the middle of the net."""
     mouth: float = 6.0
@@ -164,11 +162,6 @@ def sync_loss(cosine: Tensor) -> Tensor:
     """
     least = 0.05
     return (-cosine.clamp(min=least).log() + (least - cosine).clamp(min=0) / least).mean()
-
-
-def lip_loss(lips: Tensor, target: Tensor) -> Tensor:
-    """Squared error of lip shapes [..., 10] in units of `LIP_SPREAD`, averaged over the shapes: [...]."""
-    return ((lips - target) / LIP_SPREAD).square().mean(-1)
 
 
 def trepa_loss(features: Tensor, target: Tensor) -> Tensor:

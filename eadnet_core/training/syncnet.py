@@ -7,7 +7,7 @@ Silent windows cannot be decided and take no part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..weights.files import save_part
 from .batch import Batch
 from .classifier import disturb
 from .data import Cache
+from .denoiser_batches import motion_latents
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 
 BATCH = 32
@@ -90,7 +91,7 @@ def window_starts(config: SyncNetConfig, n_frames: int) -> np.ndarray:
 
 def draw_windows(cache: Cache, config: SyncNetConfig, rng: np.random.Generator, n_clips: int) -> SyncBatch:
     """`WINDOWS` random windows of each of `n_clips` clips."""
-    clips = cache.draw_clips(rng, n_clips, encoded=config.space == "latents")
+    clips = cache.draw_clips(rng, n_clips)
     starts = window_starts(config, cache.info.n_frames)
     n = min(WINDOWS, len(starts))
     picked = np.stack([rng.choice(starts, n, replace=False) for _ in clips])
@@ -104,7 +105,7 @@ def windows_batch(cache: Cache, config: SyncNetConfig, clips: np.ndarray, starts
     steps = first[:, None] + np.arange(MEL_STEPS_PER_FRAME * config.frames + 2 * config.mel_context)
     top, bottom, left, right = PIXEL_CROP
     return SyncBatch(
-        frames=cache.tensor("latents", frames)
+        frames=motion_latents()(cache.tensor("controls", frames))
         if config.space == "latents"
         else cache.images("frames", (*frames, slice(top, bottom), slice(left, right))),
         mel=cache.tensor("mel", (clips[:, None], steps)),
@@ -170,8 +171,8 @@ def best_offset(similarity: np.ndarray, audible: np.ndarray) -> int:
 
 
 def train_syncnet(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
-    """Train the latent SyncNet, which supervises and guides, on a cache with latents; returns its scores."""
-    return _train("syncnet", replace(config.syncnet, in_channels=config.vae.latent_channels), cache, output, options)
+    """Train the latent SyncNet, which supervises and guides, on a clip cache; returns its scores."""
+    return _train("syncnet", config.syncnet, cache, output, options)
 
 
 def train_sync_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:

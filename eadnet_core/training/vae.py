@@ -1,129 +1,260 @@
-"""Training of the image autoencoder whose decoder sees the reference picture."""
+"""Training of the minis' picture side on rendered heads, whose flow, visibility and controls are known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..config import ModelConfig
-from ..media.pixels import to_unit
-from ..nets.classifier import Classifier
-from ..nets.vae import VAE
+from ..nets.vae import VAE, Change, warp
+from ..taxonomy import CONTROLS
 from ..weights.files import load_part, save_part
 from .batch import Batch
-from .data import CLIPS_PER_IDENTITY, Cache
+from .critic import MouthCritic, critic_losses
+from .faces import FaceCache
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import EYES_BOX, MOUTH_BOX, VAELossWeights, kl_loss, picture_losses, psnr, region
+from .losses import EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
 from .sheets import save_sheet
 
 BATCH = 12
 FRAMES_PER_REFERENCE = 3
-"""Frames of a clip that share a reference in a batch: references are encoded once."""
-LEARNING_RATE = 1.6e-3
-OTHER_CLIP_SHARE = 0.3
-"""Share of samples whose reference is a frame of another clip of the same head instead of the clip's own reference."""
-_MONITOR_PICTURES = 96
-_SHEET_ROWS = 12
+"""Frames that share a reference in a batch: it is read once."""
+LEARNING_RATE = 1.2e-3
+NOISE_FROM, NOISE = 0.4, 0.08
+"""From this share of the budget on latents are noisy, with this standard deviation by control. Earlier a decoder that is
+given noisy latents learns to do without them (measured)."""
+LEAST_BRIGHT = 0.1
+"""Added to brightness, 0 .. 2, before ratios are taken, so that black says nothing of the light."""
+CRITIC_FROM = 0.3
+"""Share of the budget after which the critic of mouths begins."""
+_MONITOR_FRAMES = 96
+_SHEET_ROWS = 10
 
 
 @dataclass(frozen=True)
-class PictureBatch(Batch):
-    """Pictures, each with a reference picture of the same head.
+class FaceBatch(Batch):
+    """Frames of rendered heads with their references.
 
-    pictures    [B, 3, H, W]   -1 .. 1
-    references  [B', 3, H, W]  -1 .. 1; B / B' pictures in a row share one
+    references          [B', 3, H, W]          -1 .. 1; B / B' frames in a row share one
+    lines               [B', L, H / 2, W / 2]  0 .. 1
+    reference_controls  [B', 28]
+    frames              [B, 3, H, W]           -1 .. 1
+    controls            [B, 28]                taxonomy.CONTROLS
+    pose                [B, 5]                 relative to the reference
+    flow                [B, 2, H, W]           where each pixel lies in the reference, relative, half frame widths
+    visible             [B, 1, H, W]           1 where it can be seen there
     """
 
-    pictures: Tensor
     references: Tensor
+    lines: Tensor
+    reference_controls: Tensor
+    frames: Tensor
+    controls: Tensor
+    pose: Tensor
+    flow: Tensor
+    visible: Tensor
+
+
+@dataclass(frozen=True)
+class VAELossWeights:
+    """Terms of the picture side."""
+
+    picture: float = 1.0
+    """L1 of the frame and of its gradients."""
+    gradient: float = 0.7
+    flow: float = 12.0
+    """L1 of the flow, in half frame widths, where the reference shows the place."""
+    light: float = 0.3
+    """L1 of the light, where the true flow says what it is."""
+    alpha: float = 0.1
+    """Cross-entropy of what is painted against what the reference does not show."""
+    paint: float = 1.0
+    """L1 of the paint there."""
+    controls: float = 0.5
+    """Squared error of what is read off the references."""
+    critic: float = 0.03
+    """What a critic of mouths sees, once it has begun to learn."""
+    mouth: float = 8.0
+    eyes: float = 5.0
+    """Weight of the pixels in the mouth's and the eyes' boxes against 1 elsewhere."""
 
 
 class VAEObjective(nn.Module):
-    """Reconstruct a picture from its latents and a reference picture of the same head."""
+    """Make a frame of its reference and its controls."""
 
-    def __init__(self, vae: VAE, weights: VAELossWeights, reader: Classifier) -> None:
-        """`reader` looks at the expressions; it does not learn."""
+    def __init__(self, vae: VAE, weights: VAELossWeights) -> None:
         super().__init__()
-        self.vae, self.weights, self.reader = vae, weights, reader
+        self.nets = nn.ModuleDict({"vae": vae, "critic": MouthCritic()})
+        self.vae, self.weights = vae, weights
+        self.noise, self.is_criticised = 0.0, False
 
-    def forward(self, batch: PictureBatch) -> Losses:
-        """Reconstruction, expression and divergence of the latents."""
-        pictures, references = batch.pictures, batch.references
-        mean, log_variance = self.vae.encode(torch.cat([pictures, references]))
-        n = len(pictures)
-        log_variance = log_variance.clamp(-30, 20)
-        latents = mean[:n] + torch.randn_like(mean[:n]) * (0.5 * log_variance[:n]).exp()
-        images = self.vae.decode(latents, references, mean[n:])
-        losses = picture_losses(images, pictures, self.weights, self.reader)
-        losses["kl"] = kl_loss(mean[:n].float(), log_variance[:n].float())
-        total = losses["reconstruction"] + self.weights.expression * losses["expression"]
-        return {"loss": total + self.weights.kl * losses["kl"], **losses}
+    def at(self, share: float) -> None:
+        """Told how much of the budget is used."""
+        self.noise = NOISE * min(1.0, max(0.0, share - NOISE_FROM) * 5)
+        self.is_criticised = self.weights.critic > 0 and share >= CRITIC_FROM
+
+    def forward(self, batch: FaceBatch) -> Losses:
+        """Everything that the renderer knows, taught."""
+        weights = self.weights
+        batch = disturbed(batch)
+        reference = self.vae.read(batch.references, batch.lines)
+        controls = batch.controls + self.noise * torch.randn_like(batch.controls)
+        change = self.vae.decode(self.vae.motion_latents(controls), batch.pose, reference)
+        references = batch.references.repeat_interleave(len(batch.frames) // len(batch.references), 0)
+        area = region_weights(batch.frames.shape[-1], weights.mouth, weights.eyes).to(batch.frames)
+        losses = taught(change, batch, references, area)
+        made = change.apply(references)
+        losses["picture"] = (area * (made - batch.frames).abs()).mean()
+        across, down = ((made - batch.frames).diff(dim=d).abs() for d in (-1, -2))
+        losses["gradient"] = (area[:, 1:] * across).mean() + (area[1:] * down).mean()
+        losses["controls"] = (reference.controls.float() - batch.reference_controls).square().mean()
+        total = sum(getattr(weights, name) * value for name, value in losses.items())
+        if self.is_criticised:
+            losses["critic"], verdict = critic_losses(self.nets["critic"], made, batch.frames)  # type: ignore[arg-type]
+            total = total + weights.critic * losses["critic"] + verdict
+        return {"loss": total, **losses}  # type: ignore[dict-item]
 
 
-def draw_pictures(cache: Cache, rng: np.random.Generator, n: int) -> PictureBatch:
-    """Random frames, a few of each clip, with a reference: the clip's own, or a frame of another clip of that head."""
-    n = max(1, n // FRAMES_PER_REFERENCE)
-    clips = cache.draw_clips(rng, n)
-    each = np.repeat(clips, FRAMES_PER_REFERENCE)
-    pictures = cache.images("frames", (each, rng.integers(0, cache.info.n_frames, len(each))))
-    others = clips // CLIPS_PER_IDENTITY * CLIPS_PER_IDENTITY + rng.integers(0, CLIPS_PER_IDENTITY, n)
-    others = np.minimum(others, cache.n_ready - 1)
-    from_other = rng.random(n) < OTHER_CLIP_SHARE
-    references = cache.array("references")[clips]
-    other_frames = rng.integers(0, cache.info.n_frames, n)
-    references[from_other] = cache.array("frames")[others[from_other], other_frames[from_other]]
-    return PictureBatch(pictures, to_unit(references))
+def taught(change: Change, batch: FaceBatch, references: Tensor, area: Tensor) -> Losses:
+    """Losses of flow, light, alpha and paint [B, ...] against what is true of them, weighted by area [H, W]."""
+    seen = batch.visible
+    hidden = 1 - seen
+    true = warp(references, batch.flow)
+    light = torch.log((batch.frames + 1 + LEAST_BRIGHT) / (true + 1 + LEAST_BRIGHT)).clamp(-0.8, 0.8)
+    light = F.avg_pool2d(light * seen, 3, 1, 1) / F.avg_pool2d(seen, 3, 1, 1).clamp(min=0.1)
+    alpha = F.binary_cross_entropy(change.alpha.clamp(1e-4, 1 - 1e-4), hidden, reduction="none")
+    return {
+        "flow": (area * seen * (change.flow - batch.flow).abs()).mean(),
+        "light": (area * seen * (change.light - light).abs()).mean(),
+        "alpha": (area * (1 + 2 * hidden) * alpha).mean(),
+        "paint": (area * hidden * (change.paint - batch.frames).abs()).mean(),
+    }
 
 
-def monitor_pictures(cache: Cache, n: int) -> PictureBatch:
-    """Fixed frames of clips kept out of training, with their clips' references."""
-    clips = cache.monitor_clips()
-    picks = clips[np.arange(n) % len(clips)]
-    frames = (np.arange(n) * 5 + np.arange(n) // len(clips)) % cache.info.n_frames
-    return PictureBatch(cache.images("frames", (picks, frames)), cache.images("references", (picks,)))
+def disturbed(batch: FaceBatch) -> FaceBatch:
+    """The same heads in other colours, half of them mirrored; references and their frames alike."""
+    n, per = len(batch.references), len(batch.frames) // len(batch.references)
+    gain = torch.exp(torch.randn(n, 3, 1, 1) * 0.12 + torch.randn(n, 1, 1, 1) * 0.2)
+    contrast, gamma = torch.exp(torch.randn(2, n, 1, 1, 1) * 0.18)
+    grey = torch.rand(n, 1, 1, 1) < 0.1
+
+    def coloured(images: Tensor) -> Tensor:
+        k = len(images) // n
+        g, c, m, s = (x.repeat_interleave(k, 0).to(images.device) for x in (gain, contrast, gamma, grey))
+        images = ((((images + 1) / 2).clamp(0, 1) ** m - 0.5) * c + 0.5) * g
+        return torch.where(s, images.mean(1, keepdim=True).expand_as(images), images).clamp(0, 1) * 2 - 1
+
+    batch = replace(batch, references=coloured(batch.references), frames=coloured(batch.frames))
+    one_sided = CONTROLS.index("AU14")
+    lopsided = batch.reference_controls[:, one_sided] + batch.controls[:, one_sided].unflatten(0, (n, per)).amax(1)
+    return mirrored(batch, (torch.rand(n).to(lopsided) < 0.5) & (lopsided < 0.03))
+
+
+def mirrored(batch: FaceBatch, which: Tensor) -> FaceBatch:
+    """The references [B'] that `which` says, and their frames, seen in a mirror."""
+    per = len(batch.frames) // len(batch.references)
+    each = which.repeat_interleave(per)
+
+    def flip(images: Tensor, chosen: Tensor) -> Tensor:
+        return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+    def sign(values: Tensor, columns: list[int], chosen: Tensor) -> Tensor:
+        signs = torch.ones_like(values)
+        signs[:, columns] = torch.where(chosen, -1.0, 1.0)[:, None].to(values)
+        return values * signs
+
+    gaze = [CONTROLS.index("gaze_x")]
+    flow = flip(batch.flow, each)
+    flow = torch.cat([torch.where(each[:, None, None, None], -flow[:, :1], flow[:, :1]), flow[:, 1:]], 1)
+    return replace(
+        batch,
+        references=flip(batch.references, which),
+        lines=flip(batch.lines, which),
+        reference_controls=sign(batch.reference_controls, gaze, which),
+        frames=flip(batch.frames, each),
+        controls=sign(batch.controls, gaze, each),
+        pose=sign(batch.pose, [0, 2, 3], each),
+        flow=flow,
+        visible=flip(batch.visible, each),
+    )
 
 
 @torch.no_grad()
-def reconstruct(vae: Any, pictures: Tensor, references: Tensor, device: torch.device, step: int = 32) -> Tensor:
-    """Decode(encode(pictures)) [B, 3, H, W] on the CPU, a few at a time."""
-    results = []
-    for start in range(0, len(pictures), step):
-        part, reference = pictures[start : start + step].to(device), references[start : start + step].to(device)
-        results.append(vae.decode(vae.encode(part)[0], reference, vae.encode(reference)[0]).float().cpu())
-    return torch.cat(results)
+def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> tuple[Tensor, Change]:
+    """Frames [B, 3, H, W] made of their references and controls, and how, on the CPU, a few at a time."""
+    per = len(batch.frames) // len(batch.references)
+    images, changes = [], []
+    for start in range(0, len(batch.references), max(1, step // per)):
+        part, frames = slice(start, start + max(1, step // per)), slice(start * per, (start + max(1, step // per)) * per)
+        references = batch.references[part].to(device)
+        reference = vae.read(references, batch.lines[part].to(device))
+        latents = vae.motion_latents(batch.controls[frames].to(device))
+        change = vae.decode(latents, batch.pose[frames].to(device), reference)
+        images.append(change.apply(references.repeat_interleave(per, 0)).float().cpu())
+        changes.append([x.float().cpu() for x in (change.flow, change.light, change.alpha, change.paint)])
+    return torch.cat(images), Change(*(torch.cat(parts) for parts in zip(*changes, strict=True)))
 
 
-def score_vae(cache: Cache) -> Any:
-    """An evaluation for the loop: PSNR of whole frame, mouth and eyes, and latent statistics, on unseen heads."""
-    sample = monitor_pictures(cache, _MONITOR_PICTURES)
+def score_vae(cache: FaceCache) -> Any:
+    """An evaluation for the loop, on unseen heads.
 
-    def evaluate(vae: Any, device: torch.device) -> dict[str, float]:
-        images = reconstruct(vae, sample.pictures, sample.references, device)
+    psnr, psnr_mouth, psnr_eyes  of made frames; psnr_static of the reference
+    flow_mouth_px                mean error of the flow in the mouth's box where it is known, in pixels; beside its size
+    sharp_mouth                  mean size of picture gradients in the mouth's box, made over true
+    painted                      overlap of what is painted with what is not seen, intersection over union
+    controls_correlation         of what is read off references
+    """
+    sample = cache.monitor(_MONITOR_FRAMES, FRAMES_PER_REFERENCE)
+
+    def evaluate(nets: Any, device: torch.device) -> dict[str, float]:
+        vae = nets["vae"]
+        images, change = remake(vae, sample, device)
         size = images.shape[-1]
+        mouth = region(MOUTH_BOX, size)
+        still = sample.references.repeat_interleave(FRAMES_PER_REFERENCE, 0)
+        known = sample.visible * mouth
+        error, far = ((x * known).sum() / known.sum() * size / 2 for x in (
+            (change.flow - sample.flow).norm(dim=1, keepdim=True), sample.flow.norm(dim=1, keepdim=True)
+        ))  # fmt: skip
+        painted, hidden = change.alpha > 0.5, sample.visible < 0.5
+        reference = vae.read(sample.references.to(device), sample.lines.to(device)).controls.float().cpu()
+        pairs = zip(reference.T, sample.reference_controls.T, strict=True)
         return {
-            "psnr": float(psnr(images, sample.pictures)),
-            "psnr_mouth": float(psnr(images, sample.pictures, region(MOUTH_BOX, size))),
-            "psnr_eyes": float(psnr(images, sample.pictures, region(EYES_BOX, size))),
-            "psnr_static": float(psnr(sample.references, sample.pictures)),
-            "latent_std": float(vae.encode(sample.pictures[:16].to(device))[0].std()),
+            "psnr": float(psnr(images, sample.frames)),
+            "psnr_mouth": float(psnr(images, sample.frames, mouth)),
+            "psnr_eyes": float(psnr(images, sample.frames, region(EYES_BOX, size))),
+            "psnr_static": float(psnr(still, sample.frames)),
+            "flow_mouth_px": float(error),
+            "flow_mouth_true_px": float(far),
+            "sharp_mouth": float(sharpness(images, mouth) / sharpness(sample.frames, mouth)),
+            "painted": float((painted & hidden).sum() / (painted | hidden).sum()),
+            "controls_correlation": float(np.nanmean([correlation(*pair) for pair in pairs])),
         }
 
     return evaluate
 
 
-def picture_sheet(cache: Cache) -> Any:
-    """A drawing for the loop: reference, picture and reconstruction of unseen heads."""
-    sample = monitor_pictures(cache, _SHEET_ROWS)
+def sharpness(images: Tensor, mask: Tensor) -> Tensor:
+    """Mean size of the gradients of pictures [B, 3, H, W] where mask [H, W] is 1."""
+    across, down = images.diff(dim=-1).abs()[..., 1:, :], images.diff(dim=-2).abs()[..., 1:]
+    return ((across + down) * mask[1:, 1:]).mean()
 
-    def draw(vae: nn.Module, device: torch.device, path: Path) -> None:
-        images = reconstruct(vae, sample.pictures, sample.references, device)
-        columns = torch.stack([sample.references, sample.pictures, images], 1)
-        save_sheet(columns.reshape(_SHEET_ROWS // 2, 6, *images.shape[1:]), path)
+
+def face_sheet(cache: FaceCache) -> Any:
+    """A drawing for the loop: reference, frame, made frame and alpha of unseen heads, twice a row."""
+    sample = cache.monitor(_SHEET_ROWS * 2, 1)
+
+    def draw(nets: Any, device: torch.device, path: Path) -> None:
+        images, change = remake(nets["vae"], sample, device)
+        alpha = (change.alpha * 2 - 1).expand_as(images)
+        columns = torch.stack([sample.references, sample.frames, images, alpha], 1)
+        save_sheet(columns.reshape(_SHEET_ROWS, 8, *images.shape[1:]), path)
 
     return draw
 
@@ -134,25 +265,29 @@ def train_vae(
     output: Path,
     options: TrainOptions,
     weights: VAELossWeights | None = None,
+    start: Path | None = None,
 ) -> dict[str, float]:
-    """Train the autoencoder on a clip cache and write its weights to `output`; returns its scores.
+    """Train the picture side on a cache of faces and write its weights to `output`; returns its scores.
 
-    The reader of expressions, expression.safetensors, lies in the folder of `output`.
+    start  weight file to go on from. Default: from nothing
     """
-    clips = Cache(cache)
-    reader: Any = load_part(Path(output).parent / "expression.safetensors", "expression")[0]
+    faces = FaceCache(cache)
     torch.manual_seed(options.seed)
     vae = VAE(config.vae)
+    if start is not None:
+        vae.load_state_dict(load_part(start, "vae")[0].state_dict())
+    objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",
-        trained=vae,
-        objective=VAEObjective(vae, weights or VAELossWeights(), reader),
-        draw=lambda rng, n: draw_pictures(clips, rng, n),
+        trained=objective.nets,
+        objective=objective,
+        draw=lambda rng, n: faces.draw(rng, n, FRAMES_PER_REFERENCE),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
-        evaluate=score_vae(clips),
-        sheet=picture_sheet(clips),
+        evaluate=score_vae(faces),
+        sheet=face_sheet(faces),
+        on_progress=objective.at,
     )
     averaged, at = fit(recipe, options)
-    save_part(output, "vae", averaged, config.vae, metadata_of(clips.info.seed, at))
+    save_part(output, "vae", averaged["vae"], config.vae, metadata_of(faces.seed, at))  # type: ignore[index]
     return at.scores

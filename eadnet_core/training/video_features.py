@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..nets.video_features import VideoFeatures
 from ..weights.files import save_part
 from .batch import Batch
 from .data import Cache
+from .denoiser_batches import motion_latents
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 
 BATCH = 24
@@ -43,21 +44,20 @@ class MaskedObjective(nn.Module):
 
 
 def expressions(cache: Cache, clips: np.ndarray, n_frames: int, start: int = 0) -> Tensor:
-    """Latents minus those of the turned reference, [B, C, T, h, w]: the expression, without who it is or where."""
-    frames = (clips, slice(start, start + n_frames))
-    return (cache.tensor("latents", frames) - cache.tensor("turned_latents", frames)).movedim(2, 1)
+    """Motion latents of clips, [B, C, T, h, w]."""
+    return motion_latents()(cache.tensor("controls", (clips, slice(start, start + n_frames)))).movedim(2, 1)
 
 
 def train_video_features(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
-    """Train the video autoencoder on a cache with latents; returns its error on unseen heads (1: knows nothing)."""
+    """Train the video autoencoder on a clip cache; returns its error on unseen voices (1: knows nothing)."""
     clips = Cache(cache)
-    sizes = replace(config.video_features, in_channels=config.vae.latent_channels)
+    sizes = config.video_features
     torch.manual_seed(options.seed)
     features = VideoFeatures(sizes)
 
     def draw(rng: np.random.Generator, n: int) -> ExpressionBatch:
         start = int(rng.integers(0, clips.info.n_frames - sizes.frames + 1))
-        return ExpressionBatch(expressions(clips, clips.draw_clips(rng, n, encoded=True), sizes.frames, start))
+        return ExpressionBatch(expressions(clips, clips.draw_clips(rng, n), sizes.frames, start))
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
         seen = expressions(clips, clips.monitor_clips(), sizes.frames).to(device)

@@ -13,7 +13,6 @@ from torch.overrides import TorchFunctionMode
 from ..config import (
     ClassifierConfig,
     EmotionBankConfig,
-    LipReaderConfig,
     ModelConfig,
     SDVAEConfig,
     StableSyncNetConfig,
@@ -102,12 +101,6 @@ def _build_emotion_bank(config: EmotionBankConfig) -> nn.Module:
     return EmotionBank(config)
 
 
-def _build_lip_reader(config: LipReaderConfig) -> nn.Module:
-    from ..nets.lip_reader import LipReader
-
-    return LipReader(config)
-
-
 @dataclass(frozen=True)
 class Part:
     """One kind of weight file: the config it is built from, and how."""
@@ -124,7 +117,6 @@ PARTS: dict[str, Part] = {
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
     "expression": Part(ClassifierConfig, _build_expression_reader),
     "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
-    "lip_reader": Part(LipReaderConfig, _build_lip_reader),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "emotion_expert": Part(ClassifierConfig, _build_expression_reader),
     "face_expert": Part(ClassifierConfig, _build_classifier),

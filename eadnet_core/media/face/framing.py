@@ -13,9 +13,8 @@ from .alignment import aligned_box
 from .crop import FaceCrop, crop
 from .paste import Paster
 
-Paste = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
-"""A generated square, uint8 [size, size, 3], and the motion [8] of the head in it, if the picture's own pixels shall
-be turned so where it shows nothing new -> the full picture, uint8 [H, W, 3]."""
+Paste = Callable[[np.ndarray], np.ndarray]
+"""A generated square, uint8 [size, size, 3] -> the full picture, uint8 [H, W, 3]."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def _aligned_paster(picture: np.ndarray, face: FaceCrop, size_px: int, mask: str
 
 
 def _paste_aligned(
-    picture: np.ndarray, face: FaceCrop, kind: str, frame: np.ndarray, motion: np.ndarray | None
+    picture: np.ndarray, face: FaceCrop, kind: str, frame: np.ndarray
 ) -> np.ndarray:
     return paste_aligned(picture, aligned_box(face), frame, kind)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,25 +10,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...config import MASK_BOXES
-from ...motion.turn import POSE, drawn, sources
-from ...taxonomy import MOTION
-from .crop import FaceCrop, crop
-from .detail import still
+from .crop import FaceCrop
 
 FEATHER = 0.09
 """Width of the blend at the edge of the pasted box, in frame widths."""
-_MATCH_DEPTH = 0.3
-_MATCH_CELLS = 16
-_MAX_MATCH = 24.0
-"""Colour matching reaches this far inwards (frame widths), on so many cells, and moves no colour by more levels."""
 
 
 class Paster:
     """Pastes generated frames into one picture; what does not change from frame to frame is computed once.
 
-    The frame is blended in over a feathered edge, inside which its colours are drawn towards the picture's. Where the
-    frame shows nothing new, the picture's own pixels are turned with the head instead, as fine as they are. Pixels
-    outside the box are those of the picture, to the bit. Our design.
+    The frame is blended in over a feathered edge. Pixels outside the box are those of the picture, to the bit.
     """
 
     def __init__(self, image: np.ndarray, geometry: FaceCrop, size_px: int, mask: str = "full") -> None:
@@ -51,50 +41,19 @@ class Paster:
             left, top = geometry.point(0.0, 0.0)
             self._left, self._top = x0 - round(left), y0 - round(top)
         alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
-        self._original = original = torch.from_numpy(
-            image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32)
-        )
+        original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
         self._inside, edges = _split(alpha.numpy() == 1)
         # half a level lies in the picture's share, so that cutting off the fraction rounds
         self._edges = [(edge, alpha[edge], original[(slice(None), *edge)] * (1 - alpha[edge]) + 0.5) for edge in edges]
-        self._refine = _resize_matrix(_MATCH_CELLS, size_px, "bilinear")
-        self._own = torch.from_numpy(crop(image, geometry, size_px)).permute(2, 0, 1)[None].float()
-        self._geometry = geometry
-        self._set_up_matching(self._own, mask)
 
-    def _set_up_matching(self, reference: Tensor, mask: str) -> None:
-        """Weights of the edge, where frame and picture must agree, and how far its colour shift reaches inwards."""
-        box = MASK_BOXES[mask]
-        axis = (torch.arange(_MATCH_CELLS) + 0.5) / _MATCH_CELLS
-        depth = _depth(axis[None].expand(_MATCH_CELLS, -1), axis[:, None].expand(-1, _MATCH_CELLS), box)
-        weight = torch.where(depth > 0, torch.exp(-((depth / FEATHER) ** 2)), torch.zeros(()))
-        distance = (axis[:, None] - axis[None]).square()
-        spread = torch.exp(-0.5 * distance / 0.12**2)
-        self._edge = weight
-        self._spread = spread
-        self._spread_weight = spread @ weight @ spread + 1e-6
-        self._reach = (1 - depth.clamp(min=0) / _MATCH_DEPTH).clamp(0, 1).square()
-        self._reference = F.adaptive_avg_pool2d(reference, _MATCH_CELLS)
-
-    def paste(self, frame: np.ndarray, motion: np.ndarray | None = None) -> np.ndarray:
-        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3].
-
-        motion  [8]  taxonomy.MOTION: how the head is turned in the frame; None puts the frame in as it is
-        """
+    def paste(self, frame: np.ndarray) -> np.ndarray:
+        """Put one frame, uint8 or float 0 .. 255 [size_px, size_px, 3], into the picture; uint8 [H, W, 3]."""
         out = self._image.copy()
         target = out[self._rows, self._columns]
         if target.size == 0:
             return out
         pixels = torch.from_numpy(frame.transpose(2, 0, 1).astype(np.float32))[None]
-        shift = (self._reference - F.adaptive_avg_pool2d(pixels, _MATCH_CELLS)) * self._edge
-        shift = (self._spread @ shift @ self._spread / self._spread_weight).clamp(-_MAX_MATCH, _MAX_MATCH) * self._reach
-        shift = self._refine @ shift @ self._refine.T
-        if motion is None:
-            show = self._enlarged if self._is_scaled else self._sampled
-            inside, edges = show(pixels + shift)
-        else:
-            turn = torch.from_numpy(np.asarray(motion, np.float32))[None]
-            inside, edges = self._parted(self._placed_on_own(pixels, shift, turn))
+        inside, edges = (self._enlarged if self._is_scaled else self._sampled)(pixels)
         target[self._inside] = inside
         for (edge, alpha, rest), placed in zip(self._edges, edges, strict=True):
             target[edge] = torch.addcmul(rest, placed, alpha).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -129,36 +88,6 @@ class Paster:
     def _placed(self, values: Tensor) -> Tensor:
         """Values of the frame [1, C, h', w'], of whatever resolution, where the picture's pixels lie: [C, h, w]."""
         return F.grid_sample(values, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-
-    @cached_property
-    def _turning(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the pixels of frame and box lie, and what frame widths are in the box's coordinates for grid_sample."""
-        height, width = self._original.shape[1:]
-        rows, columns = (torch.arange(height) + 0.5) * 2 / height - 1, (torch.arange(width) + 0.5) * 2 / width - 1
-        box = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)[None]
-        frame = sources(self._own.shape[-1], torch.zeros(1, len(MOTION)))
-        cos = math.cos(self._geometry.angle) * self._geometry.side_px
-        sin = math.sin(self._geometry.angle) * self._geometry.side_px
-        across = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float32)
-        return frame, box, 2 * across / torch.tensor([[width], [height]])
-
-    def _placed_on_own(self, pixels: Tensor, shift: Tensor, motion: Tensor) -> Tensor:
-        """A frame and its shift of colour, placed, with the picture's own pixels where the frame shows nothing else."""
-        if not motion[:, list(POSE)].any():
-            kept = still((pixels - self._own) / 127.5)
-            placed = self._placed(self._resized(pixels - kept * self._own + shift))
-            return torch.addcmul(placed, self._placed(kept), self._original)
-        frame, box, widths = self._turning
-        places = sources(pixels.shape[-1], motion)
-        own = drawn(self._own, places)
-        kept = still((pixels - own) / 127.5)
-        moved = torch.einsum("xy,byhw->bxhw", widths, places - frame)
-        placed = self._placed(self._resized(pixels - kept * own + shift))
-        smooth = self._placed(torch.cat([kept, moved], dim=1))
-        grid = smooth[1:].permute(1, 2, 0)[None] + box
-        turned = F.grid_sample(self._original[None], grid, padding_mode="border", align_corners=False)[0]
-        return torch.addcmul(placed, smooth[:1], turned)
-
 
 Part = tuple[slice, slice]
 """Rows and columns."""

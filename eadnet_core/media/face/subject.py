@@ -29,8 +29,6 @@ class Subject:
     crops      one for each picture; None where the picture passes through as it is
     fps        of the pictures; ignored for a single one
     framing    how the face is cut out and put back
-    motion     [T, 8]  taxonomy.MOTION: how the head is turned in generated frames, so that the pictures' own pixels are
-               turned with it; None where the frames are pasted as they are
     """
 
     pictures: np.ndarray | Tensor | VideoReader | TurnedPortrait
@@ -39,7 +37,6 @@ class Subject:
     missed: tuple[int, ...] = field(default=())
     """Pictures that hold no face."""
     framing: Framing = FRAME
-    motion: np.ndarray | None = None
 
     @property
     def is_still(self) -> bool:
@@ -90,7 +87,8 @@ class Subject:
     def faces(self, squares: np.ndarray, pictures: np.ndarray, start: int, size_px: int) -> np.ndarray:
         """The training frames [T, size, size, 3] of finished pictures [T, H, W, 3]: the squares, if they are that."""
         if self.framing is FRAME:
-            return squares
+            whole = FaceCrop(squares.shape[1] / 2, squares.shape[1] / 2, squares.shape[1])
+            return squares if squares.shape[1] == size_px else np.stack([crop(s, whole, size_px) for s in squares])
         where = [self.nearest(self.index(start + i)) for i in range(len(pictures))]
         return np.stack([crop(picture, face, size_px) for picture, face in zip(pictures, where, strict=True)])
 
@@ -146,7 +144,7 @@ class Subject:
                 return np.stack([self._paste(f, read(i), i, mask) for f, i in zip(frames, numbers, strict=True)])
             if not still:
                 still.append(self.framing.paster(read(0), self.nearest(0), frames.shape[1], mask or "full"))
-            return np.stack([still[0](f, self._motion(i)) for f, i in zip(frames, numbers, strict=True)])
+            return np.stack([still[0](frame) for frame in frames])
 
         return paste
 
@@ -154,10 +152,7 @@ class Subject:
         where = self.crops[self.index(number)]
         if where is None:
             return picture
-        return self.framing.paster(picture, where, len(frame), mask or "face")(frame, self._motion(number))
-
-    def _motion(self, frame: int) -> np.ndarray | None:
-        return None if self.motion is None else self.motion[frame]
+        return self.framing.paster(picture, where, len(frame), mask or "face")(frame)
 
 
 def training_frame(picture: np.ndarray) -> Subject:
