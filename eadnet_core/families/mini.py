@@ -19,7 +19,7 @@ from ..config import SAMPLE_RATE_HZ, ModelConfig, from_dict
 from ..emotion.reader import TextReader
 from ..errors import BadInput, CheckpointError
 from ..media.face.framing import FRAME
-from ..media.face.landmarks import face_lines
+from ..media.face.lines import face_lines
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..nets.audio_encoder import AudioEncoder
