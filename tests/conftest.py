@@ -17,7 +17,6 @@ from eadnet_core.config import (
     DenoiserConfig,
     EmotionBankConfig,
     EmotionConfig,
-    LipReaderConfig,
     ModelConfig,
     SDVAEConfig,
     StableSyncNetConfig,
@@ -40,11 +39,10 @@ from eadnet_core.weights.parts import PARTS
 TINY = ModelConfig(
     name="tiny",
     size_px=128,
-    vae=VAEConfig(latent_channels=4, encoder_widths=(16, 16, 16), decoder_widths=(16, 16, 16), reference_widths=(8, 8)),
+    vae=VAEConfig(decoder_widths=(16, 16, 16), reference_widths=(8, 16, 16)),
     audio=AudioConfig(width=16, tokens_per_frame=4, layers=2),
     emotion=EmotionConfig(width=16, tokens=2),
     denoiser=DenoiserConfig(
-        latent_channels=4,
         widths=(16, 32, 32),
         blocks=(1, 1, 1),
         tfrm_nodes=2,
@@ -54,8 +52,8 @@ TINY = ModelConfig(
         emotion_width=16,
         window_frames=8,
     ),
-    syncnet=SyncNetConfig(in_channels=4, widths=(16, 16, 16), embedding=16),
-    video_features=VideoFeaturesConfig(in_channels=4, width=32, layers=1, heads=2),
+    syncnet=SyncNetConfig(widths=(16, 16, 16), embedding=16),
+    video_features=VideoFeaturesConfig(width=32, layers=1, heads=2),
 )
 """Every net of the mini at a few thousand weights; the same training frame and cells."""
 
@@ -103,7 +101,6 @@ class Tiny:
             "denoiser": TINY,
             "syncnet": TINY.syncnet,
             "video_features": TINY.video_features,
-            "lip_reader": LipReaderConfig(in_channels=TINY.vae.latent_channels, widths=(16, 16, 16)),
             "sd_vae": SDVAEConfig(widths=(8, 8, 16, 16), layers=1, norm_groups=4),
             "whisper": WhisperConfig(steps=100, width=32, heads=2, layers=4),
             "stable_syncnet": StableSyncNetConfig(

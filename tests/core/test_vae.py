@@ -1,37 +1,63 @@
-"""The minis' autoencoder: what the last stage does by convolutions is what the usual functions do."""
+"""The minis' picture side: reading a reference, and moving its own pixels."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
-from torch.nn import functional as F
 
-from eadnet_core.nets.vae import VAE, doubling_kernels, halved, sifted
+from eadnet_core.errors import BadInput
+from eadnet_core.nets.vae import VAE, Change, halved, warp
+from eadnet_core.training.critic import MouthCritic, critic_losses
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny
 
 
-def test_kernels_halve_double_and_leave_detail() -> None:
+@pytest.mark.parametrize("size_px", [128, 256])
+def test_a_frame_is_made_at_the_size_of_any_picture(tiny: Tiny, size_px: int) -> None:
+    config = replace(tiny.config.vae, size_px=size_px)
+    vae = VAE(config)
+    reference = vae.read(torch.rand(2, 3, size_px, size_px), torch.rand(2, config.line_channels, 64, 64))
+    change = vae.decode(torch.rand(6, 16, 16, 16), torch.zeros(6, 5), reference)
+    assert change.flow.shape == (6, 2, size_px, size_px)
+    assert change.apply(torch.rand(6, 3, 300, 300)).shape == (6, 3, 300, 300)
+
+
+def test_another_size_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(BadInput, match="size_px is 64"):
+        replace(tiny.config.vae, size_px=64)
+
+
+def test_nothing_changes_where_nothing_is_asked() -> None:
+    picture = torch.rand(1, 3, 96, 96) * 2 - 1
+    nothing = Change(*(torch.zeros(1, n, 32, 32) for n in (2, 3, 1, 3)))
+    assert torch.allclose(nothing.apply(picture), picture, atol=1e-5)
+
+
+def test_flow_says_where_pixels_come_from() -> None:
+    picture = torch.zeros(1, 1, 32, 32)
+    picture[..., 10, 20] = 1
+    flow = torch.zeros(1, 2, 32, 32)
+    flow[:, 0] = 2 * 4 / 32  # from four pixels further to the right
+    assert int(warp(picture, flow)[0, 0, 10].argmax()) == 16
+
+
+def test_pictures_are_halved_by_means() -> None:
     images = torch.randn(2, 3, 12, 20)
-    small, (larger, detail) = F.avg_pool2d(images, 2), doubling_kernels()
-
-    def doubled(values: torch.Tensor) -> torch.Tensor:
-        return F.interpolate(values, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-    assert torch.allclose(halved(images), small, atol=1e-6)
-    assert torch.allclose(F.pixel_shuffle(sifted(images, larger), 2), doubled(images), atol=1e-6)
-    lost = F.pixel_shuffle(sifted(F.pixel_unshuffle(images, 2), detail), 2)
-    assert torch.allclose(lost, images - doubled(small), atol=1e-6)
+    assert torch.allclose(halved(images), torch.nn.functional.avg_pool2d(images, 2), atol=1e-6)
 
 
-def test_a_last_stage_sees_pictures_at_half_their_side(tiny: Tiny) -> None:
-    config = tiny.config.vae
-    plain, double = VAE(config), VAE(replace(config, downscale=16))
-    double.load_state_dict(plain.state_dict(), strict=False)
-    images = torch.randn(1, 3, 64, 64)
-    assert plain.seen(images) is images
-    assert torch.equal(double.seen(images), halved(images))
-    assert torch.equal(double.encode(images)[0], plain.encode(halved(images))[0])
+def test_the_critic_learns_apart_from_the_maker() -> None:
+    torch.manual_seed(0)
+    critic = MouthCritic(8)
+    made, true = (torch.rand(2, 3, 128, 128).requires_grad_() for _ in range(2))
+    maker, verdict = critic_losses(critic, made, true)
+    maker.backward(retain_graph=True)
+    assert made.grad is not None and made.grad.abs().sum() > 0
+    assert all(p.grad is None for p in critic.parameters())
+    made.grad = None
+    verdict.backward()
+    assert made.grad is None and all(p.grad is not None for p in critic.parameters())
