@@ -15,9 +15,8 @@ from ..config import ModelConfig
 from ..nets.vae import VAE, Change, warp
 from ..taxonomy import CONTROLS
 from ..weights.files import load_part, save_part
-from .batch import Batch
 from .critic import MouthCritic, critic_losses
-from .faces import FaceCache
+from .faces import FaceBatch, FaceCache
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
 from .sheets import save_sheet
@@ -35,30 +34,6 @@ CRITIC_FROM = 0.3
 """Share of the budget after which the critic of mouths begins."""
 _MONITOR_FRAMES = 96
 _SHEET_ROWS = 10
-
-
-@dataclass(frozen=True)
-class FaceBatch(Batch):
-    """Frames of rendered heads with their references.
-
-    references          [B', 3, H, W]          -1 .. 1; B / B' frames in a row share one
-    lines               [B', L, H / 2, W / 2]  0 .. 1
-    reference_controls  [B', 28]
-    frames              [B, 3, H, W]           -1 .. 1
-    controls            [B, 28]                taxonomy.CONTROLS
-    pose                [B, 5]                 relative to the reference
-    flow                [B, 2, H, W]           where each pixel lies in the reference, relative, half frame widths
-    visible             [B, 1, H, W]           1 where it can be seen there
-    """
-
-    references: Tensor
-    lines: Tensor
-    reference_controls: Tensor
-    frames: Tensor
-    controls: Tensor
-    pose: Tensor
-    flow: Tensor
-    visible: Tensor
 
 
 @dataclass(frozen=True)
@@ -254,7 +229,8 @@ def face_sheet(cache: FaceCache) -> Any:
         images, change = remake(nets["vae"], sample, device)
         alpha = (change.alpha * 2 - 1).expand_as(images)
         columns = torch.stack([sample.references, sample.frames, images, alpha], 1)
-        save_sheet(columns.reshape(_SHEET_ROWS, 8, *images.shape[1:]), path)
+        n = len(images) // 2
+        save_sheet(columns[: 2 * n].reshape(n, 8, *images.shape[1:]), path)
 
     return draw
 

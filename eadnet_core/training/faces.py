@@ -1,0 +1,109 @@
+"""Rendered pairs of heads as the picture side learns from them: frames, references, landmark lines and what is true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..corpus.head_pairs import N_HEADS, Pairs
+from ..heads.rig import STATE
+from ..media.face.lines import LINES, face_lines
+from ..media.pixels import to_unit
+from ..nets.vae import HALF_PX, N_POSE
+from ..taxonomy import CONTROLS, MOTION
+from .batch import Batch
+
+_CONTROLS = [STATE.index(name) for name in CONTROLS]
+_POSE = [STATE.index(name) for name in MOTION[:N_POSE]]
+MONITOR_SHARE = 0.05
+"""Share of the pairs that are kept out of training, to watch it by: the first."""
+
+
+@dataclass(frozen=True)
+class FaceBatch(Batch):
+    """Frames of rendered heads with their references.
+
+    references          [B', 3, H, W]          -1 .. 1; B / B' frames in a row share one
+    lines               [B', L, H / 2, W / 2]  0 .. 1
+    reference_controls  [B', 28]
+    frames              [B, 3, H, W]           -1 .. 1
+    controls            [B, 28]                taxonomy.CONTROLS
+    pose                [B, 5]                 relative to the reference
+    flow                [B, 2, H, W]           where each pixel lies in the reference, relative, half frame widths
+    visible             [B, 1, H, W]           1 where it can be seen there
+    """
+
+    references: Tensor
+    lines: Tensor
+    reference_controls: Tensor
+    frames: Tensor
+    controls: Tensor
+    pose: Tensor
+    flow: Tensor
+    visible: Tensor
+
+
+class FaceCache:
+    """Read access to rendered pairs; it may be opened while they are still being rendered."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Raises BadInput where the folder holds no pairs."""
+        self.folder = Path(folder)
+        self.pairs = Pairs.open(folder)
+        self.seed = int(json.loads((self.folder / "settings.json").read_text(encoding="utf-8"))["seed"])
+        shape = (len(self.pairs.done), N_HEADS, len(LINES), HALF_PX, HALF_PX)
+        path = self.folder / "lines.npy"
+        if not path.exists():
+            np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
+        self._lines = np.lib.format.open_memmap(path, "r+")
+        self.n_monitor = max(1, round(MONITOR_SHARE * shape[0]))
+
+    @property
+    def n_ready(self) -> int:
+        """Pairs rendered so far, counted from the first without a gap."""
+        unset = np.flatnonzero(np.asarray(self.pairs.done) == 0)
+        return int(unset[0]) if len(unset) else len(self.pairs.done)
+
+    def draw(self, rng: np.random.Generator, n: int, per_reference: int) -> FaceBatch:
+        """About `n` random frames of training heads, `per_reference` of each."""
+        heads = n // per_reference
+        pairs = rng.integers(self.n_monitor, self.n_ready, heads)
+        states = np.stack([rng.choice(self.pairs.n_states, per_reference, replace=False) for _ in range(heads)])
+        return self.batch(pairs, rng.integers(N_HEADS, size=heads), states)
+
+    def monitor(self, n: int, per_reference: int) -> FaceBatch:
+        """About `n` fixed frames of heads that are not trained on."""
+        heads = min(n // per_reference, N_HEADS * self.n_monitor)
+        number = np.arange(heads)
+        states = np.tile(np.arange(per_reference), (heads, 1)) + number[:, None] % (self.pairs.n_states - per_reference + 1)
+        return self.batch(number % self.n_monitor, number // self.n_monitor, states)
+
+    def batch(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> FaceBatch:
+        """Frames `states` [B', per] of heads [B'] of pairs [B']."""
+        last = self.pairs.n_states
+        frames = (pairs[:, None], heads[:, None], states)
+        of_states, of_reference = self.pairs.states[pairs[:, None], states], self.pairs.states[pairs, last]
+        return FaceBatch(
+            references=to_unit(self.pairs.frames[pairs, heads, last]),
+            lines=self._lines_of(pairs, heads),
+            reference_controls=torch.from_numpy(of_reference[:, _CONTROLS]),
+            frames=to_unit(self.pairs.frames[frames]).flatten(0, 1),
+            controls=torch.from_numpy(of_states[..., _CONTROLS]).flatten(0, 1),
+            pose=torch.from_numpy(of_states[..., _POSE] - of_reference[:, None, _POSE]).flatten(0, 1),
+            flow=torch.from_numpy(self.pairs.flow[frames].astype(np.float32)).flatten(0, 1).permute(0, 3, 1, 2),
+            visible=torch.from_numpy(self.pairs.visible[frames]).flatten(0, 1)[:, None].float() / 255,
+        )
+
+    def _lines_of(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
+        """Lines [B', L, 64, 64] of references, found when they are first asked for."""
+        for pair, head in zip(pairs, heads, strict=True):
+            if not self._lines[pair, head].any():
+                frame = self.pairs.frames[pair, head, self.pairs.n_states]
+                self._lines[pair, head] = np.round(255 * face_lines(frame, HALF_PX))
+        return torch.from_numpy(self._lines[pairs, heads]).float() / 255
+
