@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from eadnet_core.config import (
 )
 from eadnet_core.families.family import Model
 from eadnet_core.families.load import load_model
+from eadnet_core.heads.anatomy import FOLDER_VARIABLE, Anatomy
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
@@ -35,6 +38,8 @@ from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.files import save_adapters, save_part, write_weights
 from eadnet_core.weights.folders import EXPERT_PARTS, MODEL_PARTS
 from eadnet_core.weights.parts import PARTS
+
+ROOT = Path(__file__).parent.parent
 
 TINY = ModelConfig(
     name="tiny",
@@ -190,6 +195,28 @@ def tiny_base(tiny_base_folder: Path) -> Model:
 def tiny_adapted(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A base with adapters that do something."""
     return load_model(str(tiny.write_base(tmp_path_factory.mktemp("tiny-adapted"), has_adapters=True)), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_anatomy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small anatomy of our own in the files of the real one; the same every time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests"))
+        return importlib.import_module("tiny_anatomy").write_tiny_anatomy(tmp_path_factory.mktemp("tiny-anatomy"))
+
+
+@pytest.fixture(scope="session")
+def tiny_anatomy(tiny_anatomy_folder: Path) -> Anatomy:
+    return Anatomy.open(tiny_anatomy_folder)
+
+
+@pytest.fixture(scope="session")
+def real_anatomy() -> Anatomy:
+    """The anatomy that EADNET_HEADS names, else the one beside the repository; the test is skipped without."""
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or ROOT.parent / "shared" / "heads3d")
+    if not (folder / "base.npz").is_file():
+        pytest.skip("EADNET_HEADS is not set to the folder of an anatomy: `eadnet download heads` makes one")
+    return Anatomy.open(folder)
 
 
 @pytest.fixture

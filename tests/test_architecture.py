@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("evaluation", "training"),
     ("generation", "corpus"),
-    ("perception",),
+    ("perception", "heads"),
     ("families", "metrics"),
     ("media", "weights"),
     ("nets", "motion"),

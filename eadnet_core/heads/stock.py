@@ -1,0 +1,56 @@
+"""What heads are made from, read once a process: parts, textures at the size that a picture needs, features."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from .anatomy import Anatomy, Part
+from .features import Features
+
+_TEXTURE_SCALE = {"skin": 0.6667, "hair": 0.5, "eye": 0.5, "cloth": 0.5, "teeth": 0.5}
+"""Textures are made for pictures of 256 pixels; half as many need less."""
+_SMALL_PX = 160
+"""Pictures up to this size are drawn with smaller textures."""
+
+
+class Stock:
+    """An anatomy with its parts and textures at hand.
+
+    anatomy   what is read
+    size_px   side of the pictures to be drawn
+    """
+
+    def __init__(self, anatomy: Anatomy, size_px: int) -> None:
+        self.anatomy, self.size_px = anatomy, size_px
+        self._parts: dict[str, Part] = {}
+        self._textures: dict[str, np.ndarray] = {}
+
+    @cached_property
+    def features(self) -> Features:
+        return Features.of(self.anatomy)
+
+    def part(self, name: str) -> Part:
+        if name not in self._parts:
+            self._parts[name] = self.anatomy.part(name)
+        return self._parts[name]
+
+    def texture(self, name: str) -> np.ndarray:
+        """[H, W, 4] uint8."""
+        if name not in self._textures:
+            self._textures[name] = self._resized(self.anatomy.texture(name), name.split("_")[0])
+        return self._textures[name]
+
+    def _resized(self, picture: np.ndarray, kind: str) -> np.ndarray:
+        from PIL import Image
+
+        scale = _TEXTURE_SCALE.get(kind, 1.0) if self.size_px <= _SMALL_PX else 1.0
+        if scale == 1.0 or min(picture.shape[:2]) < 64:
+            return picture
+        size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+        return np.asarray(
+            Image.fromarray(picture, "RGBA").resize(
+                size, Image.Resampling.BOX if scale == 0.5 else Image.Resampling.BILINEAR
+            )
+        )
