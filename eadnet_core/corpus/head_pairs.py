@@ -167,8 +167,8 @@ def render_pair(pairs: Pairs, k: int, seed: int, stock: Stock) -> None:
     rng = np.random.default_rng([seed, k])
     states, extra = draw_states(rng, pairs.n_states)
     reference, reference_extra = draw_states(rng, 1, is_reference=True)
-    states, extra = np.concatenate([states, reference]), np.concatenate([extra, reference_extra])
-    moves = motions(states, 1 if rng.random() < 0.5 else -1, extra)
+    states, extra = np.concatenate([states, reference]), np.repeat(reference_extra, pairs.n_states + 1, 0)
+    moves = motions(states, extra=extra)
     pairs.states[k] = states
     pairs.shapes[k] = np.stack([move.weights for move in moves])
     for j in range(N_HEADS):
