@@ -18,7 +18,7 @@ from ..weights.files import load_part, save_part
 from .critic import MouthCritic, critic_losses
 from .faces import FaceBatch, FaceCache
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
+from .losses import CONTROL_SPREAD, EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
 from .sheets import save_sheet
 
 BATCH = 12
@@ -51,8 +51,8 @@ class VAELossWeights:
     """Cross-entropy of what is painted against what the reference does not show."""
     paint: float = 1.0
     """L1 of the paint there."""
-    controls: float = 0.5
-    """Squared error of what is read off the references."""
+    controls: float = 0.1
+    """Squared error of what is read off the references, in units of a control's spread."""
     critic: float = 0.03
     """What a critic of mouths sees, once it has begun to learn."""
     mouth: float = 8.0
@@ -88,7 +88,7 @@ class VAEObjective(nn.Module):
         losses["picture"] = (area * (made - batch.frames).abs()).mean()
         across, down = ((made - batch.frames).diff(dim=d).abs() for d in (-1, -2))
         losses["gradient"] = (area[:, 1:] * across).mean() + (area[1:] * down).mean()
-        losses["controls"] = (reference.controls.float() - batch.reference_controls).square().mean()
+        losses["controls"] = ((reference.controls.float() - batch.reference_controls) / CONTROL_SPREAD).square().mean()
         total = sum(getattr(weights, name) * value for name, value in losses.items())
         if self.is_criticised:
             losses["critic"], verdict = critic_losses(self.nets["critic"], made, batch.frames)  # type: ignore[arg-type]
