@@ -223,8 +223,8 @@ def _near(place: FaceCrop, others: list[FaceCrop]) -> FaceCrop | None:
 def joined(places: dict[int, FaceCrop], n_frames: int, cuts: Sequence[int] = ()) -> list[FaceCrop]:
     """Crops of all frames, smoothed where they were seen one after the other, and between such runs in a straight line.
 
-    The side of the frame is smoothed over a second, since a head does not grow. Nothing is smoothed across a cut (number
-    of the first frame after it): a face found late in a shot was there from its start.
+    The side of the frame is smoothed over a second, since a head does not grow. Nothing is smoothed across a cut
+    (number of the first frame after it): a face found late in a shot was there from its start.
 
     >>> found = joined({0: FaceCrop(10.0, 10.0, 50.0), 5: FaceCrop(12.0, 10.0, 50.0)}, 7)
     >>> [round(place.center_x, 2) for place in found]

@@ -70,7 +70,8 @@ def frame_by_eyes(left: np.ndarray, right: np.ndarray, side_px: float) -> FaceCr
 
 @lru_cache(maxsize=1)
 def _mesh() -> Any:
-    return load_part(FACES / "mesh.safetensors", "face_mesh")[0].to(memory_format=torch.channels_last)
+    net: Any = load_part(FACES / "mesh.safetensors", "face_mesh")[0]
+    return net.to(memory_format=torch.channels_last)
 
 
 def read_landmarks(image: np.ndarray, faces: Sequence[FaceCrop]) -> list[Landmarks]:
