@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..corpus.head_pairs import N_HEADS, Pairs
 from ..heads.rig import STATE
-from ..media.face.lines import LINES, face_lines
+from ..media.face.landmark_map import LINES, read_map
 from ..media.pixels import to_unit
 from ..nets.vae import HALF_PX, N_POSE
 from ..taxonomy import CONTROLS, MOTION
@@ -106,5 +106,5 @@ class FaceCache:
         for pair, head in zip(pairs, heads, strict=True):
             if not self._lines[pair, head].any():
                 frame = self.pairs.frames[pair, head, self.pairs.n_states]
-                self._lines[pair, head] = np.round(255 * face_lines(frame, HALF_PX))
+                self._lines[pair, head] = np.round(255 * read_map(frame, HALF_PX))
         return torch.from_numpy(self._lines[pairs, heads]).float() / 255

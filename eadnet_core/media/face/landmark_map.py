@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .crop import FaceCrop
-from .landmarks import LEFT_EYE, RIGHT_EYE
+from .landmarks import LEFT_EYE, RIGHT_EYE, read_landmarks
 
 _LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 _LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
@@ -92,6 +92,13 @@ def landmark_map(landmarks: np.ndarray | Tensor, size_px: int) -> Tensor:
     maps = torch.zeros(len(points), n_channels * n_pixels)
     maps.scatter_reduce_(1, where.flatten(1), values.flatten(1), "amax")
     return maps.view(len(points), n_channels, size_px, size_px)
+
+
+def read_map(frame: np.ndarray, size_px: int) -> np.ndarray:
+    """The lines of the face in a training frame, uint8 [S, S, 3] of any size: float32 [K, size_px, size_px]."""
+    side = len(frame)
+    points = read_landmarks(frame, [FaceCrop(side / 2, side / 2, side)])[0].xy
+    return landmark_map(points / side, size_px).numpy()
 
 
 def _segments() -> tuple[Tensor, Tensor, Tensor]:
