@@ -121,11 +121,13 @@ class Reader(nn.Module):
         self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
         self.middle = FilmBlock(middle)
         self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
-        self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse))
+        self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse), GroupNorm(8, coarse), nn.SiLU())
         self.controls = nn.Sequential(
             nn.Conv2d(coarse, 96, 3, stride=2, padding=1),
+            GroupNorm(8, 96),
             nn.SiLU(),
             nn.Conv2d(96, 48, 3, stride=2, padding=1),
+            GroupNorm(8, 48),
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(48 * 16, 128),
@@ -143,7 +145,7 @@ class Reader(nn.Module):
         half = F.silu(self.conv_in(torch.cat(shown, 1)))
         quarter = F.silu(self.middle(self.down1(half)))
         eighth = self.coarse(self.down2(quarter))
-        return Features(image, half, quarter, eighth, self.controls(F.silu(eighth)))
+        return Features(image, half, quarter, eighth, self.controls(eighth))
 
 
 class Decoder(nn.Module):

@@ -254,7 +254,7 @@ def train_vae(
     if start is not None:
         own = vae.state_dict()
         given = load_part(start, "vae")[0].state_dict()
-        vae.load_state_dict({name: given[name] if given[name].shape == x.shape else x for name, x in own.items()})
+        vae.load_state_dict({name: given[name] if name in given and given[name].shape == x.shape else x for name, x in own.items()})
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",
