@@ -31,6 +31,11 @@ def anatomy_folder(folder: str | Path | None = None) -> Path:
     return Path(folder or os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
 
 
+def is_anatomy(folder: Path) -> bool:
+    """Whether a folder holds every file that an anatomy cannot do without."""
+    return all((folder / name).is_file() for name in REQUIRED)
+
+
 @dataclass(frozen=True)
 class Offsets:
     """Named moves of the base mesh's vertices, each of a few of them.

@@ -6,6 +6,7 @@ MakeHuman's formats.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import BadInput
+from ..paths import shown, writing
 from . import textures
 from .anatomy import Offsets, Part, offsets_of, part_of
-from .expressions import MIN_EXPRESSION_DM, carry_expressions, carry_identity, open_carrier
+from .expressions import MIN_EXPRESSION_DM, Registration, carry_expressions, carry_identity, open_carrier
 from .makehuman import FittedPart, Mesh, read_mesh, read_part, read_target
-from .sources import SOURCES, listed
+from .sources import SOURCES, SourceFile, listed
 from .visible import seen_teeth
 
 CUT_DM = 4.6
@@ -35,40 +38,64 @@ Arrays = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sources:
-    """The folders that hold checkouts, or what was downloaded of them, by the names of `sources.SOURCES`."""
+    """Where the public files are.
+
+    folders  the folder of each source's checkout, or of what was downloaded of it, by the names of `sources.SOURCES`
+    files    the files that are used of each, in order
+    """
 
     folders: dict[str, Path]
+    files: dict[str, tuple[SourceFile, ...]]
+
+    @classmethod
+    def of(cls, folders: dict[str, Path]) -> Sources:
+        """Folders with the files that `sources.tsv` lists."""
+        return cls(folders, {name: listed(name) for name in folders})
 
     def path(self, source: str, path: str) -> Path:
         return self.folders[source] / path
 
+    def all(self, source: str, suffix: str) -> list[Path]:
+        """The files of a source whose paths end in a suffix, in order."""
+        return [self.path(source, file.path) for file in self.files[source] if file.path.endswith(suffix)]
+
     def makehuman(self, pattern: str) -> list[Path]:
         """MakeHuman's files that match a pattern below `data/`, in order."""
-        root = self.folders["makehuman-core"]
-        return [root / file.path for file in listed("makehuman-core") if Path(file.path).match(f"data/{pattern}")]
+        return [path for path in self.all("makehuman-core", "") if path.match(f"data/{pattern}")]
 
     @cached_property
     def base(self) -> Mesh:
         return read_mesh(self.path("makehuman-core", "data/3dobjs/base.obj"))
 
 
-def derive(folders: dict[str, Path], output: Path, on_step: Callable[[str], None] = lambda step: None) -> None:
-    """Write the anatomy to `output`.
+def derive_into(folders: dict[str, Path], output: Path, on_step: Callable[[str], None]) -> None:
+    """Derive the anatomy in a folder beside `output`, which is there when everything is.
 
     folders  by the names of `sources.SOURCES`: where each one's files are
     on_step  told what begins
-    Raises BadInput for a file that is missing or cannot be read.
+    Raises BadInput where `output` is in the way and for a file that cannot be read, MediaError where writing fails.
     """
-    sources = Sources(folders)
+    if output.exists():
+        raise BadInput(f"'{shown(output)}' is there, and is no whole anatomy. Remove it, or give another --output.")
+    partial = output.with_name(output.name + ".partial")
+    with writing(partial):
+        if partial.exists():
+            shutil.rmtree(partial)
+        derive(Sources.of(folders), Registration.open(), partial, on_step)
+        os.replace(partial, output)
+
+
+def derive(sources: Sources, registration: Registration, output: Path, on_step: Callable[[str], None]) -> None:
+    """Write the anatomy to `output`; raises BadInput for a file that is missing or cannot be read."""
     output.mkdir(parents=True, exist_ok=True)
     on_step("base mesh and parts")
     base, parts = derive_meshes(sources)
     on_step("targets")
     targets = derive_targets(sources, base["need"])
     on_step("expressions and identities")
-    shapes = [sources.path("ICT-FaceKit", file.path) for file in listed("ICT-FaceKit") if file.path.endswith(".obj")]
+    shapes = sources.all("ICT-FaceKit", ".obj")
     average = average_head(base["base"], offsets_of(targets))
-    carrier = open_carrier(shapes[0].parent, sources.base, base["need"], average)
+    carrier = open_carrier(registration, shapes[0].parent, sources.base, base["need"], average)
     expressions = pack_offsets(carry_expressions(shapes, carrier), MIN_EXPRESSION_DM)
     identity = carry_identity(shapes, carrier)
     on_step("what is seen of teeth")
@@ -157,11 +184,9 @@ def derive_targets(sources: Sources, need: np.ndarray) -> Arrays:
     """The arrays of targets.npz; `need` [V] are the numbers of the vertices that are kept."""
     root = sources.path("makehuman-core", "data/targets")
     moves = {}
-    for file in listed("makehuman-core"):
-        path = sources.path("makehuman-core", file.path)
-        if path.suffix == ".target":
-            name = path.relative_to(root).with_suffix("").as_posix()
-            moves[name] = read_target(path, len(sources.base.vertices))[need]
+    for path in sources.all("makehuman-core", ".target"):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        moves[name] = read_target(path, len(sources.base.vertices))[need]
     return pack_offsets({k: v for k, v in moves.items() if np.abs(v).max() >= MIN_TARGET_DM}, MIN_MOVE_DM)
 
 

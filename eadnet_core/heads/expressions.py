@@ -121,8 +121,10 @@ class Carrier:
         return self.registration.turn(after - before)
 
 
-def open_carrier(folder: Path, mesh: Mesh, need: np.ndarray, average: np.ndarray) -> Carrier:
-    """The carrier of the package's registration.
+def open_carrier(
+    registration: Registration, folder: Path, mesh: Mesh, need: np.ndarray, average: np.ndarray
+) -> Carrier:
+    """What carries moves to the vertices that are kept.
 
     folder   ICT-FaceKit's FaceXModel
     mesh     MakeHuman's base mesh
@@ -130,7 +132,6 @@ def open_carrier(folder: Path, mesh: Mesh, need: np.ndarray, average: np.ndarray
     average  [V, 3]  these vertices in the average of woman and man
     Raises BadInput for a mesh that cannot be read.
     """
-    registration = Registration.open()
     renumbered = np.full(len(mesh.vertices), -1)
     renumbered[need] = np.arange(len(need))
     stiff = {}
