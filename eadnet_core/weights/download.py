@@ -80,7 +80,7 @@ DOWNLOADS: dict[str, PublicFile] = {
 def find_public(name: str) -> PublicFile:
     """The file that is known by a name; raises BadInput that lists the names."""
     if name not in DOWNLOADS:
-        raise BadInput(f"Nothing is known to download as '{name}'; give one of {', '.join(DOWNLOADS)}.")
+        raise BadInput(f"Nothing is known to download as '{name}'; give one of heads, {', '.join(DOWNLOADS)}.")
     return DOWNLOADS[name]
 
 
