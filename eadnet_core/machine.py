@@ -29,10 +29,20 @@ def free_memory_bytes() -> int | None:
 
 def has_matrix_units() -> bool:
     """Whether the CPU multiplies bf16 matrices in units of their own (AMX), several times as fast as float32."""
+    return bool(_capabilities().get("amx_bf16", False))
+
+
+def has_quick_bf16() -> bool:
+    """Whether the CPU multiplies bf16 numbers faster than float32: in units of their own (AMX), or in vectors (AVX-512)."""
+    found = _capabilities()
+    return bool(found.get("amx_bf16", False) or found.get("avx512_bf16", False))
+
+
+def _capabilities() -> dict[str, object]:
     import torch
 
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16", False))
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found
 
 
 def _status(process: str, name: str) -> int:

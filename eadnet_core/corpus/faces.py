@@ -37,9 +37,7 @@ class Faces:
     action_units: np.ndarray
 
 
-def draw_faces(
-    n: int, seed: int, split: str = "train", size_px: int = 128, heads: str | Path | None = None
-) -> Faces:
+def draw_faces(n: int, seed: int, split: str = "train", size_px: int = 128, heads: str | Path | None = None) -> Faces:
     """Draw `n` faces, deterministic from the seed; emotions are equally frequent, and some are blends of two.
 
     heads  folder of the anatomy; raises BadInput where there is none

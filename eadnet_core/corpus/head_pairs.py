@@ -27,7 +27,7 @@ from ..heads.rig import SHAPES, STATE, motions
 from ..heads.stock import Stock
 from ..heads.studio import Studio, draw_camera
 from ..paths import shown
-from .performances import draw_states
+from .performances import draw_states, keep_pose
 
 logger = logging.getLogger(__name__)
 N_HEADS = 2
@@ -167,6 +167,7 @@ def render_pair(pairs: Pairs, k: int, seed: int, stock: Stock) -> None:
     rng = np.random.default_rng([seed, k])
     states, extra = draw_states(rng, pairs.n_states)
     reference, reference_extra = draw_states(rng, 1, is_reference=True)
+    states = keep_pose(rng, states, reference)
     states, extra = np.concatenate([states, reference]), np.repeat(reference_extra, pairs.n_states + 1, 0)
     moves = motions(states, extra=extra)
     pairs.states[k] = states

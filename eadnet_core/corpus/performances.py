@@ -13,6 +13,7 @@ CALM_SHARE = 0.5
 _TARGETS = np.array([viseme.target for viseme in VISEMES.values()], np.float32)
 _TURN_STD, _TURN_TAIL_SHARE, _TURN_LIMIT = np.radians((7.0, 5.0, 4.0)), 0.2, np.radians((25.0, 16.0, 14.0))
 _SHIFT_STD = 0.012
+_STILL_SHARE, _STILL_STD = 0.45, np.array((0.02, 0.015, 0.01, 0.002, 0.002))
 _N_EXTRA = 2
 _EXTRA_WEIGHT = 0.35
 _ONLY_LIPS_AND_BROWS = [i for i, name in enumerate(SHAPES) if name not in {u for pair in UNITS.values() for u in pair}]
@@ -25,6 +26,20 @@ def draw_states(rng: np.random.Generator, n: int, is_reference: bool = False) ->
     """
     drawn = [_draw_state(rng, is_reference) for _ in range(n)]
     return np.stack([state for state, _ in drawn]), np.stack([extra for _, extra in drawn])
+
+
+def keep_pose(rng: np.random.Generator, states: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """States [n, R] of which a share hold the head nearly as the reference [1, R] does.
+
+    Else what a turn moves hides what an expression moves, and a net learns turns alone for a long time.
+    """
+    names = ("yaw", "pitch", "roll", "shift_x", "shift_y")
+    columns = [STATE_INDEX[name] for name in names]
+    keeps = rng.random(len(states)) < _STILL_SHARE
+    states = states.copy()
+    near = reference[0, columns] + rng.normal(0, 1, (len(states), len(names))) * _STILL_STD
+    states[np.ix_(keeps, columns)] = near[keeps]
+    return states
 
 
 def _draw_state(rng: np.random.Generator, is_reference: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -133,7 +133,7 @@ class Family(ABC):
         """What is pasted back where the options leave it open: mouth, face or full."""
 
     def picture_px(self, model: Model, face_px: float) -> int:
-        """Side of the square in which a clip is made, for a face whose square has a side of `face_px` in the picture."""
+        """Side of the square that a clip is made in, for a face whose square has a side of `face_px` in the picture."""
         return model.config.size_px
 
     @abstractmethod

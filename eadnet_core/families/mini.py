@@ -78,6 +78,8 @@ class Mini(Family):
         (vae, about_vae), (nets, about), (syncnet, about_syncnet) = (parts[p] for p in ("vae", "denoiser", "syncnet"))
         values = {**about["config"], "vae": about_vae["config"], "syncnet": about_syncnet["config"]}
         config = from_dict(ModelConfig, values)
+        if extended := about_vae.get("extends"):
+            config = replace(config, name=f"{extended}-{config.vae.size_px}", size_px=config.vae.size_px)
         if config.vae.latent_channels != config.denoiser.latent_channels:
             raise CheckpointError(
                 f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "

@@ -193,9 +193,7 @@ class _Trial:
         if self.options.reuse > 1:
             self.per_frame["reused step"] = self._reused_step_s(seen[0]) / n_frames
         values = (context, seen[0].audio, seen[0].emotion, x0, *seen[0].view.values())
-        self.frame_bytes = (
-            sum(v.nbytes for v in values if v is not None) // n_frames + 3 * self.size_px**2
-        )
+        self.frame_bytes = sum(v.nbytes for v in values if v is not None) // n_frames + 3 * self.size_px**2
         return x0, seen[0].view
 
     def _reused_step_s(self, conditions: FrameConditions) -> float:

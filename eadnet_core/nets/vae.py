@@ -137,7 +137,9 @@ class Reader(nn.Module):
         """image [B, 3, S, S], lines [B, L, 64, 64] -> see Features"""
         small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
         places = _places(HALF_PX, image).expand(len(image), -1, -1, -1)
-        shown = [F.pixel_unshuffle(small, 2), lines, places] if self.has_lines else [F.pixel_unshuffle(small, 2), places]
+        shown = (
+            [F.pixel_unshuffle(small, 2), lines, places] if self.has_lines else [F.pixel_unshuffle(small, 2), places]
+        )
         half = F.silu(self.conv_in(torch.cat(shown, 1)))
         quarter = F.silu(self.middle(self.down1(half)))
         eighth = self.coarse(self.down2(quarter))
@@ -153,9 +155,7 @@ class Decoder(nn.Module):
         half, quarter, eighth = config.reference_widths
         n_conditions = 2 * len(CONTROLS) + N_POSE
         width = _CONDITION_WIDTH
-        self.condition = nn.Sequential(
-            nn.Linear(n_conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
+        self.condition = nn.Sequential(nn.Linear(n_conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.conv_in = nn.Conv2d(2 * config.latent_channels + eighth, coarse, 3, padding=1)
         self.coarse = nn.ModuleList(FilmBlock(coarse, width) for _ in range(2))
         self.up1 = nn.Conv2d(coarse, middle, 1)

@@ -130,7 +130,7 @@ def build_cache(
 ) -> Cache:
     """Render `n_clips` corpus clips into `folder`; goes on where an earlier call stopped.
 
-    Without pictures a cache holds what happens in its clips, which is all that a denoiser of motion latents learns from.
+    Without pictures a cache holds what happens in its clips, which is all that a denoiser learns from.
     `workers` processes (1: this one) use `threads` threads each. `heads` is the folder of the anatomy; without pictures
     none is needed. Raises BadInput where the folder holds another cache, and where the anatomy is missing.
     """

@@ -146,7 +146,7 @@ class DenoiserObjective(nn.Module):
         return L.trepa_loss(features.features(x0 * scale), real)
 
     def _controls(self, x0: Tensor, clips: ClipBatch) -> Tensor:
-        """How far the controls read off x0 [B, C, T, h, w] are from the true ones, lips only where the voice is told."""
+        """How far the controls in x0 [B, C, T, h, w] are from the true ones, lips only where the voice is told."""
         with torch.autocast(x0.device.type, enabled=False):
             made = motion_latents().to(x0.device).read(unscaled(x0, self.nets["denoiser"]))
             true = motion_latents().read(clips.latents)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config import MASK_BOXES, DenoiserConfig
 from ..emotion.code import label_code
 from ..nets.motion_latents import MotionLatents
-from ..taxonomy import EMOTIONS, VISEME_PARAMETERS
+from ..taxonomy import EMOTIONS
 from .batch import Batch
 from .data import Cache
 

@@ -74,7 +74,7 @@ def score_generation(
     generated_error     squared error of the latents relative to their own size
     motion_ratio        size of the latents' frame-to-frame differences, generated over true
     viseme_correlation  mean over the viseme parameters, with the truth
-    emotion_accuracy    share of frames whose action units are nearest to the emotion that was asked for, and of true ones
+    emotion_accuracy    share of frames whose action units are nearest to those of the asked emotion, and of true ones
     sync_cosine         mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
     """
     clips = _varied(cache, SCORE_CLIPS)

@@ -80,7 +80,9 @@ class FaceCache:
         """About `n` fixed frames of heads that are not trained on."""
         heads = min(n // per_reference, N_HEADS * self.n_monitor)
         number = np.arange(heads)
-        states = np.tile(np.arange(per_reference), (heads, 1)) + number[:, None] % (self.pairs.n_states - per_reference + 1)
+        states = np.tile(np.arange(per_reference), (heads, 1)) + number[:, None] % (
+            self.pairs.n_states - per_reference + 1
+        )
         return self.batch(number % self.n_monitor, number // self.n_monitor, states)
 
     def batch(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> FaceBatch:
@@ -106,4 +108,3 @@ class FaceCache:
                 frame = self.pairs.frames[pair, head, self.pairs.n_states]
                 self._lines[pair, head] = np.round(255 * face_lines(frame, HALF_PX))
         return torch.from_numpy(self._lines[pairs, heads]).float() / 255
-

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import BadInput, EADNetError
-from ..machine import has_matrix_units
+from ..machine import has_quick_bf16
 from .batch import Batch
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ class TrainOptions:
     num_threads: int | None = None
     run_folder: Path = Path("runs")
     """Checkpoints, logs and sample sheets go to run_folder/<part>."""
+    heads: Path | None = None
+    """Folder of the anatomy that clips are drawn with; see `anatomy.anatomy_folder`."""
     log_every: int = 20
     evaluate_every: int = 200
     alarm_every: int = 100
@@ -160,13 +162,13 @@ class Log:
 
 
 def make_accelerator(options: TrainOptions, folder: Path) -> Any:
-    """accelerate's Accelerator: bf16 where the device has matrix units for it, else float32."""
+    """accelerate's Accelerator: bf16 where that is quick, else float32."""
     from accelerate import Accelerator
 
     if options.num_threads:
         torch.set_num_threads(options.num_threads)
     on_cuda = options.device != "cpu" and torch.cuda.is_available()
-    has_bf16 = torch.cuda.is_bf16_supported() if on_cuda else has_matrix_units()
+    has_bf16 = torch.cuda.is_bf16_supported() if on_cuda else has_quick_bf16()
     if on_cuda and has_bf16:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True

@@ -5,7 +5,6 @@ A weight of 0 switches a loss off: it is not computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
-from ..nets.classifier import Classifier
 
 MOUTH_BOX = (0.5 - 0.22, MOUTH_Y - 0.14, 0.5 + 0.22, MOUTH_Y + 0.16)
 EYES_BOX = (0.5 - EYE_HALF_DISTANCE - 0.13, EYE_LINE_Y - 0.17, 0.5 + EYE_HALF_DISTANCE + 0.13, EYE_LINE_Y + 0.09)
@@ -22,21 +20,6 @@ EYES_BOX = (0.5 - EYE_HALF_DISTANCE - 0.13, EYE_LINE_Y - 0.17, 0.5 + EYE_HALF_DI
 
 CONTROL_SPREAD = 0.2
 """Typical spread of a control."""
-
-
-@dataclass(frozen=True)
-class VAELossWeights:
-    """Terms of the image autoencoder."""
-
-    l1: float = 1.0
-    mse: float = 4.0
-    gradient: float = 0.5
-    kl: float = 2e-4
-    mouth: float = 8.0
-    eyes: float = 8.0
-    """Weight of the pixels in the mouth's and the eyes' boxes against 1 elsewhere."""
-    expression: float = 0.3
-    """Distance of what a reader of expressions sees, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -80,40 +63,6 @@ def region_weights(size: int, mouth: float, eyes: float) -> Tensor:
     values = torch.maximum(torch.ones(size, size), mouth * region(MOUTH_BOX, size))
     values = torch.maximum(values, eyes * region(EYES_BOX, size))
     return values / values.mean()
-
-
-def reconstruction_loss(images: Tensor, target: Tensor, weights: VAELossWeights) -> Tensor:
-    """Weighted L1 + MSE + L1 of picture gradients.
-
-    images, target  [B, 3, H, W]  -1 .. 1
-    """
-    error = images - target
-    area = region_weights(images.shape[-1], weights.mouth, weights.eyes).to(error)
-    total = weights.l1 * (area * error.abs()).mean() + weights.mse * (area * error.square()).mean()
-    if weights.gradient:
-        across, down = error.diff(dim=-1).abs(), error.diff(dim=-2).abs()
-        total = total + weights.gradient * ((area[:, 1:] * across).mean() + (area[1:] * down).mean())
-    return total
-
-
-def picture_losses(images: Tensor, target: Tensor, weights: VAELossWeights, reader: Classifier) -> dict[str, Tensor]:
-    """How far pictures [B, 3, H, W] are from the target in their pixels and in what a reader of expressions sees."""
-    with torch.no_grad():
-        seen = reader.maps(target)
-    return {
-        "reconstruction": reconstruction_loss(images.float(), target, weights),
-        "expression": expression_loss(reader.maps(images.float()), seen),
-    }
-
-
-def expression_loss(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Mean squared distance of feature maps [B, C, h, w] in units of the target's own power, averaged over the maps."""
-    return torch.stack([(a - b).square().mean() / b.square().mean() for a, b in zip(maps, target, strict=True)]).mean()
-
-
-def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Divergence of N(mean, variance) from N(0, 1), per latent value."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
 def psnr(images: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:

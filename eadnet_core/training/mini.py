@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..config import PRESETS, ModelConfig
+from ..corpus.head_pairs import render_pairs
 from ..errors import BadInput
 from ..weights.experts import load_reader
-from ..weights.files import load_part, read_metadata
+from ..weights.files import read_metadata
 from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
-from .doubling import train_doubling
 from .emotion_bank import train_emotion_bank
-from .latents import encode_latents
-from .lip_reader import train_lip_reader
 from .loop import TrainOptions
 from .syncnet import train_sync_expert, train_syncnet
 from .text_reader import train_text_reader
@@ -27,7 +25,7 @@ from .video_features import train_video_features
 log = logging.getLogger(__name__)
 
 Trainer = Callable[[ModelConfig, Path, Path, TrainOptions], dict[str, float]]
-"""(config, clip cache, weight file to write, options) -> scores"""
+"""(config, cache, weight file to write, options) -> scores"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Plan:
     minutes: float
     """On two CPU cores."""
     cache: str
-    """Name of the clip cache it learns from."""
+    """Name of the cache it learns from."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +48,39 @@ class CachePlan:
     seed: int
     split: str
     speech_utterances: int
+    has_pictures: bool = True
 
 
-CACHES = {
-    "main": CachePlan(n_clips=8384, n_frames=16, seed=1, split="train", speech_utterances=3600),
+@dataclass(frozen=True)
+class PairsPlan:
+    """Pairs of heads that do the same, `n_states` frames of each beside its reference."""
+
+    n_pairs: int
+    n_states: int
+    size_px: int
+    seed: int
+
+
+CACHES: dict[str, CachePlan | PairsPlan] = {
+    "performances": CachePlan(
+        n_clips=12_000, n_frames=16, seed=1, split="train", speech_utterances=5000, has_pictures=False
+    ),
+    "faces": PairsPlan(n_pairs=2000, n_states=8, size_px=128, seed=101),
+    "faces_256": PairsPlan(n_pairs=400, n_states=8, size_px=256, seed=102),
+    "emotions": CachePlan(n_clips=6000, n_frames=1, seed=5, split="train", speech_utterances=300),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
-    "expert_faces": CachePlan(n_clips=24_000, n_frames=1, seed=3, split="expert", speech_utterances=300),
+    "expert_faces": CachePlan(n_clips=8000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
 """What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are
 learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
-DOUBLING_CACHE = CachePlan(n_clips=6000, n_frames=1, seed=4, split="train", speech_utterances=300)
-"""What the last stage of the mini-256 learns from, at 256 px."""
-DOUBLING_MINUTES = 30.0
 
 PLANS: dict[str, Plan] = {
-    "expression": Plan(train_expression, 13, "main"),
-    "emotion_bank": Plan(train_emotion_bank, 12, "main"),
-    "vae": Plan(train_vae, 60, "main"),
-    "syncnet": Plan(train_syncnet, 8, "main"),
-    "video_features": Plan(train_video_features, 6, "main"),
-    "lip_reader": Plan(train_lip_reader, 4, "main"),
-    "denoiser": Plan(train_denoiser, 120, "main"),
+    "syncnet": Plan(train_syncnet, 4, "performances"),
+    "video_features": Plan(train_video_features, 3, "performances"),
+    "denoiser": Plan(train_denoiser, 60, "performances"),
+    "vae": Plan(train_vae, 120, "faces"),
+    "expression": Plan(train_expression, 13, "emotions"),
+    "emotion_bank": Plan(train_emotion_bank, 12, "emotions"),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
     "emotion_expert": Plan(train_emotion_expert, 24, "expert_faces"),
     "face_expert": Plan(train_face_expert, 10, "expert_faces"),
@@ -78,13 +88,10 @@ PLANS: dict[str, Plan] = {
 """Every net that learns from clips, in the order of training."""
 NEEDS = {
     "emotion_bank": ("expression",),
-    "vae": ("expression",),
-    "syncnet": ("vae",),
-    "video_features": ("vae",),
-    "lip_reader": ("vae",),
-    "denoiser": ("text_reader", "vae", "syncnet", "video_features", "lip_reader"),
+    "denoiser": ("text_reader", "syncnet", "video_features"),
 }
 """What must be trained before a part."""
+MINUTES_256 = 40.0
 
 
 def train_mini(
@@ -102,7 +109,7 @@ def train_mini(
     weight files that `load_model` reads.
 
     minutes_scale  1: the minutes of `PLANS`, made for two CPU cores; smaller on a faster machine
-    options        device, threads and the like for every training; its budget is not used
+    options        device, threads, anatomy and the like for every training; its budget is not used
     workers        processes that render clips
     """
     folder = Path(folder)
@@ -119,11 +126,11 @@ def train_mini(
             train_text_reader(output, seed=base.seed)
             continue
         plan = PLANS[part]
-        cache = render_cache(folder / "caches" / plan.cache, CACHES[plan.cache], config, workers)
-        if "vae" in NEEDS.get(part, ()):
-            _prepare(cache, model, with_texts=part == "denoiser")
+        cache = render_cache(folder / "caches" / plan.cache, CACHES[plan.cache], config, workers, base.heads)
+        if part == "denoiser":
+            read_texts(Cache(cache), load_reader(str(model)).codes)
         log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)
-        plan.train(config, cache.folder, output, replace(base, max_minutes=plan.minutes * minutes_scale))
+        plan.train(config, cache, output, replace(base, max_minutes=plan.minutes * minutes_scale))
     return {path.stem: read_metadata(path).get("scores", {}) for path in sorted(model.glob("*.safetensors"))}
 
 
@@ -132,7 +139,7 @@ def train_mini_256(
 ) -> dict[str, dict[str, float]]:
     """Train what the mini-256 has beside the mini into `folder`/mini-256; returns its scores. See `train_mini`.
 
-    It extends the mini in `folder`/mini, else the shipped one, and belongs beside it.
+    Its picture side goes on from that of the mini in `folder`/mini, which must be there, and belongs beside it.
     """
     folder, config = Path(folder), PRESETS["mini-256"]
     output = folder / config.name / "vae.safetensors"
@@ -140,10 +147,10 @@ def train_mini_256(
     if output.exists():
         log.info("%s is there: delete it to train it again", output)
     else:
-        cache = render_cache(folder / "caches" / "doubling", DOUBLING_CACHE, config, workers)
-        minutes = DOUBLING_MINUTES * minutes_scale
-        base = replace(options or TrainOptions(max_minutes=1), max_steps=None, max_minutes=minutes)
-        train_doubling(config, cache.folder, output, replace(base, run_folder=folder / "runs"))
+        base = replace(options or TrainOptions(max_minutes=1), max_steps=None, max_minutes=MINUTES_256 * minutes_scale)
+        cache = render_cache(folder / "caches" / "faces_256", CACHES["faces_256"], config, workers, base.heads)
+        start = folder / "mini" / "vae.safetensors"
+        train_vae(config, cache, output, replace(base, run_folder=folder / "runs"), start=start)
     return {"vae": read_metadata(output).get("scores", {})}
 
 
@@ -164,22 +171,23 @@ def _in_order(parts: Sequence[str] | None) -> list[str]:
     return [part for part in every if part in wanted]
 
 
-def render_cache(folder: Path, plan: CachePlan, config: ModelConfig, workers: int) -> Cache:
-    """Render one cache of the mini, or go on with it."""
-    return build_cache(
-        folder,
-        n_clips=plan.n_clips,
-        n_frames=plan.n_frames,
-        size_px=config.size_px,
-        seed=plan.seed,
-        split=plan.split,
-        speech_utterances=plan.speech_utterances,
-        workers=workers,
-    )
-
-
-def _prepare(cache: Cache, model: Path, *, with_texts: bool) -> None:
-    """Latents and, where wanted, text codes of a cache, made once."""
-    encode_latents(cache, load_part(model / "vae.safetensors", "vae")[0])
-    if with_texts:
-        read_texts(cache, load_reader(str(model)).codes)
+def render_cache(
+    folder: Path, plan: CachePlan | PairsPlan, config: ModelConfig, workers: int, heads: Path | None = None
+) -> Path:
+    """Render one cache of the mini with the anatomy in `heads`, or go on with it; returns its folder."""
+    if isinstance(plan, PairsPlan):
+        render_pairs(folder, plan.n_pairs, plan.n_states, plan.size_px, plan.seed, workers, heads)
+    else:
+        build_cache(
+            folder,
+            n_clips=plan.n_clips,
+            n_frames=plan.n_frames,
+            size_px=config.size_px,
+            seed=plan.seed,
+            split=plan.split,
+            speech_utterances=plan.speech_utterances,
+            has_pictures=plan.has_pictures,
+            workers=workers,
+            heads=heads,
+        )
+    return folder

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import ModelConfig
+from ..config import PRESETS, ModelConfig
 from ..nets.vae import VAE, Change, warp
 from ..taxonomy import CONTROLS
 from ..weights.files import load_part, save_part
 from .critic import MouthCritic, critic_losses
 from .faces import FaceBatch, FaceCache
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
+from .losses import CONTROL_SPREAD, EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
 from .sheets import save_sheet
 
 BATCH = 12
@@ -26,8 +26,8 @@ FRAMES_PER_REFERENCE = 3
 """Frames that share a reference in a batch: it is read once."""
 LEARNING_RATE = 1.2e-3
 NOISE_FROM, NOISE = 0.4, 0.08
-"""From this share of the budget on latents are noisy, with this standard deviation by control. Earlier a decoder that is
-given noisy latents learns to do without them (measured)."""
+"""From this share of the budget on latents are noisy, with this standard deviation by control. A decoder that is given
+noisy latents earlier learns to do without them (measured)."""
 LEAST_BRIGHT = 0.1
 """Added to brightness, 0 .. 2, before ratios are taken, so that black says nothing of the light."""
 CRITIC_FROM = 0.3
@@ -51,8 +51,8 @@ class VAELossWeights:
     """Cross-entropy of what is painted against what the reference does not show."""
     paint: float = 1.0
     """L1 of the paint there."""
-    controls: float = 0.5
-    """Squared error of what is read off the references."""
+    controls: float = 0.1
+    """Squared error of what is read off the references, in units of a control's spread."""
     critic: float = 0.03
     """What a critic of mouths sees, once it has begun to learn."""
     mouth: float = 8.0
@@ -88,7 +88,7 @@ class VAEObjective(nn.Module):
         losses["picture"] = (area * (made - batch.frames).abs()).mean()
         across, down = ((made - batch.frames).diff(dim=d).abs() for d in (-1, -2))
         losses["gradient"] = (area[:, 1:] * across).mean() + (area[1:] * down).mean()
-        losses["controls"] = (reference.controls.float() - batch.reference_controls).square().mean()
+        losses["controls"] = ((reference.controls.float() - batch.reference_controls) / CONTROL_SPREAD).square().mean()
         total = sum(getattr(weights, name) * value for name, value in losses.items())
         if self.is_criticised:
             losses["critic"], verdict = critic_losses(self.nets["critic"], made, batch.frames)  # type: ignore[arg-type]
@@ -165,8 +165,9 @@ def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> 
     """Frames [B, 3, H, W] made of their references and controls, and how, on the CPU, a few at a time."""
     per = len(batch.frames) // len(batch.references)
     images, changes = [], []
-    for start in range(0, len(batch.references), max(1, step // per)):
-        part, frames = slice(start, start + max(1, step // per)), slice(start * per, (start + max(1, step // per)) * per)
+    n = max(1, step // per)
+    for start in range(0, len(batch.references), n):
+        part, frames = slice(start, start + n), slice(start * per, (start + n) * per)
         references = batch.references[part].to(device)
         reference = vae.read(references, batch.lines[part].to(device))
         latents = vae.motion_latents(batch.controls[frames].to(device))
@@ -245,13 +246,15 @@ def train_vae(
 ) -> dict[str, float]:
     """Train the picture side on a cache of faces and write its weights to `output`; returns its scores.
 
-    start  weight file to go on from. Default: from nothing
+    start  weight file to go on from, of this or another size: what does not fit is new. Default: from nothing
     """
     faces = FaceCache(cache)
     torch.manual_seed(options.seed)
     vae = VAE(config.vae)
     if start is not None:
-        vae.load_state_dict(load_part(start, "vae")[0].state_dict())
+        own = vae.state_dict()
+        given = load_part(start, "vae")[0].state_dict()
+        vae.load_state_dict({name: given[name] if given[name].shape == x.shape else x for name, x in own.items()})
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",
@@ -265,5 +268,8 @@ def train_vae(
         on_progress=objective.at,
     )
     averaged, at = fit(recipe, options)
-    save_part(output, "vae", averaged["vae"], config.vae, metadata_of(faces.seed, at))  # type: ignore[index]
+    metadata = metadata_of(faces.seed, at)
+    if config.vae.size_px != PRESETS["mini"].vae.size_px:
+        metadata["extends"] = "mini"
+    save_part(output, "vae", averaged["vae"], config.vae, metadata)  # type: ignore[index]
     return at.scores

@@ -10,35 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import nn
 
-from eadnet_core.config import PRESETS, ClassifierConfig, ModelConfig
+from eadnet_core.config import ClassifierConfig, ModelConfig
 from eadnet_core.emotion.code import label_code
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
-from eadnet_core.families.load import load_model
-from eadnet_core.machine import has_matrix_units
 from eadnet_core.nets.classifier import Classifier
-from eadnet_core.nets.vae import veil
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.training import emotion_bank
 from eadnet_core.training.batch import Batch
 from eadnet_core.training.classifier import EMOTION_OUTPUTS, train_emotion_expert, train_expression, train_face_expert
-from eadnet_core.training.data import Cache, CacheInfo, build_cache, open_or_create, read_texts
+from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import DenoiserObjective, Frozen, measure_scales, train_denoiser
-from eadnet_core.training.denoiser_batches import CLOSED_EYES, Mix, clips_batch, draw_clips, look_at
-from eadnet_core.training.denoiser_step import absolute, draw_noise, residual
-from eadnet_core.training.doubling import train_doubling
-from eadnet_core.training.latents import box_mask, encode_latents
-from eadnet_core.training.lip_reader import train_lip_reader
+from eadnet_core.training.denoiser_batches import Mix, clips_batch, draw_clips
+from eadnet_core.training.denoiser_step import draw_noise, scaled, unscaled
 from eadnet_core.training.loop import Recipe, TrainOptions, fit
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
-from eadnet_core.training.vae import train_vae
 from eadnet_core.training.video_features import train_video_features
 from eadnet_core.weights.files import load_part, read_metadata, save_part
-from eadnet_core.weights.folders import MODEL_PARTS
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny
@@ -56,7 +46,7 @@ def fill(cache: Cache) -> Cache:
     cache.array("references", "r+")[:] = cache.array("frames")[:, 0]
     for name in ("mel", "motion", "pose", "mouth_opening", "mouth_width"):
         cache.array(name, "r+")[:] = rng.normal(0, 0.3, cache.array(name).shape)
-    for name in ("energy", "blink", "visemes"):
+    for name in ("energy", "blink", "visemes", "controls", "reference_controls"):
         cache.array(name, "r+")[:] = rng.uniform(0.2, 1, cache.array(name).shape)
     emotion = np.arange(n) % len(EMOTIONS)
     cache.array("emotion", "r+")[:] = emotion
@@ -79,7 +69,6 @@ def config(tiny: Tiny) -> ModelConfig:
 def cache(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     folder = tmp_path_factory.mktemp("cache")
     made = fill(open_or_create(folder, CacheInfo(N_CLIPS, N_FRAMES, SIZE, 0, "train", 4)))
-    encode_latents(made, tiny.net("vae"), progress=False)
     return made
 
 
@@ -186,27 +175,14 @@ def test_a_batch_moves_and_stacks_every_field_and_keeps_plain_values(cache: Cach
     batch = draw_clips(cache, config.denoiser, Mix(), np.random.default_rng(0), 2)
     moved = batch.to(torch.device("meta"))
     assert type(moved) is type(batch) and moved.clips.start == batch.clips.start
-    for part in (moved, moved.clips, moved.seen):
+    for part in (moved, moved.clips):
         values = [getattr(part, f.name) for f in fields(part)]
         assert all(value.is_meta for value in values if isinstance(value, torch.Tensor))
-    assert batch.clips.latents.device.type == "cpu" and moved.seen.picture.shape == batch.seen.picture.shape
+    assert batch.clips.latents.device.type == "cpu" and moved.clips.mel.shape == batch.clips.mel.shape
     assert Points.stack([Points(torch.ones(1)), Points(torch.zeros(1))]).x.tolist() == [[1], [0]]
 
 
 # Caches
-
-
-def test_latents_of_frames_references_and_greyed_frames(cache: Cache, tiny: Tiny) -> None:
-    assert cache.n_ready == cache.n_encoded == N_CLIPS
-    vae, near = tiny.net("vae"), 3e-2 if has_matrix_units() else 5e-3  # bf16 on CPUs with matrix units
-    latents, reference = cache.tensor("latents", 5), cache.tensor("reference_latents", 5)
-    assert torch.allclose(latents[0], reference, atol=near)
-    expected = vae.encode(cache.images("frames", (np.array([5]), np.array([7]))))[0][0]
-    assert torch.allclose(latents[7], expected, atol=near)
-    greyed = cache.array("frames")[3, 2].copy()
-    greyed[box_mask("mouth", SIZE)] = 127
-    pictures = torch.from_numpy(greyed).float().div(127.5).sub(1).movedim(-1, 0)[None]
-    assert torch.allclose(cache.tensor("masked_latents", (1, 2)), vae.encode(pictures)[0][0], atol=near)
 
 
 def test_training_never_draws_the_clips_that_watch_it(cache: Cache) -> None:
@@ -251,43 +227,6 @@ def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
 # The nets
 
 
-def test_the_autoencoder_trains(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
-    tiny.write(tmp_path, "expression")
-    scores = train_vae(config, cache.folder, tmp_path / "vae.safetensors", options(tmp_path))
-    assert scores["psnr"] > 3
-    assert load_part(tmp_path / "vae.safetensors", "vae")[1]["scores"]["psnr_mouth"] > 0
-    assert np.isfinite(logged(tmp_path, "vae", "expression")).all()
-    assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
-
-
-def test_the_doubling_learns_alone_and_extends_the_smaller_model(tmp_path: Path, tiny: Tiny) -> None:
-    cache = build_cache(tmp_path / "c", n_clips=8, n_frames=1, size_px=256, speech_utterances=2, progress=False)
-    (tmp_path / "mini").mkdir()
-    for part in MODEL_PARTS:
-        tiny.write(tmp_path / "mini", part)
-    output = tmp_path / "mini-256" / "vae.safetensors"
-    before = load_file(tmp_path / "mini" / "vae.safetensors")
-    scores = train_doubling(PRESETS["mini-256"], cache.folder, output, options(tmp_path))
-    after = load_file(output)
-    assert scores["psnr"] > 3 and after.keys() > before.keys()
-    assert all(torch.equal(value, after[key]) for key, value in before.items())
-    model = load_model(str(tmp_path / "mini-256"), "cpu")
-    assert (model.config.name, model.config.size_px) == ("mini-256", 256)
-    pictures = torch.rand(2, 3, 256, 256) * 2 - 1
-    latents = model.vae.encode(pictures)[0]
-    assert latents.shape[-2:] == (16, 16)
-    assert model.vae.decode(latents, pictures, latents).shape == pictures.shape
-    smaller = load_part(tmp_path / "mini" / "vae.safetensors", "vae")[0]
-    torch.testing.assert_close(latents, smaller.encode(F.avg_pool2d(pictures, 2))[0])
-
-
-def test_a_veil_hides_the_face_and_nothing_else() -> None:
-    stripes = (torch.arange(128) % 2 * 2.0 - 1).expand(1, 3, 128, 128)
-    veiled = veil(stripes)
-    assert veiled[..., 56:96, 50:78].abs().max() < 0.2
-    assert torch.equal(veiled[..., :20, :], stripes[..., :20, :]) and torch.equal(veiled[..., :10], stripes[..., :10])
-
-
 @pytest.mark.parametrize(
     ("train", "part", "score"),
     [
@@ -297,7 +236,6 @@ def test_a_veil_hides_the_face_and_nothing_else() -> None:
         (train_syncnet, "syncnet", "offset_exact"),
         (train_sync_expert, "sync_expert", "pairwise"),
         (train_video_features, "video_features", "masked_error"),
-        (train_lip_reader, "lip_reader", "viseme_correlation"),
     ],
 )
 def test_each_judge_trains(
@@ -333,7 +271,7 @@ def test_the_emotion_bank_trains_with_the_eyes_of_the_reader_of_expressions(
 
 
 def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig) -> None:
-    for part in ("vae", "syncnet", "video_features", "expression", "lip_reader"):
+    for part in ("syncnet", "video_features"):
         tiny.write(tmp_path, part)
     weights = DenoiserLossWeights(emotion_bottleneck=0.1)
     mix = Mix(supervise_every=1, supervise_below=1.1, lengths=((1, 1.0),))
@@ -345,9 +283,8 @@ def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny:
         "sync",
         "trepa",
         "graph",
-        "picture",
         "emotion_bottleneck",
-        "lips",
+        "controls",
         "visemes",
     ):
         values = logged(tmp_path, "denoiser", name)
@@ -355,21 +292,19 @@ def test_the_denoiser_trains_with_every_loss(cache: Cache, tmp_path: Path, tiny:
     assert {"generated_error", "emotion_accuracy", "right_minus_wrong_audio_t1"} <= scores.keys()
     nets, metadata = load_part(output, "denoiser")
     assert set(nets) == {"denoiser", "audio", "emotion"}  # type: ignore[call-overload]
-    assert nets["denoiser"].residual_scale.std() > 0  # type: ignore[index]
+    assert nets["denoiser"].latent_scale.std() > 0  # type: ignore[index]
     assert read_metadata(output)["corpus_seed"] == metadata["corpus_seed"] == 0
-    assert list((tmp_path / "runs" / "denoiser").glob("sheet_*.png"))
 
 
 def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
     cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
 ) -> None:
-    tiny.write(tmp_path, "vae")
     off = DenoiserLossWeights(
-        sync=0, trepa=0, picture=0, graph=0, temporal_difference=0, emotion_bottleneck=0, lips=0, visemes=0
+        sync=0, trepa=0, graph=0, temporal_difference=0, emotion_bottleneck=0, controls=0, visemes=0
     )
     train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), weights=off)
     assert logged(tmp_path, "denoiser", "loss") == pytest.approx(logged(tmp_path, "denoiser", "diffusion"))
-    for name in ("sync", "trepa", "picture", "graph", "temporal_difference", "lips", "visemes"):
+    for name in ("sync", "trepa", "graph", "temporal_difference", "controls", "visemes"):
         assert logged(tmp_path, "denoiser", name) == []
     with pytest.raises(CheckpointError, match=r"syncnet\.safetensors"):
         train_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
@@ -378,8 +313,7 @@ def test_a_loss_of_weight_zero_is_not_computed_and_needs_no_judge(
 def test_a_training_starts_from_the_weights_of_another(
     cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig
 ) -> None:
-    tiny.write(tmp_path, "vae")
-    off = DenoiserLossWeights(sync=0, trepa=0, picture=0, lips=0)
+    off = DenoiserLossWeights(sync=0, trepa=0)
     bare = replace(config, denoiser=replace(config.denoiser, stda=(False,) * 3, tfrm_middle=False))
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     train_denoiser(bare, cache.folder, first, options(tmp_path / "a"), weights=off, parts=tmp_path)
@@ -395,13 +329,22 @@ def test_a_training_starts_from_the_weights_of_another(
         )
 
 
-def test_residuals_have_the_promised_spread_and_invert(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
+def test_scaled_latents_have_the_promised_spread_and_invert(cache: Cache, tiny: Tiny, config: ModelConfig) -> None:
     denoiser = tiny.net("denoiser")["denoiser"]  # type: ignore[index]
     measure_scales(cache, config.denoiser, denoiser)
     batch = clips_batch(cache, config.denoiser, np.arange(4, 8))
-    x0 = residual(batch.latents, batch.reference, denoiser)
+    x0 = scaled(batch.latents, denoiser)
     assert x0.square().mean().sqrt().item() == pytest.approx(config.denoiser.residual_std, rel=0.1)
-    assert torch.allclose(absolute(x0, batch.reference, denoiser), batch.latents, atol=1e-4)
+    assert torch.allclose(unscaled(x0, denoiser), batch.latents, atol=1e-4)
+
+
+def test_what_is_left_out_of_a_masked_clip_is_told(cache: Cache, config: ModelConfig) -> None:
+    batch = clips_batch(cache, config.denoiser, np.arange(4, 6), boxes=("mouth", None))
+    assert batch.has_masked.tolist() == [1, 0]
+    inside = batch.mask[0] > 0
+    assert not batch.masked[0][..., inside].any() and torch.equal(
+        batch.masked[0][..., ~inside], batch.latents[0][..., ~inside]
+    )
 
 
 def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
@@ -421,19 +364,6 @@ def test_batches_follow_their_mix(cache: Cache, config: ModelConfig) -> None:
     whole, short = (draw_clips(cache, config.denoiser, Mix(lengths=((n, 1.0),)), rng, 6).clips for n in (1, 2))
     assert short.latents.shape[:2] == (2 * len(whole.latents), config.denoiser.window_frames // 2)
     assert short.mel.shape[1] == whole.mel.shape[1]
-
-
-def test_closed_eyes_are_looked_at_more_often(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    blink = np.zeros((N_CLIPS, N_FRAMES), np.float32)
-    blink[:, 1] = 1
-    read = cache.array
-    monkeypatch.setattr(cache, "array", lambda name: blink if name == "blink" else read(name))
-    clips = np.arange(4, 8)
-    seen = look_at(cache, clips, 1, N_FRAMES - 1, 900, np.random.default_rng(0))
-    share = (1 + CLOSED_EYES) / (N_FRAMES - 1 + CLOSED_EYES)
-    assert (seen.frame == 0).float().mean().item() == pytest.approx(share, abs=0.05)
-    assert set(seen.frame.tolist()) == set(range(N_FRAMES - 1)) and set(seen.clip.tolist()) == {*range(4)}
-    assert torch.equal(seen.picture, cache.images("frames", (clips[seen.clip], 1 + seen.frame.numpy())))
 
 
 def test_labels_tell_the_label_alone(cache: Cache, config: ModelConfig) -> None:
@@ -462,7 +392,7 @@ def test_dropped_conditions_do_not_reach_the_net(cache: Cache, tiny: Tiny, confi
         nets,
         config,
         Frozen(),
-        DenoiserLossWeights(sync=0, trepa=0, picture=0, emotion_bottleneck=0, lips=0, visemes=0),
+        DenoiserLossWeights(sync=0, trepa=0, emotion_bottleneck=0, controls=0, visemes=0),
         Mix(),
     )  # type: ignore[arg-type]
     drawn = draw_clips(cache, config.denoiser, Mix(), np.random.default_rng(0), 2)

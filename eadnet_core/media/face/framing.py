@@ -46,9 +46,7 @@ def _aligned_paster(picture: np.ndarray, face: FaceCrop, size_px: int, mask: str
     return partial(_paste_aligned, picture, face, aligned_mask(mask))
 
 
-def _paste_aligned(
-    picture: np.ndarray, face: FaceCrop, kind: str, frame: np.ndarray
-) -> np.ndarray:
+def _paste_aligned(picture: np.ndarray, face: FaceCrop, kind: str, frame: np.ndarray) -> np.ndarray:
     return paste_aligned(picture, aligned_box(face), frame, kind)
 
 

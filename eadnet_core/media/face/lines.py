@@ -6,6 +6,8 @@ errors while it learns.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from .crop import FaceCrop
@@ -49,7 +51,7 @@ def draw_lines(points: np.ndarray, size_px: int) -> np.ndarray:
     for kind, chains in zip(drawn, LINES.values(), strict=True):
         for chain in chains:
             along = points[list(chain)] * size_px
-            for start, stop in zip(along, along[1:], strict=False):
+            for start, stop in pairwise(along):
                 _draw(kind, start, stop, WIDTH * size_px)
     return drawn
 

@@ -89,6 +89,7 @@ class Paster:
         """Values of the frame [1, C, h', w'], of whatever resolution, where the picture's pixels lie: [C, h, w]."""
         return F.grid_sample(values, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
+
 Part = tuple[slice, slice]
 """Rows and columns."""
 

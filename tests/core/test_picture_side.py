@@ -1,0 +1,99 @@
+"""The picture side learns from rendered heads: batches, mirrors, losses, and a training of two steps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from eadnet_core.corpus import head_pairs
+from eadnet_core.heads.rig import STATE
+from eadnet_core.nets.vae import Change, warp
+from eadnet_core.taxonomy import CONTROLS
+from eadnet_core.training.faces import FaceBatch, FaceCache
+from eadnet_core.training.loop import TrainOptions
+from eadnet_core.training.vae import VAELossWeights, VAEObjective, mirrored, taught, train_vae
+from eadnet_core.weights.files import load_part
+
+if TYPE_CHECKING:
+    from tests.conftest import Tiny
+
+N_PAIRS, N_STATES, SIZE = 4, 3, 128
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceCache:
+    """Smooth noise instead of heads, moved by a constant flow."""
+    folder, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
+    for name, (shape, kind) in head_pairs._layout(N_PAIRS, N_STATES, SIZE).items():
+        array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+        if name == "frames":
+            coarse = rng.integers(0, 256, (*shape[:3], 8, 8, 3), dtype=np.uint8)
+            array[:] = coarse.repeat(SIZE // 8, 3).repeat(SIZE // 8, 4)
+        elif name in ("states", "flow"):
+            array[:] = rng.uniform(0, 0.05, shape)
+        elif name in ("visible", "done"):
+            array[:] = 255 if name == "visible" else 1
+        array.flush()
+    (folder / "settings.json").write_text(json.dumps({"seed": 7}))
+    return FaceCache(folder)
+
+
+def test_batches_hold_frames_of_training_heads(faces: FaceCache) -> None:
+    batch = faces.draw(np.random.default_rng(0), 6, 3)
+    assert batch.references.shape == (2, 3, SIZE, SIZE) and batch.frames.shape == (6, 3, SIZE, SIZE)
+    assert batch.flow.shape == (6, 2, SIZE, SIZE) and batch.visible.min() == 1
+    assert batch.lines.shape[0] == 2 and batch.lines.max() > 0.5
+    states = torch.from_numpy(np.array(faces.pairs.states[0, N_STATES]))
+    watched = faces.monitor(6, 3)
+    assert torch.equal(watched.reference_controls[0], states[[STATE.index(name) for name in CONTROLS]])
+
+
+def test_a_mirror_turns_flow_gaze_and_pose(faces: FaceCache) -> None:
+    batch = faces.draw(np.random.default_rng(0), 6, 3)
+    once = mirrored(batch, torch.tensor([True, False]))
+    assert torch.equal(once.frames[:3], batch.frames[:3].flip(-1)) and torch.equal(once.frames[3:], batch.frames[3:])
+    assert torch.equal(once.flow[:3, 0], -batch.flow[:3, 0].flip(-1))
+    assert torch.equal(once.pose[:3], batch.pose[:3] * torch.tensor([-1.0, 1, -1, -1, 1]))
+    gaze = CONTROLS.index("gaze_x")
+    assert torch.equal(once.controls[:3, gaze], -batch.controls[:3, gaze])
+    twice = mirrored(once, torch.tensor([True, False]))
+    assert torch.equal(twice.flow, batch.flow) and torch.equal(twice.controls, batch.controls)
+
+
+def test_the_true_change_costs_almost_nothing(faces: FaceCache) -> None:
+    batch = faces.draw(np.random.default_rng(0), 3, 3)
+    references = batch.references.repeat_interleave(3, 0)
+    moved = replace(batch, frames=warp(references, batch.flow))
+    true = Change(batch.flow, torch.zeros(3, 3, SIZE, SIZE), torch.zeros(3, 1, SIZE, SIZE), moved.frames)
+    losses = taught(true, moved, references, torch.ones(SIZE, SIZE))
+    assert all(float(value) < 1e-3 for value in losses.values())
+    wrong = replace(true, flow=batch.flow + 0.1, alpha=torch.ones(3, 1, SIZE, SIZE))
+    worse = taught(wrong, moved, references, torch.ones(SIZE, SIZE))
+    assert worse["flow"] > 0.05 and worse["alpha"] > 1
+
+
+def test_noise_and_the_critic_come_late(tiny: Tiny, faces: FaceCache) -> None:
+    objective = VAEObjective(tiny.net("vae"), VAELossWeights())  # type: ignore[arg-type]
+    batch: FaceBatch = faces.draw(np.random.default_rng(0), 3, 3)
+    objective.at(0.0)
+    assert objective.noise == 0 and "critic" not in objective(batch)
+    objective.at(1.0)
+    assert objective.noise > 0 and torch.isfinite(objective(batch)["critic"])
+
+
+def test_it_trains_and_goes_on_at_another_size(tiny: Tiny, faces: FaceCache, tmp_path: Path) -> None:
+    options = TrainOptions(
+        max_steps=2, batch=3, warmup_steps=1, log_every=1, device="cpu", progress=False, run_folder=tmp_path / "runs"
+    )
+    output = tmp_path / "vae.safetensors"
+    scores = train_vae(tiny.config, faces.folder, output, options)
+    assert {"psnr", "flow_mouth_px", "sharp_mouth"} <= scores.keys()
+    assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
+    first, metadata = load_part(output, "vae")
+    assert metadata["corpus_seed"] == 7 and "extends" not in metadata
