@@ -131,3 +131,9 @@ def write_json(path: Path, values: Any) -> None:
     """Write values as JSON."""
     with writing(path):
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def add_heads(parser: Any) -> None:
+    """`--heads`: where the anatomy of the 3-D heads lies."""
+    text = "folder of the anatomy that heads are drawn with (default: EADNET_HEADS, else that of eadnet download heads)"
+    parser.add_argument("--heads", type=Path, metavar="FOLDER", help=text)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..paths import writing
-from .arguments import Bar, add_model, box, check_output, command, write_json
+from .arguments import Bar, add_heads, add_model, box, check_output, command, write_json
 
 
 def add_score(commands: Any) -> None:
@@ -48,13 +48,16 @@ def _score(args: argparse.Namespace) -> None:
 
 def add_evaluate(commands: Any) -> None:
     """`eadnet evaluate`."""
-    text = "Generate fresh held-out clips and score them beside their ceilings."
+    text = (
+        "Generate held-out clips and score them beside their ceilings: fresh ones, or those that ship with the package."
+    )
     parser = command(commands, "evaluate", text, _evaluate)
     add_model(parser)
     parser.add_argument("--clips", type=int, default=48, metavar="N", help="number of clips (default: 48)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips are drawn (default: 0)")
     parser.add_argument("--all", action="store_true", help="also compare guidance, emotional portraits and long clips")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    add_heads(parser)
     group = parser.add_argument_group("emotion alone")
     text = "labels, free prompts, references, blends, amplitudes and their cost to the lips, instead of clips"
     group.add_argument("--emotion", action="store_true", help=text)
@@ -81,7 +84,7 @@ def _evaluate_emotion(args: argparse.Namespace) -> None:
 
     with Bar("evaluate", "clip") as bar:
         results = evaluate_emotion(
-            args.model, args.portraits, args.seed, None, bar.count, args.device, args.prompts, args.plot
+            args.model, args.portraits, args.seed, None, bar.count, args.device, args.prompts, args.plot, args.heads
         )
     if args.json:
         write_json(args.json, results)
@@ -103,7 +106,7 @@ def _evaluate_clips(args: argparse.Namespace) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        results = evaluate(args.model, args.clips, args.seed, None, show, sections, args.device)
+        results = evaluate(args.model, args.clips, args.seed, None, show, sections, args.device, args.heads)
     if args.json:
         write_json(args.json, results)
     print(format_table(results))

@@ -1,4 +1,4 @@
-"""`eadnet corpus` and `eadnet train`: the procedural corpus and every training."""
+"""`eadnet corpus` and `eadnet train`: the corpus of 3-D heads that speak, and every training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from .arguments import check_output, command
+from .arguments import Bar, add_heads, check_output, command
 
 if TYPE_CHECKING:
     from ..training.loop import TrainOptions
@@ -27,10 +27,10 @@ TRAIN_PARTS = {
 
 def add_corpus(commands: Any) -> None:
     """`eadnet corpus`."""
-    parser = commands.add_parser("corpus", help="Look at the procedural corpus, or write clips of it.")
+    parser = commands.add_parser("corpus", help="Look at the corpus of 3-D heads that speak, or write clips of it.")
     kinds = parser.add_subparsers(required=True, metavar="COMMAND")
     sheet = command(kinds, "sheet", "Draw a contact sheet.", _corpus_sheet)
-    sheet.add_argument("output", type=Path, help="picture to write (.png)")
+    sheet.add_argument("output", type=Path, help="picture to write (.png or .jpg)")
     sheet.add_argument("--kind", default="clips", help="clips, emotions, identities or mouths (default: clips)")
     sheet.add_argument("--rows", type=int, default=6)
     render = command(kinds, "render", "Write clips as WebDataset shards.", _corpus_render)
@@ -38,6 +38,12 @@ def add_corpus(commands: Any) -> None:
     render.add_argument("--clips", type=int, default=64)
     render.add_argument("--frames", type=int, default=50)
     render.add_argument("--split", default="train", help="train, heldout or expert (default: train)")
+    text = "Write the held-out clips that ship with the package, for machines without the anatomy."
+    heldout = command(kinds, "heldout", text, _corpus_heldout)
+    heldout.add_argument("output", type=Path, help="folder to write to")
+    heldout.add_argument("--clips", type=int, default=48, metavar="N", help="a multiple of 4 (default: 48)")
+    for one in (sheet, render, heldout):
+        add_heads(one)
     for one in (sheet, render):
         one.add_argument("--seed", type=int, default=0)
         one.add_argument("--size", type=int, default=128, metavar="PX", help="side of a frame (default: 128)")
@@ -46,8 +52,8 @@ def add_corpus(commands: Any) -> None:
 def _corpus_sheet(args: argparse.Namespace) -> None:
     from ..corpus.sheet import draw_sheet
 
-    check_output(args.output, ".png")
-    print(draw_sheet(args.output, args.kind, seed=args.seed, rows=args.rows, size_px=args.size))
+    check_output(args.output, ".jpg" if args.output.suffix.lower() == ".jpg" else ".png")
+    print(draw_sheet(args.output, args.kind, seed=args.seed, rows=args.rows, size_px=args.size, heads=args.heads))
 
 
 def _corpus_render(args: argparse.Namespace) -> None:
@@ -63,15 +69,24 @@ def _corpus_render(args: argparse.Namespace) -> None:
             size_px=args.size,
             seed=args.seed,
             split=args.split,
+            heads=args.heads,
             on_clip=lambda done: bar.update(done - bar.n),
         )
     for path in paths:
         print(path)
 
 
+def _corpus_heldout(args: argparse.Namespace) -> None:
+    from ..evaluation.shipped import write_shipped
+
+    with Bar("render", "clip") as bar:
+        write_shipped(args.output, args.clips, args.heads, bar.count)
+    print(args.output)
+
+
 def add_train(commands: Any) -> None:
     """`eadnet train`."""
-    parser = commands.add_parser("train", help="Train the nets on the procedural corpus.")
+    parser = commands.add_parser("train", help="Train the nets on the corpus of 3-D heads that speak.")
     kinds = parser.add_subparsers(required=True, metavar="PART")
     for kind, parts in TRAIN_PARTS.items():
         text = f"Train {', '.join(parts)}." if parts else "Train everything, from nothing to a model folder."
@@ -86,6 +101,7 @@ def add_train(commands: Any) -> None:
         one.add_argument("--workers", type=int, default=2, metavar="N", help="processes that render clips (default: 2)")
         one.add_argument("--threads", type=int, metavar="N", help="CPU threads of a training")
         one.add_argument("--seed", type=int, default=0, metavar="N")
+        add_heads(one)
         if kind == "denoiser":
             _add_adapters(one)
 
@@ -113,7 +129,9 @@ def _train(args: argparse.Namespace) -> None:
         return
     if getattr(args, "train", "all") != "all":
         raise BadInput("The mini is trained whole, it has no adapters. Give --preset base-256, --base and --data.")
-    options: TrainOptions = TrainOptions(max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed)
+    options: TrainOptions = TrainOptions(
+        max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed, heads=args.heads
+    )
     shared = {"options": options, "workers": args.workers}
     if args.preset == "mini":
         scores = train_mini(args.output, args.minutes_scale, parts=args.parts or None, **shared)

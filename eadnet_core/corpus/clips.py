@@ -1,4 +1,4 @@
-"""Clips of procedural heads that speak: what happens in them (`write_script`) and what they look like (`render`).
+"""Clips of heads that speak: what happens in them (`write_script`) and what they look like (`film`, `render`).
 
 Identity, voice, sentence, emotion, pose and blinks are drawn independently of one another; a corpus with one emotion
 per identity teaches a classifier faces instead of feelings. Everything is deterministic from the seed, and the two
@@ -9,24 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ..config import FPS
 from ..emotion.code import emotion_code
 from ..media.sound.audio import frame_energy
+from ..heads.rig import STATE, STATE_INDEX
 from ..motion.generate import generate_motion
-from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS, LEVEL_INTENSITY
-from . import rig
+from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS, LEVEL_INTENSITY, MOTION
 from .captions import write_caption, write_prompts
-from .identity import draw_identity
-from .renderer import render_frames
+from .mouth import mouth_half_width, mouth_opening, opening_of
 from .speech import Phoneme, SpeechBank
 from .visemes import viseme_track
 
+if TYPE_CHECKING:
+    from .stage import People
+
 SPLITS = {"train": 0, "heldout": 1, "expert": 2}
 """Streams of identities; "expert" clips train the scoring nets and share no identity with the others."""
+HEADS_PER_SPLIT = 1 << 31
+"""Numbers of heads that a split has to itself; those below are the heads of `head_pairs`."""
 
 BLEND_SHARE, CHANGE_SHARE = 0.10, 0.12
 """Share of clips that mix two emotions, and that change from one to another."""
@@ -38,19 +43,19 @@ BREATHS_HZ = (0.2, 0.32)
 class ClipScript:
     """Everything about a clip but its pixels. T frames at 25 per second.
 
-    identity           [P]      columns `identity.IDENTITY`
+    head_seed                   number of the head; its light, camera and place follow from it
     states             [T, R]   columns `rig.STATE`, absolute pose
     reference_state    [R]      the state of the reference picture: same head, its own emotion and moment
     visemes            [T, 9]   0 .. 1
     action_units       [T, 16]  0 .. 1
     motion             [T, 8]   columns `taxonomy.MOTION`, relative to the reference
-    mouth_opening      [T]      lip gap / `rig.FULL_GAP`
+    mouth_opening      [T]      lip gap / `mouth.FULL_GAP`, of heads on average; `film` has that of the head itself
     mouth_width        [T]      half the lips' width in frame widths
     codes              [T, 27]  true emotion code of each frame
     samples            [640 T]  16 kHz speech, clean
     """
 
-    identity: np.ndarray
+    head_seed: int
     states: np.ndarray
     reference_state: np.ndarray
     visemes: np.ndarray
@@ -111,7 +116,7 @@ def write_script(
     voice_rng = np.random.default_rng([stream, 2, seed if voice_seed is None else voice_seed])
     rng = np.random.default_rng([stream, 3, seed])
 
-    identity = draw_identity(identity_rng)
+    head_seed = draw_head_seed(identity_rng, split)
     samples, phonemes, text = speech.window(voice_rng, n_frames)
     visemes = viseme_track(phonemes, n_frames, FPS)
     name, level_index, codes, is_pure = _emotion_track(rng, n_frames, emotion, level)
@@ -121,16 +126,15 @@ def write_script(
         identity_rng if reference_emotion or identity_seed is not None else rng, reference_emotion
     )
     states = _states(visemes, action_units, motion, reference, voice_rng)
-    opening, width = _mouth(identity, states)
     return ClipScript(
-        identity=identity,
+        head_seed=head_seed,
         states=states,
         reference_state=reference,
         visemes=visemes,
         action_units=action_units,
         motion=_relative_motion(states, reference),
-        mouth_opening=opening,
-        mouth_width=width,
+        mouth_opening=mouth_opening(states),
+        mouth_width=mouth_half_width(states),
         codes=codes,
         emotion=name,
         level=level_index,
@@ -143,23 +147,56 @@ def write_script(
     )
 
 
+@dataclass(frozen=True)
+class Film:
+    """A clip drawn.
+
+    frames         [T, N, N, 3] uint8
+    reference      [N, N, 3] uint8     the reference picture: the same head in the same light
+    mouth_opening  [T]                 of this very head, lip gap / `mouth.FULL_GAP`
+    people                             who is seen
+    """
+
+    frames: np.ndarray
+    reference: np.ndarray
+    mouth_opening: np.ndarray
+    people: People
+
+
+def film(script: ClipScript, size_px: int = 128, heads: str | Path | None = None, has_effects: bool = True) -> Film:
+    """Draw a clip.
+
+    heads        folder of the anatomy; default: what EADNET_HEADS names, else where `eadnet download heads` put it
+    has_effects  whether grain, blur, brush strokes and the like may lie on the pictures
+    Raises BadInput where there is no anatomy.
+    """
+    from .stage import open_stage
+
+    stage = open_stage(script.head_seed, size_px, heads)
+    pictures, gaps = stage.draw(np.concatenate([script.states, script.reference_state[None]]), has_effects)
+    return Film(pictures[:-1], pictures[-1], opening_of(gaps[:-1]), stage.people)
+
+
 def render(
-    scripts: Sequence[ClipScript], size_px: int = 128, device: torch.device | str = "cpu"
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw clips of equal length.
+    scripts: Sequence[ClipScript], size_px: int = 128, heads: str | Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw clips of equal length; see `film`.
 
     returns  frames [B, T, H, W, 3] uint8 and their reference pictures [B, H, W, 3] uint8
     """
-    identity = torch.from_numpy(np.stack([script.identity for script in scripts])).to(device)
-    states = np.stack([np.concatenate([script.states, script.reference_state[None]]) for script in scripts])
-    images = render_frames(identity, torch.from_numpy(states).to(device), size_px).permute(0, 1, 3, 4, 2)
-    return images[:, :-1].contiguous(), images[:, -1].contiguous()
+    films = [film(script, size_px, heads) for script in scripts]
+    return np.stack([made.frames for made in films]), np.stack([made.reference for made in films])
 
 
-_CONTROLS = [rig.STATE_INDEX[name] for name in CONTROLS]
-_POSE = [rig.STATE_INDEX[name] for name in rig.POSE]
-_GAZE = [rig.STATE_INDEX["gaze_x"], rig.STATE_INDEX["gaze_y"]]
-_UNITS = [rig.STATE_INDEX[name] for name in ACTION_UNITS]
+def draw_head_seed(rng: np.random.Generator, split: str) -> int:
+    """Number of a head of a split; splits share none."""
+    return (1 + SPLITS[split]) * HEADS_PER_SPLIT + int(rng.integers(HEADS_PER_SPLIT))
+
+
+_CONTROLS = [STATE_INDEX[name] for name in CONTROLS]
+_POSE = [STATE_INDEX[name] for name in MOTION[:5]]
+_GAZE = [STATE_INDEX["gaze_x"], STATE_INDEX["gaze_y"]]
+_UNITS = [STATE_INDEX[name] for name in ACTION_UNITS]
 
 
 def _emotion_track(
@@ -196,7 +233,7 @@ def lively(rng: np.random.Generator, units: np.ndarray) -> np.ndarray:
 
 
 def _reference_state(rng: np.random.Generator, emotion: str | None) -> np.ndarray:
-    state = np.zeros(len(rig.STATE), dtype=np.float32)
+    state = np.zeros(len(STATE), dtype=np.float32)
     state[_POSE] = rng.normal(0, (0.055, 0.035, 0.025, 0.004, 0.004))
     state[_GAZE] = rng.normal(0, 0.08, 2)
     name = emotion or ("neutral" if rng.random() < 0.5 else str(rng.choice(EMOTIONS[1:])))
@@ -204,20 +241,20 @@ def _reference_state(rng: np.random.Generator, emotion: str | None) -> np.ndarra
     state[_UNITS] = lively(rng, emotion_code(name, intensity)[None, -len(ACTION_UNITS) :])[0]
     if rng.random() < 0.3:  # caught in the middle of a word
         for control, top in (("jaw", 0.5), ("open", 0.5), ("wide", 0.5), ("round", 0.6)):
-            state[rig.STATE_INDEX[control]] = rng.uniform(0, top)
+            state[STATE_INDEX[control]] = rng.uniform(0, top)
     return state
 
 
 def _states(
     visemes: np.ndarray, units: np.ndarray, motion: np.ndarray, reference: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    states = np.zeros((len(visemes), len(rig.STATE)), dtype=np.float32)
+    states = np.zeros((len(visemes), len(STATE)), dtype=np.float32)
     states[:, : visemes.shape[1]] = visemes
     states[:, _UNITS] = units
     states[:, _POSE] = reference[_POSE] + motion[:, :5] + rng.normal(0, (0.02, 0.012, 0.01, 0.0015, 0.0015))
-    states[:, rig.STATE_INDEX["blink"]] = motion[:, 5]
+    states[:, STATE_INDEX["blink"]] = motion[:, 5]
     states[:, _GAZE] = reference[_GAZE] + motion[:, 6:]
-    states[:, rig.STATE_INDEX["breath"]] = _breath(len(states), rng)
+    states[:, STATE_INDEX["breath"]] = _breath(len(states), rng)
     return states
 
 
@@ -230,10 +267,4 @@ def _breath(n_frames: int, rng: np.random.Generator) -> np.ndarray:
 def _relative_motion(states: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The motion track [T, 8] that leads from the reference picture to the frames."""
     pose, gaze = states[:, _POSE] - reference[_POSE], states[:, _GAZE] - reference[_GAZE]
-    return np.concatenate([pose, states[:, [rig.STATE_INDEX["blink"]]], gaze], axis=1)
-
-
-def _mouth(identity: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tensor = torch.from_numpy(states)
-    heads = torch.from_numpy(identity).expand(len(states), -1)
-    return rig.mouth_opening(tensor).numpy(), rig.mouth_half_width(heads, tensor).numpy()
+    return np.concatenate([pose, states[:, [STATE_INDEX["blink"]]], gaze], axis=1)

@@ -46,7 +46,8 @@ from ..taxonomy import EMOTIONS, LEVELS
 from ..weights.experts import Experts, load_experts
 from ..weights.folders import ASSETS, find_model
 from .command_cost import measure_command
-from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, draw_clips, with_emotional_references, with_length
+from .heldout import CLIPS_PER_GROUP, Case, Clip, draw_cases, with_emotional_references, with_length
+from .shipped import check_shipped, has_anatomy, open_clips
 
 SECTIONS = ("sync_guidance", "emotional_references", "long_clips")
 """Further comparisons that can be asked for."""
@@ -105,13 +106,14 @@ class Bench:
     model: Model
     experts: Experts
     seed: int
+    heads: Path | None = None
 
     def run(
         self, groups: Sequence[Sequence[Case]], variants: Mapping[str, GenerateOptions], on_clip: Callable[[], None]
     ) -> Tally:
         """Draw, generate and measure the clips of all groups; main ones once for each variant, others for the first."""
         tally = Tally()
-        for clips in draw_clips(groups, self.seed, self.model.config.size_px, self.experts.device):
+        for clips in open_clips(groups, self.seed, self.model.config.size_px, self.heads):
             for clip, reading in zip(clips, self.model.reader.read([clip.prompt for clip in clips]), strict=True):
                 self._judge(tally, clip, reading, variants)
                 on_clip()
@@ -163,14 +165,16 @@ def evaluate(
     progress: OnProgress | None = None,
     sections: Collection[str] = (),
     device: str = "auto",
+    heads: Path | None = None,
 ) -> dict[str, Any]:
     """Generate held-out clips of 3 s and score them. Returns JSON values with the keys of `table.HEADLINES` on top.
 
     clips      a multiple of 4; half as many again are generated to compare levels of intensity
     options    default: those of `eadnet generate`
     sections   any of SECTIONS
-    Raises BadInput for a wrong number of clips, an unknown section, or without espeak-ng; CheckpointError without the
-    model or its experts.
+    heads      folder of the anatomy that clips are drawn with; without any, the clips that ship are read
+    Raises BadInput for a wrong number of clips, an unknown section, clips that do not ship where none can be drawn, or
+    without espeak-ng; CheckpointError without the model or its experts.
     """
     if clips < CLIPS_PER_GROUP or clips % CLIPS_PER_GROUP:
         raise BadInput(f"clips is {clips}; give a multiple of {CLIPS_PER_GROUP}, at least {CLIPS_PER_GROUP}.")
@@ -178,14 +182,16 @@ def evaluate(
         raise BadInput(f"Unknown section '{unknown[0]}'; give any of {', '.join(SECTIONS)}.")
     if not family_of(find_model(model_name)).is_evaluated:
         raise BadInput(
-            f"'{model_name}' is a base: it changes lips in pictures of people, and what is held out here are drawn "
+            f"'{model_name}' is a base: it changes lips in pictures of people, and what is held out here are rendered "
             "heads whose whole face is made. Score its videos with eadnet score."
         )
-    bench = Bench(load_model(model_name, device, "auto"), load_experts(device, model_name), seed)
-    options = with_model_defaults(bench.model, options or GenerateOptions())
     groups = draw_cases(clips, seed)
     emotional = with_emotional_references(groups, seed)[: -(-len(groups) // 2)] if SECTIONS[1] in sections else []
     long = with_length(groups, LONG_FRAMES)[: -(-len(groups) // 6)] if SECTIONS[2] in sections else []
+    if not has_anatomy(heads):
+        check_shipped([*groups, *emotional, *long], seed)
+    bench = Bench(load_model(model_name, device, "auto"), load_experts(device, model_name), seed, heads)
+    options = with_model_defaults(bench.model, options or GenerateOptions())
     total = sum(len(group) for run in (groups, emotional, long) for group in run)
     on_clip = counter(total, progress)
     variants = {"generated": options}
@@ -193,6 +199,7 @@ def evaluate(
         variants["other"] = replace(options, sync_guidance=0.0 if options.sync_guidance > 0 else SYNC_GUIDANCE)
     tally = bench.run(groups, variants, on_clip)
     results = {"model": model_name, "seed": seed, "clips": clips, "options": asdict(options), **_main(tally)}
+    results["clips_are"] = "drawn" if has_anatomy(heads) else "shipped"
     results |= cost(bench.model, options)
     if "sync_guidance" in sections:
         results["sync_guidance"] = _sync_guidance(tally, variants)

@@ -25,6 +25,7 @@ from ..families.load import family_of, load_model
 from ..families.performance import Performance
 from ..generation.animation import animate
 from ..generation.plan import plan
+from ..heads.anatomy import Anatomy
 from ..media.face.subject import training_frame
 from ..media.sound.audio import SAMPLES_PER_FRAME, Audio
 from ..media.sound.speech import hear
@@ -82,6 +83,7 @@ class EmotionBench:
     scenes: list[Scene]
     seed: int
     on_clip: Callable[[], None]
+    heads: Path | None = None
 
     @cached_property
     def bank(self) -> Any:
@@ -151,7 +153,9 @@ class EmotionBench:
 
     def references(self) -> dict[str, Any]:
         """Clips of other heads: what the bank reads, and what a portrait then shows."""
-        others = draw_scenes(len(self.scenes) * len(EMOTIONS), self.seed, CLIP_FRAMES, self._size, OTHER_HEADS)
+        others = draw_scenes(
+            len(self.scenes) * len(EMOTIONS), self.seed, CLIP_FRAMES, self._size, OTHER_HEADS, self.heads
+        )
         asked, read, true, seen = [], [], [], []
         for number, other in enumerate(others):
             label, level = EMOTIONS[number % len(EMOTIONS)], number // len(EMOTIONS) % len(LEVELS)
@@ -234,7 +238,7 @@ class EmotionBench:
     def leakage(self) -> dict[str, float]:
         """What a probe tells of the head from the code that the bank reads, beside what it tells from the features."""
         codes, features = [], []
-        for scene in draw_scenes(PROBED_HEADS, self.seed, CLIP_FRAMES, self._size, 2 * OTHER_HEADS):
+        for scene in draw_scenes(PROBED_HEADS, self.seed, CLIP_FRAMES, self._size, 2 * OTHER_HEADS, self.heads):
             looks = [scene.frames(label, 2, PROBED_EVERY) for label in EMOTIONS]
             codes.append([read_bank(faces, self.bank) for faces in looks])
             features.append([torch.cat(list(read_batches(self.bank.features, faces))).mean(0) for faces in looks])
@@ -269,24 +273,29 @@ def evaluate_emotion(
     device: str = "auto",
     prompts: Path | None = None,
     plot: Path | None = None,
+    heads: Path | None = None,
 ) -> dict[str, Any]:
     """Every figure on emotion, as JSON values with the keys of HEADLINES on top.
 
     portraits  heads and voices that emotions are tried on; time grows with them
     prompts    file of prompts and their labels, tab between; default: PROMPTS where it is there
     plot       picture to draw the curves to (.png)
-    Raises BadInput for a base, a count below 1 or a bad file; CheckpointError without the model or its experts.
+    heads      folder of the anatomy that heads are drawn with
+    Raises BadInput for a base, a count below 1, a bad file, or without the anatomy; CheckpointError without the model or its experts.
     """
     if portraits < 1:
         raise BadInput(f"portraits is {portraits}; give 1 or more.")
     if not family_of(find_model(model_name)).is_evaluated:
-        raise BadInput(f"'{model_name}' is a base; the held-out heads here are drawn. Score its videos: eadnet score.")
+        raise BadInput(
+            f"'{model_name}' is a base; the held-out heads here are rendered. Score its videos: eadnet score."
+        )
+    Anatomy.open(heads)
     rows = read_prompts(prompts or PROMPTS) if prompts or PROMPTS.is_file() else []
     model = load_model(model_name, device, "auto")
     settings = with_model_defaults(model, options or GenerateOptions())
-    scenes = list(draw_scenes(portraits, seed, CLIP_FRAMES, model.config.size_px))
+    scenes = list(draw_scenes(portraits, seed, CLIP_FRAMES, model.config.size_px, heads=heads))
     on_clip = counter(_n_clips(portraits, len(rows)), progress)
-    bench = EmotionBench(model, load_experts(device, model_name), settings, scenes, seed, on_clip)
+    bench = EmotionBench(model, load_experts(device, model_name), settings, scenes, seed, on_clip, heads)
     results: dict[str, Any] = {"model": model_name, "seed": seed, "portraits": portraits, "options": asdict(settings)}
     results |= bench.wait() | bench.labels() | bench.references()
     if rows:

@@ -1,7 +1,7 @@
 """The clips that an evaluation runs on: fresh from a seed, of people, voices, sentences and words never trained on.
 
-The only file on the way to `evaluate` that needs the corpus, and it imports it when clips are drawn: a user who only
-generates needs none of its packages.
+The corpus is imported when clips are drawn, since it needs packages of its own and the anatomy; see `shipped` for clips
+that need neither.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ..config import SyncNetConfig
+from ..heads.anatomy import Anatomy
 from ..metrics.compare import Truth
 from ..metrics.lip_sync import speech_windows
 from ..taxonomy import EMOTIONS, LEVELS, MOTION
 
 if TYPE_CHECKING:
-    from ..corpus.clips import ClipScript
+    from ..corpus.clips import ClipScript, Film
 
 CLIPS_PER_GROUP = 4
 """Clips of different emotions that share portrait, voice and reference picture."""
@@ -51,23 +52,33 @@ class Case:
 class Clip:
     """A clip drawn: what is true of it, and what a generation of it is given.
 
-    prompt   an artist's words, in held-out wording
-    motion   [T, 8]  the true track, relative to the reference picture
+    prompt               an artist's words, in held-out wording
+    motion               [T, 8]   the true track, relative to the reference picture
+    controls             [T, 28]  what the face does, columns `taxonomy.CONTROLS`
+    reference_controls   [28]     the same of the reference picture
+    tone, sex, age       of the head; see `corpus.stage.People`
     """
 
     case: Case
     truth: Truth
     prompt: str
     motion: np.ndarray
+    controls: np.ndarray
+    reference_controls: np.ndarray
+    tone: str
+    sex: str
+    age: float
 
 
 class Scene:
     """A held-out head and voice on which any emotion can be asked, and drawn to compare."""
 
-    def __init__(self, number: int, seed: int, speech: object, n_frames: int, size_px: int) -> None:
+    def __init__(
+        self, number: int, seed: int, speech: object, n_frames: int, size_px: int, heads: Path | None = None
+    ) -> None:
         """`speech` is a SpeechBank of the held-out split; another voice is taken where this one hardly speaks."""
         rng = np.random.default_rng([seed, 3, number])
-        self.size_px, self._speech = size_px, speech
+        self.size_px, self._speech, self._heads = size_px, speech, heads
         clip, identity, voice = (int(value) for value in rng.integers(2**31, size=3))
         self._case = Case(clip, identity, voice, "neutral", 0, n_frames=n_frames)
         while _count_speech(self._script("neutral", 0).samples, n_frames) < min(LEAST_SPEECH, n_frames // 2):
@@ -77,10 +88,7 @@ class Scene:
     @cached_property
     def reference(self) -> np.ndarray:
         """The portrait, uint8 [size, size, 3], neutral."""
-        from ..corpus.clips import render
-
-        script = self._script("neutral", 0)
-        return render([replace(script, states=script.states[:1])], self.size_px)[1][0].cpu().numpy()
+        return self._film("neutral", 0, self._case.n_frames).reference
 
     def mouth_opening(self, emotion: str, level: int) -> np.ndarray:
         """What the mouth truly does [T] when this voice speaks with an emotion."""
@@ -88,22 +96,28 @@ class Scene:
 
     def frames(self, emotion: str, level: int, every: int = 1) -> np.ndarray:
         """True frames with an emotion, one in `every`: uint8 [T', size, size, 3]."""
-        from ..corpus.clips import render
+        return self._film(emotion, level, every).frames
+
+    def _film(self, emotion: str, level: int, every: int) -> Film:
+        from ..corpus.clips import film
 
         script = self._script(emotion, level)
-        return render([replace(script, states=script.states[::every])], self.size_px)[0][0].cpu().numpy()
+        return film(replace(script, states=script.states[::every]), self.size_px, self._heads)
 
     def _script(self, emotion: str, level: int) -> ClipScript:
         return _write(replace(self._case, emotion=emotion, level=level), self._case.voice_seed, self._speech)
 
 
-def draw_scenes(n: int, seed: int, n_frames: int, size_px: int, first: int = 0) -> Iterator[Scene]:
-    """Scenes number `first` and on, each another head and voice. Raises BadInput without espeak-ng."""
+def draw_scenes(
+    n: int, seed: int, n_frames: int, size_px: int, first: int = 0, heads: Path | None = None
+) -> Iterator[Scene]:
+    """Scenes number `first` and on, each another head and voice. Raises BadInput without espeak-ng or the anatomy."""
     from ..corpus.speech import SpeechBank
 
+    Anatomy.open(heads)
     speech = SpeechBank(seed, N_UTTERANCES, "heldout")
     for number in range(first, first + n):
-        yield Scene(number, seed, speech, n_frames, size_px)
+        yield Scene(number, seed, speech, n_frames, size_px, heads)
 
 
 def draw_cases(clips: int, seed: int) -> list[list[Case]]:
@@ -150,32 +164,30 @@ def with_length(groups: Sequence[Sequence[Case]], n_frames: int) -> list[list[Ca
 
 
 def draw_clips(
-    groups: Sequence[Sequence[Case]], seed: int, size_px: int, device: torch.device | str = "cpu"
+    groups: Sequence[Sequence[Case]], seed: int, size_px: int, heads: Path | None = None
 ) -> Iterator[list[Clip]]:
     """The clips of one group after the other, so that only one group is held at a time.
 
-    Raises BadInput without espeak-ng.
+    heads  folder of the anatomy
+    Raises BadInput without espeak-ng or the anatomy.
     """
     from ..corpus.speech import SpeechBank
 
     speech = SpeechBank(seed, N_UTTERANCES, "heldout")
     for group in groups:
-        yield _draw_group(group, speech, size_px, device)
+        yield _draw_group(group, speech, size_px, heads)
 
 
-def _draw_group(group: Sequence[Case], speech: object, size_px: int, device: torch.device | str) -> list[Clip]:
-    from ..corpus.clips import render
+def _draw_group(group: Sequence[Case], speech: object, size_px: int, heads: Path | None) -> list[Clip]:
+    from ..corpus.clips import film
 
     voice_seed = group[0].voice_seed
     scripts = [_write(case, voice_seed, speech) for case in group]
     while _count_speech(scripts[0].samples, group[0].n_frames) < LEAST_SPEECH:
         voice_seed += 1
         scripts = [_write(case, voice_seed, speech) for case in group]
-    clips = []
-    for case, script in zip(group, scripts, strict=True):
-        frames, references = render([script], size_px, device)
-        clips.append(_clip(case, script, frames[0].cpu().numpy(), references[0].cpu().numpy()))
-    return clips
+    made = (film(script, size_px, heads) for script in scripts)
+    return [_clip(case, script, one) for case, script, one in zip(group, scripts, made, strict=True)]
 
 
 def _count_speech(samples: np.ndarray, n_frames: int) -> int:
@@ -198,17 +210,27 @@ def _write(case: Case, voice_seed: int, speech: object) -> ClipScript:
     )
 
 
-def _clip(case: Case, script: ClipScript, frames: np.ndarray, reference: np.ndarray) -> Clip:
+def _clip(case: Case, script: ClipScript, made: Film) -> Clip:
     truth = Truth(
-        frames=frames,
-        reference=reference,
+        frames=made.frames,
+        reference=made.reference,
         samples=script.samples,
-        mouth_opening=script.mouth_opening,
+        mouth_opening=made.mouth_opening,
         blink=script.motion[:, MOTION.index("blink")],
         yaw=script.motion[:, MOTION.index("yaw")],
         emotion=script.emotion,
     )
-    return Clip(case, truth, _prompt(case, script.prompts), script.motion)
+    return Clip(
+        case,
+        truth,
+        _prompt(case, script.prompts),
+        script.motion,
+        script.controls,
+        script.reference_controls,
+        made.people.tone,
+        made.people.sex,
+        made.people.age,
+    )
 
 
 def _prompt(case: Case, prompts: Sequence[str]) -> str:

@@ -79,7 +79,7 @@ def assemble(rng: np.random.Generator, stock: Stock, person: Person, looks: Look
         kinds[f"hair_{looks.hair}"] = HAIR
     there = stock.anatomy.part_names()
     builder = _Builder(stock, body)
-    covered = builder.add_body(looks.cloth if looks.cloth in there else "")
+    builder.add_body(looks.cloth if looks.cloth in there else "")
     for name, material in kinds.items():
         if name in there:
             builder.add_part(name, material, looks)
@@ -87,7 +87,7 @@ def assemble(rng: np.random.Generator, stock: Stock, person: Person, looks: Look
         builder.add_accessory(name, accessory)
     if looks.hat is not None:
         builder.hide_hair_under_hat()
-    starts, indices, values = builder.shape_moves(person, covered)
+    starts, indices, values = builder.shape_moves(person)
     texels, textures, tints = _textures(rng, stock, looks, kinds)
     surface = Surface(
         np.ascontiguousarray(np.concatenate(builder.faces).astype(np.int32)),
@@ -122,8 +122,8 @@ class _Builder:
         self.slots: dict[str, tuple[int, int]] = {}
         self.n_vertices = self.n_render = 0
 
-    def add_body(self, cloth: str) -> np.ndarray:
-        """The body without what clothes hide; returns how far it was moved in below their edge, [V, 3]."""
+    def add_body(self, cloth: str) -> None:
+        """The body without what clothes hide, moved in a little below their edge."""
         anatomy, features = self.stock.anatomy, self.stock.features
         faces, materials = anatomy.faces, np.where(features.is_mouth, MOUTH, SKIN)
         inward = np.zeros_like(self.body)
@@ -135,7 +135,6 @@ class _Builder:
             faces, materials = faces[keep], materials[keep]
             inward = self._under(part.fit(self.body))
         self._add(_BODY, self.body - inward, anatomy.render_vertices, anatomy.uv, faces, materials)
-        return inward
 
     def _under(self, cloth: np.ndarray) -> np.ndarray:
         from scipy.spatial import cKDTree
@@ -198,7 +197,7 @@ class _Builder:
                 keep = (height[faces] < 0).all(1)
                 self.faces[i], self.materials[i] = faces[keep], materials[keep]
 
-    def shape_moves(self, person: Person, inward: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def shape_moves(self, person: Person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How each of SHAPES moves every part: starts [K + 1], indices [M], values [M, 3]."""
         starts, indices, values = [0], [], []
         for shape in SHAPES:
@@ -217,11 +216,10 @@ class _Builder:
         if moves is None or name.startswith(("cloth", "glasses", "hat")):
             return nothing
         if name == _BODY:
-            index = np.flatnonzero(moves.any(1))
+            index = np.flatnonzero((moves[:, 0] != 0) | (moves[:, 1] != 0) | (moves[:, 2] != 0))
             return index + first, moves[index]
         part = self.stock.part(name)
-        index = np.flatnonzero(moves.any(1)[part.reference].any(1))
-        value = (moves[part.reference[index]] * part.weights[index][..., None]).sum(1)
+        index, value = _carried(moves, part.reference, part.weights)
         return index + first, value * _TOOTH_SIZE if name.startswith("teeth") else value
 
     def _tongue_moves(self, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -332,3 +330,22 @@ def add_shapes(weights, starts, indices, values, out):
             out[i, 0] += w * values[q, 0]
             out[i, 1] += w * values[q, 1]
             out[i, 2] += w * values[q, 2]
+
+
+@njit(**KERNEL)
+def _carried(moves, reference, weights):
+    """Which vertices of a part the base mesh's moves [V, 3] carry along, and how far."""
+    n = reference.shape[0]
+    index, value, found = np.empty(n, np.int32), np.empty((n, 3), np.float32), 0
+    for i in range(n):
+        x, y, z = 0.0, 0.0, 0.0
+        for k in range(3):
+            j, w = reference[i, k], weights[i, k]
+            x += w * moves[j, 0]
+            y += w * moves[j, 1]
+            z += w * moves[j, 2]
+        if x != 0 or y != 0 or z != 0:
+            index[found] = i
+            value[found, 0], value[found, 1], value[found, 2] = x, y, z
+            found += 1
+    return index[:found].copy(), value[:found].copy()

@@ -23,28 +23,11 @@ def paint_skin(rng: np.random.Generator, stock: Stock, looks: Looks) -> tuple[np
     tint = (looks.tone / np.maximum(mean, 0.01)).clip(0.02, 4.0)
     layers, grain = _layers(features, looks)
     layers[..., :3] /= tint
-    noise = _noise(rng)
     out = first.copy()
-    rows, columns = _extent(features)
-    _mix(
-        first,
-        second,
-        looks.second_share,
-        layers.astype(np.float32),
-        grain.astype(np.float32),
-        noise,
-        rows,
-        columns,
-        out,
-    )
+    rows, columns = features.head_texels
+    origin = np.array((rows.start, columns.start))
+    _mix(first, second, looks.second_share, layers.astype(np.float32), grain, origin, _noise(rng), out)
     return out, tint
-
-
-def _extent(features: Features) -> tuple[np.ndarray, np.ndarray]:
-    """First and last row and column of the map that show the head."""
-    there = np.argwhere(features.texel_position[..., 1] > -3)
-    low, high = there.min(0), there.max(0) + 1
-    return np.array((low[0], high[0])), np.array((low[1], high[1]))
 
 
 def _face_mean(features: Features, texture: np.ndarray) -> np.ndarray:
@@ -58,26 +41,32 @@ def _face_mean(features: Features, texture: np.ndarray) -> np.ndarray:
 
 
 def _layers(features: Features, looks: Looks) -> tuple[np.ndarray, np.ndarray]:
-    """Colours laid over the skin [M, M, 4], and densities of hair and freckles [M, M, 2] that noise breaks up."""
-    x, y, z = np.nan_to_num(np.moveaxis(features.texel_position, 2, 0), nan=-9.0)
-    place = np.stack([x, y, z])
-    layers = np.zeros((MAP_PX, MAP_PX, 4))
-    side = abs(x)
-    eyelid = _spot(side, y, (0.5, 0.11), (0.22, 0.075)) * (z > -0.6) * (y > 0.015)
-    cheek = _spot(side, y, (0.66, -0.52), (0.22, 0.17)) * (z > -0.5)
-    for colour, mask in ((looks.blush, cheek), (looks.shadow, eyelid), (looks.lipstick, features.lips)):
-        _over(layers, colour, mask)
-    mouth = features.mouth_place
-    hairy = _beard(place, mouth) * looks.beard + _moustache(place, mouth) * looks.moustache
-    stubble = (_beard(place, mouth) + _moustache(place, mouth)).clip(0, 1) * looks.stubble
-    bare = 1 - features.lips
-    _over(layers, np.append(looks.hair_colour * 0.8, 1.0), np.clip(hairy * 0.62, 0, 0.86) * bare)
-    _over(layers, np.append(looks.hair_colour, 0.38), stubble * bare)
+    """Colours laid over the head's texels [h, w, 4], and densities of hair and freckles [h, w, 2] that noise breaks up."""
+    place = features.head_position
+    x, y, z = place
+    side, lips = abs(x), features.lips[features.head_texels]
+    layers = np.zeros((*x.shape, 4), np.float32)
+    grain = np.zeros((*x.shape, 2), np.float32)
+    if looks.blush[3] > 0:
+        _over(layers, looks.blush, _spot(side, y, (0.66, -0.52), (0.22, 0.17)) * (z > -0.5))
+    if looks.shadow[3] > 0:
+        _over(layers, looks.shadow, _spot(side, y, (0.5, 0.11), (0.22, 0.075)) * (z > -0.6) * (y > 0.015))
+    if looks.lipstick[3] > 0:
+        _over(layers, looks.lipstick, lips)
+    if max(looks.beard, looks.moustache, looks.stubble) > 0:
+        beard, moustache = _beard(place, features.mouth_place), _moustache(place, features.mouth_place)
+        hairy = beard * looks.beard + moustache * looks.moustache
+        stubble = np.clip(beard + moustache, 0, 1) * looks.stubble
+        bare = 1 - lips
+        _over(layers, np.append(looks.hair_colour * 0.8, 1.0), np.clip(hairy * 0.62, 0, 0.86) * bare)
+        _over(layers, np.append(looks.hair_colour, 0.38), stubble * bare)
+        grain[..., 0] = np.clip(hairy + stubble * 0.6, 0, 1) * bare
     if looks.hair == BALD:
         scalp = np.clip((y - 0.75 + 0.25 * side) / 0.35, 0, 1) * looks.stubble * 0.5
         _over(layers, np.append(looks.hair_colour, 0.6), scalp)
-    freckled = (_spot(side, y, (0.45, -0.42), (0.42, 0.25)) * (z > -0.5)) * looks.freckles
-    return layers, np.stack([np.clip(hairy + stubble * 0.6, 0, 1) * bare, freckled], -1)
+    if looks.freckles > 0:
+        grain[..., 1] = _spot(side, y, (0.45, -0.42), (0.42, 0.25)) * (z > -0.5) * looks.freckles
+    return layers, grain
 
 
 def _over(layers: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> None:
@@ -121,15 +110,16 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
 
 
 @njit(**KERNEL)
-def _mix(first, second, share, layers, grain, noise, rows, columns, out):
-    size, coarse = out.shape[0], layers.shape[0]
-    scale = coarse / size
-    for y in range(int(rows[0] / scale), min(size, int(rows[1] / scale) + 1)):
-        my = min(max((y + 0.5) * scale - 0.5, 0.0), coarse - 1.001)
+def _mix(first, second, share, layers, grain, origin, noise, out):
+    size, height, width = out.shape[0], layers.shape[0], layers.shape[1]
+    scale = MAP_PX / size
+    top, left = int(origin[0] / scale), int(origin[1] / scale)
+    for y in range(top, min(size, int((origin[0] + height) / scale))):
+        my = min(max((y + 0.5) * scale - 0.5 - origin[0], 0.0), height - 1.001)
         yi = int(my)
         fy = my - yi
-        for x in range(int(columns[0] / scale), min(size, int(columns[1] / scale) + 1)):
-            mx = min(max((x + 0.5) * scale - 0.5, 0.0), coarse - 1.001)
+        for x in range(left, min(size, int((origin[1] + width) / scale))):
+            mx = min(max((x + 0.5) * scale - 0.5 - origin[1], 0.0), width - 1.001)
             xi = int(mx)
             fx = mx - xi
             a, b, c, d = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
@@ -139,25 +129,12 @@ def _mix(first, second, share, layers, grain, noise, rows, columns, out):
                 + c * layers[yi + 1, xi, 3]
                 + d * layers[yi + 1, xi + 1, 3]
             )
-            hair = (
-                a * grain[yi, xi, 0]
-                + b * grain[yi, xi + 1, 0]
-                + c * grain[yi + 1, xi, 0]
-                + d * grain[yi + 1, xi + 1, 0]
-            )
-            spots = (
-                a * grain[yi, xi, 1]
-                + b * grain[yi, xi + 1, 1]
-                + c * grain[yi + 1, xi, 1]
-                + d * grain[yi + 1, xi + 1, 1]
-            )
-            fine, blot = (
-                noise[y % noise.shape[0], x % noise.shape[1], 0],
-                noise[y % noise.shape[0], x % noise.shape[1], 1],
-            )
-            if hair > 0:
-                cover *= 1 - hair * (1 - fine) * 0.7
-            freckle = 1 - 0.45 * min(1.0, max(0.0, (blot - 0.62) * 9)) * min(1.0, spots * 1.6)
+            hair, spots = grain[yi, xi, 0], grain[yi, xi, 1]
+            if cover < 0.003 and share < 0.003 and spots < 0.003:
+                continue
+            grains = noise[y % noise.shape[0], x % noise.shape[1]]
+            cover *= 1 - hair * (1 - grains[0]) * 0.7
+            freckle = 1 - 0.45 * min(1.0, max(0.0, (grains[1] - 0.62) * 9)) * min(1.0, spots * 1.6)
             for k in range(3):
                 value = LINEAR[first[y, x, k]] * (1 - share) + LINEAR[second[y, x, k]] * share
                 value *= freckle if k > 0 else 0.4 + 0.6 * freckle

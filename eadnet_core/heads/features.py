@@ -99,6 +99,18 @@ class Features:
         )
 
     @cached_property
+    def head_texels(self) -> tuple[slice, slice]:
+        """Rows and columns of the map that show the head."""
+        there = np.argwhere(self.texel_position[..., 1] > -3)
+        low, high = there.min(0), there.max(0) + 1
+        return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+    @cached_property
+    def head_position(self) -> np.ndarray:
+        """`texel_position` of those rows and columns [3, H, W], far below where there is no skin."""
+        return np.ascontiguousarray(np.moveaxis(np.nan_to_num(self.texel_position[self.head_texels], nan=-9.0), 2, 0))
+
+    @cached_property
     def mouth_place(self) -> np.ndarray:
         """Middle of the mouth [3] on the base mesh, in eye distances from the middle between the eyes."""
         return (self.base_points[landmark_slice("lips_inner")].mean(0) - self.eye_centres.mean(0)) / self.eye_distance

@@ -9,8 +9,8 @@ SKIN, EYE, TEETH, TONGUE, CLOTH, MOUTH, EXTRA, HAIR, BROW, LASH, CORNEA, GLASS =
 N_MATERIALS = 12
 
 REGIONS = ("background", "skin", "lips", "mouth", "teeth", "eyes", "hair", "brows", "clothes", "extra")
-"""What a pixel of the region map shows; "mouth" is its lining and the tongue, "extra" a hat or a frame of glasses,
-"brows" holds the lashes too."""
+"""What a pixel of the region map shows; "mouth" is its lining and the tongue, "extra" a hat or a frame of glasses.
+Lashes and lenses are part of what lies behind them."""
 R_BACKGROUND, R_SKIN, R_LIPS, R_MOUTH, R_TEETH, R_EYES, R_HAIR, R_BROWS, R_CLOTHES, R_EXTRA = range(10)
 
 REGION_OF_MATERIAL = np.array(

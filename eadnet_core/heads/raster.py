@@ -245,7 +245,7 @@ def opaque_triangles(screen, surface, inner_bias, eye_bias, depth, index):
 def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
     """What each pixel shows, hair included: triangle [N, N] (-1 none), 1 / distance, barycentric weights [N, N, 3].
 
-    Layers that cover a pixel by less than `ALPHA_TEST` do not own it; corneas and lenses never do.
+    Layers that cover a pixel by less than `ALPHA_TEST` do not own it; corneas, lenses and lashes never do.
     """
     depth[:] = 0
     index[:] = -1
@@ -253,7 +253,7 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
     faces, uv = surface.faces, surface.uv
     for t in range(faces.shape[0]):
         m = surface.materials[t]
-        if m == CORNEA or m == GLASS:
+        if m == CORNEA or m == GLASS or m == LASH:
             continue
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
         x0, y0 = screen[a, 0], screen[a, 1]
@@ -291,7 +291,7 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
                 if d * nearer <= depth[y, x]:
                     continue
                 p0, p1, p2 = w0 * screen[a, 2] / d, w1 * screen[b, 2] / d, w2 * screen[c, 2] / d
-                if (m == HAIR or m == BROW or m == LASH) and not is_opaque(
+                if (m == HAIR or m == BROW) and not is_opaque(
                     surface,
                     m,
                     p0 * uv[a, 0] + p1 * uv[b, 0] + p2 * uv[c, 0],
@@ -301,6 +301,12 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
                 depth[y, x] = d * nearer
                 index[y, x] = t
                 weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = p0, p1, p2
+
+
+@njit(**KERNEL)
+def _same(m, n):
+    """Whether two materials show one another: brows lie on the skin."""
+    return m == n or (m == BROW and n == SKIN) or (m == SKIN and n == BROW)
 
 
 @njit(**KERNEL)
@@ -337,7 +343,7 @@ def backward_flow(
                         if (
                             s >= 0
                             and reference_depth[row + dy, column + dx] < d * (1 + tolerance)
-                            and materials[s] == materials[t]
+                            and _same(materials[s], materials[t])
                         ):
                             seen = 1
             visible[y, x] = 255 * seen

@@ -23,6 +23,8 @@ from torch import Tensor
 
 from ..config import N_MELS
 from ..errors import BadInput
+from ..heads.anatomy import Anatomy
+from ..heads.rig import STATE, STATE_INDEX
 from ..media.pixels import to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTION_CODE_SIZE, EMOTIONS, MOTION
@@ -123,14 +125,17 @@ def build_cache(
     has_pictures: bool = True,
     workers: int = 1,
     threads: int = 1,
-    device: str = "cpu",
     progress: bool = True,
+    heads: Path | None = None,
 ) -> Cache:
     """Render `n_clips` corpus clips into `folder`; goes on where an earlier call stopped.
 
     Without pictures a cache holds what happens in its clips, which is all that a denoiser learns from.
-    `workers` processes (1: this one) use `threads` threads each. Raises BadInput where the folder holds another cache.
+    `workers` processes (1: this one) use `threads` threads each. `heads` is the folder of the anatomy; without pictures
+    none is needed. Raises BadInput where the folder holds another cache, and where the anatomy is missing.
     """
+    if has_pictures:
+        Anatomy.open(heads)
     n_clips -= n_clips % CLIPS_PER_IDENTITY
     info = CacheInfo(n_clips, n_frames, size_px, seed, split, speech_utterances, has_pictures=has_pictures)
     cache = open_or_create(Path(folder), info)
@@ -140,20 +145,20 @@ def build_cache(
     from tqdm import tqdm
 
     bar = tqdm(total=info.n_clips, initial=int(rendered.sum()), desc="render", unit="clip", disable=not progress)
-    for done in _run_jobs(cache.folder, starts, workers, threads, device):
+    for done in _run_jobs(cache.folder, starts, workers, threads, heads):
         bar.update(done)
     bar.close()
     return cache
 
 
-def _run_jobs(folder: Path, starts: list[int], workers: int, threads: int, device: str) -> Any:
+def _run_jobs(folder: Path, starts: list[int], workers: int, threads: int, heads: Path | None) -> Any:
     """Render the jobs, here or in `workers` processes, yielding the clips of each finished one."""
     if workers <= 1:
         for start in starts:
-            yield _render_job(folder, start, threads, device)
+            yield _render_job(folder, start, threads, heads)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for job in as_completed([pool.submit(_render_job, folder, start, threads, device) for start in starts]):
+        for job in as_completed([pool.submit(_render_job, folder, start, threads, heads) for start in starts]):
             yield job.result()
 
 
@@ -183,7 +188,7 @@ def open_or_create(folder: Path, info: CacheInfo) -> Cache:
         ("mouth_width", np.float32, (n, frames)),
         ("codes", np.float32, (n, frames, EMOTION_CODE_SIZE)),
         ("text_codes", np.float32, (n, info.n_texts, EMOTION_CODE_SIZE)),
-        ("reference_states", np.float32, (n, _n_states())),
+        ("reference_states", np.float32, (n, len(STATE))),
         ("emotion", np.int8, (n,)),
         ("level", np.int8, (n,)),
         ("is_pure", np.uint8, (n,)),
@@ -194,12 +199,6 @@ def open_or_create(folder: Path, info: CacheInfo) -> Cache:
     return Cache(folder)
 
 
-def _n_states() -> int:
-    from ..corpus.rig import STATE
-
-    return len(STATE)
-
-
 @lru_cache(maxsize=2)
 def _speech_bank(seed: int, n_utterances: int, split: str) -> Any:
     """The speech of this process: making it takes seconds, and every job of a worker needs it."""
@@ -208,30 +207,26 @@ def _speech_bank(seed: int, n_utterances: int, split: str) -> Any:
     return SpeechBank(seed, n_utterances, "heldout" if split == "heldout" else "train")
 
 
-def _render_job(folder: Path, start: int, threads: int, device: str) -> int:
+def _render_job(folder: Path, start: int, threads: int, heads: Path | None) -> int:
     """Render the clips start .. of one job into the cache; returns how many."""
-    from ..corpus.clips import render
+    from ..corpus.clips import film
 
     torch.set_num_threads(threads)
     cache = Cache(folder)
     info = cache.info
     stop = min(start + _GROUPS_PER_JOB * CLIPS_PER_IDENTITY, info.n_clips)
     scripts = [s for first in range(start, stop, CLIPS_PER_IDENTITY) for s in _scripts_of_identity(info, first)]
-    if info.has_pictures:
-        frames, references = render(scripts, info.size_px, device)
-        cache.array("frames", "r+")[start:stop] = _numpy(frames)
-        cache.array("references", "r+")[start:stop] = _numpy(references)
-    for offset, script in enumerate(scripts):
-        _write_tracks(cache, start + offset, script)
+    for i, script in enumerate(scripts, start):
+        _write_tracks(cache, i, script)
+        if info.has_pictures:
+            made = film(script, info.size_px, heads)
+            cache.array("frames", "r+")[i], cache.array("references", "r+")[i] = made.frames, made.reference
+            cache.array("mouth_opening", "r+")[i] = made.mouth_opening
     texts = {start + offset: _texts(script, info.n_texts) for offset, script in enumerate(scripts)}
     (folder / "texts" / f"{start:06d}.json").write_text(json.dumps(texts, ensure_ascii=False))
     cache.flush()
     cache.array("rendered", "r+")[start:stop] = 1
     return stop - start
-
-
-def _numpy(values: Any) -> np.ndarray:
-    return values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _scripts_of_identity(info: CacheInfo, first: int) -> list[Any]:
@@ -263,7 +258,6 @@ def _scripts_of_identity(info: CacheInfo, first: int) -> list[Any]:
 def _write_tracks(cache: Cache, i: int, script: Any) -> None:
     """Everything of clip `i` but its pictures."""
     from ..corpus.noise import augment
-    from ..corpus.rig import STATE_INDEX
     from ..media.sound.audio import frame_energy, log_mel
 
     n_frames = cache.info.n_frames

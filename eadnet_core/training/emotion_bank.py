@@ -82,7 +82,7 @@ class BankObjective(nn.Module):
 def train_emotion_bank(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
     """Train the bank; returns its scores on clips of heads that it does not learn from."""
     clips = Cache(cache)
-    faces = _faces(Path(options.run_folder) / "emotion_bank", config.size_px)
+    faces = _faces(Path(options.run_folder) / "emotion_bank", config.size_px, options.heads)
     torch.manual_seed(options.seed)
     sizes = EmotionBankConfig(emotions=EMOTIONS)
     bank = EmotionBank(sizes)
@@ -151,13 +151,13 @@ def score(bank: EmotionBank, logits: Tensor, codes: Tensor) -> dict[str, float]:
     }
 
 
-def _faces(folder: Path, size_px: int) -> Faces:
+def _faces(folder: Path, size_px: int, heads: Path | None) -> Faces:
     """The single faces, drawn once for a run."""
     path = folder / "faces.npz"
     if path.exists():
         with np.load(path) as kept:
             return Faces(kept["frames"], kept["codes"], kept["action_units"])
-    faces = draw_faces(N_FACES, FACES_SEED, "train", size_px)
+    faces = draw_faces(N_FACES, FACES_SEED, "train", size_px, heads)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name("faces.part.npz")
     np.savez(unfinished, frames=faces.frames, codes=faces.codes, action_units=faces.action_units)

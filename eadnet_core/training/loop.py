@@ -56,6 +56,8 @@ class TrainOptions:
     num_threads: int | None = None
     run_folder: Path = Path("runs")
     """Checkpoints, logs and sample sheets go to run_folder/<part>."""
+    heads: Path | None = None
+    """Folder of the anatomy that clips are drawn with; see `anatomy.anatomy_folder`."""
     log_every: int = 20
     evaluate_every: int = 200
     alarm_every: int = 100

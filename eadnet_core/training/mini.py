@@ -109,7 +109,7 @@ def train_mini(
     weight files that `load_model` reads.
 
     minutes_scale  1: the minutes of `PLANS`, made for two CPU cores; smaller on a faster machine
-    options        device, threads and the like for every training; its budget is not used
+    options        device, threads, anatomy and the like for every training; its budget is not used
     workers        processes that render clips
     """
     folder = Path(folder)
@@ -126,7 +126,7 @@ def train_mini(
             train_text_reader(output, seed=base.seed)
             continue
         plan = PLANS[part]
-        cache = render_cache(folder / "caches" / plan.cache, CACHES[plan.cache], config, workers)
+        cache = render_cache(folder / "caches" / plan.cache, CACHES[plan.cache], config, workers, base.heads)
         if part == "denoiser":
             read_texts(Cache(cache), load_reader(str(model)).codes)
         log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)
@@ -147,8 +147,8 @@ def train_mini_256(
     if output.exists():
         log.info("%s is there: delete it to train it again", output)
     else:
-        cache = render_cache(folder / "caches" / "faces_256", CACHES["faces_256"], config, workers)
         base = replace(options or TrainOptions(max_minutes=1), max_steps=None, max_minutes=MINUTES_256 * minutes_scale)
+        cache = render_cache(folder / "caches" / "faces_256", CACHES["faces_256"], config, workers, base.heads)
         start = folder / "mini" / "vae.safetensors"
         train_vae(config, cache, output, replace(base, run_folder=folder / "runs"), start=start)
     return {"vae": read_metadata(output).get("scores", {})}
@@ -171,10 +171,12 @@ def _in_order(parts: Sequence[str] | None) -> list[str]:
     return [part for part in every if part in wanted]
 
 
-def render_cache(folder: Path, plan: CachePlan | PairsPlan, config: ModelConfig, workers: int) -> Path:
-    """Render one cache of the mini, or go on with it; returns its folder."""
+def render_cache(
+    folder: Path, plan: CachePlan | PairsPlan, config: ModelConfig, workers: int, heads: Path | None = None
+) -> Path:
+    """Render one cache of the mini with the anatomy in `heads`, or go on with it; returns its folder."""
     if isinstance(plan, PairsPlan):
-        render_pairs(folder, plan.n_pairs, plan.n_states, plan.size_px, plan.seed, workers)
+        render_pairs(folder, plan.n_pairs, plan.n_states, plan.size_px, plan.seed, workers, heads)
     else:
         build_cache(
             folder,
@@ -186,5 +188,6 @@ def render_cache(folder: Path, plan: CachePlan | PairsPlan, config: ModelConfig,
             speech_utterances=plan.speech_utterances,
             has_pictures=plan.has_pictures,
             workers=workers,
+            heads=heads,
         )
     return folder

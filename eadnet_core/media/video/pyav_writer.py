@@ -42,10 +42,11 @@ class PyAVEncoder:
         audio: Audio | None,
         tags: dict[str, str],
         is_part: bool,
+        quality: dict[str, str] | None = None,
     ) -> None:
-        """Open the file. `size` (width, height) is even."""
+        """Open the file. `size` (width, height) is even; `quality` are x264's options in place of the usual ones."""
         self._container = _open_output(path, tags)
-        options = {**PICTURE_OPTIONS, **(PART_OPTIONS if is_part else {})}
+        options = {**(quality or PICTURE_OPTIONS), **(PART_OPTIONS if is_part else {})}
         self._stream = self._container.add_stream(CODEC, rate=fps, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = *size, "yuv420p"
         context = self._stream.codec_context
