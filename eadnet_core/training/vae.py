@@ -22,7 +22,7 @@ from .losses import CONTROL_SPREAD, EYES_BOX, MOUTH_BOX, correlation, psnr, regi
 from .sheets import save_sheet
 
 BATCH = 12
-FRAMES_PER_REFERENCE = 3
+FRAMES_PER_REFERENCE = 2
 """Frames that share a reference in a batch: it is read once."""
 LEARNING_RATE = 1.2e-3
 NOISE_FROM, NOISE = 0.4, 0.08
