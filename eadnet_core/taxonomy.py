@@ -141,7 +141,7 @@ EMOTION_RECORDS = (
         words=("fear", "fearful", "fearfully", "afraid", "scared", "frightened", "terrified"),
         extreme_words=("terrified",),
         pictograms="😨😱😰😧😬😟🙀🫣",
-        action_units={"AU1": 1.0, "AU2": 0.6, "AU4": 0.65, "AU5": 1.0, "AU20": 1.0, "AU25": 0.8, "AU26": 0.15},
+        action_units={"AU1": 1.0, "AU2": 0.35, "AU4": 0.65, "AU5": 1.0, "AU20": 1.0, "AU25": 0.9, "AU26": 0.15},
         manner=Manner(yaw=0.03, pitch=-0.02, shift_y=-0.005, amplitude=0.8, tempo=0.65, nod=0.6, tremor=0.009),
     ),
     EmotionRecord(
