@@ -41,6 +41,10 @@ class VAEConfig:
     decoder_widths: tuple[int, int, int] = (40, 64, 128)
     line_channels: int = 6
     """Kinds of landmark lines; 0 shows it none."""
+    has_light: bool = True
+    """Whether what is moved is shaded; without, it keeps the reference's light."""
+    has_paint: bool = True
+    """Whether what the reference does not show is painted; without, all of a frame is moved."""
 
     def __post_init__(self) -> None:
         if self.size_px not in (128, 256):
