@@ -113,7 +113,7 @@ class DenoiserConfig:
     motion_size: int = len(MOTION)
     window_frames: int = 16
     prediction: str = "residual"
-    """"residual" (x0, to the reference latent; flow time 0 .. 1) or "epsilon": see `sampling.prediction`."""
+    """"residual" (x0, the latents themselves; flow time 0 .. 1) or "epsilon": see `sampling.prediction`."""
     residual_std: float = 0.82
     zero_init_adapters: bool = False
     """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""
