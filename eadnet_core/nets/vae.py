@@ -173,7 +173,9 @@ class Decoder(nn.Module):
         self.times = config.size_px // HALF_PX
         self.merge3 = nn.Conv2d(fine + half + 3 * self.times**2, fine, 3, padding=1)
         self.finest = nn.ModuleList(FilmBlock(fine, width) for _ in range(2))
-        self.conv_out = nn.Conv2d(fine, self.times**2 * (2 + 3 + 1 + 3), 3, padding=1)
+        n_light, n_paint = 3 * config.has_light, 3 * config.has_paint
+        self.sizes = (2, n_light, n_paint // 3, n_paint)
+        self.conv_out = nn.Conv2d(fine, self.times**2 * sum(self.sizes), 3, padding=1)
         for layer, scale in ((self.flow, 0.0), (self.conv_out, 0.1)):
             with torch.no_grad():
                 layer.weight.mul_(scale)
@@ -194,13 +196,14 @@ class Decoder(nn.Module):
         x = self.merge3(F.silu(torch.cat([x, warp(reference.half, flow), moved], 1)))
         x = _through(self.finest, x, c)
         out = F.pixel_shuffle(self.conv_out(F.silu(x)), self.times).float()
-        fine, light, alpha, paint = out.split((2, 3, 1, 3), 1)
+        fine, light, alpha, paint = out.split(self.sizes, 1)
         flow = F.interpolate(flow.float(), scale_factor=float(self.times), mode="bilinear", align_corners=False)
+        none = out.new_zeros(len(out), 3, *out.shape[2:])
         return Change(
             flow + MAX_FINE_FLOW * fine,
-            MAX_LIGHT * torch.tanh(light),
-            torch.sigmoid(alpha + ALPHA_BIAS),
-            torch.tanh(paint),
+            MAX_LIGHT * torch.tanh(light) if light.shape[1] else none,
+            torch.sigmoid(alpha + ALPHA_BIAS) if alpha.shape[1] else none[:, :1],
+            torch.tanh(paint) if paint.shape[1] else none,
         )
 
 

@@ -158,7 +158,7 @@ def _in_order(parts: Sequence[str] | None) -> list[str]:
     """The parts to train, what they need included, in the order of training.
 
     >>> _in_order(["syncnet"])
-    ['expression', 'vae', 'syncnet']
+    ['syncnet']
     """
     every = ["text_reader", *PLANS]
     wanted = set(every if parts is None else parts)

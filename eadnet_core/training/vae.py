@@ -177,8 +177,8 @@ def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> 
     return torch.cat(images), Change(*(torch.cat(parts) for parts in zip(*changes, strict=True)))
 
 
-def score_vae(cache: FaceCache) -> Any:
-    """An evaluation for the loop, on unseen heads.
+def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
+    """An evaluation for the loop, on about `n_frames` frames of unseen heads.
 
     psnr, psnr_mouth, psnr_eyes  of made frames; psnr_static of the reference
     flow_mouth_px                mean error of the flow in the mouth's box where it is known, in pixels; beside its size
@@ -186,7 +186,7 @@ def score_vae(cache: FaceCache) -> Any:
     painted                      overlap of what is painted with what is not seen, intersection over union
     controls_correlation         of what is read off references
     """
-    sample = cache.monitor(_MONITOR_FRAMES, FRAMES_PER_REFERENCE)
+    sample = cache.monitor(n_frames, FRAMES_PER_REFERENCE)
 
     def evaluate(nets: Any, device: torch.device) -> dict[str, float]:
         vae = nets["vae"]

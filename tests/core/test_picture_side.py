@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 import torch
 
-from eadnet_core.corpus import head_pairs
 from eadnet_core.heads.rig import STATE
 from eadnet_core.nets.vae import Change, warp
 from eadnet_core.taxonomy import CONTROLS
@@ -23,25 +20,8 @@ from eadnet_core.weights.files import load_part
 if TYPE_CHECKING:
     from tests.conftest import Tiny
 
-N_PAIRS, N_STATES, SIZE = 4, 3, 128
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceCache:
-    """Smooth noise instead of heads, moved by a constant flow."""
-    folder, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
-    for name, (shape, kind) in head_pairs._layout(N_PAIRS, N_STATES, SIZE).items():
-        array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
-        if name == "frames":
-            coarse = rng.integers(0, 256, (*shape[:3], 8, 8, 3), dtype=np.uint8)
-            array[:] = coarse.repeat(SIZE // 8, 3).repeat(SIZE // 8, 4)
-        elif name in ("states", "flow"):
-            array[:] = rng.uniform(0, 0.05, shape)
-        elif name in ("visible", "done"):
-            array[:] = 255 if name == "visible" else 1
-        array.flush()
-    (folder / "settings.json").write_text(json.dumps({"seed": 7}))
-    return FaceCache(folder)
+N_STATES, SIZE = 3, 128
+"""Of the fixture `faces`."""
 
 
 def test_batches_hold_frames_of_training_heads(faces: FaceCache) -> None:
