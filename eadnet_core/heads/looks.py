@@ -161,7 +161,7 @@ def _draw_hair(rng: np.random.Generator, anatomy: Anatomy, person: Person) -> st
     styles = usual if rng.random() < (0.92 if person.is_male else 0.66) else other
     there = [style for style in styles if f"hair_{style}" in anatomy.part_names("hair_")]
     style = _choose(rng, there) or BALD
-    if style in _FRINGED and rng.random() < 0.75:
+    if style in _FRINGED and rng.random() < 0.93:
         style = _choose(rng, [name for name in there if name not in _FRINGED] or there)
     return style
 
