@@ -79,7 +79,7 @@ def test_a_lost_face_is_looked_for_at_the_first_place(portrait: np.ndarray, foun
 def test_lines_lie_on_their_points(found: Landmarks, size_px: int) -> None:
     points = in_frame(found.xy, found.frame())
     maps = landmark_map(points, size_px)
-    assert maps.shape == (len(LINES), size_px, size_px) and 0 <= float(maps.min()) and float(maps.max()) <= 1
+    assert maps.shape == (len(LINES), size_px, size_px) and float(maps.min()) >= 0 and float(maps.max()) <= 1
     for channel, lines in enumerate(LINES.values()):
         for line, _ in lines:
             for x, y in (points[list(line)] * size_px - 0.5).round().astype(int):
