@@ -101,7 +101,9 @@ def _conv(attributes: Mapping[str, Any], x: Tensor, filters: Tensor, bias: Tenso
 def _depthwise(attributes: Mapping[str, Any], x: Tensor, filters: Tensor) -> Tensor:
     height, width, channels, multiplier = filters.shape
     kernel = filters.permute(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
-    return F.conv2d(_padded(attributes, x, (height, width)), kernel, None, _sides(attributes, "strides"), groups=channels)
+    return F.conv2d(
+        _padded(attributes, x, (height, width)), kernel, None, _sides(attributes, "strides"), groups=channels
+    )
 
 
 def _matmul(attributes: Mapping[str, Any], x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -70,7 +70,9 @@ def load_judges(folder: Path, device: torch.device | str = "cpu") -> Judges:
     """The four nets of a folder. Raises CheckpointError for a file that is damaged, or of another version."""
     place = torch.device(device)
     nets = (_expression(folder), _identity(folder), _graph(folder, "emotion"), _graph(folder, "faceres"))
-    expression, identity, human_expression, human_identity = (net.eval().requires_grad_(False).to(place) for net in nets)
+    expression, identity, human_expression, human_identity = (
+        net.eval().requires_grad_(False).to(place) for net in nets
+    )
     return Judges(expression, identity, human_expression, human_identity, place)
 
 
