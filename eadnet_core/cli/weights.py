@@ -11,9 +11,10 @@ from .arguments import command
 
 def add_download(commands: Any) -> None:
     """`eadnet download`."""
-    parser = command(commands, "download", "Get public weights from the Hugging Face hub.", _download)
+    parser = command(commands, "download", "Get public weights from their publishers.", _download)
     parser.add_argument(
-        "name", help="latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny or stable-syncnet; see README"
+        "name",
+        help="latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny, stable-syncnet, or judges for evaluate --portraits",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("public"), metavar="FOLDER", help="folder to write to (default: public)"
@@ -25,11 +26,27 @@ def _download(args: argparse.Namespace) -> None:
 
     from ..weights.download import download, find_public
 
+    if args.name == "judges":
+        _download_judges(args.output / args.name)
+        return
     file = find_public(args.name)
     print(f"{file.path} of {file.repository}, {file.size_bytes / 1e6:.0f} MB\nlicence: {file.licence}", flush=True)
     with tqdm(desc="download", total=file.size_bytes, unit="B", unit_scale=True) as bar:
         path = download(file, args.output / args.name, lambda there: bar.update(there - bar.n))
     print(f"{path}\nnext: {file.use} '{path}' --output FOLDER")
+
+
+def _download_judges(folder: Path) -> None:
+    from tqdm import tqdm
+
+    from ..weights.judge_files import ARCHIVES, download_judges
+
+    size = sum(archive.file.size_bytes for archive in ARCHIVES)
+    for archive in ARCHIVES:
+        print(f"{archive.file.url}, {archive.file.size_bytes / 1e6:.0f} MB\nlicence: {archive.file.licence}", flush=True)
+    with tqdm(desc="download", total=size, unit="B", unit_scale=True) as bar:
+        download_judges(folder, lambda there: bar.update(there - bar.n))
+    print(f"{folder}\nnext: eadnet evaluate --portraits FOLDER --voices FOLDER --judges '{folder}'")
 
 
 def add_convert(commands: Any) -> None:

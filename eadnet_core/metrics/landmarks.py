@@ -1,7 +1,7 @@
 """What 468 landmarks say of a face: how far lips and lids are open, where it is and turns, how sharp it is drawn.
 
-Lengths are in eye distances (between the middles of the eyes), so that pictures of any size compare. Landmarks are
-MediaPipe's FaceMesh (arXiv 1907.06724): their numbers below are its own. x and y are pixels of the picture, z is unused.
+Lengths are in eye distances (between the middles of the eyes), so that pictures of any size compare. The landmarks and
+their numbers are those of MediaPipe's FaceMesh (arXiv 1907.06724); x and y are pixels of the picture, z is unused.
 """
 
 from __future__ import annotations

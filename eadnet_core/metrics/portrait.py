@@ -30,7 +30,7 @@ from .landmarks import (
 )
 
 FollowFace = Callable[[Iterable[np.ndarray]], Iterator["np.ndarray | None"]]
-"""Landmarks [468, 2 or 3] in pixels of pictures uint8 [H, W, 3] that follow one another; None where there is no face."""
+"""Landmarks [468, 2 or 3] in pixels, of pictures uint8 [H, W, 3] that follow one another; None where no face is."""
 LOOKED_AT_EVERY = 6
 """Expressions and sharpness are read off one frame of so many, the first in the middle of a step."""
 IDENTITY_FRAMES = 4

@@ -1,6 +1,6 @@
 """The judges: nets from outside that read expression and identity, from the files that their makers publish.
 
-Nobody in the project made or trained them, and nothing is trained against them: they measure what generated videos show.
+Nobody in the project made or trained them, and nothing is trained against them: they measure what videos show.
 """
 
 from __future__ import annotations
