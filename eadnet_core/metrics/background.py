@@ -7,10 +7,10 @@ import numpy as np
 from .landmarks import OVAL, eye_distance, shrunk
 
 PATCH_PX = 24
-PATCH_EYES = 0.8
+PATCH_EYES = 0.5
 """Side of a patch, in eye distances of the portrait; patches are looked at PATCH_PX wide."""
-HEAD_GROWTH = 1.9
-"""The head with its hair lies inside the face's oval grown by this; below the chin a body may move."""
+HEAD_GROWTH = 1.4
+"""The head lies inside the face's oval grown by this, most hair too; below the chin a body may move."""
 LEAST_TEXTURE = 4.0
 """Grey levels by which a patch must vary (standard deviation) to show where it is."""
 
