@@ -19,6 +19,8 @@ EYE_LINE_Y = 0.44
 EYE_HALF_DISTANCE = 0.13
 MOUTH_Y = 0.71
 """Where eyes and mouth lie in the square training frame, in frame widths (centre x = 0.5)."""
+BOX_TOP_Y, BOX_BOTTOM_Y = 0.19, 0.84
+"""Heights in the training frame of a face box's top (the middle of the forehead) and bottom (the chin)."""
 MASK_BOXES = {"full": (0.0, 0.0, 1.0, 1.0), "face": (0.125, 0.1875, 0.875, 1.0), "mouth": (0.1875, 0.5625, 0.8125, 1.0)}
 """x0, y0, x1, y1 of the region that is generated, in frame widths; whole latent cells at 16 cells."""
 
@@ -198,6 +200,25 @@ class ClassifierConfig:
     outputs: int = 8
     emotions: tuple[str, ...] = FIRST_EMOTIONS
     """The emotions that a reader of expressions knows, in the order of its first outputs."""
+
+
+@dataclass(frozen=True)
+class FaceFinderConfig:
+    """MediaPipe's face finder: what it takes and how far away it sees are fixed."""
+
+    range: str = "near"
+    """"near", 128 px, faces that fill a fifth of the picture or more; or "far", 192 px, down to a fifteenth."""
+
+    def __post_init__(self) -> None:
+        if self.range not in ("near", "far"):
+            raise BadInput(f"range is {self.range!r}; choose near or far.")
+
+
+@dataclass(frozen=True)
+class FaceMeshConfig:
+    """MediaPipe's landmarks of a face."""
+
+    points: int = 468
 
 
 @dataclass(frozen=True)

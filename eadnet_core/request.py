@@ -250,6 +250,17 @@ class GenerateOptions:
         within=(0, 99),
         is_whole=True,
     )
+    face_threshold: float = option(
+        0.5,
+        "How sure the search for a face must be, 0 to 1. Lower it where a face is missed, raise it where a pattern is "
+        "taken for one. No cost.",
+        within=(0, 1),
+        step=0.05,
+    )
+    accept_any_face: bool = option(
+        False,
+        "Take the faces of animals, masks and drawings too, which are refused otherwise. No cost.",
+    )
     mask: str = option(
         "auto",
         "What is pasted back into the frames. auto is full in a portrait; in a video it is face where an emotion is "

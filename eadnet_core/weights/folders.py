@@ -14,6 +14,8 @@ from .files import read_header, read_metadata
 from .files import save_part as save_part
 
 ASSETS = Path(__file__).parent.parent / "assets"
+FACES = ASSETS / "faces"
+"""The nets that find a face and its landmarks; every model uses them."""
 MODEL_PARTS = ("vae", "denoiser", "syncnet", "text_reader")
 EXPERT_PARTS = ("sync_expert", "emotion_expert", "face_expert")
 BASE_PARTS = {"denoiser": "denoiser", "vae": "sd_vae", "whisper": "whisper", "syncnet": "stable_syncnet"}

@@ -13,6 +13,8 @@ from torch.overrides import TorchFunctionMode
 from ..config import (
     ClassifierConfig,
     EmotionBankConfig,
+    FaceFinderConfig,
+    FaceMeshConfig,
     LipReaderConfig,
     ModelConfig,
     SDVAEConfig,
@@ -108,6 +110,18 @@ def _build_lip_reader(config: LipReaderConfig) -> nn.Module:
     return LipReader(config)
 
 
+def _build_face_finder(config: FaceFinderConfig) -> nn.Module:
+    from ..nets.face_finder import FaceFinder
+
+    return FaceFinder(config)
+
+
+def _build_face_mesh(config: FaceMeshConfig) -> nn.Module:
+    from ..nets.face_mesh import FaceMesh
+
+    return FaceMesh(config)
+
+
 @dataclass(frozen=True)
 class Part:
     """One kind of weight file: the config it is built from, and how."""
@@ -128,6 +142,8 @@ PARTS: dict[str, Part] = {
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "emotion_expert": Part(ClassifierConfig, _build_expression_reader),
     "face_expert": Part(ClassifierConfig, _build_classifier),
+    "face_finder": Part(FaceFinderConfig, _build_face_finder),
+    "face_mesh": Part(FaceMeshConfig, _build_face_mesh),
     "sd_vae": Part(SDVAEConfig, _build_sd_vae),
     "whisper": Part(WhisperConfig, _build_whisper),
     "stable_syncnet": Part(StableSyncNetConfig, _build_stable_syncnet),
