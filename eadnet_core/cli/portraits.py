@@ -12,16 +12,22 @@ from .arguments import Bar, write_json
 
 def add_portraits(parser: Any) -> None:
     """The options of an evaluation on real portraits."""
-    group = parser.add_argument_group("real portraits, instead of clips", "Give both folders; it can be stopped and goes on.")
+    group = parser.add_argument_group(
+        "real portraits, instead of clips", "Give both folders; it can be stopped and goes on."
+    )
     text = "folder of pictures of faces; with --emotion the number of heads and voices (default there: 3)"
     group.add_argument("--portraits", metavar="FOLDER|N", help=text)
     group.add_argument("--voices", type=Path, metavar="FOLDER", help="folder of speech, used in turn")
     text = "what is asked for: any of neutral happy sad angry fear disgusted surprised (default: all seven)"
     group.add_argument("--emotions", nargs="+", metavar="LABEL", help=text)
-    group.add_argument("--seconds", type=float, metavar="X", help="seconds of each voice, from its beginning (default: 3)")
+    group.add_argument(
+        "--seconds", type=float, metavar="X", help="seconds of each voice, from its beginning (default: 3)"
+    )
     text = "folder for clips, figures and contact sheets (default: portraits-MODEL)"
     group.add_argument("--output", type=Path, metavar="FOLDER", help=text)
-    text = "folder of the nets that read expression and identity (default: EADNET_JUDGES; get one: eadnet download judges)"
+    text = (
+        "folder of the nets that read expression and identity (default: EADNET_JUDGES; get one: eadnet download judges)"
+    )
     group.add_argument("--judges", type=Path, metavar="FOLDER", help=text)
 
 
@@ -34,7 +40,9 @@ def check_portraits(args: argparse.Namespace) -> None:
 
 def run_portraits(args: argparse.Namespace) -> None:
     """Evaluate on real portraits, print the table and write it."""
-    from ..evaluation.portraits import LABELS, Request, evaluate_portraits
+    from ..evaluation.portraits import Request, evaluate_portraits
+    from ..metrics.followed import follow_face
+    from ..metrics.judging import LABELS
     from ..metrics.portrait_table import format_portraits
     from ..weights.device import find_device
     from ..weights.judges import find_judges, load_judges
@@ -56,7 +64,7 @@ def run_portraits(args: argparse.Namespace) -> None:
     folder = find_judges(args.judges)
     judges = load_judges(folder, find_device(args.device)) if folder else None
     with Bar("evaluate", "clip") as bar:
-        results = evaluate_portraits(request, _follow(), judges, bar.count)
+        results = evaluate_portraits(request, follow_face, judges, bar.count)
     write_json(output / "figures.json", results)
     if args.json:
         write_json(args.json, results)

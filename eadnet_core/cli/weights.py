@@ -14,7 +14,8 @@ def add_download(commands: Any) -> None:
     parser = command(commands, "download", "Get public weights from their publishers.", _download)
     parser.add_argument(
         "name",
-        help="latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny, stable-syncnet, or judges for evaluate --portraits",
+        help="latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny or stable-syncnet, see docs/base.md; or judges, "
+        "see docs/portraits.md",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("public"), metavar="FOLDER", help="folder to write to (default: public)"
@@ -43,7 +44,9 @@ def _download_judges(folder: Path) -> None:
 
     size = sum(archive.file.size_bytes for archive in ARCHIVES)
     for archive in ARCHIVES:
-        print(f"{archive.file.url}, {archive.file.size_bytes / 1e6:.0f} MB\nlicence: {archive.file.licence}", flush=True)
+        print(
+            f"{archive.file.url}, {archive.file.size_bytes / 1e6:.0f} MB\nlicence: {archive.file.licence}", flush=True
+        )
     with tqdm(desc="download", total=size, unit="B", unit_scale=True) as bar:
         download_judges(folder, lambda there: bar.update(there - bar.n))
     print(f"{folder}\nnext: eadnet evaluate --portraits FOLDER --voices FOLDER --judges '{folder}'")

@@ -129,7 +129,9 @@ def _continue(file: PublicFile, partial: Path, there: int, on_bytes: Callable[[i
     before, reason = there, "the connection was closed"
     try:
         with (
-            urlopen(Request(file.url or hf_hub_url(file.repository, file.path), headers=headers), timeout=TIMEOUT_S) as response,
+            urlopen(
+                Request(file.url or hf_hub_url(file.repository, file.path), headers=headers), timeout=TIMEOUT_S
+            ) as response,
             partial.open("ab") as output,
         ):
             if there and response.status != 206:

@@ -79,7 +79,9 @@ def download_judges(
     before = 0
     for archive in archives:
         if any(_sha256(folder / name) != known for name, known in archive.kept.items()):
-            path = download(archive.file, folder, (lambda there, done=before: on_bytes(done + there)) if on_bytes else None)
+            path = download(
+                archive.file, folder, (lambda there, done=before: on_bytes(done + there)) if on_bytes else None
+            )
             _unpack(path, archive, folder)
             path.unlink()
         before += archive.file.size_bytes
