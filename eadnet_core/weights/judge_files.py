@@ -79,14 +79,17 @@ def download_judges(
     before = 0
     for archive in archives:
         if any(_sha256(folder / name) != known for name, known in archive.kept.items()):
-            path = download(
-                archive.file, folder, (lambda there, done=before: on_bytes(done + there)) if on_bytes else None
-            )
+            path = download(archive.file, folder, _after(before, on_bytes))
             _unpack(path, archive, folder)
             path.unlink()
         before += archive.file.size_bytes
         if on_bytes is not None:
             on_bytes(before)
+
+
+def _after(before: int, on_bytes: Callable[[int], None] | None) -> Callable[[int], None] | None:
+    """Tell of one archive's bytes on top of those of the archives before it."""
+    return None if on_bytes is None else lambda there: on_bytes(before + there)
 
 
 def _unpack(path: Path, archive: Archive, folder: Path) -> None:
