@@ -14,8 +14,8 @@ def add_download(commands: Any) -> None:
     parser = command(commands, "download", "Get public weights from their publishers.", _download)
     parser.add_argument(
         "name",
-        help="latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny or stable-syncnet, see docs/base.md; or judges, "
-        "see docs/portraits.md",
+        help="latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny or stable-syncnet (docs/base.md), or judges "
+        "(docs/portraits.md)",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("public"), metavar="FOLDER", help="folder to write to (default: public)"

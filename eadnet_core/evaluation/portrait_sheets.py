@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..metrics.face_geometry import OVAL
 from ..metrics.judging import cut_square
-from ..metrics.landmarks import OVAL
 from ..metrics.portrait import Still
 
 FACE_PX = 176

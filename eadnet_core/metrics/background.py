@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .landmarks import OVAL, eye_distance, shrunk
+from .face_geometry import OVAL, eye_distance, shrunk
 
 PATCH_PX = 24
 PATCH_EYES = 0.5

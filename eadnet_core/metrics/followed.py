@@ -9,11 +9,8 @@ import numpy as np
 
 from ..media.face.crop import FaceCrop
 from ..media.face.find import find_faces
-from ..media.face.landmarks import REGION, REGION_Y, Landmarks, read_landmarks
-from .landmarks import LEFT_EYE, RIGHT_EYE
+from ..media.face.landmarks import LEAST_PRESENT, LEFT_EYE, REGION, REGION_Y, RIGHT_EYE, Landmarks, read_landmarks
 
-LEAST_PRESENCE = 0.5
-"""Of the landmark net: below it, the face is looked for anew."""
 GROWTH = 1.5
 """Side of the square that the net is shown, over the longer side of the points' box."""
 
@@ -38,16 +35,16 @@ def follow_face(pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
 def _look_again(picture: np.ndarray, last: Landmarks) -> Landmarks | None:
     """The landmarks where a face was last, shown as MediaPipe shows it; None where it is no longer there."""
     here = read_landmarks(picture, [_place(last.points)])[0]
-    return here if here.presence >= LEAST_PRESENCE else None
+    return here if here.presence >= LEAST_PRESENT else None
 
 
 def _place(points: np.ndarray) -> FaceCrop:
-    """The training frame whose region for the net is the grown box of points [468, 3], upright by the outer eye corners.
+    """The training frame whose region for the net is the grown box of points [468, 3], level by the eyes.
 
     How far lips seem to be open depends on what the net is shown, and the scales of real videos were taken so.
     """
     low, high = points[:, :2].min(0), points[:, :2].max(0)
-    along = points[LEFT_EYE[0], :2] - points[RIGHT_EYE[0], :2]
+    along = points[RIGHT_EYE[1], :2] - points[LEFT_EYE[0], :2]
     angle = math.atan2(float(along[1]), float(along[0]))
     side = float((high - low).max()) * GROWTH / REGION
     x, y = (low + high) / 2

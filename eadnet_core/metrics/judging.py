@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..media.face.landmarks import LEFT_EYE, RIGHT_EYE
 from ..nets.face_api import EXPRESSION_SIZE_PX, IDENTITY_SIZE_PX
 from ..weights.judges import HUMAN_EMOTION, HUMAN_IDENTITY, Judges
-from .landmarks import LEFT_EYE, LIPS, OVAL, RIGHT_EYE
+from .face_geometry import LIPS, OVAL
 
 LABELS = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surprised")
 """What both judges tell apart, in face-api's order."""
@@ -38,12 +39,12 @@ def cut_faces(picture: np.ndarray, points: np.ndarray) -> Cuts:
 
     face-api's square lies around eyes and mouth and is not turned; human's holds the oval with the eyes level.
     """
-    right, left = (points[list(eye[:2]), :2].mean(0) for eye in (RIGHT_EYE, LEFT_EYE))
+    left, right = (points[list(eye), :2].mean(0) for eye in (LEFT_EYE, RIGHT_EYE))
     mouth = points[list(LIPS), :2].mean(0)
     side = float(np.linalg.norm((right + left) / 2 - mouth)) / 0.45
     centre = (right + left + mouth) / 3 + np.array([0.0, (0.5 - 0.43) * side])
     faceapi = cut_square(picture, centre, side, 0.0, IDENTITY_SIZE_PX)
-    along = points[LEFT_EYE[0], :2] - points[RIGHT_EYE[0], :2]
+    along = points[RIGHT_EYE[1], :2] - points[LEFT_EYE[0], :2]
     angle = float(np.arctan2(along[1], along[0]))
     turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     oval = points[list(OVAL), :2] @ turned.T

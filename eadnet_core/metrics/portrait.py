@@ -12,22 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..config import FPS, SAMPLE_RATE_HZ
+from ..media.face.landmark_map import lid_opening, lip_opening
+from ..media.face.landmarks import LEFT_EYE, RIGHT_EYE
 from ..weights.judges import Judges
 from .background import background_shift
 from .face import correlation
+from .face_geometry import REGIONS, eye_distance, lip_height, lip_width, sharpness, turn
 from .judging import LABELS, NETS, Cuts, cosine, cut_faces, named, read_expressions, read_identities, top
-from .landmarks import (
-    LEFT_EYE,
-    REGIONS,
-    RIGHT_EYE,
-    eye_distance,
-    lid_opening,
-    lip_height,
-    lip_opening,
-    lip_width,
-    sharpness,
-    turn,
-)
 
 FollowFace = Callable[[Iterable[np.ndarray]], Iterator["np.ndarray | None"]]
 """Landmarks [468, 2 or 3] in pixels, of pictures uint8 [H, W, 3] that follow one another; None where no face is."""
@@ -63,7 +54,7 @@ class Still:
         return {
             "size": [self.picture.shape[1], self.picture.shape[0]],
             "eye_distance_px": eye_distance(self.points),
-            "opening": lip_opening(self.points),
+            "opening": float(lip_opening(self.points)),
             "turn": turn(self.points),
             "sharp": self.sharp,
             **says,
@@ -103,7 +94,7 @@ class ClipReader:
             return
         self._found.append(number)
         self._tracks.append([measure(points) for measure in _MEASURES.values()])
-        self._places.append(points[[RIGHT_EYE[0], LEFT_EYE[0], 1], :2].mean(0))
+        self._places.append(points[[LEFT_EYE[0], RIGHT_EYE[1], _NOSE], :2].mean(0))
         self._eye_distances.append(eye_distance(points))
         if number % LOOKED_AT_EVERY == LOOKED_AT_EVERY // 2:
             self._sharp.append(sharpness(frame, points))
@@ -174,11 +165,13 @@ class ClipReader:
         return figures
 
 
+_NOSE = 1
+"""Its tip."""
 _MEASURES: dict[str, Callable[[np.ndarray], float]] = {
-    "opening": lip_opening,
+    "opening": lambda points: float(lip_opening(points)),
     "height": lip_height,
     "width": lip_width,
-    "lids": lid_opening,
+    "lids": lambda points: float(lid_opening(points)),
     "turn": turn,
 }
 """One value per frame each."""

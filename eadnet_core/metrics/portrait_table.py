@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .face_geometry import REGIONS
 from .judging import NETS
-from .landmarks import REGIONS
 
 Row = Mapping[str, Any]
 

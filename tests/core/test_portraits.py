@@ -15,23 +15,11 @@ from PIL import Image
 from eadnet_core.cli import main
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation.portraits import PROMPTS, Request, evaluate_portraits, first_seconds
+from eadnet_core.media.face.landmark_map import lid_opening, lip_opening
 from eadnet_core.metrics.background import background_shift
+from eadnet_core.metrics.face_geometry import EYES, LIPS, OVAL, eye_distance, lip_width, sharpness, shrunk, turn
 from eadnet_core.metrics.followed import follow_face
 from eadnet_core.metrics.judging import LABELS
-from eadnet_core.metrics.landmarks import (
-    INNER_LIPS,
-    LEFT_EYE,
-    LIPS,
-    OVAL,
-    RIGHT_EYE,
-    eye_distance,
-    lid_opening,
-    lip_opening,
-    lip_width,
-    sharpness,
-    shrunk,
-    turn,
-)
 from eadnet_core.metrics.portrait import ClipReader, Still, loudness, read_still
 from eadnet_core.metrics.portrait_table import format_portraits, summarise
 from eadnet_core.weights.experts import load_reader
@@ -44,13 +32,13 @@ SAMPLE = ASSETS / "sample"
 def made_points(gap_px: float = 0.0) -> np.ndarray:
     """Landmarks [468, 2] of a face of our own: eyes 40 px apart about (100, 90), lips 40 px wide, `gap_px` open."""
     points = np.full((468, 2), (100.0, 110.0))
-    for outer, side in ((RIGHT_EYE, -1), (LEFT_EYE, 1)):
-        for number, (dx, dy) in zip(outer, ((-10, 0), (10, 0), (-3, -4), (-3, 4), (3, -4), (3, 4)), strict=True):
+    for eye, side in ((EYES[:6], -1), (EYES[6:], 1)):
+        for number, (dx, dy) in zip(eye, ((-10, 0), (10, 0), (-3, -4), (-3, 4), (3, -4), (3, 4)), strict=True):
             points[number] = (100 + 20 * side - dx * side, 90 + dy)
     for i, number in enumerate(LIPS):
         points[number] = (100 - 20 * np.cos(2 * np.pi * i / len(LIPS)), 130 - 8 * np.sin(2 * np.pi * i / len(LIPS)))
     points[61], points[291] = (80, 130), (120, 130)
-    for upper, lower in INNER_LIPS:
+    for upper, lower in ((13, 14), (82, 87), (312, 317)):
         points[upper], points[lower] = (100, 130 - gap_px / 2), (100, 130 + gap_px / 2)
     for i, number in enumerate(OVAL):
         points[number] = (100 + 40 * np.sin(2 * np.pi * i / len(OVAL)), 110 - 50 * np.cos(2 * np.pi * i / len(OVAL)))
