@@ -12,9 +12,11 @@ from .arguments import command
 
 def add_download(commands: Any) -> None:
     """`eadnet download`."""
-    parser = command(commands, "download", "Get public weights, or the anatomy of the 3-D heads.", _download)
+    parser = command(commands, "download", "Get public weights, the anatomy of the 3-D heads, or judges.", _download)
     parser.add_argument(
-        "name", help="heads, latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, whisper-tiny or stable-syncnet; see README"
+        "name",
+        help="heads (docs/heads.md), judges (docs/portraits.md), latentsync-1.6, latentsync-1.5, sd-vae-ft-mse, "
+        "whisper-tiny or stable-syncnet (docs/base.md)",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("public"), metavar="FOLDER", help="folder to write to (default: public)"
@@ -33,6 +35,9 @@ def _download(args: argparse.Namespace) -> None:
         return _download_heads(args)
     if args.checkouts is not None:
         raise BadInput(f"--from goes with 'heads' alone, not with '{args.name}'. Leave it away.")
+    if args.name == "judges":
+        _download_judges(args.output / args.name)
+        return
     file = find_public(args.name)
     print(f"{file.path} of {file.repository}, {file.size_bytes / 1e6:.0f} MB\nlicence: {file.licence}", flush=True)
     with tqdm(desc="download", total=file.size_bytes, unit="B", unit_scale=True) as bar:
@@ -64,6 +69,21 @@ def _download_heads(args: argparse.Namespace) -> None:
     derive_into(folders, pack, lambda step: print(f"derive: {step}", flush=True))
     shutil.rmtree(parts, ignore_errors=True)
     print(f"{pack}\nfound there by itself in this folder; elsewhere: --heads FOLDER, or {FOLDER_VARIABLE}=FOLDER")
+
+
+def _download_judges(folder: Path) -> None:
+    from tqdm import tqdm
+
+    from ..weights.judge_files import ARCHIVES, download_judges
+
+    size = sum(archive.file.size_bytes for archive in ARCHIVES)
+    for archive in ARCHIVES:
+        print(
+            f"{archive.file.url}, {archive.file.size_bytes / 1e6:.0f} MB\nlicence: {archive.file.licence}", flush=True
+        )
+    with tqdm(desc="download", total=size, unit="B", unit_scale=True) as bar:
+        download_judges(folder, lambda there: bar.update(there - bar.n))
+    print(f"{folder}\nnext: eadnet evaluate --portraits FOLDER --voices FOLDER --judges '{folder}'")
 
 
 def add_convert(commands: Any) -> None:

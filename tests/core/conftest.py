@@ -26,6 +26,19 @@ def parity() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def tiny_judges() -> ModuleType:
+    """tests/tiny_judges.py: a folder of judges at tiny size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests"))
+        return importlib.import_module("tiny_judges")
+
+
+@pytest.fixture(scope="session")
+def judges_folder(tiny_judges: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_judges.write_judges(tmp_path_factory.mktemp("judges"), seed=3)
+
+
+@pytest.fixture(scope="session")
 def fast_variants() -> ModuleType:
     """bench/fast_variants.py: what was measured and not adopted, and the FastDenoiser it is made from."""
     with pytest.MonkeyPatch.context() as patch:
