@@ -31,6 +31,10 @@ MAX_LIGHT = 0.8
 """Furthest that light changes the logarithm of a pixel's brightness."""
 ALPHA_BIAS = -2.0
 """At first little is painted."""
+BRANCH_INIT = 0.3
+"""Scale of the last weights of a branch beside a skip, so that depth does not disturb early training."""
+PLACE_SIZE, LINE_SIZE = 0.3, 3.0
+"""What places (-1 .. 1) and lines (thin) are multiplied by, so that neither outweighs the picture."""
 HALF_PX = 64
 """Side of the finest features."""
 _CONDITION_WIDTH = 256
@@ -99,10 +103,6 @@ class FilmBlock(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.film = nn.Linear(condition, 2 * width) if condition else None
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        if self.film is not None:
-            nn.init.zeros_(self.film.weight)
-            nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """[B, C, H, W], [B, D] -> [B, C, H, W]"""
@@ -121,6 +121,7 @@ class Reader(nn.Module):
         fine, middle, coarse = config.reference_widths
         self.has_lines = config.line_channels > 0
         self.conv_in = nn.Conv2d(12 + config.line_channels + 2, fine, 3, padding=1)
+        self.norm1, self.norm2 = GroupNorm(8, fine), GroupNorm(8, middle)
         self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
         self.middle = FilmBlock(middle)
         self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
@@ -141,12 +142,12 @@ class Reader(nn.Module):
     def forward(self, image: Tensor, lines: Tensor) -> Features:
         """image [B, 3, S, S], lines [B, L, 64, 64] -> see Features"""
         small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
-        places = _places(HALF_PX, image).expand(len(image), -1, -1, -1)
-        shown = (
-            [F.pixel_unshuffle(small, 2), lines, places] if self.has_lines else [F.pixel_unshuffle(small, 2), places]
-        )
-        half = F.silu(self.conv_in(torch.cat(shown, 1)))
-        quarter = F.silu(self.middle(self.down1(half)))
+        places = PLACE_SIZE * _places(HALF_PX, image).expand(len(image), -1, -1, -1)
+        seen = [F.pixel_unshuffle(small, 2), places]
+        if self.has_lines:
+            seen.insert(1, LINE_SIZE * lines)
+        half = F.silu(self.norm1(self.conv_in(torch.cat(seen, 1))))
+        quarter = F.silu(self.norm2(self.middle(self.down1(half))))
         eighth = self.coarse(self.down2(quarter))
         return Features(image, half, quarter, eighth, self.controls(eighth))
 
@@ -176,10 +177,6 @@ class Decoder(nn.Module):
         n_light, n_paint = 3 * config.has_light, 3 * config.has_paint
         self.sizes = (2, n_light, n_paint // 3, n_paint)
         self.conv_out = nn.Conv2d(fine, self.times**2 * sum(self.sizes), 3, padding=1)
-        for layer, scale in ((self.flow, 0.0), (self.conv_out, 0.1)):
-            with torch.no_grad():
-                layer.weight.mul_(scale)
-                layer.bias.zero_()  # type: ignore[union-attr]
 
     def forward(self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features) -> Change:
         """latents and those of the reference, [B, C, h, w] each; conditions [B, n]"""
@@ -219,6 +216,26 @@ class VAE(nn.Module):
         self.decoder = Decoder(config)
         self.motion_latents = MotionLatents()
         self.register_buffer("pose_size", torch.tensor(POSE_SIZE), persistent=False)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """He initialisation: with torch's own, pictures fade from level to level and places and biases take over.
+
+        Branches beside a skip start small, the flow at zero, the other maps faint.
+        """
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, FilmBlock):
+                module.conv2.weight.mul_(BRANCH_INIT)
+                if module.film is not None:
+                    module.film.weight.mul_(BRANCH_INIT)
+        self.reader.controls[-1].weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        self.decoder.flow.weight.zero_()
+        self.decoder.conv_out.weight.mul_(0.05)
 
     def read(self, image: Tensor, lines: Tensor) -> Features:
         """Features of reference pictures.
