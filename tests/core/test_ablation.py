@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from eadnet_core.training.latents import encode_latents
 
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation import heldout
 from eadnet_core.evaluation.heldout import draw_cases, with_length
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.training.data import Cache, build_cache, read_texts
-from eadnet_core.training.latents import encode_latents
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.weights.experts import load_reader
 from eadnet_core.weights.files import load_part
@@ -122,7 +122,7 @@ def test_every_base_starts_from_the_trained_model_without_the_parts(
 
 
 @pytest.fixture(scope="module")
-def folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory, tiny_heads: Path) -> Path:
     folder = tmp_path_factory.mktemp("ablation")
     (folder / "parts").mkdir()
     for part in ("vae", "denoiser", "syncnet", "video_features", "lip_reader", "text_reader", *EXPERT_PARTS):
