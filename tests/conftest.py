@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,6 +209,14 @@ def tiny_anatomy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_anatomy(tiny_anatomy_folder: Path) -> Anatomy:
     return Anatomy.open(tiny_anatomy_folder)
+
+
+@pytest.fixture(scope="module")
+def tiny_heads(tiny_anatomy_folder: Path) -> Iterator[Path]:
+    """The small anatomy as the one that EADNET_HEADS names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tiny_anatomy_folder))
+        yield tiny_anatomy_folder
 
 
 @pytest.fixture(scope="session")

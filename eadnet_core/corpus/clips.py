@@ -16,8 +16,8 @@ import numpy as np
 
 from ..config import FPS
 from ..emotion.code import emotion_code
-from ..media.sound.audio import frame_energy
 from ..heads.rig import STATE, STATE_INDEX
+from ..media.sound.audio import frame_energy
 from ..motion.generate import generate_motion
 from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS, LEVEL_INTENSITY, MOTION
 from .captions import write_caption, write_prompts

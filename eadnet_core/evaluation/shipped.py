@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def check_shipped(groups: Sequence[Sequence[Case]], seed: int, folder: Path = FO
         raise BadInput(
             f"These held-out clips must be drawn, and the anatomy of the heads is not at hand: what ships is {n_main} "
             f"clips of seed {SEED} with neutral portraits. Ask for those (--clips {n_main} --seed {SEED}), or get the "
-            f"anatomy with `eadnet download heads`, or name it: --heads FOLDER, or {FOLDER_VARIABLE} in the environment."
+            f"anatomy with `eadnet download heads`, or name it: --heads FOLDER, or {FOLDER_VARIABLE}."
         )
 
 

@@ -53,7 +53,7 @@ def test_every_command_of_the_help_exists() -> None:
         "convert",
         "info",
     ]
-    assert list(subcommands(commands["corpus"])) == ["sheet", "render"]
+    assert list(subcommands(commands["corpus"])) == ["sheet", "render", "heldout"]
     parts = {"vae", "syncnet", "video-features", "denoiser", "emotion", "experts"}
     assert parts <= set(subcommands(commands["train"]))
 

@@ -31,14 +31,14 @@ def experts(tiny_folder: Path) -> Experts:
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
+def clips(tiny_heads: Path) -> list[Clip]:
     """Two emotions on one portrait and voice."""
     group = with_length(draw_cases(4, seed=5), N_FRAMES)[0][:2]
     return next(iter(draw_clips([group], seed=5, size_px=128)))
 
 
 @pytest.fixture(scope="module")
-def tally(tiny_model: Model, experts: Experts) -> Tally:
+def tally(tiny_model: Model, experts: Experts, tiny_heads: Path) -> Tally:
     group = with_length(draw_cases(4, seed=5), N_FRAMES)[0][:1]
     variants = {"generated": GenerateOptions(steps=1), "other": GenerateOptions(steps=1, lips=0.0)}
     done: list[int] = []
@@ -146,7 +146,9 @@ class TestBench:
         generated, other = tally.measures["generated"][0], tally.measures["other"][0]
         assert generated.psnr != other.psnr
 
-    def test_generation_repeats_itself_and_keeps_to_the_clip(self, tiny_model: Model, experts: Experts) -> None:
+    def test_generation_repeats_itself_and_keeps_to_the_clip(
+        self, tiny_model: Model, experts: Experts, tiny_heads: Path
+    ) -> None:
         bench = Bench(tiny_model, experts, 5)
         clip = next(iter(draw_clips([with_length(draw_cases(4, seed=5), 35)[0][:1]], 5, 128)))[0]
         reading = tiny_model.reader.read([clip.prompt])[0]

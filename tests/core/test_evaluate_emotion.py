@@ -34,7 +34,7 @@ MOST_SHARED = 0.75
 
 
 @pytest.fixture(scope="module")
-def bench(tiny_model: Model, tiny_folder: Path) -> EmotionBench:
+def bench(tiny_model: Model, tiny_folder: Path, tiny_heads: Path) -> EmotionBench:
     scenes = list(draw_scenes(1, 7, N_FRAMES, 128))
     options = with_model_defaults(tiny_model, GenerateOptions())
     return EmotionBench(tiny_model, load_experts("cpu", tiny_folder), options, scenes, 7, lambda: None)

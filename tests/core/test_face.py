@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from eadnet_core.config import EYE_HALF_DISTANCE, EYE_LINE_Y, MASK_BOXES, MOUTH_Y
-from eadnet_core.corpus import rig
-from eadnet_core.corpus.identity import draw_identity
-from eadnet_core.corpus.renderer import render_frames
 from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.heads.anatomy import Anatomy
+from eadnet_core.heads.backdrop import draw_backdrop
+from eadnet_core.heads.features import landmark_slice
+from eadnet_core.heads.head import Head
+from eadnet_core.heads.lighting import draw_lamps
+from eadnet_core.heads.rig import STATE, motions
+from eadnet_core.heads.stock import Stock
+from eadnet_core.heads.studio import Studio, draw_camera
 from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.find import BOX_BOTTOM_Y, BOX_TOP_Y, crop_geometry, find_faces, locate
 from eadnet_core.media.face.paste import Paster, paste
@@ -41,16 +45,14 @@ def landmarks(geometry: FaceCrop) -> np.ndarray:
     return np.array([geometry.point(x, y) for x, y in EYES_AND_MOUTH])
 
 
-def head(seed: int, size_px: int = 256) -> tuple[np.ndarray, np.ndarray]:
-    """A procedural head, uint8 [size, size, 3], and the true positions of its eyes and mouth [3, 2]."""
-    identity = torch.from_numpy(draw_identity(np.random.default_rng(seed)).astype(np.float32))[None]
-    state = torch.zeros(1, len(rig.STATE))
-    picture = render_frames(identity, state[:, None], size_px)[0, 0].permute(1, 2, 0).numpy()
-    i, s = rig.columns(identity, state)
-    points = []
-    for part in (rig.eye(i, s, -1.0), rig.eye(i, s, 1.0), rig.mouth(i, s)):
-        points.append((float(i.scale * part.x + i.center_x), float(i.scale * part.y + i.center_y)))
-    return picture, size_px * np.array(points)
+def head(anatomy: Anatomy, seed: int, size_px: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """A 3-D head, uint8 [size, size, 3], and the true positions of its eyes and mouth [3, 2]."""
+    rng = np.random.default_rng(seed)
+    one = Head(Stock(anatomy, size_px), seed)
+    studio = Studio(one, size_px, draw_camera(rng, one), draw_lamps(rng), draw_backdrop(rng, size_px))
+    shot = studio.shoot(motions(np.zeros((1, len(STATE)), np.float32))[0])
+    groups = ("lid_right", "lid_left", "lips_inner")
+    return shot.image, np.stack([shot.landmarks[landmark_slice(group), :2].mean(0) for group in groups])
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -88,10 +90,10 @@ def test_size_does_not_matter(astronaut: np.ndarray) -> None:
         assert geometry.center_y == pytest.approx(expected.center_y * factor, abs=3 * factor)
 
 
-def test_procedural_heads() -> None:
+def test_rendered_heads(real_anatomy: Anatomy) -> None:
     found = 0
     for seed in range(6):
-        picture, true = head(seed)
+        picture, true = head(real_anatomy, seed)
         faces = find_faces(picture)
         if not faces:
             continue

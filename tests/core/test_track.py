@@ -7,17 +7,14 @@ from functools import cache
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from eadnet_core.corpus import rig
-from eadnet_core.corpus.identity import draw_identity
-from eadnet_core.corpus.renderer import render_frames
 from eadnet_core.errors import FaceNotFound
 from eadnet_core.media.face.appearance import Cuts, look_of
 from eadnet_core.media.face.crop import FaceCrop
 from eadnet_core.media.face.find import find_faces, geometry_of, locate
 from eadnet_core.media.face.follow import LEAST_RESEMBLING, follow, joined
+from eadnet_core.media.video.files import read_video
 from eadnet_core.weights.folders import ASSETS
 
 LEFT_BOX = (60.0, 20.0, 190.0, 170.0)
@@ -26,12 +23,10 @@ LEFT_BOX = (60.0, 20.0, 190.0, 170.0)
 
 @cache
 def person(name: str) -> Image.Image:
-    """'her', the shipped sample portrait, or 'him', a procedural head; 224 x 224."""
+    """'her', the shipped sample portrait, or 'him', the head of the sample clip; 224 x 224."""
     if name == "her":
         return Image.open(ASSETS / "sample" / "portrait.png").convert("RGB").resize((224, 224))
-    identity = torch.from_numpy(draw_identity(np.random.default_rng(3)).astype(np.float32))[None]
-    picture = render_frames(identity, torch.zeros(1, 1, len(rig.STATE)), 224)[0, 0].permute(1, 2, 0).numpy()
-    return Image.fromarray(picture)
+    return Image.fromarray(next(iter(read_video(ASSETS / "sample" / "clip.mp4")))).resize((224, 224))
 
 
 def scene(*people: str, wall: int = 90, shift: int = 0) -> np.ndarray:

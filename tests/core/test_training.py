@@ -208,11 +208,12 @@ def test_a_folder_keeps_its_cache(tmp_path: Path) -> None:
         Cache(tmp_path / "nothing")
 
 
-def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_rendering_goes_on_where_it_stopped(tmp_path: Path, tiny_anatomy_folder: Path) -> None:
     pytest.importorskip("espeakng_loader")
     from eadnet_core.training.data import build_cache
 
-    made = build_cache(tmp_path, n_clips=4, n_frames=4, size_px=32, speech_utterances=2, progress=False)
+    settings = {"n_clips": 4, "n_frames": 4, "size_px": 32, "speech_utterances": 2, "heads": tiny_anatomy_folder}
+    made = build_cache(tmp_path, **settings, progress=False)  # type: ignore[arg-type]
     assert made.n_ready == 4
     frames = made.array("frames").copy()
     assert frames.std() > 20
@@ -220,7 +221,7 @@ def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (made.array("codes")[:, :, :8].sum(-1) > 0.99).all()
     made.array("rendered", "r+")[:] = 0
     made.array("frames", "r+")[:] = 0
-    again = build_cache(tmp_path, n_clips=4, n_frames=4, size_px=32, speech_utterances=2, progress=False)
+    again = build_cache(tmp_path, **settings, progress=False)  # type: ignore[arg-type]
     assert np.array_equal(again.array("frames"), frames)
 
 
