@@ -218,13 +218,17 @@ class Studio:
         """The mouth's inside sees more of the surroundings the wider the lips are open, and less the deeper it lies."""
         out = self._sky.copy()
         wide = max(0.0, opening)
-        lights = {TEETH: min(1.0, 0.72 + 1.2 * wide), TONGUE: min(0.62, 0.45 + 0.6 * wide), MOUTH: min(0.5, 0.1 + wide)}
+        lights = {
+            TEETH: min(1.0, 0.72 + 1.2 * wide),
+            TONGUE: min(0.75, 0.5 + 0.8 * wide),
+            MOUTH: min(0.65, 0.2 + 1.2 * wide),
+        }
         teeth = self._inside[TEETH]
         front = position[teeth, 2].max() if len(teeth) else 0.0
         for material, light in lights.items():
             where = self._inside[material]
             deep = (front - position[where, 2]) / (0.5 * self.head.height)
-            out[where] = light * np.clip(1 - deep, 0.12, 1) ** 1.3
+            out[where] = light * np.clip(1 - deep, 0.25, 1)
         return out
 
     def _draw(self, points: Points) -> np.ndarray:
