@@ -114,7 +114,7 @@ class FilmBlock(nn.Module):
 
 
 class Reader(nn.Module):
-    """Reference picture and its landmark lines -> features at three resolutions and controls."""
+    """Reference picture and its landmark lines -> features at three resolutions."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -126,8 +126,34 @@ class Reader(nn.Module):
         self.middle = FilmBlock(middle)
         self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
         self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse), GroupNorm(8, coarse), nn.SiLU())
-        self.controls = nn.Sequential(
-            nn.Conv2d(coarse, 96, 3, stride=2, padding=1),
+
+    def forward(self, image: Tensor, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """image [B, 3, S, S], lines [B, L, 64, 64] -> features at a half, a quarter and an eighth of 128 pixels"""
+        half = F.silu(self.norm1(self.conv_in(_seen(image, lines, self.has_lines))))
+        quarter = F.silu(self.norm2(self.middle(self.down1(half))))
+        return half, quarter, self.coarse(self.down2(quarter))
+
+
+class ControlReader(nn.Module):
+    """Reads off a picture what its face does. It shares no layer with `Reader`: beside the flow's gradients it does not
+    learn (measured: correlation .05 with the truth after 600 steps)."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.has_lines = config.line_channels > 0
+        self.net = nn.Sequential(
+            nn.Conv2d(12 + config.line_channels + 2, 24, 3, padding=1),
+            GroupNorm(8, 24),
+            nn.SiLU(),
+            nn.Conv2d(24, 48, 3, stride=2, padding=1),
+            FilmBlock(48),
+            GroupNorm(8, 48),
+            nn.SiLU(),
+            nn.Conv2d(48, 96, 3, stride=2, padding=1),
+            FilmBlock(96),
+            GroupNorm(8, 96),
+            nn.SiLU(),
+            nn.Conv2d(96, 96, 3, stride=2, padding=1),
             GroupNorm(8, 96),
             nn.SiLU(),
             nn.Conv2d(96, 48, 3, stride=2, padding=1),
@@ -139,17 +165,17 @@ class Reader(nn.Module):
             nn.Linear(128, len(CONTROLS)),
         )
 
-    def forward(self, image: Tensor, lines: Tensor) -> Features:
-        """image [B, 3, S, S], lines [B, L, 64, 64] -> see Features"""
-        small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
-        places = PLACE_SIZE * _places(HALF_PX, image).expand(len(image), -1, -1, -1)
-        seen = [F.pixel_unshuffle(small, 2), places]
-        if self.has_lines:
-            seen.insert(1, LINE_SIZE * lines)
-        half = F.silu(self.norm1(self.conv_in(torch.cat(seen, 1))))
-        quarter = F.silu(self.norm2(self.middle(self.down1(half))))
-        eighth = self.coarse(self.down2(quarter))
-        return Features(image, half, quarter, eighth, self.controls(eighth))
+    def forward(self, image: Tensor, lines: Tensor) -> Tensor:
+        """image [B, 3, S, S], lines [B, L, 64, 64] -> controls [B, 28]"""
+        return self.net(_seen(image, lines, self.has_lines))
+
+
+def _seen(image: Tensor, lines: Tensor, has_lines: bool) -> Tensor:
+    """What both readers look at, [B, n, 64, 64]: the picture, its lines, and the places of its cells."""
+    small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
+    places = PLACE_SIZE * _places(HALF_PX, image).expand(len(image), -1, -1, -1)
+    parts = [F.pixel_unshuffle(small, 2), LINE_SIZE * lines, places]
+    return torch.cat(parts if has_lines else [parts[0], places], 1)
 
 
 class Decoder(nn.Module):
@@ -213,6 +239,7 @@ class VAE(nn.Module):
         super().__init__()
         self.config = config
         self.reader = Reader(config)
+        self.control_reader = ControlReader(config)
         self.decoder = Decoder(config)
         self.motion_latents = MotionLatents()
         self.register_buffer("pose_size", torch.tensor(POSE_SIZE), persistent=False)
@@ -233,7 +260,7 @@ class VAE(nn.Module):
                 module.conv2.weight.mul_(BRANCH_INIT)
                 if module.film is not None:
                     module.film.weight.mul_(BRANCH_INIT)
-        self.reader.controls[-1].weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        self.control_reader.net[-1].weight.mul_(0.1)  # type: ignore[union-attr, operator]
         self.decoder.flow.weight.zero_()
         self.decoder.conv_out.weight.mul_(0.05)
 
@@ -243,7 +270,7 @@ class VAE(nn.Module):
         image  [B, 3, S, S]    -1 .. 1, S = `VAEConfig.size_px`
         lines  [B, L, 64, 64]  landmark lines, 0 .. 1
         """
-        return self.reader(image, lines)
+        return Features(image, *self.reader(image, lines), self.control_reader(image, lines))
 
     def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
         """How frames differ from their references.

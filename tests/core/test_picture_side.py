@@ -12,9 +12,10 @@ import torch
 from eadnet_core.heads.rig import STATE
 from eadnet_core.nets.vae import Change, warp
 from eadnet_core.taxonomy import CONTROLS
-from eadnet_core.training.faces import FaceBatch, FaceCache
+from eadnet_core.training.control_reader import train_control_reader
+from eadnet_core.training.faces import FaceBatch, FaceCache, mirrored
 from eadnet_core.training.loop import TrainOptions
-from eadnet_core.training.vae import VAELossWeights, VAEObjective, mirrored, taught, train_vae
+from eadnet_core.training.vae import VAELossWeights, VAEObjective, taught, train_vae
 from eadnet_core.weights.files import load_part
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ def test_noise_and_the_critic_come_late(tiny: Tiny, faces: FaceCache) -> None:
     assert objective.noise > 0 and torch.isfinite(objective(batch)["critic"])
 
 
-def test_it_trains_and_goes_on_at_another_size(tiny: Tiny, faces: FaceCache, tmp_path: Path) -> None:
+def test_it_trains_after_what_reads_controls(tiny: Tiny, faces: FaceCache, tmp_path: Path) -> None:
     options = TrainOptions(
         max_steps=2, batch=3, warmup_steps=1, log_every=1, device="cpu", progress=False, run_folder=tmp_path / "runs"
     )
     output = tmp_path / "vae.safetensors"
+    read = train_control_reader(tiny.config, faces.folder, tmp_path / "control_reader.safetensors", options)
+    assert "control_correlation" in read
     scores = train_vae(tiny.config, faces.folder, output, options)
     assert {"psnr", "flow_mouth_px", "sharp_mouth"} <= scores.keys()
     assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
-    first, metadata = load_part(output, "vae")
+    vae, metadata = load_part(output, "vae")
     assert metadata["corpus_seed"] == 7 and "extends" not in metadata
+    kept = load_part(tmp_path / "control_reader.safetensors", "control_reader")[0].state_dict()
+    assert all(torch.equal(vae.control_reader.state_dict()[key], value) for key, value in kept.items())  # type: ignore[operator, union-attr]
