@@ -199,11 +199,21 @@ def _examined(image: np.ndarray, candidates: list[Candidate], accept_any_face: b
     faces = []
     for candidate, guess, one, two in zip(candidates, guesses, first, second, strict=True):
         score = _score(candidate, one, two)
+        if score < FACE_THRESHOLD <= min(one.presence, two.presence) and not candidate.near:
+            score = _score(_closer(image, candidate), one, two)
         if score < FACE_THRESHOLD and accept_any_face:
             faces.append(replace(_face(guess), score=candidate.score))
         else:
             faces.append(replace(_face(two.frame()), score=score, landmarks=two))
     return faces
+
+
+def _closer(image: np.ndarray, candidate: Candidate) -> Candidate:
+    """A small face that the far finder alone has seen, as both see it in a square about it."""
+    middle = (candidate.box[:2] + candidate.box[2:]) / 2
+    seen = search_square(image, *middle.tolist(), _NEARBY * candidate.size_px)
+    same = [one for one in seen if overlap(candidate.box, one.box[None])[0] > 0.3]
+    return max([candidate, *same], key=lambda one: one.score)
 
 
 def _guess(candidate: Candidate) -> FaceCrop:
