@@ -50,9 +50,6 @@ def shoot(studio: Studio, **controls: float) -> Shot:
     return studio.shoot(rig.motions(state_of(**controls))[0])
 
 
-def test_the_controls_are_those_of_the_corpus():
-
-
 def test_shapes_follow_their_controls_and_calm_states_wear_the_rest():
     weights = rig.shape_weights(
         np.concatenate([state_of(), state_of(AU12=1), state_of(jaw=1), state_of(jaw=1, press=1)])
