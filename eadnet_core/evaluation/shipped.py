@@ -53,9 +53,9 @@ def open_clips(
     return _read(groups, size_px, FOLDER)
 
 
-def check_shipped(groups: Sequence[Sequence[Case]], seed: int, folder: Path = FOLDER) -> None:
-    """Raise BadInput that says what to do where some clips are not among the shipped ones."""
-    known = {case for group in _listed(folder) for case in group["cases"]}
+def check_shipped(groups: Sequence[Sequence[Case]], seed: int, folder: Path | None = None) -> None:
+    """Raise BadInput that says what to do where some clips are not among those in `folder` (default: `FOLDER`)."""
+    known = {case for group in _listed(folder or FOLDER) for case in group["cases"]}
     if seed != SEED or any(case not in known for group in groups for case in group):
         n_main = sum(case.is_main for case in known)
         raise BadInput(
