@@ -1,7 +1,7 @@
 """How far the lips are apart and how wide the mouth is, from a frame's controls alone: no head, no picture.
 
-On any head both follow the weights of the shapes exactly, and heads differ but for their scale: the tables hold means of
-200 heads, whose eye distances vary by 5 %. `tests/core/test_mouth.py` measures them again where the anatomy is.
+On any head both follow the weights of its shapes exactly, and heads differ by their scale alone: the tables hold means
+of 200 heads, whose eye distances vary by 5 %. `tests/core/test_mouth.py` measures them again where the anatomy is.
 """
 
 from __future__ import annotations

@@ -40,9 +40,18 @@ class People:
 
     @classmethod
     def of(cls, head: Head) -> People:
-        luminance = float(head.looks.tone @ _LUMINANCE)
-        tone = TONES[sum(luminance < border for border in TONE_BORDERS)]
-        return cls(tone, "male" if head.person.is_male else "female", round(head.person.age, 3))
+        sex = "male" if head.person.is_male else "female"
+        return cls(tone_of(head.looks.tone), sex, round(head.person.age, 3))
+
+
+def tone_of(colour: np.ndarray) -> str:
+    """Which of TONES a skin of a mean linear colour [3] has.
+
+    >>> tone_of(np.array([0.2, 0.062, 0.031]))
+    'dark'
+    """
+    luminance = float(colour @ _LUMINANCE)
+    return TONES[sum(luminance < border for border in TONE_BORDERS)]
 
 
 class Stage:

@@ -281,7 +281,8 @@ def evaluate_emotion(
     prompts    file of prompts and their labels, tab between; default: PROMPTS where it is there
     plot       picture to draw the curves to (.png)
     heads      folder of the anatomy that heads are drawn with
-    Raises BadInput for a base, a count below 1, a bad file, or without the anatomy; CheckpointError without the model or its experts.
+    Raises BadInput for a base, a count below 1, a bad file, or without the anatomy; CheckpointError without the model
+    or its experts.
     """
     if portraits < 1:
         raise BadInput(f"portraits is {portraits}; give 1 or more.")

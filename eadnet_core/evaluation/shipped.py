@@ -29,8 +29,8 @@ from .heldout import Case, Clip, draw_cases, draw_clips
 SEED = 0
 SIZE_PX = 256
 FOLDER = ASSETS / "heldout"
-QUALITY = {"crf": "20", "preset": "veryslow", "tune": "grain"}
-"""x264's options."""
+QUALITY = {"crf": "23", "preset": "veryslow"}
+"""x264's options: about 80 kB a clip, and 38 dB between what is drawn and what is read at 256 px, 43 at 128."""
 _TRACKS = {"motion": np.float32, "mouth_opening": np.float32, "controls": np.float16, "reference_controls": np.float16}
 _LIST, _TRUTH = "clips.json", "truth.npz"
 
@@ -53,9 +53,9 @@ def open_clips(
     return _read(groups, size_px, FOLDER)
 
 
-def check_shipped(groups: Sequence[Sequence[Case]], seed: int, folder: Path = FOLDER) -> None:
-    """Raise BadInput that says what to do where some clips are not among the shipped ones."""
-    known = {case for group in _listed(folder) for case in group["cases"]}
+def check_shipped(groups: Sequence[Sequence[Case]], seed: int, folder: Path | None = None) -> None:
+    """Raise BadInput that says what to do where some clips are not among those in `folder` (default: `FOLDER`)."""
+    known = {case for group in _listed(folder or FOLDER) for case in group["cases"]}
     if seed != SEED or any(case not in known for group in groups for case in group):
         n_main = sum(case.is_main for case in known)
         raise BadInput(

@@ -91,7 +91,8 @@ class TestClips:
         clip = clips[0]
         assert clip.prompt and clip.motion.shape == (N_FRAMES, 8)
         np.testing.assert_array_equal(clip.truth.blink, clip.motion[:, 5])
-        assert clip.truth.mouth_opening.max() > 0.1 and np.abs(clip.truth.samples).max() > 0.01
+        assert clip.truth.mouth_opening.shape == (N_FRAMES,) and np.abs(clip.truth.samples).max() > 0.01
+        assert clip.controls.shape == (N_FRAMES, 28) and clip.reference_controls.shape == (28,)
 
     def test_the_seed_decides(self, clips: list[Clip]) -> None:
         group = [clips[0].case]
