@@ -14,7 +14,7 @@ from numba import njit
 
 from .materials import BROW, CLOTH, CORNEA, EXTRA, EYE, GLASS, HAIR, LASH, MOUTH, SKIN, TEETH, TONGUE
 
-KERNEL = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+KERNEL: Any = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
 BROW_BIAS = 1.004
 """Brows lie flat on the skin: they count as this much nearer."""
 INNER_BIAS, EYE_BIAS = 0.110, 0.012
