@@ -7,7 +7,7 @@ larger is nearer. Triangles index render vertices; a render vertex is a (vertex,
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
