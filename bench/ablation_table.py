@@ -1,4 +1,4 @@
-"""The figures of bench/ablation.py as the results section of docs/results.md: a table, and a sentence for every claim.
+"""The figures of bench/ablation.py as the results section of docs/results.md: tables, and a sentence for every claim.
 
 What is said of a claim follows from a rule that was written down before the runs (`verdict`), never from a reading of
 the table.
@@ -43,26 +43,6 @@ def _near_one(value: float) -> float:
     return abs(math.log(value)) if value > 0 else math.inf
 
 
-COLUMNS: dict[str, Column] = {
-    "mouth_correlation": Column("mouth correlation", 3, _more, "higher"),
-    "mouth_amplitude": Column("mouth amplitude", 2, _near_one, "near 1"),
-    "lse_c": Column("LSE-C", 3, _more, "higher"),
-    "lse_d": Column("LSE-D", 3, _less, "lower"),
-    "offset_error": Column("offset, frames", 2, _less, "lower"),
-    "emotion_accuracy": Column("emotion accuracy", 2, _more, "higher"),
-    "emotion_probability": Column("probability of the asked emotion", 3, _more, "higher"),
-    "intensity_error": Column("intensity error", 3, _less, "lower"),
-    "jitter_ratio": Column("jitter ratio", 2, _near_one, "near 1"),
-    "identity": Column("identity", 3, _more, "higher"),
-    "psnr": Column("PSNR, dB", 2, _more, "higher"),
-    "identity_drift": Column("identity lost in 30 s", 3, _less, "lower"),
-    "psnr_drift": Column("dB lost in 30 s", 2, _less, "lower"),
-    "step_s": Column("training step, s", 2),
-    "sampling_s": Column("CPU s per s of video", 2),
-}
-"""Every column, by the name of its figure in scores.json."""
-
-
 class Claim(NamedTuple):
     """What the paper says of one part, and the figures that would show it."""
 
@@ -72,24 +52,69 @@ class Claim(NamedTuple):
     figures: tuple[str, ...]
 
 
-CLAIMS = (
-    Claim("SyncNet supervision makes the lips follow the voice", "no_syncnet", ("lse_c", "mouth_correlation")),
-    Claim("SyncNet guidance while sampling does so too", "no_guidance", ("lse_c", "mouth_correlation")),
-    Claim("Both uses of the SyncNet together do so", "no_syncnet_at_all", ("lse_c", "mouth_correlation")),
-    Claim("TREPA makes motion temporally consistent", "no_trepa", ("jitter_ratio", "lse_c")),
-    Claim(
-        "STDA captures motion better than plain temporal attention",
-        "no_stda",
-        ("mouth_correlation", "jitter_ratio", "psnr", "identity_drift"),
-    ),
-    Claim("TFRM makes frames cohere", "no_tfrm", ("jitter_ratio", "identity", "identity_drift")),
-    Claim(
-        "A caption says more of an emotion than its label",
-        "label",
-        ("emotion_accuracy", "emotion_probability", "intensity_error"),
+class Table(NamedTuple):
+    """One side of the results: its columns by the name of the figure, and what is claimed."""
+
+    columns: Mapping[str, Column]
+    claims: tuple[Claim, ...]
+
+
+_LIPS = ("viseme_correlation", "opening_correlation")
+DENOISER = Table(
+    columns={
+        "viseme_correlation": Column("viseme correlation", 3, _more, "higher"),
+        "opening_correlation": Column("lip parting correlation", 3, _more, "higher"),
+        "lip_amplitude": Column("lip amplitude", 2, _near_one, "near 1"),
+        "offset_error": Column("offset, frames", 2, _less, "lower"),
+        "emotion_accuracy": Column("emotion accuracy", 2, _more, "higher"),
+        "units_error": Column("action units error", 3, _less, "lower"),
+        "intensity_error": Column("intensity error", 3, _less, "lower"),
+        "motion_ratio": Column("motion ratio", 2, _near_one, "near 1"),
+        "jitter_ratio": Column("jitter ratio", 2, _near_one, "near 1"),
+        "step_s": Column("training step, s", 2),
+        "sampling_s": Column("CPU s per s of video", 2),
+    },
+    claims=(
+        Claim("SyncNet supervision makes the lips follow the voice", "no_syncnet", _LIPS),
+        Claim("SyncNet guidance while sampling does so too", "no_guidance", _LIPS),
+        Claim("Both uses of the SyncNet together do so", "no_syncnet_at_all", _LIPS),
+        Claim("TREPA makes motion temporally consistent", "no_trepa", ("jitter_ratio", "motion_ratio")),
+        Claim(
+            "STDA captures motion better than plain temporal attention",
+            "no_stda",
+            ("viseme_correlation", "jitter_ratio", "units_error"),
+        ),
+        Claim("TFRM makes frames cohere", "no_tfrm", ("jitter_ratio", "units_error")),
+        Claim(
+            "A caption says more of an emotion than its label",
+            "label",
+            ("emotion_accuracy", "units_error", "intensity_error"),
+        ),
     ),
 )
 """The paper is known to us by its abstract; each claim is our wording of what that says."""
+PICTURE = Table(
+    columns={
+        "psnr": Column("PSNR, dB", 2, _more, "higher"),
+        "psnr_mouth": Column("PSNR mouth, dB", 2, _more, "higher"),
+        "psnr_eyes": Column("PSNR eyes, dB", 2, _more, "higher"),
+        "flow_mouth_px": Column("flow error mouth, px", 2, _less, "lower"),
+        "sharp_mouth": Column("sharpness mouth", 2, _near_one, "near 1"),
+        "controls_correlation": Column("correlation of what is read", 3, _more, "higher"),
+        "step_s": Column("training step, s", 2),
+    },
+    claims=(
+        Claim("Landmark lines help to read a face", "no_lines", ("controls_correlation", "psnr_mouth", "psnr_eyes")),
+        Claim("A flow that is taught moves a face better", "no_flow", ("flow_mouth_px", "psnr_mouth", "psnr_eyes")),
+        Claim("Light brings frames nearer to the ground truth", "no_light", ("psnr", "psnr_mouth", "psnr_eyes")),
+        Claim(
+            "Paint shows what the reference does not have",
+            "no_paint",
+            ("psnr_mouth", "psnr_eyes", "sharp_mouth"),
+        ),
+    ),
+)
+"""The claims of ADR 23."""
 
 
 class Difference(NamedTuple):
@@ -122,9 +147,11 @@ def verdict(difference: Difference) -> str:
     return "supported" if mean > 0 else "not supported: the model without it is better"
 
 
-def compare(full: Mapping[int, Figures], without: Mapping[int, Figures], figure: str) -> Difference | None:
+def compare(
+    column: Column, full: Mapping[int, Figures], without: Mapping[int, Figures], figure: str
+) -> Difference | None:
     """The gains of the seeds that both have; None where there is none."""
-    badness = COLUMNS[figure].badness
+    badness = column.badness
     assert badness is not None, figure
     gains = []
     for seed in sorted(full.keys() & without.keys()):
@@ -134,35 +161,37 @@ def compare(full: Mapping[int, Figures], without: Mapping[int, Figures], figure:
     return Difference(tuple(gains)) if gains else None
 
 
-def claim_lines(runs: Mapping[str, Mapping[int, Figures]]) -> list[str]:
+def claim_lines(table: Table, runs: Mapping[str, Mapping[int, Figures]]) -> list[str]:
     """A sentence for each claim whose runs are there."""
     lines = []
-    for claim in CLAIMS:
+    for claim in table.claims:
         found = []
         for figure in claim.figures:
-            difference = compare(runs.get("full", {}), runs.get(claim.without, {}), figure)
+            column = table.columns[figure]
+            difference = compare(column, runs.get("full", {}), runs.get(claim.without, {}), figure)
             if difference is not None:
                 shown = ", ".join(f"{gain:+.3f}" for gain in difference.gains)
-                found.append(f"{verdict(difference)} by {COLUMNS[figure].title} (gain by seed {shown})")
+                found.append(f"{verdict(difference)} by {column.title} (gain by seed {shown})")
         if found:
             lines.append(f"- **{claim.text}:** {'; '.join(found)}.")
     return lines
 
 
 def table_lines(
-    titles: Mapping[str, str], runs: Mapping[str, Mapping[int, Figures]], ceilings: Mapping[str, Figures]
+    table: Table, titles: Mapping[str, str], runs: Mapping[str, Mapping[int, Figures]], beside: Mapping[str, Figures]
 ) -> list[str]:
-    """A markdown table: a row for every version, mean +- standard deviation over the seeds, ceilings below."""
-    heads = [f"{c.title} ({c.sense})" if c.sense else c.title for c in COLUMNS.values()]
+    """A markdown table: a row for every version, mean +- standard deviation over the seeds, and for all of `beside`."""
+    heads = [f"{c.title} ({c.sense})" if c.sense else c.title for c in table.columns.values()]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     for name, title in titles.items():
         if runs.get(name):
             cells = [_spread([by[key] for by in runs[name].values() if by.get(key) is not None], c.digits)
-                     for key, c in COLUMNS.items()]  # fmt: skip
+                     for key, c in table.columns.items()]  # fmt: skip
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    for title, figures in ceilings.items():
+    for title, figures in beside.items():
         cells = [
-            _spread([figures[key]] if figures.get(key) is not None else [], c.digits) for key, c in COLUMNS.items()
+            _spread([figures[key]] if figures.get(key) is not None else [], c.digits)
+            for key, c in table.columns.items()
         ]
         lines.append(f"| *{title}* | " + " | ".join(cells) + " |")
     return lines

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from eadnet_core.config import FaceFinderConfig, FaceMeshConfig
 from eadnet_core.nets.face_mesh import FaceMesh

@@ -41,6 +41,10 @@ class VAEConfig:
     decoder_widths: tuple[int, int, int] = (40, 64, 128)
     line_channels: int = 6
     """Kinds of landmark lines; 0 shows it none."""
+    has_light: bool = True
+    """Whether what is moved is shaded; without, it keeps the reference's light."""
+    has_paint: bool = True
+    """Whether what the reference does not show is painted; without, all of a frame is moved."""
 
     def __post_init__(self) -> None:
         if self.size_px not in (128, 256):
@@ -109,7 +113,7 @@ class DenoiserConfig:
     motion_size: int = len(MOTION)
     window_frames: int = 16
     prediction: str = "residual"
-    """"residual" (x0, to the reference latent; flow time 0 .. 1) or "epsilon": see `sampling.prediction`."""
+    """"residual" (x0, the latents themselves; flow time 0 .. 1) or "epsilon": see `sampling.prediction`."""
     residual_std: float = 0.82
     zero_init_adapters: bool = False
     """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""

@@ -259,7 +259,7 @@ class GenerateOptions:
     )
     accept_any_face: bool = option(
         False,
-        "Take the faces of animals, masks and drawings too, which are refused otherwise. No cost.",
+        "Take the faces of animals, masks and cartoons too, which are refused otherwise. No cost.",
     )
     mask: str = option(
         "auto",

@@ -4,7 +4,7 @@ An emotion is one record in `EMOTION_RECORDS`; everything else that the library 
 The phrases that training draws for it stand in `corpus/wording.py`, under the same name.
 
 Action units follow FACS (Ekman and Friesen 1978); the unit sets per emotion follow EMFACS, adapted to
-what can be told apart at 128 pixels. Valence and arousal lie on Russell's circumplex, -1 .. 1.
+what a reader of photographs recognises on rendered heads. Valence and arousal lie on Russell's circumplex, -1 .. 1.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ EMOTION_RECORDS = (
         words=("fear", "fearful", "fearfully", "afraid", "scared", "frightened", "terrified"),
         extreme_words=("terrified",),
         pictograms="😨😱😰😧😬😟🙀🫣",
-        action_units={"AU1": 0.9, "AU2": 0.35, "AU4": 0.6, "AU5": 0.9, "AU20": 1.0, "AU25": 0.35},
+        action_units={"AU1": 1.0, "AU2": 0.35, "AU4": 0.65, "AU5": 1.0, "AU20": 1.0, "AU25": 0.9, "AU26": 0.15},
         manner=Manner(yaw=0.03, pitch=-0.02, shift_y=-0.005, amplitude=0.8, tempo=0.65, nod=0.6, tremor=0.009),
     ),
     EmotionRecord(
@@ -151,7 +151,7 @@ EMOTION_RECORDS = (
         arousal=0.2,
         words=("disgusted", "disgust", "disgusting", "revolted"),
         pictograms="🤢🤮🤧",
-        action_units={"AU9": 1.0, "AU10": 0.9, "AU4": 0.4, "AU15": 0.35, "AU6": 0.3, "AU7": 0.4},
+        action_units={"AU9": 0.9, "AU10": 1.0, "AU15": 0.4, "AU17": 0.3, "AU6": 0.4, "AU7": 0.4, "AU25": 0.3},
         manner=Manner(yaw=0.06, pitch=-0.03, roll=-0.02, amplitude=0.85, nod=0.8),
     ),
     EmotionRecord(
@@ -161,7 +161,7 @@ EMOTION_RECORDS = (
         arousal=0.85,
         words=("surprised", "surprise", "astonished", "amazed"),
         pictograms="😮😲😯🤯😳🫢",
-        action_units={"AU1": 0.9, "AU2": 1.0, "AU5": 1.0, "AU25": 0.4, "AU26": 0.7},
+        action_units={"AU1": 1.0, "AU2": 1.0, "AU5": 1.0, "AU25": 0.5, "AU26": 0.8},
         manner=Manner(pitch=-0.06, shift_y=-0.008, tempo=0.5, nod=0.8, sharpness=0.4),
     ),
     EmotionRecord(

@@ -40,15 +40,7 @@ class Face(io.ComfyNode):
                     "It wins over the search and costs nothing; in a video it says which face is followed. Default: "
                     "empty, search.",
                 ),
-                io.Float.Input(
-                    "face_threshold",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How sure the search must be, 0 to 1. Lower it where a face is missed, raise it where a "
-                    "pattern is taken for one. No cost. Default: 0.5.",
-                ),
+                option_input("face_threshold"),
                 option_input("on_missing"),
                 io.Float.Input(
                     "fps",
@@ -59,6 +51,7 @@ class Face(io.ComfyNode):
                     tooltip="For videos: frames per second of the pictures; they are brought to the 25 that the "
                     "model works at. Ignored for a portrait. No cost. Default: 25.",
                 ),
+                option_input("accept_any_face", optional=True),
             ],
             outputs=[
                 EADFace.Output("face", tooltip="Where the face lies, for Sampler, Decode and Render."),
@@ -69,7 +62,14 @@ class Face(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image: Any, index: int, box: str, face_threshold: float, on_missing: str, fps: float
+        cls,
+        image: Any,
+        index: int,
+        box: str,
+        face_threshold: float,
+        on_missing: str,
+        fps: float,
+        accept_any_face: bool = False,
     ) -> io.NodeOutput:
         from ..eadnet_core.media.annotate import draw_face
         from ..eadnet_core.media.face.crop import crop
@@ -77,7 +77,16 @@ class Face(io.ComfyNode):
 
         pictures = bridge.to_pictures(image)
         bar = bridge.Bar(len(pictures))
-        found = find_subject(pictures, index, bridge.box_of(box), face_threshold, on_missing, fps, bar)
+        found = find_subject(
+            pictures,
+            index,
+            bridge.box_of(box),
+            face_threshold,
+            on_missing,
+            fps,
+            bar,
+            accept_any_face=accept_any_face,
+        )
         seen = crop(found.picture(0), found.nearest(0), CROP_PX)
         label = "" if found.is_still else f"{len(found.crops)} frames, {len(found.missed)} without a face"
         drawn = draw_face(found.picture(0), found.crops[0], label)

@@ -23,13 +23,14 @@ NUMBERS = (
     "emotion_scale",
     "prosody_weight",
     "face_index",
+    "face_threshold",
     "reuse",
     "segment_frames",
     "batch_windows",
 )
 MOVING = ("head", "blink", "gaze")
 """What a portrait moves of itself, and a video does not."""
-WAYS = ("windows", "hearing", "speed", "times", "face_box", "has_speech_gate", "is_tiled")
+WAYS = ("windows", "hearing", "speed", "times", "face_box", "accept_any_face", "has_speech_gate", "is_tiled")
 DUBBING = ("mask", "on_missing", "length")
 GENERATE, DUB = (*NUMBERS, *MOVING, *WAYS), (*NUMBERS, *WAYS, *DUBBING)
 """The options of each command, in the order of its help."""

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import BadInput
 from ..paths import writing
 from .arguments import Bar, add_heads, add_model, box, check_output, command, write_json
+from .portraits import add_portraits, check_portraits, run_portraits
 
 
 def add_score(commands: Any) -> None:
@@ -61,19 +62,22 @@ def add_evaluate(commands: Any) -> None:
     group = parser.add_argument_group("emotion alone")
     text = "labels, free prompts, references, blends, amplitudes and their cost to the lips, instead of clips"
     group.add_argument("--emotion", action="store_true", help=text)
-    group.add_argument("--portraits", type=int, default=3, metavar="N", help="heads and voices (default: 3)")
     text = "prompts and their labels, a tab between (default: those of a checkout's tests)"
     group.add_argument("--prompts", type=Path, metavar="FILE", help=text)
     group.add_argument("--plot", type=Path, help="draw the curves here (.png)")
+    add_portraits(parser)
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     check_output(args.json, ".json")
     check_output(args.plot, ".png")
+    check_portraits(args)
     if args.emotion:
         _evaluate_emotion(args)
     elif args.plot is not None or args.prompts is not None:
         raise BadInput("--plot and --prompts belong to --emotion: give that too, or leave them out.")
+    elif args.portraits is not None:
+        run_portraits(args)
     else:
         _evaluate_clips(args)
 
@@ -82,9 +86,12 @@ def _evaluate_emotion(args: argparse.Namespace) -> None:
     from ..evaluation.emotion import HEADLINES, evaluate_emotion, format_emotion
     from ..metrics.table import missed
 
+    if args.portraits is not None and not args.portraits.isdecimal():
+        raise BadInput(f"--portraits is {args.portraits!r}; with --emotion it is the number of heads, such as 3.")
+    portraits = int(args.portraits or 3)
     with Bar("evaluate", "clip") as bar:
         results = evaluate_emotion(
-            args.model, args.portraits, args.seed, None, bar.count, args.device, args.prompts, args.plot, args.heads
+            args.model, portraits, args.seed, None, bar.count, args.device, args.prompts, args.plot, args.heads
         )
     if args.json:
         write_json(args.json, results)

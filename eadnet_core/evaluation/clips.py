@@ -146,14 +146,14 @@ class Bench:
         return np.concatenate([frames for _, frames in segments])
 
     def reconstruct(self, clip: Clip) -> np.ndarray:
-        """The true frames, encoded and decoded as generated ones are: the best that any denoiser could do."""
+        """The reference picture moved by the true controls: the best that any denoiser could do."""
         assert isinstance(self.model, MiniModel)
-        head, blocks = Head(self.model, clip.truth.reference), []
+        head, blocks, device = Head(self.model, clip.truth.reference[None]), [], self.model.device
         with torch.inference_mode():
             for start in range(0, len(clip.truth.frames), BLOCK_FRAMES):
                 part = slice(start, start + BLOCK_FRAMES)
-                motion = torch.from_numpy(clip.motion[part]).to(self.model.device)
-                blocks.append(head.reconstructed(clip.truth.frames[part], motion))
+                controls, motion = (torch.from_numpy(np.asarray(x[part])) for x in (clip.controls, clip.motion))
+                blocks.append(head.decode(controls.to(device), motion.to(device)))
         return np.concatenate(blocks)
 
 

@@ -19,7 +19,7 @@ from ..config import SAMPLE_RATE_HZ, ModelConfig, from_dict
 from ..emotion.reader import TextReader
 from ..errors import BadInput, CheckpointError
 from ..media.face.framing import FRAME
-from ..media.face.lines import face_lines
+from ..media.face.landmark_map import read_map
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..nets.audio_encoder import AudioEncoder
@@ -149,7 +149,7 @@ class Head:
         self.model = model
         self.pictures = pictures
         small = np.stack([_reduced(picture, model.config.vae.size_px) for picture in pictures])
-        lines = np.stack([face_lines(picture, HALF_PX) for picture in pictures])
+        lines = np.stack([read_map(picture, HALF_PX) for picture in pictures])
         image = self._to_net(to_unit(small, model.device))
         self.features = model.vae.read(image, self._to_net(torch.from_numpy(lines).to(model.device)))
 

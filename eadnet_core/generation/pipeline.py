@@ -137,10 +137,12 @@ def _find(
         source,
         index,
         options.face_box,
-        on_missing=options.on_missing,
+        options.face_threshold,
+        options.on_missing,
         on_picture=on_search,
         face_index=options.face_index,
         n_frames=n_frames,
+        accept_any_face=options.accept_any_face,
     )
 
 

@@ -42,7 +42,7 @@ SCORED_BLOCK = 64
 class Clip:
     """What was sampled: everything about a clip but its pictures.
 
-    x0       [C, T, h, w]  of the mini the residual to the turned reference, of a base latents; on the CPU
+    x0       [C, T, h, w]  scaled motion latents of a mini, latents of a base; on the CPU
     motion   [T, 8]        taxonomy.MOTION
     options  what it was sampled with, nothing left to the model
     notes    settings and words that had no effect, and what had to change in the sound

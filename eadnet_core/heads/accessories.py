@@ -45,7 +45,7 @@ def make_glasses(rng: np.random.Generator, points: np.ndarray, eyes: np.ndarray,
     pieces: list[tuple[np.ndarray, np.ndarray, int]] = []
     for eye in eyes:
         curve = np.empty((_RIM_POINTS, 3))
-        curve[:, :2] = ring + (eye[0] * 1.04, middle[1] + drop)
+        curve[:, :2] = ring + np.array((eye[0] * 1.04, middle[1] + drop))
         curve[:, 2] = front - 0.10 * np.abs(curve[:, 0]) ** 2 / distance
         pieces.append((*_tube(curve, thickness, is_closed=True), EXTRA))
         pieces.append((*_fan(curve), GLASS))
@@ -117,7 +117,7 @@ def _tube(curve: np.ndarray, radius: float, is_closed: bool) -> tuple[np.ndarray
 
 def _fan(curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = len(curve)
-    middle = curve.mean(0) + (0, 0, 0.02)
+    middle = curve.mean(0) + np.array((0, 0, 0.02))
     faces = [(i, (i + 1) % n, n) for i in range(n)]
     return np.concatenate([curve, middle[None]]), np.array(faces)
 

@@ -31,6 +31,11 @@ def anatomy_folder(folder: str | Path | None = None) -> Path:
     return Path(folder or os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
 
 
+def is_anatomy(folder: Path) -> bool:
+    """Whether a folder holds every file that an anatomy cannot do without."""
+    return all((folder / name).is_file() for name in REQUIRED)
+
+
 @dataclass(frozen=True)
 class Offsets:
     """Named moves of the base mesh's vertices, each of a few of them.
@@ -183,18 +188,7 @@ class Anatomy:
             raise self._absent("part", name, self.part_names())
         arrays = read_arrays(path)
         with reading(path):
-            return Part(
-                reference=arrays["ref"],
-                weights=arrays["w"],
-                offsets=arrays["off"],
-                axes=arrays["sc"],
-                render_vertices=arrays["r_v"],
-                uv=arrays["r_uv"],
-                faces=arrays["r_f"],
-                hides=arrays["dele"],
-                depth=int(arrays["z"]),
-                visible=arrays["vis"] if "vis" in arrays else np.ones(len(arrays["r_f"]), bool),
-            )
+            return part_of(arrays)
 
     def texture(self, name: str) -> np.ndarray:
         """A texture, [H, W, 4] uint8 sRGB and alpha; raises BadInput where it is not there or damaged."""
@@ -247,12 +241,33 @@ def read_offsets(path: Path) -> Offsets:
     """Offsets by name; raises BadInput for a damaged file."""
     arrays = read_arrays(path)
     with reading(path):
-        return Offsets(
-            names=tuple(str(name) for name in arrays["names"]),
-            indices=arrays["idx"].astype(np.int32),
-            values=arrays["val"].astype(np.float32),
-            starts=arrays["ptr"],
-        )
+        return offsets_of(arrays)
+
+
+def offsets_of(arrays: dict[str, np.ndarray]) -> Offsets:
+    """Offsets by name of a file's arrays; raises KeyError for one that is not there."""
+    return Offsets(
+        names=tuple(str(name) for name in arrays["names"]),
+        indices=arrays["idx"].astype(np.int32),
+        values=arrays["val"].astype(np.float32),
+        starts=arrays["ptr"],
+    )
+
+
+def part_of(arrays: dict[str, np.ndarray]) -> Part:
+    """A part of a file's arrays; raises KeyError for one that is not there."""
+    return Part(
+        reference=arrays["ref"],
+        weights=arrays["w"],
+        offsets=arrays["off"],
+        axes=arrays["sc"],
+        render_vertices=arrays["r_v"],
+        uv=arrays["r_uv"],
+        faces=arrays["r_f"],
+        hides=arrays["dele"],
+        depth=int(arrays["z"]),
+        visible=arrays["vis"] if "vis" in arrays else np.ones(len(arrays["r_f"]), bool),
+    )
 
 
 def read_picture(path: Path, mode: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One mesh out of many parts: body, eyes, teeth, hair and the rest of a head, with how each shape moves every vertex."""
+"""One mesh out of many parts: body, eyes, teeth, hair and so on, with how each shape moves every vertex."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .materials import (
     TEETH,
     TONGUE,
 )
+from .mouth import set_teeth, set_tongue, upper_lip
 from .raster import KERNEL, Surface, vertex_normals
 from .rig import SHAPES
 from .stock import Stock
 
-_TOOTH_SIZE = np.array((0.86, 0.94, 0.93), np.float32)
-_TOOTH_BACK = 0.045
-"""The set's teeth are a little large for the lips, and stand this share of the head's height too far forward."""
 _BODY = "body"
+_STILL = ("cloth", "glasses", "hat", "teeth", "tongue")
+"""Parts that no shape moves; teeth and tongue follow the jaw (see `mouth`)."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,15 @@ class _Builder:
 
     def add_part(self, name: str, material: int, looks: Looks) -> None:
         part = self.stock.part(name)
-        rest = part.fit(self.body)
+        rest, faces = part.fit(self.body), part.faces[part.visible]
+        lip = upper_lip(self.stock.features, self.body)
         if material == TEETH:
-            rest = self._smaller_teeth(rest)
-        faces = part.faces[part.visible]
+            lower = self.stock.lower_set(name)
+            rest = set_teeth(rest, lower, lip, self.height)
+            of_lower = lower[part.render_vertices[faces]]
+            faces = faces[of_lower.all(1) | ~of_lower.any(1)]
+        elif material == TONGUE:
+            rest = set_tongue(rest, self.height)
         materials = np.full(len(faces), material)
         if material == EYE:  # the cornea is what the eye's texture leaves clear
             texture = self.stock.texture(f"eye_{looks.eye.removeprefix('eye_')}")
@@ -163,11 +168,11 @@ class _Builder:
             materials[texture[y, x, 3] < 128] = CORNEA
         self._add(name, rest, part.render_vertices, part.uv, faces, materials)
 
-    def _smaller_teeth(self, rest: np.ndarray) -> np.ndarray:
-        middle = rest.mean(0)
-        out = (rest - middle) * _TOOTH_SIZE + middle
-        out[:, 2] -= _TOOTH_BACK * (self.body[:, 1].max() - self.eyes[:, 1].mean())
-        return out
+    @property
+    def height(self) -> float:
+        """From the eyes to the crown."""
+        crown = self.body[self.stock.anatomy.render_vertices, 1].max()
+        return float(crown - self.eyes[:, 1].mean())
 
     @property
     def eyes(self) -> np.ndarray:
@@ -178,7 +183,15 @@ class _Builder:
         n = np.arange(len(accessory.vertices))
         self._add(name, accessory.vertices, n, accessory.uv, accessory.faces, accessory.materials)
 
-    def _add(self, name: str, rest, render_vertices, uv, faces, materials) -> None:  # noqa: ANN001
+    def _add(
+        self,
+        name: str,
+        rest: np.ndarray,
+        render_vertices: np.ndarray,
+        uv: np.ndarray,
+        faces: np.ndarray,
+        materials: np.ndarray,
+    ) -> None:
         self.slots[name] = (self.n_vertices, len(rest))
         self.rest.append(rest)
         self.render_vertices.append(render_vertices + self.n_vertices)
@@ -202,31 +215,23 @@ class _Builder:
         starts, indices, values = [0], [], []
         for shape in SHAPES:
             moves = _body_moves(self.stock, person, shape, len(self.body))
-            found = [self._part_moves(name, moves, shape) for name in self.slots]
+            found = [self._part_moves(name, moves) for name in self.slots]
             indices += [index for index, _ in found]
             values += [value for _, value in found]
             starts.append(starts[-1] + sum(len(index) for index, _ in found))
         return np.array(starts), np.concatenate(indices).astype(np.int32), np.concatenate(values).astype(np.float32)
 
-    def _part_moves(self, name: str, moves: np.ndarray | None, shape: str) -> tuple[np.ndarray, np.ndarray]:
-        first, count = self.slots[name]
+    def _part_moves(self, name: str, moves: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        first = self.slots[name][0]
         nothing = np.empty(0, np.int32), np.empty((0, 3), np.float32)
-        if shape == "tongueUp":
-            return self._tongue_moves(first) if name == "tongue01" else nothing
-        if moves is None or name.startswith(("cloth", "glasses", "hat")):
+        if moves is None or name.startswith(_STILL):
             return nothing
         if name == _BODY:
             index = np.flatnonzero((moves[:, 0] != 0) | (moves[:, 1] != 0) | (moves[:, 2] != 0))
             return index + first, moves[index]
         part = self.stock.part(name)
         index, value = _carried(moves, part.reference, part.weights)
-        return index + first, value * _TOOTH_SIZE if name.startswith("teeth") else value
-
-    def _tongue_moves(self, first: int) -> tuple[np.ndarray, np.ndarray]:
-        rest = self.rest[list(self.slots).index("tongue01")]
-        tip = ((rest[:, 2] - rest[:, 2].min()) / np.ptp(rest[:, 2])) ** 2
-        distance = self.stock.features.eye_distance
-        return np.arange(len(rest)) + first, tip[:, None] * np.array((0, 0.20, 0.10)) * distance
+        return index + first, value
 
 
 def _body_moves(stock: Stock, person: Person, shape: str, n: int) -> np.ndarray | None:
@@ -312,7 +317,7 @@ def _tints(looks: Looks, skin: np.ndarray) -> np.ndarray:
     tints[TONGUE, :3] = (0.55, 0.42, 0.42)
     tints[CLOTH, :3] = looks.cloth_tint
     tints[HAIR] = (*(looks.hair_colour * 4), 1.25)
-    tints[BROW] = (*(np.minimum(looks.hair_colour, 0.12) * 1.6), looks.brow_strength)
+    tints[BROW] = (*(np.minimum(looks.hair_colour, 0.06) * 1.3), 1.3 * looks.brow_strength)
     tints[LASH] = (0.03, 0.03, 0.03, 1.0)
     tints[GLASS, 3] = looks.tinted
     return tints

@@ -1,4 +1,4 @@
-"""The skin's texture: two skins mixed, brought to a tone, with make-up, freckles, stubble, beard and moustache on it."""
+"""The skin's texture: two skins mixed and brought to a tone; make-up, freckles, stubble, beard and moustache."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _face_mean(features: Features, texture: np.ndarray) -> np.ndarray:
 
 
 def _layers(features: Features, looks: Looks) -> tuple[np.ndarray, np.ndarray]:
-    """Colours laid over the head's texels [h, w, 4], and densities of hair and freckles [h, w, 2] that noise breaks up."""
+    """Colours laid over the head's texels [h, w, 4], and densities of hair and freckles [h, w, 2]."""
     place = features.head_position
     x, y, z = place
     side, lips = abs(x), features.lips[features.head_texels]

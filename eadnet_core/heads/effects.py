@@ -17,7 +17,7 @@ PAINTED_SHARE = 0.14
 
 
 def draw_effects(rng: np.random.Generator, size_px: int) -> list[Effect]:
-    """Effects of one clip, in order; each takes a picture [N, N, 3] uint8 and a generator for what varies by picture."""
+    """Effects of one clip, in order; each takes a picture [N, N, 3] uint8 and a generator for its noise."""
     found: list[Effect] = []
     if rng.random() < PAINTED_SHARE:
         found += _painter(rng, size_px)

@@ -257,7 +257,9 @@ class _FrontView:
             where = np.argwhere(is_skin)
             if not len(where):
                 where = np.argwhere((window >= 0) & (window < n_body))
-            nearest = where[np.abs(where + (top, left) - (row, column)).sum(1).argmin()] + (top, left)
+            nearest = where[np.abs(where + np.array((top - row, left - column))).sum(1).argmin()] + np.array(
+                (top, left)
+            )
             face = self.anatomy.faces[self.index[tuple(nearest)]]
             corners.append(self.anatomy.render_vertices[face])
             weights.append(self.weights[tuple(nearest)])

@@ -11,6 +11,7 @@ from .assembly import Mesh, add_shapes, assemble, eye_centres
 from .identity import Person, draw_person, draw_shape
 from .looks import Looks, draw_looks
 from .motion import Motion
+from .mouth import Jaw
 from .raster import KERNEL
 from .stock import Stock
 
@@ -32,14 +33,27 @@ class Head:
         self.looks = looks or draw_looks(style, stock.anatomy, self.person)
         self.mesh: Mesh = assemble(detail, stock, self.person, self.looks, body)
         self._eyeballs = self.mesh.of("eyes")
+        self.folds = stock.fold_kit(int(detail.integers(1 << 16)))
+        self.fold_gain = (0.55 + 0.75 * self.person.age) * float(np.exp(detail.normal(0, 0.15)))
         self.eyes = eye_centres(self.mesh.rest[self._eyeballs])
         self.height = float(body[stock.anatomy.render_vertices, 1].max() - self.eyes[:, 1].mean())
+        self._jaw = self._make_jaw(body)
         self.pivot = self.eyes.mean(0) + np.array((0, -1.15, -0.75)) * self.height
         self.pivot[0] = 0
         y = (self.mesh.rest[:, 1] - (self.pivot[1] - 0.55 * self.height)) / (0.75 * self.height)
         y = np.clip(y, 0, 1)
         self._follows = (y * y * (3 - 2 * y)).astype(np.float32)
         self._is_left = self.mesh.rest[self._eyeballs, 0] > 0
+
+    def _make_jaw(self, body: np.ndarray) -> Jaw:
+        opens = np.zeros_like(body)
+        if "ict/jawOpen" in self.stock.anatomy.expressions:
+            self.stock.anatomy.expressions.add(opens, "ict/jawOpen", 1.0)
+        teeth, tongue = (
+            self.mesh.of(name) if name in self.mesh.slots else None for name in (self.looks.teeth, "tongue01")
+        )
+        lower = self.stock.lower_set(self.looks.teeth) if teeth else np.zeros(0, bool)
+        return Jaw(self.stock.features, body, opens, teeth, tongue, lower, self.height)
 
     @property
     def eye_distance(self) -> float:
@@ -50,6 +64,7 @@ class Head:
         """Vertices [V, 3] of the mesh, `shift` left to the camera; and the lips' opening in eye distances."""
         out = self.mesh.rest.copy()
         add_shapes(motion.weights, self.mesh.starts, self.mesh.indices, self.mesh.values, out)
+        self._jaw.move(out, motion.weights)
         opening = self.stock.features.lip_opening(out) / self.eye_distance
         ball = rotation(float(motion.gaze[0]), float(motion.gaze[1]), 0.0)
         eyes = out[self._eyeballs]

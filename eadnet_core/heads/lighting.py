@@ -92,7 +92,7 @@ def _vivid(rng: np.random.Generator) -> np.ndarray:
 
 
 def _panorama(rng: np.random.Generator, key: np.ndarray, key_colour: np.ndarray, sky: float) -> np.ndarray:
-    """Surroundings [rows, columns, 3]: a gradient, windows and lamps near the key light, darker and brighter patches."""
+    """Surroundings [rows, columns, 3]: a gradient, a window at the key light, darker and brighter patches."""
     height = np.cos((np.arange(_ROWS) + 0.5) / _ROWS * math.pi)[:, None, None]
     t = rng.normal(0, 0.10)
     upper, lower = np.array([1 - t, 1.0, 1 + t]) * sky, sky * rng.uniform(0.25, 0.7) * np.array([1.0, 0.92, 0.84])

@@ -1,4 +1,4 @@
-"""What a head looks like beside its shape: skin, hair, eyes, make-up, beard, glasses, hat and clothes, drawn for a person."""
+"""What a head looks like beside its shape: skin, hair, eyes, make-up, beard, glasses, hat and clothes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ _TONES = np.array(
 """Darkness of a skin 0 .. 1, and its mean linear colour."""
 _LONG_HAIR = ("bob02", "braid01", "long01", "ponytail01")
 _SHORT_HAIR = ("short01", "short02", "short03", "short04")
+_FRINGED = ("bob02", "braid01", "short04")
+"""Their fringe hides an eye, which is rare."""
 BALD = "none"
 
 
@@ -159,8 +161,8 @@ def _draw_hair(rng: np.random.Generator, anatomy: Anatomy, person: Person) -> st
     styles = usual if rng.random() < (0.92 if person.is_male else 0.66) else other
     there = [style for style in styles if f"hair_{style}" in anatomy.part_names("hair_")]
     style = _choose(rng, there) or BALD
-    if style in ("bob02", "short04") and rng.random() < 0.7:  # their fringe hides an eye
-        style = _choose(rng, there)
+    if style in _FRINGED and rng.random() < 0.93:
+        style = _choose(rng, [name for name in there if name not in _FRINGED] or there)
     return style
 
 

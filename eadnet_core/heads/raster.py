@@ -43,6 +43,18 @@ class Surface(NamedTuple):
 
 
 @njit(**KERNEL)
+def first_pixel(lowest):
+    """The first pixel whose centre lies at or beyond a coordinate."""
+    return int(np.ceil(lowest - 0.5))
+
+
+@njit(**KERNEL)
+def last_pixel(highest):
+    """The last pixel whose centre lies at or before a coordinate."""
+    return int(np.floor(highest - 0.5))
+
+
+@njit(**KERNEL)
 def vertex_normals(position, faces, out):
     """Unit normals [V, 3] of the mesh, weighted by area."""
     out[:] = 0
@@ -119,12 +131,12 @@ def light_depth(screen, surface, depth):
         if abs(area) < 1e-9 or (m == SKIN and area < 0):
             continue
         left, right = (
-            max(0, int(math.ceil(min(x0, x1, x2) - 0.5))),
-            min(size - 1, int(math.floor(max(x0, x1, x2) - 0.5))),
+            max(0, first_pixel(min(x0, x1, x2))),
+            min(size - 1, last_pixel(max(x0, x1, x2))),
         )
         top, bottom = (
-            max(0, int(math.ceil(min(y0, y1, y2) - 0.5))),
-            min(size - 1, int(math.floor(max(y0, y1, y2) - 0.5))),
+            max(0, first_pixel(min(y0, y1, y2))),
+            min(size - 1, last_pixel(max(y0, y1, y2))),
         )
         inverse = 1.0 / area
         for y in range(top, bottom + 1):
@@ -213,16 +225,16 @@ def opaque_triangles(screen, surface, inner_bias, eye_bias, depth, index):
         if abs(area) < 1e-9 or (m == SKIN and area > 0):
             continue
         left, right = (
-            max(0, int(math.ceil(min(x0, x1, x2) - 0.5))),
-            min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5))),
+            max(0, first_pixel(min(x0, x1, x2))),
+            min(width - 1, last_pixel(max(x0, x1, x2))),
         )
         top, bottom = (
-            max(0, int(math.ceil(min(y0, y1, y2) - 0.5))),
-            min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5))),
+            max(0, first_pixel(min(y0, y1, y2))),
+            min(height - 1, last_pixel(max(y0, y1, y2))),
         )
         inverse = 1.0 / area
         nearer = 1.0
-        if m == TEETH or m == TONGUE or m == MOUTH:
+        if m in (TEETH, TONGUE, MOUTH):
             nearer = 1 - inner_bias
         elif m == EYE:
             nearer = 1 - eye_bias
@@ -253,7 +265,7 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
     faces, uv = surface.faces, surface.uv
     for t in range(faces.shape[0]):
         m = surface.materials[t]
-        if m == CORNEA or m == GLASS or m == LASH:
+        if m in (CORNEA, GLASS, LASH):
             continue
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
         x0, y0 = screen[a, 0], screen[a, 1]
@@ -263,18 +275,18 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
         if abs(area) < 1e-9 or (m == SKIN and area > 0):
             continue
         left, right = (
-            max(0, int(math.ceil(min(x0, x1, x2) - 0.5))),
-            min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5))),
+            max(0, first_pixel(min(x0, x1, x2))),
+            min(width - 1, last_pixel(max(x0, x1, x2))),
         )
         top, bottom = (
-            max(0, int(math.ceil(min(y0, y1, y2) - 0.5))),
-            min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5))),
+            max(0, first_pixel(min(y0, y1, y2))),
+            min(height - 1, last_pixel(max(y0, y1, y2))),
         )
         inverse = 1.0 / area
         nearer = 1.0
         if m == BROW:
             nearer = BROW_BIAS
-        elif m == TEETH or m == TONGUE or m == MOUTH:
+        elif m in (TEETH, TONGUE, MOUTH):
             nearer = 1 - inner_bias
         elif m == EYE:
             nearer = 1 - eye_bias
@@ -291,7 +303,7 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
                 if d * nearer <= depth[y, x]:
                     continue
                 p0, p1, p2 = w0 * screen[a, 2] / d, w1 * screen[b, 2] / d, w2 * screen[c, 2] / d
-                if (m == HAIR or m == BROW) and not is_opaque(
+                if m in (HAIR, BROW) and not is_opaque(
                     surface,
                     m,
                     p0 * uv[a, 0] + p1 * uv[b, 0] + p2 * uv[c, 0],

@@ -40,7 +40,7 @@ UNITS: dict[str, tuple[str, str]] = {
 }
 """MakeHuman's units by a short name: the head's left and right."""
 TONGUE_SHAPES = ("tongueUp",)
-"""Shapes that move the tongue alone; see `assembly`."""
+"""Shapes that move the tongue alone; see `mouth`."""
 SHAPES: tuple[str, ...] = (
     *_CENTRE,
     *(f"{name}_{side}" for name in _PAIRED for side in "LR"),
@@ -50,23 +50,23 @@ SHAPES: tuple[str, ...] = (
 """Every shape of a head, in the order of its weights."""
 SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
 
-_REST = {"mouthSmile": 0.07, "browInnerUp": 0.06, "browOuterUp": 0.06}
+_REST = {"mouthSmile": 0.08, "browInnerUp": 0.06, "browOuterUp": -0.05}
 """What every face wears: relaxed brows, corners a hint up."""
 _ROWS: dict[str, dict[str, float]] = {
     "AU1": {"browInnerUp": 1.0, "browMhInner": 0.35},
     "AU2": {"browOuterUp": 1.0, "browMhUp": 0.2},
-    "AU4": {"browDown": 1.0, "browMhDown": 0.45},
-    "AU5": {"eyeWide": 1.0, "lidOpen": 0.5},
+    "AU4": {"browDown": 1.15, "browMhDown": 0.7},
+    "AU5": {"eyeWide": 1.1, "lidOpen": 0.5},
     "AU6": {"cheekSquint": 0.8, "cheekRaiser": 0.6, "eyeSquint": 0.35},
-    "AU7": {"eyeSquint": 0.8, "lidSlit": 0.15},
-    "AU9": {"noseSneer": 1.0, "noseUp": 0.6, "mouthUpperUp": 0.3, "browMhDown": 0.3},
-    "AU10": {"mouthUpperUp": 1.0, "noseSneer": 0.2},
+    "AU7": {"eyeSquint": 0.8, "lidSlit": 0.5},
+    "AU9": {"noseSneer": 1.0, "noseUp": 0.6, "browMhDown": 0.15},
+    "AU10": {"mouthUpperUp": 0.85, "noseSneer": 0.2},
     "AU12": {"mouthSmile": 1.0, "mouthDimple": 0.15},
-    "AU14": {"mouthDimple_L": 1.0, "mouthSmile_L": 0.55, "mouthPress_L": 0.5, "cheekSquint_L": 0.3},
+    "AU14": {"mouthDimple_L": 1.15, "mouthSmile_L": 0.35, "mouthPress_L": 0.7, "cheekSquint_L": 0.3},
     "AU15": {"mouthFrown": 1.1},
-    "AU17": {"mouthShrugLower": 0.9, "mouthShrugUpper": 0.1},
+    "AU17": {"mouthShrugLower": 1.0, "mouthShrugUpper": 0.1},
     "AU20": {"mouthStretch": 1.1},
-    "AU23": {"mouthPress": 0.9, "mouthRollUpper": 0.3, "mouthRollLower": 0.2},
+    "AU23": {"mouthPress": 0.9, "mouthRollUpper": 0.3, "mouthRollLower": 0.6},
     "AU25": {"mouthLowerDown": 0.6, "mouthUpperUp": 0.3, "jawOpen": 0.06},
     "AU26": {"jawOpen": 0.75},
     "jaw": {"jawOpen": 0.5},
@@ -83,8 +83,8 @@ _ROWS: dict[str, dict[str, float]] = {
 }
 """Shapes of each control at 1; a name without a side is both sides."""
 _TOGETHER: dict[tuple[str, str], dict[str, float]] = {
-    ("AU1", "AU4"): {"browDown": -0.5, "browMhDown": -0.45, "browInnerUp": 0.25, "browMhInner": 0.3},
-    ("AU12", "AU25"): {"mouthUpperUp": 0.35, "mouthLowerDown": -0.2},
+    ("AU1", "AU4"): {"browDown": -0.5, "browMhDown": -0.65, "browInnerUp": 0.25, "browMhInner": 0.3},
+    ("AU12", "AU25"): {"mouthUpperUp": 0.35, "mouthLowerDown": 0.9},
     ("AU20", "AU25"): {"mouthLowerDown": 0.5},
     ("AU6", "AU12"): {"eyeSquint": 0.1},
     ("AU9", "AU10"): {"noseSneer": 0.1},
@@ -153,7 +153,7 @@ def gaze_degrees(states: np.ndarray) -> np.ndarray:
 FOLDS: dict[str, dict[str, float]] = {
     "forehead": {"AU2": 0.9},
     "forehead_mid": {"AU1": 0.9},
-    "glabella": {"AU4": 1.0, "AU9": 0.3},
+    "glabella": {"AU4": 1.0, "AU9": 0.15},
     "nose_root": {"AU9": 1.0, "AU4": 0.25, "AU10": 0.2},
     "crow": {"AU6": 0.9, "AU7": 0.2},
     "under_eye": {"AU6": 0.7, "AU7": 0.5, "AU9": 0.3},
@@ -161,23 +161,30 @@ FOLDS: dict[str, dict[str, float]] = {
     "corner": {"AU15": 1.0, "AU20": 0.6, "AU17": 0.15},
     "chin": {"AU17": 1.0, "AU15": 0.2},
     "mentolabial": {"AU17": 0.7, "AU23": 0.3, "AU15": 0.3},
-    "dimple": {"AU14": 1.0},
+    "dimple_L": {"AU14": 1.0},
+    "dimple_R": {},
+    "nasolabial_L": {"AU14": 0.6},
+    "nasolabial_R": {},
 }
 """Folds of the skin, and how much each action unit deepens them."""
 _FOLDS = np.stack([[FOLDS[fold].get(unit, 0.0) for unit in ACTION_UNITS] for fold in FOLDS]).astype(np.float32)
 
 
-def fold_strengths(states: np.ndarray) -> np.ndarray:
-    """How deep each of FOLDS is, [T, len(FOLDS)] 0 .. 1, for states [T, R]."""
+def fold_strengths(states: np.ndarray, smirk_side: int = 1) -> np.ndarray:
+    """How deep each of FOLDS is, [T, len(FOLDS)] 0 .. 1, for states [T, R]; AU14 as in `shape_weights`."""
     units = states[:, [STATE_INDEX[unit] for unit in ACTION_UNITS]]
     strengths = units @ _FOLDS.T
     strengths[:, list(FOLDS).index("glabella")] *= 1 - 0.35 * states[:, STATE_INDEX["AU1"]]
+    if smirk_side < 0:
+        for name in ("dimple", "nasolabial"):
+            left, right = list(FOLDS).index(f"{name}_L"), list(FOLDS).index(f"{name}_R")
+            strengths[:, [left, right]] = strengths[:, [right, left]]
     return np.clip(strengths, 0, 1).astype(np.float32)
 
 
 def motions(states: np.ndarray, smirk_side: int = 1, extra: np.ndarray | None = None) -> list[Motion]:
     """What each of states [T, R] asks of a head; `extra` [T, len(SHAPES)] is added to the weights."""
-    weights, gaze, folds = shape_weights(states, smirk_side), gaze_degrees(states), fold_strengths(states)
+    weights, gaze, folds = shape_weights(states, smirk_side), gaze_degrees(states), fold_strengths(states, smirk_side)
     if extra is not None:
         weights = weights + extra
     turns = np.degrees(states[:, [STATE_INDEX[name] for name in TURN_CONTROLS]])

@@ -1,8 +1,8 @@
-"""Light on a head: skin that scatters, wet eyes, hair strands, a soft shadow of the key light, and the layers of hair.
+"""Light on a head: skin that scatters, wet eyes and mouths, a soft shadow of the key light.
 
 Runs on one thread in numba. Colours are linear. Lamps lie far away; all that surrounds the head is a small panorama,
 seen blurred (nine spherical harmonics per colour, Ramamoorthi and Hanrahan 2001) by everything, and sharp by the
-corneas and lenses. Hair is lit like Kajiya and Kay (1989), per vertex.
+corneas and lenses.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .materials import BROW, CLOTH, CORNEA, EXTRA, EYE, GLASS, HAIR, LASH, MOUTH, SKIN, TEETH, TONGUE
-from .raster import BROW_BIAS, KERNEL
+from .folds import fold_skin
+from .materials import CORNEA, EXTRA, EYE, GLASS, MOUTH, SKIN, TEETH, TONGUE
+from .raster import KERNEL
 
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 _TURNS = np.stack([np.cos(np.arange(16) * 0.3927), np.sin(np.arange(16) * 0.3927)], 1).astype(np.float32)
 _GAMMA = (np.linspace(0, 1, 4097) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
-_OPAQUE = 0.02
+OPAQUE = 0.02
 """Less light than this through the hair is none."""
 
 
@@ -68,7 +69,7 @@ class Light(NamedTuple):
 
 
 @njit(**KERNEL)
-def _turn_of(x, y):
+def turn_of(x, y):
     """A number 0 .. 15 that looks random from pixel to pixel."""
     h = (x * 374761393 + y * 668265263) & 0x7FFFFFFF
     h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
@@ -153,7 +154,8 @@ def mirrored(light, dx, dy, dz, out):
 
 
 @njit(**KERNEL)
-def _power(x, doublings):
+def power(x, doublings):
+    """x to the power of 2 ** doublings."""
     for _ in range(doublings):
         x = x * x
     return x
@@ -168,7 +170,7 @@ def shade(m, albedo, nx, ny, nz, px, py, pz, sky, light, turn, around, out):
     facing = nx * vx + ny * vy + nz * vz
     if facing < 0 and m != EYE:
         nx, ny, nz, facing = -nx, -ny, -nz, -facing
-    if m == CORNEA or m == GLASS:
+    if m in (CORNEA, GLASS):
         mirrored(light, 2 * facing * nx - vx, 2 * facing * ny - vy, 2 * facing * nz - vz, around)
         edge = 1 - max(0.0, facing)
         strength = (0.035 + 0.5 * edge * edge * edge * edge * edge) * (0.35 + 0.65 * sky)
@@ -195,8 +197,8 @@ def shade(m, albedo, nx, ny, nz, px, py, pz, sky, light, turn, around, out):
         inverse = 1.0 / math.sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
         nh = max(0.0, (nx * hx + ny * hy + nz * hz) * inverse)
         if m == SKIN:
-            wide = _power(nh, 3) * _power(nh, 2)
-            tight = _power(nh, 5) * _power(nh, 4)
+            wide = power(nh, 3) * power(nh, 2)
+            tight = power(nh, 5) * power(nh, 4)
             specular = (
                 light.gloss
                 * fresnel
@@ -215,139 +217,26 @@ def shade(m, albedo, nx, ny, nz, px, py, pz, sky, light, turn, around, out):
             d = max(0.0, (nl + 0.25) / 1.25) * (0.4 + 0.6 * shadow) * sky
             for k in range(3):
                 out[k] += light.colours[j, k] * albedo[k] * d
-        elif m == CORNEA or m == GLASS:
+        elif m in (CORNEA, GLASS):
             if nl > 0:
-                specular = (_power(nh, 10) * 8.0 + _power(nh, 7) * 0.10) * (0.2 + 0.8 * shadow)
+                specular = (power(nh, 10) * 8.0 + power(nh, 7) * 0.10) * (0.2 + 0.8 * shadow)
                 for k in range(3):
                     out[k] += light.colours[j, k] * specular
-        elif m == TEETH or m == TONGUE or m == MOUTH:
+        elif m in (TEETH, TONGUE, MOUTH):
             d = max(0.0, (nl + 0.4) / 1.4)
-            specular = 0.16 * _power(nh, 6) * max(0.0, nl)
+            specular = 0.16 * power(nh, 6) * max(0.0, nl)
             for k in range(3):
                 out[k] += light.colours[j, k] * (albedo[k] * d + specular) * (0.35 + 0.65 * shadow) * sky
         else:
             d = max(0.0, nl) * shadow
-            specular = 0.25 * _power(nh, 5) * d if m == EXTRA else 0.0
+            specular = 0.25 * power(nh, 5) * d if m == EXTRA else 0.0
             for k in range(3):
                 out[k] += light.colours[j, k] * (albedo[k] * d + specular)
 
 
 @njit(**KERNEL)
-def light_hair(vertices, materials, points, light, diffuse, gleam):
-    """Light on the vertices of hair, brows and lashes: diffuse [N, 3] to multiply, gleam [N, 3] to add."""
-    around = np.empty(3, np.float32)
-    for q in range(vertices.shape[0]):
-        i = vertices[q]
-        m = materials[i]
-        if m == CORNEA or m == GLASS:
-            continue
-        px, py, pz = points.position[i, 0], points.position[i, 1], points.position[i, 2]
-        nx, ny, nz = points.normal[i, 0], points.normal[i, 1], points.normal[i, 2]
-        tx, ty, tz = points.tangent[i, 0], points.tangent[i, 1], points.tangent[i, 2]
-        vx, vy, vz = light.camera[0] - px, light.camera[1] - py, light.camera[2] - pz
-        inverse = 1.0 / math.sqrt(vx * vx + vy * vy + vz * vz)
-        vx, vy, vz = vx * inverse, vy * inverse, vz * inverse
-        if nx * vx + ny * vy + nz * vz < 0:
-            nx, ny, nz = -nx, -ny, -nz
-        sky = points.sky[i]
-        surroundings(light, nx, ny, nz, around)
-        for k in range(3):
-            diffuse[i, k] = around[k] * sky
-            gleam[i, k] = 0
-        for j in range(light.directions.shape[0]):
-            lx, ly, lz = light.directions[j, 0], light.directions[j, 1], light.directions[j, 2]
-            nl = nx * lx + ny * ly + nz * lz
-            shadow = lit_share(light, px, py, pz, nx, ny, nz, 0) if j == 0 else 0.35 + 0.65 * sky
-            hx, hy, hz = lx + vx, ly + vy, lz + vz
-            inverse = 1.0 / math.sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
-            tl = tx * lx + ty * ly + tz * lz
-            th = (tx * hx + ty * hy + tz * hz) * inverse
-            d = max(0.0, nl * 0.6 + 0.4) * 0.55 + math.sqrt(max(0.0, 1 - tl * tl)) * 0.3 * max(0.0, nl * 0.5 + 0.5)
-            strand = math.sqrt(max(0.0, 1 - th * th))
-            s = (_power(strand, 6) * 0.07 + _power(strand, 4) * 0.025) * max(0.0, min(1.0, nl * 2 + 0.3))
-            if m != HAIR:
-                s *= 0.1
-            w = shadow * (0.4 + 0.6 * sky)
-            for k in range(3):
-                diffuse[i, k] += light.colours[j, k] * w * d
-                gleam[i, k] += light.colours[j, k] * w * s
-
-
-@njit(**KERNEL)
-def draw_layers(order, surface, points, light, diffuse, gleam, depth, colour, through):
-    """Draw what lets light through, nearest first: adds to colour [N, N, 3], lessens through [N, N]."""
-    height, width = depth.shape
-    albedo, out, around = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
-    faces, uv, screen = surface.faces, surface.uv, points.screen
-    for q in range(order.shape[0]):
-        t = order[q]
-        a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
-        m = surface.materials[t]
-        x0, y0 = screen[a, 0], screen[a, 1]
-        x1, y1 = screen[b, 0], screen[b, 1]
-        x2, y2 = screen[c, 0], screen[c, 1]
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-9:
-            continue
-        left, right = (
-            max(0, int(math.ceil(min(x0, x1, x2) - 0.5))),
-            min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5))),
-        )
-        top, bottom = (
-            max(0, int(math.ceil(min(y0, y1, y2) - 0.5))),
-            min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5))),
-        )
-        inverse = 1.0 / area
-        nearer = BROW_BIAS if m == BROW else 1.0
-        for y in range(top, bottom + 1):
-            py = y + 0.5
-            for x in range(left, right + 1):
-                px = x + 0.5
-                w1 = ((px - x0) * (y2 - y0) - (x2 - x0) * (py - y0)) * inverse
-                w2 = ((x1 - x0) * (py - y0) - (px - x0) * (y1 - y0)) * inverse
-                w0 = 1 - w1 - w2
-                if w0 < 0 or w1 < 0 or w2 < 0:
-                    continue
-                w0, w1, w2 = w0 * screen[a, 2], w1 * screen[b, 2], w2 * screen[c, 2]
-                d = w0 + w1 + w2
-                transmitted = through[y, x]
-                if d * nearer < depth[y, x] or transmitted < _OPAQUE:
-                    continue
-                inverse_d = 1.0 / d
-                w0, w1, w2 = w0 * inverse_d, w1 * inverse_d, w2 * inverse_d
-                if m == CORNEA or m == GLASS:
-                    _blend_normal(points, a, b, c, w0, w1, w2, around)
-                    nx, ny, nz = around[0], around[1], around[2]
-                    _blend_position(points, a, b, c, w0, w1, w2, around)
-                    sky = w0 * points.sky[a] + w1 * points.sky[b] + w2 * points.sky[c]
-                    qx, qy, qz = around[0], around[1], around[2]
-                    shade(m, albedo, nx, ny, nz, qx, qy, qz, sky, light, _turn_of(x, y), around, out)
-                    tinted = surface.tints[m, 3] if m == GLASS else 0.0
-                    for k in range(3):
-                        colour[y, x, k] += out[k] * transmitted
-                    through[y, x] = transmitted * (1 - tinted)
-                    continue
-                texel(
-                    surface,
-                    m,
-                    w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0],
-                    w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1],
-                    albedo,
-                )
-                opacity = min(1.0, albedo[3] * surface.tints[m, 3])
-                if opacity < 0.01:
-                    continue
-                bright = 0.25 + min(1.0, albedo[1] * 2.5)
-                for k in range(3):
-                    lit = albedo[k] * (w0 * diffuse[a, k] + w1 * diffuse[b, k] + w2 * diffuse[c, k])
-                    shine = w0 * gleam[a, k] + w1 * gleam[b, k] + w2 * gleam[c, k]
-                    lit += shine * bright * (0.4 + 0.6 * min(1.0, albedo[k] * 3))
-                    colour[y, x, k] += lit * opacity * transmitted
-                through[y, x] = transmitted * (1 - opacity)
-
-
-@njit(**KERNEL)
-def _blend_normal(points, a, b, c, w0, w1, w2, out):
+def blend_normal(points, a, b, c, w0, w1, w2, out):
+    """Unit normal between three render vertices, into out [3]."""
     n = points.normal
     for k in range(3):
         out[k] = w0 * n[a, k] + w1 * n[b, k] + w2 * n[c, k]
@@ -357,14 +246,15 @@ def _blend_normal(points, a, b, c, w0, w1, w2, out):
 
 
 @njit(**KERNEL)
-def _blend_position(points, a, b, c, w0, w1, w2, out):
+def blend_position(points, a, b, c, w0, w1, w2, out):
+    """Place between three render vertices, into out [3]."""
     p = points.position
     for k in range(3):
         out[k] = w0 * p[a, k] + w1 * p[b, k] + w2 * p[c, k]
 
 
 @njit(**KERNEL)
-def draw_opaque(surface, points, light, depth, index, flat, background, colour, through):
+def draw_opaque(surface, points, light, folds, depth, index, flat, background, colour, through):
     """Light what lies under the hair, once per 2 x 2 block where it is of one material and `flat` enough in depth."""
     height, width = depth.shape
     albedo, out, around = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
@@ -389,14 +279,16 @@ def draw_opaque(surface, points, light, depth, index, flat, background, colour, 
                 t, transmitted = index[y, x], through[y, x]
                 if whole:
                     transmitted = max(through[y, x], through[y, x + 1], through[y + 1, x], through[y + 1, x + 1])
-                if transmitted < _OPAQUE:
+                if transmitted < OPAQUE:
                     continue
                 if t < 0:
                     for k in range(3):
                         colour[y, x, k] += background[y, x, k] * transmitted
                     continue
                 centre = 1.0 if whole else 0.5
-                shade_pixel(surface, points, light, t, x + centre, y + centre, _turn_of(x, y), albedo, around, out)
+                shade_pixel(
+                    surface, points, light, folds, t, x + centre, y + centre, turn_of(x, y), albedo, around, out
+                )
                 if whole:
                     for j in range(2):
                         for i in range(2):
@@ -408,7 +300,7 @@ def draw_opaque(surface, points, light, depth, index, flat, background, colour, 
 
 
 @njit(**KERNEL)
-def shade_pixel(surface, points, light, t, px, py, turn, albedo, around, out):
+def shade_pixel(surface, points, light, folds, t, px, py, turn, albedo, around, out):
     """Light of triangle t at the screen point (px, py), into out [3]."""
     faces, uv, screen = surface.faces, surface.uv, points.screen
     a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
@@ -423,10 +315,6 @@ def shade_pixel(surface, points, light, t, px, py, turn, albedo, around, out):
     inverse = 1.0 / (w0 + w1 + w2)
     w0, w1, w2 = w0 * inverse, w1 * inverse, w2 * inverse
     m = surface.materials[t]
-    _blend_normal(points, a, b, c, w0, w1, w2, out)
-    nx, ny, nz = out[0], out[1], out[2]
-    _blend_position(points, a, b, c, w0, w1, w2, out)
-    qx, qy, qz = out[0], out[1], out[2]
     texel(
         surface,
         m,
@@ -434,6 +322,12 @@ def shade_pixel(surface, points, light, t, px, py, turn, albedo, around, out):
         w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1],
         albedo,
     )
+    blend_position(points, a, b, c, w0, w1, w2, out)
+    qx, qy, qz = out[0], out[1], out[2]
+    blend_normal(points, a, b, c, w0, w1, w2, out)
+    if m == SKIN:
+        fold_skin(folds, a, b, c, w0, w1, w2, out, albedo)
+    nx, ny, nz = out[0], out[1], out[2]
     sky = w0 * points.sky[a] + w1 * points.sky[b] + w2 * points.sky[c]
     shade(m, albedo, nx, ny, nz, qx, qy, qz, sky, light, turn, around, out)
 

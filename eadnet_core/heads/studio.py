@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .folds import FoldShade, map_directions
 from .head import Head
+from .layers import draw_layers, light_hair
 from .lighting import Lamps
 from .materials import (
     EXTRA,
@@ -32,7 +34,7 @@ from .raster import (
     strand_tangents,
     vertex_normals,
 )
-from .shading import Light, Points, develop, draw_layers, draw_opaque, light_hair
+from .shading import Light, Points, develop, draw_opaque
 
 EYE_DISTANCE = 0.26
 """Between the eyes at rest, in frame widths: the training frame."""
@@ -117,8 +119,20 @@ class Studio:
         self._middle = head.eyes.mean(0).astype(np.float32) - np.array((0, 0.5 * head.height, 0), np.float32)
         self._sky = self._occlusion()
         self._inside = {m: np.unique(surface.faces[surface.materials == m]) for m in (TEETH, TONGUE, MOUTH)}
-        uv_lips = _sample_lips(head)
-        self._lips = uv_lips
+        self._lips = _sample_lips(head)
+        self._folds = self._fold_shade()
+        is_body = (surface.faces < head.mesh.n_body).all(1)
+        self._body_faces = np.ascontiguousarray(surface.faces[is_body])
+        self._count = np.zeros(n_render, np.float32)
+
+    def _fold_shade(self) -> FoldShade:
+        kit, anatomy, n = self.head.folds, self.head.stock.anatomy, len(self.head.mesh.render_vertices)
+        return FoldShade(
+            kit.place(anatomy.base[anatomy.render_vertices], n),
+            np.zeros((kit.height, kit.width, 3), np.float32),
+            np.zeros((n, 3), np.float32),
+            np.zeros((n, 3), np.float32),
+        )
 
     def _occlusion(self) -> np.ndarray:
         """How much of the surroundings each render vertex sees at rest."""
@@ -143,7 +157,7 @@ class Studio:
 
     def shoot(self, motion: Motion) -> Shot:
         """The picture of a motion."""
-        mesh, camera, n = self.head.mesh, self.camera, self.size_px
+        mesh, n = self.head.mesh, self.size_px
         vertices, opening = self.head.moved(motion)
         normals = np.empty_like(vertices)
         vertex_normals(vertices, self._vertex_faces, normals)
@@ -153,6 +167,10 @@ class Studio:
         fine = screen * np.float32((_SUPERSAMPLING, _SUPERSAMPLING, 1))
         normal = np.ascontiguousarray(normals[mesh.render_vertices])
         points = Points(position, normal, self._tangents, self._sky_at(opening, position), fine)
+        folds, kit = self._folds, self.head.folds
+        kit.combine(motion.folds, self.head.fold_gain, self.head.person.age, folds.map)
+        step = np.float32(kit.step_dm)
+        map_directions(position, self._body_faces, folds.place, step, folds.along_x, folds.along_y, self._count)
         image = self._draw(points)
         inner, eye = self._biases()
         depth, index = np.empty((n, n), np.float32), np.empty((n, n), np.int32)
@@ -163,7 +181,7 @@ class Studio:
         return Shot(image, regions, landmarks, opening, screen, index, depth, weights)
 
     def flow(self, shot: Shot, reference: Shot) -> tuple[np.ndarray, np.ndarray]:
-        """Where the shot's pixels lie in the reference [N, N, 2], in half frame widths, and whether seen [N, N] 0/255."""
+        """Where the shot's pixels lie in the reference [N, N, 2], in half frame widths, and 255 where they are seen."""
         flow = np.empty((*shot.index.shape, 2), np.float32)
         visible = np.empty(shot.index.shape, np.uint8)
         surface = self.head.mesh.surface
@@ -201,16 +219,16 @@ class Studio:
         out = self._sky.copy()
         wide = max(0.0, opening)
         lights = {
-            TEETH: min(0.9, 0.38 + 1.6 * wide),
-            TONGUE: min(0.7, 0.2 + 1.4 * wide),
-            MOUTH: min(0.5, 0.1 + 0.8 * wide),
+            TEETH: min(1.0, 0.72 + 1.2 * wide),
+            TONGUE: min(0.75, 0.5 + 0.8 * wide),
+            MOUTH: min(0.65, 0.2 + 1.2 * wide),
         }
         teeth = self._inside[TEETH]
         front = position[teeth, 2].max() if len(teeth) else 0.0
         for material, light in lights.items():
             where = self._inside[material]
-            behind = np.clip((front - position[where, 2]) / (0.55 * self.head.eye_distance), 0, 3)
-            out[where] = light * np.exp(-behind)
+            deep = (front - position[where, 2]) / (0.5 * self.head.height)
+            out[where] = light * np.clip(1 - deep, 0.25, 1)
         return out
 
     def _draw(self, points: Points) -> np.ndarray:
@@ -226,7 +244,18 @@ class Studio:
         light_hair(self._layer_vertices, self._materials, points, light, self._diffuse, self._gleam)
         draw_layers(order, surface, points, light, self._diffuse, self._gleam, self._depth, self._colour, self._through)
         flat = 0.048 * head.height / self.camera.distance
-        draw_opaque(surface, points, light, self._depth, self._index, flat, self._backdrop, self._colour, self._through)
+        draw_opaque(
+            surface,
+            points,
+            light,
+            self._folds,
+            self._depth,
+            self._index,
+            flat,
+            self._backdrop,
+            self._colour,
+            self._through,
+        )
         out = np.empty((self.size_px, self.size_px, 3), np.uint8)
         develop(self._colour, _SUPERSAMPLING, lamps.exposure, out)
         return out

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import tee
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from ..config import FPS, SAMPLE_RATE_HZ
 from ..errors import BadInput, FaceNotFound
 from ..media.face.crop import FaceCrop, crop
 from ..media.face.find import locate
+from ..media.face.landmarks import Landmarks, follow_landmarks
 from ..media.sound.audio import frame_energy, read_audio
 from ..media.video.files import VideoReader, read_video
 from ..taxonomy import EMOTIONS
@@ -27,6 +29,7 @@ from .emotion import EmotionReading, read_emotion
 from .face import FaceTrack, correlation, read_faces
 from .frames import SIZE_PX
 from .identity import identity
+from .landmarks import LandmarkScores, score_landmarks
 from .lip_sync import LipSync, embed_pictures, embed_sound, score_embeddings, speech_windows
 from .motion import MotionMeter, ratio
 from .plot import ACCENT, INK, LINE, PALETTE, SOFT_INK, Chart, Page
@@ -76,6 +79,7 @@ class Scores:
     jitter_ratio                 by region: second over first differences of the pixels, against the same of true clips
     motion_amplitude             by region: RMS distance of the pixels from their mean over the clip, 0 .. 1
     identity, identity_least     see metrics.identity, against the first frame: mean and least
+    landmarks                    see metrics.landmarks: lips and lids by MediaPipe's landmarks
     syncnet_v2                   the original SyncNet's figures, where its weights were given
     """
 
@@ -97,12 +101,14 @@ class Scores:
     identity: float
     identity_least: float
     blinks_per_minute: float
+    landmarks: LandmarkScores
     tracks: Tracks = field(repr=False, compare=False)
     syncnet_v2: SyncNetV2Score | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values, without the tracks; null for nan."""
         values = {key: value for key, value in vars(self).items() if key not in ("tracks", "syncnet_v2")}
+        values["landmarks"] = asdict(self.landmarks)
         if self.syncnet_v2 is not None:
             values["syncnet_v2"] = self.syncnet_v2.to_json()
         return json_values({**values, "emotion_is_right": self.emotion_is_right})
@@ -126,12 +132,18 @@ class Scorer:
         self._emotions: list[EmotionReading] = []
         self._identity: list[np.ndarray] = []
         self._motion = MotionMeter()
+        self._landmarks: list[Landmarks] = []
         self.n_frames = 0
 
-    def add(self, frames: np.ndarray) -> None:
-        """Take in the next uint8 frames [b, H, W, 3] of the training frame."""
+    def add(self, frames: np.ndarray, landmarks: Sequence[Landmarks] | None = None) -> None:
+        """Take in the next uint8 frames [b, H, W, 3] of the training frame.
+
+        landmarks  of each, where they were read from larger pictures
+        """
         if not len(frames):
             return
+        size = float(frames.shape[1])
+        self._landmarks += landmarks or follow_landmarks(frames, FaceCrop(size / 2, size / 2, size))
         joined = frames if self._tail is None else np.concatenate([self._tail, frames])
         if len(joined) >= self._window:
             self._visual.append(embed_pictures(self._experts.sync, joined))
@@ -176,6 +188,7 @@ class Scorer:
             identity=float(kept.mean()),
             identity_least=float(kept.min()),
             blinks_per_minute=count_blinks(blink) * 60 * FPS / self.n_frames,
+            landmarks=score_landmarks(self._landmarks),
             tracks=Tracks(sync, samples, opening, energy, np.exp(emotion.log_probabilities), emotion.intensities, kept),
         )
 
@@ -205,8 +218,8 @@ def score_video(
     sound = reader.audio() if audio is None else read_audio(audio)
     geometry = _locate_face(reader, face_box)
     scorer = Scorer(experts)
-    for frames in _blocks(reader, geometry):
-        scorer.add(frames)
+    for frames, landmarks in _blocks(reader, geometry):
+        scorer.add(frames, landmarks)
         if on_frame is not None:
             on_frame(scorer.n_frames)
     scores = scorer.finish(sound.samples, Path(video).name, emotion)
@@ -226,16 +239,19 @@ def _locate_face(reader: VideoReader, face_box: Sequence[float] | None) -> FaceC
     raise missed or BadInput(f"'{reader.path}' holds no frame. Give a video file such as an mp4.")
 
 
-def _blocks(reader: VideoReader, geometry: FaceCrop) -> Iterator[np.ndarray]:
-    """Training frames, uint8 [b, SIZE_PX, SIZE_PX, 3]."""
+def _blocks(reader: VideoReader, geometry: FaceCrop) -> Iterator[tuple[np.ndarray, list[Landmarks]]]:
+    """Training frames, uint8 [b, SIZE_PX, SIZE_PX, 3], and the landmarks in the pictures that they were cut from."""
     block: list[np.ndarray] = []
-    for frame in reader:
+    seen: list[Landmarks] = []
+    frames, looked_at = tee(reader)
+    for frame, landmarks in zip(frames, follow_landmarks(looked_at, geometry), strict=True):
         block.append(crop(frame, geometry, SIZE_PX))
+        seen.append(landmarks)
         if len(block) == BLOCK_FRAMES:
-            yield np.stack(block)
-            block = []
+            yield np.stack(block), seen
+            block, seen = [], []
     if block:
-        yield np.stack(block)
+        yield np.stack(block), seen
 
 
 def count_blinks(closure: np.ndarray) -> int:

@@ -44,6 +44,7 @@ class SameConv(nn.Conv2d):
         self._pad = (whole // 2, whole - whole // 2) * 2 if whole % 2 else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C', H / stride, W / stride]"""
         return super().forward(x if self._pad is None else F.pad(x, self._pad))
 
 

@@ -22,12 +22,19 @@ from .motion_latents import MotionLatents
 POSE_SIZE = (0.3, 0.25, 0.2, 0.06, 0.06)
 """Usual size of yaw, pitch, roll (radians) and shifts (frame widths); divided by it, all are about 1."""
 N_POSE = len(POSE_SIZE)
+CONTROL_SIZE, LATENT_SIZE = 0.2, 0.25
+"""Usual sizes of a control and of latents where there are any; what is given to the decoder is divided by them, or it
+learns to turn heads and nothing else (measured over 1000 steps)."""
 MAX_FLOW, MAX_FINE_FLOW = 0.25, 0.1
 """What an output of 1 of the coarse and of the fine flow stands for, in half frame widths."""
 MAX_LIGHT = 0.8
 """Furthest that light changes the logarithm of a pixel's brightness."""
 ALPHA_BIAS = -2.0
 """At first little is painted."""
+BRANCH_INIT = 0.3
+"""Scale of the last weights of a branch beside a skip, so that depth does not disturb early training."""
+PLACE_SIZE, LINE_SIZE = 0.3, 3.0
+"""What places (-1 .. 1) and lines (thin) are multiplied by, so that neither outweighs the picture."""
 HALF_PX = 64
 """Side of the finest features."""
 _CONDITION_WIDTH = 256
@@ -96,10 +103,6 @@ class FilmBlock(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.film = nn.Linear(condition, 2 * width) if condition else None
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        if self.film is not None:
-            nn.init.zeros_(self.film.weight)
-            nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """[B, C, H, W], [B, D] -> [B, C, H, W]"""
@@ -111,21 +114,50 @@ class FilmBlock(nn.Module):
 
 
 class Reader(nn.Module):
-    """Reference picture and its landmark lines -> features at three resolutions and controls."""
+    """Reference picture and its landmark lines -> features at three resolutions."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         fine, middle, coarse = config.reference_widths
         self.has_lines = config.line_channels > 0
         self.conv_in = nn.Conv2d(12 + config.line_channels + 2, fine, 3, padding=1)
+        self.norm1, self.norm2 = GroupNorm(8, fine), GroupNorm(8, middle)
         self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
         self.middle = FilmBlock(middle)
         self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
-        self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse))
-        self.controls = nn.Sequential(
-            nn.Conv2d(coarse, 96, 3, stride=2, padding=1),
+        self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse), GroupNorm(8, coarse), nn.SiLU())
+
+    def forward(self, image: Tensor, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """image [B, 3, S, S], lines [B, L, 64, 64] -> features at a half, a quarter and an eighth of 128 pixels"""
+        half = F.silu(self.norm1(self.conv_in(_seen(image, lines, self.has_lines))))
+        quarter = F.silu(self.norm2(self.middle(self.down1(half))))
+        return half, quarter, self.coarse(self.down2(quarter))
+
+
+class ControlReader(nn.Module):
+    """Reads off a picture what its face does. It shares no layer with `Reader`: beside the flow's gradients it does not
+    learn (measured: correlation .05 with the truth after 600 steps)."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.has_lines = config.line_channels > 0
+        self.net = nn.Sequential(
+            nn.Conv2d(12 + config.line_channels + 2, 24, 3, padding=1),
+            GroupNorm(8, 24),
+            nn.SiLU(),
+            nn.Conv2d(24, 48, 3, stride=2, padding=1),
+            FilmBlock(48),
+            GroupNorm(8, 48),
+            nn.SiLU(),
+            nn.Conv2d(48, 96, 3, stride=2, padding=1),
+            FilmBlock(96),
+            GroupNorm(8, 96),
+            nn.SiLU(),
+            nn.Conv2d(96, 96, 3, stride=2, padding=1),
+            GroupNorm(8, 96),
             nn.SiLU(),
             nn.Conv2d(96, 48, 3, stride=2, padding=1),
+            GroupNorm(8, 48),
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(48 * 16, 128),
@@ -133,17 +165,17 @@ class Reader(nn.Module):
             nn.Linear(128, len(CONTROLS)),
         )
 
-    def forward(self, image: Tensor, lines: Tensor) -> Features:
-        """image [B, 3, S, S], lines [B, L, 64, 64] -> see Features"""
-        small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
-        places = _places(HALF_PX, image).expand(len(image), -1, -1, -1)
-        shown = (
-            [F.pixel_unshuffle(small, 2), lines, places] if self.has_lines else [F.pixel_unshuffle(small, 2), places]
-        )
-        half = F.silu(self.conv_in(torch.cat(shown, 1)))
-        quarter = F.silu(self.middle(self.down1(half)))
-        eighth = self.coarse(self.down2(quarter))
-        return Features(image, half, quarter, eighth, self.controls(F.silu(eighth)))
+    def forward(self, image: Tensor, lines: Tensor) -> Tensor:
+        """image [B, 3, S, S], lines [B, L, 64, 64] -> controls [B, 28]"""
+        return self.net(_seen(image, lines, self.has_lines))
+
+
+def _seen(image: Tensor, lines: Tensor, has_lines: bool) -> Tensor:
+    """What both readers look at, [B, n, 64, 64]: the picture, its lines, and the places of its cells."""
+    small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
+    places = PLACE_SIZE * _places(HALF_PX, image).expand(len(image), -1, -1, -1)
+    parts = [F.pixel_unshuffle(small, 2), LINE_SIZE * lines, places]
+    return torch.cat(parts if has_lines else [parts[0], places], 1)
 
 
 class Decoder(nn.Module):
@@ -168,16 +200,15 @@ class Decoder(nn.Module):
         self.times = config.size_px // HALF_PX
         self.merge3 = nn.Conv2d(fine + half + 3 * self.times**2, fine, 3, padding=1)
         self.finest = nn.ModuleList(FilmBlock(fine, width) for _ in range(2))
-        self.conv_out = nn.Conv2d(fine, self.times**2 * (2 + 3 + 1 + 3), 3, padding=1)
-        for layer, scale in ((self.flow, 0.0), (self.conv_out, 0.1)):
-            with torch.no_grad():
-                layer.weight.mul_(scale)
-                layer.bias.zero_()  # type: ignore[union-attr]
+        n_light, n_paint = 3 * config.has_light, 3 * config.has_paint
+        self.sizes = (2, n_light, n_paint // 3, n_paint)
+        self.conv_out = nn.Conv2d(fine, self.times**2 * sum(self.sizes), 3, padding=1)
 
     def forward(self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features) -> Change:
         """latents and those of the reference, [B, C, h, w] each; conditions [B, n]"""
         c = self.condition(conditions)
-        x = self.conv_in(torch.cat([latents, latents - still, reference.eighth], 1))
+        asked = torch.cat([latents, latents - still], 1) / LATENT_SIZE
+        x = self.conv_in(torch.cat([asked, reference.eighth], 1))
         x = _through(self.coarse, x, c)
         x = F.interpolate(self.up1(x), scale_factor=2.0, mode="nearest")
         x = _through(self.middle, self.merge1(torch.cat([x, reference.quarter], 1)), c)
@@ -188,13 +219,14 @@ class Decoder(nn.Module):
         x = self.merge3(F.silu(torch.cat([x, warp(reference.half, flow), moved], 1)))
         x = _through(self.finest, x, c)
         out = F.pixel_shuffle(self.conv_out(F.silu(x)), self.times).float()
-        fine, light, alpha, paint = out.split((2, 3, 1, 3), 1)
+        fine, light, alpha, paint = out.split(self.sizes, 1)
         flow = F.interpolate(flow.float(), scale_factor=float(self.times), mode="bilinear", align_corners=False)
+        none = out.new_zeros(len(out), 3, *out.shape[2:])
         return Change(
             flow + MAX_FINE_FLOW * fine,
-            MAX_LIGHT * torch.tanh(light),
-            torch.sigmoid(alpha + ALPHA_BIAS),
-            torch.tanh(paint),
+            MAX_LIGHT * torch.tanh(light) if light.shape[1] else none,
+            torch.sigmoid(alpha + ALPHA_BIAS) if alpha.shape[1] else none[:, :1],
+            torch.tanh(paint) if paint.shape[1] else none,
         )
 
 
@@ -207,9 +239,30 @@ class VAE(nn.Module):
         super().__init__()
         self.config = config
         self.reader = Reader(config)
+        self.control_reader = ControlReader(config)
         self.decoder = Decoder(config)
         self.motion_latents = MotionLatents()
         self.register_buffer("pose_size", torch.tensor(POSE_SIZE), persistent=False)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """He initialisation: with torch's own, pictures fade from level to level and places and biases take over.
+
+        Branches beside a skip start small, the flow at zero, the other maps faint.
+        """
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, FilmBlock):
+                module.conv2.weight.mul_(BRANCH_INIT)
+                if module.film is not None:
+                    module.film.weight.mul_(BRANCH_INIT)
+        self.control_reader.net[-1].weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        self.decoder.flow.weight.zero_()
+        self.decoder.conv_out.weight.mul_(0.05)
 
     def read(self, image: Tensor, lines: Tensor) -> Features:
         """Features of reference pictures.
@@ -217,7 +270,7 @@ class VAE(nn.Module):
         image  [B, 3, S, S]    -1 .. 1, S = `VAEConfig.size_px`
         lines  [B, L, 64, 64]  landmark lines, 0 .. 1
         """
-        return self.reader(image, lines)
+        return Features(image, *self.reader(image, lines), self.control_reader(image, lines))
 
     def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
         """How frames differ from their references.
@@ -229,7 +282,8 @@ class VAE(nn.Module):
         reference = reference.repeat(len(latents) // len(reference.image))
         controls = self.motion_latents.read(latents)
         still = self.motion_latents(reference.controls)
-        conditions = torch.cat([controls, controls - reference.controls, pose / self.pose_size.to(pose.dtype)], 1)
+        asked = torch.cat([controls, controls - reference.controls], 1) / CONTROL_SIZE
+        conditions = torch.cat([asked, pose / self.pose_size.to(pose.dtype)], 1)
         return self.decoder(latents, still, conditions.to(latents.dtype), reference)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..config import DenoiserConfig
 from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..sampling.prediction import prediction_of
-from ..taxonomy import ACTION_UNITS, EMOTION_RECORDS, VISEME_PARAMETERS
+from ..taxonomy import ACTION_UNITS, EMOTION_RECORDS, LEVEL_INTENSITY, VISEME_PARAMETERS
 from .data import Cache
 from .denoiser_batches import ClipBatch, clips_batch, motion_latents
 from .denoiser_step import draw_noise, predict, scaled, unscaled
@@ -74,7 +74,7 @@ def score_generation(
     generated_error     squared error of the latents relative to their own size
     motion_ratio        size of the latents' frame-to-frame differences, generated over true
     viseme_correlation  mean over the viseme parameters, with the truth
-    emotion_accuracy    share of frames whose action units are nearest to those of the asked emotion, and of true ones
+    emotion_accuracy    share of frames whose action units are nearest to those of the clip's emotion, and of true ones
     sync_cosine         mean cosine of audible windows, and on real latents; offset_exact as in `score_syncnet`
     """
     clips = _varied(cache, SCORE_CLIPS)
@@ -97,12 +97,20 @@ def score_generation(
 
 def _emotion_accuracy(controls: Tensor, batch: ClipBatch) -> float:
     """Share of frames with controls [B, T, 28] whose action units lie nearest to those of the clip's emotion."""
+    return float((nearest_emotion(controls) == batch.emotion[:, None]).float().mean())
+
+
+def nearest_emotion(controls: Tensor) -> Tensor:
+    """The emotion, as an index of EMOTIONS, whose action units at some level lie nearest to controls [..., 28].
+
+    >>> nearest_emotion(torch.zeros(len(VISEME_PARAMETERS) + len(ACTION_UNITS))).item()
+    0
+    """
     first = len(VISEME_PARAMETERS)
     units = controls[..., first : first + len(ACTION_UNITS)]
     shown = torch.tensor([[r.action_units.get(u, 0.0) for u in ACTION_UNITS] for r in EMOTION_RECORDS]).to(units)
-    intensity = units.new_tensor([0.0, 0.4, 0.7, 1.0])[:, None, None]
-    nearest = (units[:, :, None, None] - shown * intensity).square().sum(-1).amin(2).argmin(-1)
-    return float((nearest == batch.emotion[:, None]).float().mean())
+    intensity = units.new_tensor([0.0, *LEVEL_INTENSITY])[:, None, None]
+    return (units[..., None, None, :] - shown * intensity).square().sum(-1).amin(-2).argmin(-1)
 
 
 def _sync_scores(syncnet: Any, batch: ClipBatch, latents: Tensor) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..corpus.head_pairs import N_HEADS, Pairs
 from ..heads.rig import STATE
-from ..media.face.lines import LINES, face_lines
+from ..media.face.landmark_map import LINES, read_map
 from ..media.pixels import to_unit
 from ..nets.vae import HALF_PX, N_POSE
 from ..taxonomy import CONTROLS, MOTION
@@ -101,10 +101,71 @@ class FaceCache:
             visible=torch.from_numpy(self.pairs.visible[frames]).flatten(0, 1)[:, None].float() / 255,
         )
 
+    def draw_pictures(self, rng: np.random.Generator, n: int) -> FaceBatch:
+        """`n` random pictures of training heads, references and frames alike, each as a reference without frames."""
+        pairs, heads = rng.integers(self.n_monitor, self.n_ready, n), rng.integers(N_HEADS, size=n)
+        states = rng.integers(self.pairs.n_states + 1, size=n)
+        frames = self.pairs.frames[pairs, heads, states]
+        lines = np.stack([read_map(frame, HALF_PX) for frame in frames])
+        controls, pictures = torch.from_numpy(self.pairs.states[pairs, states][:, _CONTROLS]), to_unit(frames)
+        none = pictures[:0]
+        pose = torch.zeros(0, N_POSE)
+        return FaceBatch(pictures, torch.from_numpy(lines), controls, none, controls[:0], pose, none[:, :2], none[:, :1])
+
     def _lines_of(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
         """Lines [B', L, 64, 64] of references, found when they are first asked for."""
         for pair, head in zip(pairs, heads, strict=True):
             if not self._lines[pair, head].any():
                 frame = self.pairs.frames[pair, head, self.pairs.n_states]
-                self._lines[pair, head] = np.round(255 * face_lines(frame, HALF_PX))
+                self._lines[pair, head] = np.round(255 * read_map(frame, HALF_PX))
         return torch.from_numpy(self._lines[pairs, heads]).float() / 255
+
+
+def disturbed(batch: FaceBatch) -> FaceBatch:
+    """The same heads in other colours, half of them mirrored; references and their frames alike."""
+    n, per = len(batch.references), len(batch.frames) // len(batch.references)
+    gain = torch.exp(torch.randn(n, 3, 1, 1) * 0.12 + torch.randn(n, 1, 1, 1) * 0.2)
+    contrast, gamma = torch.exp(torch.randn(2, n, 1, 1, 1) * 0.18)
+    grey = torch.rand(n, 1, 1, 1) < 0.1
+
+    def coloured(images: Tensor) -> Tensor:
+        k = len(images) // n
+        g, c, m, s = (x.repeat_interleave(k, 0).to(images.device) for x in (gain, contrast, gamma, grey))
+        images = ((((images + 1) / 2).clamp(0, 1) ** m - 0.5) * c + 0.5) * g
+        return torch.where(s, images.mean(1, keepdim=True).expand_as(images), images).clamp(0, 1) * 2 - 1
+
+    batch = replace(batch, references=coloured(batch.references), frames=coloured(batch.frames))
+    one_sided = CONTROLS.index("AU14")
+    lopsided = batch.reference_controls[:, one_sided]
+    if per:
+        lopsided = lopsided + batch.controls[:, one_sided].unflatten(0, (n, per)).amax(1)
+    return mirrored(batch, (torch.rand(n).to(lopsided) < 0.5) & (lopsided < 0.03))
+
+
+def mirrored(batch: FaceBatch, which: Tensor) -> FaceBatch:
+    """The references [B'] that `which` says, and their frames, seen in a mirror."""
+    per = len(batch.frames) // len(batch.references)
+    each = which.repeat_interleave(per)
+
+    def flip(images: Tensor, chosen: Tensor) -> Tensor:
+        return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+    def sign(values: Tensor, columns: list[int], chosen: Tensor) -> Tensor:
+        signs = torch.ones_like(values)
+        signs[:, columns] = torch.where(chosen, -1.0, 1.0)[:, None].to(values)
+        return values * signs
+
+    gaze = [CONTROLS.index("gaze_x")]
+    flow = flip(batch.flow, each)
+    flow = torch.cat([torch.where(each[:, None, None, None], -flow[:, :1], flow[:, :1]), flow[:, 1:]], 1)
+    return replace(
+        batch,
+        references=flip(batch.references, which),
+        lines=flip(batch.lines, which),
+        reference_controls=sign(batch.reference_controls, gaze, which),
+        frames=flip(batch.frames, each),
+        controls=sign(batch.controls, gaze, each),
+        pose=sign(batch.pose, [0, 2, 3], each),
+        flow=flow,
+        visible=flip(batch.visible, each),
+    )

@@ -12,6 +12,7 @@ from ..corpus.head_pairs import render_pairs
 from ..errors import BadInput
 from ..weights.experts import load_reader
 from ..weights.files import read_metadata
+from .control_reader import train_control_reader
 from .classifier import train_emotion_expert, train_expression, train_face_expert
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
@@ -78,6 +79,7 @@ PLANS: dict[str, Plan] = {
     "syncnet": Plan(train_syncnet, 4, "performances"),
     "video_features": Plan(train_video_features, 3, "performances"),
     "denoiser": Plan(train_denoiser, 60, "performances"),
+    "control_reader": Plan(train_control_reader, 6, "faces"),
     "vae": Plan(train_vae, 120, "faces"),
     "expression": Plan(train_expression, 13, "emotions"),
     "emotion_bank": Plan(train_emotion_bank, 12, "emotions"),
@@ -87,6 +89,7 @@ PLANS: dict[str, Plan] = {
 }
 """Every net that learns from clips, in the order of training."""
 NEEDS = {
+    "vae": ("control_reader",),
     "emotion_bank": ("expression",),
     "denoiser": ("text_reader", "syncnet", "video_features"),
 }
@@ -158,7 +161,7 @@ def _in_order(parts: Sequence[str] | None) -> list[str]:
     """The parts to train, what they need included, in the order of training.
 
     >>> _in_order(["syncnet"])
-    ['expression', 'vae', 'syncnet']
+    ['syncnet']
     """
     every = ["text_reader", *PLANS]
     wanted = set(every if parts is None else parts)

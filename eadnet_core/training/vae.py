@@ -13,16 +13,15 @@ from torch.nn import functional as F
 
 from ..config import PRESETS, ModelConfig
 from ..nets.vae import VAE, Change, warp
-from ..taxonomy import CONTROLS
 from ..weights.files import load_part, save_part
 from .critic import MouthCritic, critic_losses
-from .faces import FaceBatch, FaceCache
+from .faces import FaceBatch, FaceCache, disturbed
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import CONTROL_SPREAD, EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
+from .losses import EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
 from .sheets import save_sheet
 
 BATCH = 12
-FRAMES_PER_REFERENCE = 3
+FRAMES_PER_REFERENCE = 2
 """Frames that share a reference in a batch: it is read once."""
 LEARNING_RATE = 1.2e-3
 NOISE_FROM, NOISE = 0.4, 0.08
@@ -51,8 +50,6 @@ class VAELossWeights:
     """Cross-entropy of what is painted against what the reference does not show."""
     paint: float = 1.0
     """L1 of the paint there."""
-    controls: float = 0.1
-    """Squared error of what is read off the references, in units of a control's spread."""
     critic: float = 0.03
     """What a critic of mouths sees, once it has begun to learn."""
     mouth: float = 8.0
@@ -68,6 +65,7 @@ class VAEObjective(nn.Module):
         self.nets = nn.ModuleDict({"vae": vae, "critic": MouthCritic()})
         self.vae, self.weights = vae, weights
         self.noise, self.is_criticised = 0.0, False
+        vae.control_reader.requires_grad_(False)
 
     def at(self, share: float) -> None:
         """Told how much of the budget is used."""
@@ -88,7 +86,6 @@ class VAEObjective(nn.Module):
         losses["picture"] = (area * (made - batch.frames).abs()).mean()
         across, down = ((made - batch.frames).diff(dim=d).abs() for d in (-1, -2))
         losses["gradient"] = (area[:, 1:] * across).mean() + (area[1:] * down).mean()
-        losses["controls"] = ((reference.controls.float() - batch.reference_controls) / CONTROL_SPREAD).square().mean()
         total = sum(getattr(weights, name) * value for name, value in losses.items())
         if self.is_criticised:
             losses["critic"], verdict = critic_losses(self.nets["critic"], made, batch.frames)  # type: ignore[arg-type]
@@ -112,54 +109,6 @@ def taught(change: Change, batch: FaceBatch, references: Tensor, area: Tensor) -
     }
 
 
-def disturbed(batch: FaceBatch) -> FaceBatch:
-    """The same heads in other colours, half of them mirrored; references and their frames alike."""
-    n, per = len(batch.references), len(batch.frames) // len(batch.references)
-    gain = torch.exp(torch.randn(n, 3, 1, 1) * 0.12 + torch.randn(n, 1, 1, 1) * 0.2)
-    contrast, gamma = torch.exp(torch.randn(2, n, 1, 1, 1) * 0.18)
-    grey = torch.rand(n, 1, 1, 1) < 0.1
-
-    def coloured(images: Tensor) -> Tensor:
-        k = len(images) // n
-        g, c, m, s = (x.repeat_interleave(k, 0).to(images.device) for x in (gain, contrast, gamma, grey))
-        images = ((((images + 1) / 2).clamp(0, 1) ** m - 0.5) * c + 0.5) * g
-        return torch.where(s, images.mean(1, keepdim=True).expand_as(images), images).clamp(0, 1) * 2 - 1
-
-    batch = replace(batch, references=coloured(batch.references), frames=coloured(batch.frames))
-    one_sided = CONTROLS.index("AU14")
-    lopsided = batch.reference_controls[:, one_sided] + batch.controls[:, one_sided].unflatten(0, (n, per)).amax(1)
-    return mirrored(batch, (torch.rand(n).to(lopsided) < 0.5) & (lopsided < 0.03))
-
-
-def mirrored(batch: FaceBatch, which: Tensor) -> FaceBatch:
-    """The references [B'] that `which` says, and their frames, seen in a mirror."""
-    per = len(batch.frames) // len(batch.references)
-    each = which.repeat_interleave(per)
-
-    def flip(images: Tensor, chosen: Tensor) -> Tensor:
-        return torch.where(chosen[:, None, None, None], images.flip(-1), images)
-
-    def sign(values: Tensor, columns: list[int], chosen: Tensor) -> Tensor:
-        signs = torch.ones_like(values)
-        signs[:, columns] = torch.where(chosen, -1.0, 1.0)[:, None].to(values)
-        return values * signs
-
-    gaze = [CONTROLS.index("gaze_x")]
-    flow = flip(batch.flow, each)
-    flow = torch.cat([torch.where(each[:, None, None, None], -flow[:, :1], flow[:, :1]), flow[:, 1:]], 1)
-    return replace(
-        batch,
-        references=flip(batch.references, which),
-        lines=flip(batch.lines, which),
-        reference_controls=sign(batch.reference_controls, gaze, which),
-        frames=flip(batch.frames, each),
-        controls=sign(batch.controls, gaze, each),
-        pose=sign(batch.pose, [0, 2, 3], each),
-        flow=flow,
-        visible=flip(batch.visible, each),
-    )
-
-
 @torch.no_grad()
 def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> tuple[Tensor, Change]:
     """Frames [B, 3, H, W] made of their references and controls, and how, on the CPU, a few at a time."""
@@ -177,8 +126,8 @@ def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> 
     return torch.cat(images), Change(*(torch.cat(parts) for parts in zip(*changes, strict=True)))
 
 
-def score_vae(cache: FaceCache) -> Any:
-    """An evaluation for the loop, on unseen heads.
+def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
+    """An evaluation for the loop, on about `n_frames` frames of unseen heads.
 
     psnr, psnr_mouth, psnr_eyes  of made frames; psnr_static of the reference
     flow_mouth_px                mean error of the flow in the mouth's box where it is known, in pixels; beside its size
@@ -186,7 +135,7 @@ def score_vae(cache: FaceCache) -> Any:
     painted                      overlap of what is painted with what is not seen, intersection over union
     controls_correlation         of what is read off references
     """
-    sample = cache.monitor(_MONITOR_FRAMES, FRAMES_PER_REFERENCE)
+    sample = cache.monitor(n_frames, FRAMES_PER_REFERENCE)
 
     def evaluate(nets: Any, device: torch.device) -> dict[str, float]:
         vae = nets["vae"]
@@ -246,6 +195,8 @@ def train_vae(
 ) -> dict[str, float]:
     """Train the picture side on a cache of faces and write its weights to `output`; returns its scores.
 
+    The reader of controls, control_reader.safetensors, lies in the folder of `output`; it does not learn here.
+
     start  weight file to go on from, of this or another size: what does not fit is new. Default: from nothing
     """
     faces = FaceCache(cache)
@@ -254,7 +205,8 @@ def train_vae(
     if start is not None:
         own = vae.state_dict()
         given = load_part(start, "vae")[0].state_dict()
-        vae.load_state_dict({name: given[name] if given[name].shape == x.shape else x for name, x in own.items()})
+        vae.load_state_dict({name: given[name] if name in given and given[name].shape == x.shape else x for name, x in own.items()})
+    vae.control_reader.load_state_dict(load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0].state_dict())
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",

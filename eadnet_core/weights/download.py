@@ -1,4 +1,4 @@
-"""Getting public weights from the Hugging Face hub: a separate act, done by `eadnet download` and by nothing else."""
+"""Getting public weights from their publishers: a separate act, done by `eadnet download` and by nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class PublicFile:
-    """One file on the hub, and what comes after it."""
+    """One file on the hub, or at an address of its own, and what comes after it."""
 
     repository: str
     path: str
@@ -28,6 +28,8 @@ class PublicFile:
     licence: str
     use: str
     """The command that takes the file."""
+    url: str = ""
+    """Where it is, if not on the hub."""
 
 
 OPENRAIL = "OpenRAIL++, which restricts use: https://huggingface.co/ByteDance/LatentSync-1.6"
@@ -80,7 +82,7 @@ DOWNLOADS: dict[str, PublicFile] = {
 def find_public(name: str) -> PublicFile:
     """The file that is known by a name; raises BadInput that lists the names."""
     if name not in DOWNLOADS:
-        raise BadInput(f"Nothing is known to download as '{name}'; give one of {', '.join(DOWNLOADS)}.")
+        raise BadInput(f"Nothing is known to download as '{name}'; give one of heads, {', '.join(DOWNLOADS)}.")
     return DOWNLOADS[name]
 
 
@@ -127,7 +129,9 @@ def _continue(file: PublicFile, partial: Path, there: int, on_bytes: Callable[[i
     before, reason = there, "the connection was closed"
     try:
         with (
-            urlopen(Request(hf_hub_url(file.repository, file.path), headers=headers), timeout=TIMEOUT_S) as response,
+            urlopen(
+                Request(file.url or hf_hub_url(file.repository, file.path), headers=headers), timeout=TIMEOUT_S
+            ) as response,
             partial.open("ab") as output,
         ):
             if there and response.status != 206:

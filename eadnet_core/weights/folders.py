@@ -25,11 +25,11 @@ BASE_PARTS = {"denoiser": "denoiser", "vae": "sd_vae", "whisper": "whisper", "sy
 def find_model(name: str) -> Path:
     """The folder of a shipped model, or of a path; raises CheckpointError that lists what was looked for."""
     folder = ASSETS / name
-    if name and not os.path.dirname(name) and folder.is_dir():
+    if name and not os.path.dirname(name) and (folder / "vae.safetensors").is_file():
         return folder
     if Path(name).is_dir():
         return Path(name)
-    shipped = sorted(p.name for p in ASSETS.iterdir() if p.is_dir() and any(p.glob("*.safetensors")))
+    shipped = sorted(p.name for p in ASSETS.iterdir() if (p / "vae.safetensors").is_file())
     raise CheckpointError(
         f"No model '{name}': it is neither shipped ({', '.join(shipped) or 'none is installed'}) nor a folder. "
         f"A model folder holds {', '.join(f'{p}.safetensors' for p in MODEL_PARTS)}."

@@ -49,6 +49,12 @@ def _build_vae(config: VAEConfig) -> nn.Module:
     return VAE(config)
 
 
+def _build_control_reader(config: VAEConfig) -> nn.Module:
+    from ..nets.vae import ControlReader
+
+    return ControlReader(config)
+
+
 def _build_sd_vae(config: SDVAEConfig) -> nn.Module:
     from ..nets.latentsync.sd_vae import SDVAE
 
@@ -125,6 +131,7 @@ class Part:
 
 PARTS: dict[str, Part] = {
     "vae": Part(VAEConfig, _build_vae),
+    "control_reader": Part(VAEConfig, _build_control_reader),
     "denoiser": Part(ModelConfig, _build_denoiser),
     "syncnet": Part(SyncNetConfig, _build_syncnet),
     "text_reader": Part(TextReaderConfig, _build_text_encoder),

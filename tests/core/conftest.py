@@ -1,13 +1,18 @@
-"""Real pictures, speech and video, where somebody has them; the comparison with LatentSync as a module."""
+"""Real pictures, speech and video, where somebody has them; pairs of heads; modules of bench/."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+
+from eadnet_core.corpus import head_pairs
+from eadnet_core.training.faces import FaceCache
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -18,6 +23,19 @@ def parity() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "bench"))
         return importlib.import_module("parity.reference")
+
+
+@pytest.fixture(scope="session")
+def tiny_judges() -> ModuleType:
+    """tests/tiny_judges.py: a folder of judges at tiny size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests"))
+        return importlib.import_module("tiny_judges")
+
+
+@pytest.fixture(scope="session")
+def judges_folder(tiny_judges: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_judges.write_judges(tmp_path_factory.mktemp("judges"), seed=3)
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +53,21 @@ def media_folder() -> Path:
     if not folder:
         pytest.skip("EADNET_MEDIA is not set to a folder with portraits/, speech/ and video/")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceCache:
+    """Smooth noise instead of heads, moved by a constant flow: 4 pairs of 3 frames, 128 px."""
+    folder, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
+    for name, (shape, kind) in head_pairs._layout(4, 3, 128).items():
+        array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+        if name == "frames":
+            coarse = rng.integers(0, 256, (*shape[:3], 8, 8, 3), dtype=np.uint8)
+            array[:] = coarse.repeat(16, 3).repeat(16, 4)
+        elif name in ("states", "flow"):
+            array[:] = rng.uniform(0, 0.05, shape)
+        elif name in ("visible", "done"):
+            array[:] = 255 if name == "visible" else 1
+        array.flush()
+    (folder / "settings.json").write_text(json.dumps({"seed": 7}))
+    return FaceCache(folder)

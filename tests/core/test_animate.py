@@ -15,7 +15,7 @@ from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.families.family import Model, sampler_options
 from eadnet_core.families.mini import box_cells
 from eadnet_core.families.performance import Performance
-from eadnet_core.generation.animation import Animation, animate
+from eadnet_core.generation.animation import Animation, animate, sample_latents
 from eadnet_core.request import GenerateOptions, Progress
 
 
@@ -80,10 +80,9 @@ def test_the_emotion_reaches_the_picture(tiny_model: Model, portrait: np.ndarray
 
 def test_sync_guidance_runs_through_the_real_syncnet(tiny_model: Model, portrait: np.ndarray) -> None:
     model = dataclasses.replace(tiny_model, real_cosine=1.0)
-    plain = np.concatenate([f for _, f in animate(model, portrait, performance(12), GenerateOptions(steps=8))])
-    options = GenerateOptions(steps=8, sync_guidance=1.0)
-    guided = np.concatenate([f for _, f in animate(model, portrait, performance(12), options)])
-    assert not np.array_equal(plain, guided)
+    plain = sample_latents(model, portrait, performance(12), GenerateOptions(steps=8))
+    guided = sample_latents(model, portrait, performance(12), GenerateOptions(steps=8, sync_guidance=1.0))
+    assert not torch.equal(plain, guided)
 
 
 def test_progress_ends_at_its_total_with_a_preview(tiny_model: Model, portrait: np.ndarray) -> None:
@@ -112,7 +111,7 @@ def test_a_state_has_the_names_that_files_have(tiny_model: Model, portrait: np.n
     next(iter(animation))
     conditions = ("audio", "context", "emotion", "motion", "motion_known", "null_emotion", "sync_audio", "voice")
     tails = {name for name in animation.state() if name.startswith("sync_tail.")}
-    wanted = {"first", "reached", "x", "view.turned", *(f"conditions.{name}" for name in conditions)}
+    wanted = {"first", "reached", "x", "view.reference", *(f"conditions.{name}" for name in conditions)}
     assert set(animation.state()) == wanted | tails and tails <= {"sync_tail.0", "sync_tail.1"}
 
 
@@ -121,8 +120,8 @@ def test_conditions_are_made_without_a_trace(tiny_model: Model, portrait: np.nda
     options = GenerateOptions(steps=2, segment_frames=8)
     asked = Animation(tiny_model, portrait, performance(20), options)
     once, again = (asked.stage.conditions(4, 9) for _ in range(2))
-    assert torch.equal(once.context, again.context) and torch.equal(once.view["turned"], again.view["turned"])
-    assert len(once.view["turned"]) == 5
+    assert torch.equal(once.context, again.context) and torch.equal(once.view["reference"], again.view["reference"])
+    assert len(once.view["reference"]) == 5
     made = np.concatenate([frames for latents in asked for frames in asked.frames(latents)])
     assert np.array_equal(made, run(tiny_model, portrait, performance(20), segment_frames=8))
 

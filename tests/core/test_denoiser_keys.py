@@ -13,7 +13,7 @@ from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.weights.parts import PARTS
 
 GOLDEN = {
-    "ours": "837eeacf9775994542b18d8dc457643cef4c9765b2ae2d5e5312a1b7242b260b",
+    "ours": "46d7691a61a051c2cc3a65d1ddb8f210ca4e58f6823af65571d21f519964e720",
     "latentsync": "9b751c89a83511507a347008ef0bad81377821d10012018ba41cc07dfa95e37f",
     "latentsync, bare": "15942fbb80ab23f20085b10297a64ea10ab32fb6a6c642ee7cdaf0ce3a131252",
 }

@@ -145,9 +145,8 @@ def test_the_box_or_the_index_says_which_face() -> None:
 
 def test_a_cut_is_not_smoothed_over() -> None:
     here, there = FaceCrop(50.0, 50.0, 40.0), FaceCrop(150.0, 50.0, 40.0)
-    places = {0: here, 5: here, 10: there}
-    moves = {i: np.zeros(2) for i in (*range(1, 10), 11)}
-    x = [place.center_x for place in joined(places, moves, 12)]
+    places = dict.fromkeys(range(10), here) | dict.fromkeys((10, 11), there)
+    x = [place.center_x for place in joined(places, 12, (10,))]
     assert x == pytest.approx([50.0] * 10 + [150.0] * 2)
 
 

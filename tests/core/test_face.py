@@ -65,19 +65,19 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_a_photograph(astronaut: np.ndarray) -> None:
     faces = find_faces(astronaut)
     assert len(faces) == 1 and faces[0].score > 0.7
-    true = np.array([[207.0, 110.0], [242.0, 110.0], [224.0, 148.0]])
-    assert np.abs(landmarks(locate(astronaut)) - true).max() < 7
+    true = np.array([[203.5, 102.0], [246.0, 104.5], [222.5, 148.0]])
+    assert np.abs(landmarks(locate(astronaut)) - true).max() < 3
 
 
-@pytest.mark.parametrize("turn", [-30, 20])
+@pytest.mark.parametrize("turn", [-60, -45, -25, -15, 8, 15, 20, 30, 45, 60])
 def test_a_tilted_head(astronaut: np.ndarray, turn: int) -> None:
     tilted = np.asarray(Image.fromarray(astronaut).rotate(turn, Image.Resampling.BICUBIC))
     geometry = locate(tilted)
-    assert math.degrees(geometry.angle) == pytest.approx(-turn, abs=8)
+    assert math.degrees(geometry.angle - locate(astronaut).angle) == pytest.approx(-turn, abs=3)
     upright = landmarks(locate(astronaut)) - 256
     cos, sin = math.cos(math.radians(-turn)), math.sin(math.radians(-turn))
     expected = upright @ np.array([[cos, sin], [-sin, cos]]) + 256
-    assert np.abs(landmarks(geometry) - expected).max() < 10
+    assert np.abs(landmarks(geometry) - expected).max() < 5
 
 
 def test_size_does_not_matter(astronaut: np.ndarray) -> None:
@@ -85,9 +85,9 @@ def test_size_does_not_matter(astronaut: np.ndarray) -> None:
     for size in (256, 2048):
         scaled = np.asarray(Image.fromarray(astronaut).resize((size, size), Image.Resampling.LANCZOS))
         geometry, factor = locate(scaled), size / 512
-        assert geometry.side_px == pytest.approx(expected.side_px * factor, rel=0.12)
-        assert geometry.center_x == pytest.approx(expected.center_x * factor, abs=8 * factor)
-        assert geometry.center_y == pytest.approx(expected.center_y * factor, abs=8 * factor)
+        assert geometry.side_px == pytest.approx(expected.side_px * factor, rel=0.04)
+        assert geometry.center_x == pytest.approx(expected.center_x * factor, abs=3 * factor)
+        assert geometry.center_y == pytest.approx(expected.center_y * factor, abs=3 * factor)
 
 
 def test_rendered_heads(real_anatomy: Anatomy) -> None:
@@ -100,8 +100,47 @@ def test_rendered_heads(real_anatomy: Anatomy) -> None:
         found += 1
         geometry = crop_geometry(faces[0].box, (256, 256), faces[0].angle)
         error = np.linalg.norm(landmarks(geometry) - true, axis=1) / np.linalg.norm(true[1] - true[0])
-        assert error.mean() < 0.35, f"head {seed}"
+        assert error.mean() < 0.25, f"head {seed}"
     assert found >= 5
+
+
+def test_a_crowd(astronaut: np.ndarray) -> None:
+    """Faces of several sizes, some small in a large picture, each once."""
+    head_px, picture = astronaut[:224, 112:336], Image.new("RGB", (1800, 1000), (120, 130, 140))
+    sizes = (420, 300, 220, 160, 130)
+    for number, size in enumerate(sizes):
+        one = Image.fromarray(head_px).resize((size, size), Image.Resampling.LANCZOS)
+        picture.paste(one, (20 + 350 * number, 60 if number % 2 else 500))
+    faces = find_faces(np.asarray(picture))
+    assert len(faces) == len(sizes)
+    middles = [crop_geometry(face.box, picture.size, face.angle).center_x for face in faces]
+    assert sorted(middles) == pytest.approx([20 + 350 * i + size / 2 for i, size in enumerate(sizes)], abs=12)
+    assert middles[0] == min(middles), "the most prominent first"
+    assert locate(np.asarray(picture), index=1).center_x == pytest.approx(middles[1], abs=0.01)
+
+
+def test_an_animal_is_refused_or_taken_when_asked() -> None:
+    import skimage.data
+
+    cat = skimage.data.chelsea()
+    with pytest.raises(FaceNotFound, match=r"accept_any_face|lower face_threshold"):
+        locate(cat)
+    assert find_faces(cat) == []
+    found = find_faces(cat, 0.3, accept_any_face=True)
+    if found:
+        assert found[0].landmarks is None and 0.3 <= found[0].score <= 1
+
+
+def test_no_pattern_is_a_face() -> None:
+    import skimage.data
+
+    for name in ("brick", "grass", "gravel", "coins", "checkerboard", "coffee", "rocket"):
+        try:
+            grey = getattr(skimage.data, name)()
+        except (ModuleNotFoundError, OSError):
+            continue
+        picture = grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, 2)
+        assert find_faces(picture) == [], name
 
 
 def test_no_face_names_the_remedies() -> None:
@@ -238,8 +277,8 @@ def test_a_small_shift_of_colour_leaves_no_seam() -> None:
     geometry = FaceCrop(100, 100, 120)
     frame = np.full((64, 64, 3), 132, np.uint8)
     pasted = paste(picture, geometry, frame)[100, :, 0].astype(int)
-    assert np.abs(np.diff(pasted)).max() <= 1
-    assert pasted[100] == 132 and pasted[41] == 120
+    assert np.abs(np.diff(pasted)).max() <= 2
+    assert pasted[100] == 132 and pasted[39] == 120
 
 
 def test_a_paster_does_not_remember_frames() -> None:
@@ -264,7 +303,7 @@ def test_real_portraits(media_folder: Path) -> None:
         start = time.process_time()
         faces = find_faces(picture)
         assert len(faces) == 1 and faces[0].score > 0.7, path.name
-        assert time.process_time() - start < 3.0
+        assert time.process_time() - start < 1.0
         geometry = locate(picture)
         assert abs(geometry.angle) < 0.25
         pasted = paste(picture, geometry, crop(picture, geometry, 128))

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 import torch
 
-from eadnet_core.corpus import head_pairs
 from eadnet_core.heads.rig import STATE
 from eadnet_core.nets.vae import Change, warp
 from eadnet_core.taxonomy import CONTROLS
-from eadnet_core.training.faces import FaceBatch, FaceCache
+from eadnet_core.training.control_reader import train_control_reader
+from eadnet_core.training.faces import FaceBatch, FaceCache, mirrored
 from eadnet_core.training.loop import TrainOptions
-from eadnet_core.training.vae import VAELossWeights, VAEObjective, mirrored, taught, train_vae
+from eadnet_core.training.vae import VAELossWeights, VAEObjective, taught, train_vae
 from eadnet_core.weights.files import load_part
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny
 
-N_PAIRS, N_STATES, SIZE = 4, 3, 128
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceCache:
-    """Smooth noise instead of heads, moved by a constant flow."""
-    folder, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
-    for name, (shape, kind) in head_pairs._layout(N_PAIRS, N_STATES, SIZE).items():
-        array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
-        if name == "frames":
-            coarse = rng.integers(0, 256, (*shape[:3], 8, 8, 3), dtype=np.uint8)
-            array[:] = coarse.repeat(SIZE // 8, 3).repeat(SIZE // 8, 4)
-        elif name in ("states", "flow"):
-            array[:] = rng.uniform(0, 0.05, shape)
-        elif name in ("visible", "done"):
-            array[:] = 255 if name == "visible" else 1
-        array.flush()
-    (folder / "settings.json").write_text(json.dumps({"seed": 7}))
-    return FaceCache(folder)
+N_STATES, SIZE = 3, 128
+"""Of the fixture `faces`."""
 
 
 def test_batches_hold_frames_of_training_heads(faces: FaceCache) -> None:
@@ -87,13 +68,17 @@ def test_noise_and_the_critic_come_late(tiny: Tiny, faces: FaceCache) -> None:
     assert objective.noise > 0 and torch.isfinite(objective(batch)["critic"])
 
 
-def test_it_trains_and_goes_on_at_another_size(tiny: Tiny, faces: FaceCache, tmp_path: Path) -> None:
+def test_it_trains_after_what_reads_controls(tiny: Tiny, faces: FaceCache, tmp_path: Path) -> None:
     options = TrainOptions(
         max_steps=2, batch=3, warmup_steps=1, log_every=1, device="cpu", progress=False, run_folder=tmp_path / "runs"
     )
     output = tmp_path / "vae.safetensors"
+    read = train_control_reader(tiny.config, faces.folder, tmp_path / "control_reader.safetensors", options)
+    assert "control_correlation" in read
     scores = train_vae(tiny.config, faces.folder, output, options)
     assert {"psnr", "flow_mouth_px", "sharp_mouth"} <= scores.keys()
     assert list((tmp_path / "runs" / "vae").glob("sheet_*.png"))
-    first, metadata = load_part(output, "vae")
+    vae, metadata = load_part(output, "vae")
     assert metadata["corpus_seed"] == 7 and "extends" not in metadata
+    kept = load_part(tmp_path / "control_reader.safetensors", "control_reader")[0].state_dict()
+    assert all(torch.equal(vae.control_reader.state_dict()[key], value) for key, value in kept.items())  # type: ignore[operator, union-attr]

@@ -91,15 +91,14 @@ def test_nothing_is_smoothed_across_a_cut() -> None:
     near = Image.fromarray(scene("her")).transform((512, 192), Image.Transform.AFFINE, (0.8, 0, 12, 0, 0.8, 20), 3)
     track = follow(film((8, scene("her")), (8, np.asarray(near))), LEFT_BOX)
     sides = [place.side_px for place in track.crops if place is not None]
-    assert np.ptp(sides[:8]) < 0.5 and np.ptp(sides[8:]) < 0.5
+    assert np.ptp(sides[:8]) < 1.5 and np.ptp(sides[8:]) < 1.5
     assert sides[8] / sides[7] == pytest.approx(1.25, rel=0.1)
 
 
 def test_a_face_that_is_found_late_in_a_shot_was_there_from_its_start() -> None:
-    places = {0: FaceCrop(50.0, 50.0, 40.0), 10: FaceCrop(60.0, 50.0, 40.0)}
-    moves = {i: np.zeros(2) for i in (1, 2, 3, 11)}
-    assert [place.center_x for place in joined(places, moves, 12, (6,))] == pytest.approx([50.0] * 6 + [60.0] * 6)
-    assert joined(places, moves, 12)[7].center_x == pytest.approx(50 + 10 * 4 / 7)
+    places = dict.fromkeys(range(4), FaceCrop(50.0, 50.0, 40.0)) | dict.fromkeys((10, 11), FaceCrop(60.0, 50.0, 40.0))
+    assert [place.center_x for place in joined(places, 12, (6,))] == pytest.approx([50.0] * 6 + [60.0] * 6)
+    assert joined(places, 12)[7].center_x == pytest.approx(50 + 10 * 4 / 7)
 
 
 def noise(size: tuple[int, int]) -> np.ndarray:
@@ -157,6 +156,35 @@ def test_a_small_face_is_found_in_a_large_picture(size: tuple[int, int], side_px
 def test_a_face_that_no_model_can_use_is_refused() -> None:
     with pytest.raises(FaceNotFound, match="at least 64 pixels wide"):
         locate(with_face((1920, 1080), 40, 700, 300))
+
+
+def test_a_face_is_followed_to_a_fraction_of_a_pixel() -> None:
+    """A line at a steady pace, and back: no lag, no shiver, the turn with it."""
+    wide = Image.new("RGB", (640, 400), (90, 90, 90))
+    wide.paste(person("her"), (200, 90))
+    x_true = 40 * np.sin(np.arange(24) / 5)
+    turned = np.linspace(-20, 20, 24)
+    frames = [
+        np.asarray(
+            wide.rotate(
+                float(turn), Image.Resampling.BICUBIC, translate=(int(x), 0), center=(312, 200), fillcolor=(90,) * 3
+            )
+        )
+        for x, turn in zip(x_true, turned, strict=True)
+    ]
+    track = follow(frames)
+    x = np.array(middles(track.crops))
+    angles = np.degrees([place.angle for place in track.crops if place is not None])
+    assert track.missed == ()
+    assert np.abs(np.diff(angles) + np.diff(turned)).max() < 1.5 and np.abs(angles + turned).max() < 4
+    moved = x - x.mean() - (x_true.astype(int) - x_true.astype(int).mean())
+    assert np.abs(moved - np.polyval(np.polyfit(turned, moved, 1), turned)).max() < 2.5
+
+
+def test_a_face_that_fades_into_a_wall_is_lost_and_the_wall_is_not_followed() -> None:
+    frames = [(scene("her") * share + 90 * (1 - share)).astype(np.uint8) for share in np.linspace(1, 0, 20)]
+    track = follow(frames)
+    assert 19 in track.missed and not set(range(10)) & set(track.missed)
 
 
 def test_a_small_face_is_followed_in_a_large_picture() -> None:

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 _LEFT_TO_SAMPLE = 8
 """Picture pixels per pixel of the frame, along each axis, up to which nothing is reduced before it is sampled."""
 
+_LEVEL = 0.02
+"""Radians up to which a face counts as upright: landmarks are no surer of a turn."""
+
 
 @dataclass(frozen=True)
 class FaceCrop:
@@ -43,12 +46,12 @@ class FaceCrop:
         return self.center_x + (x - 0.5) * cos - (y - 0.5) * sin, self.center_y + (x - 0.5) * sin + (y - 0.5) * cos
 
     def in_whole_pixels(self) -> FaceCrop:
-        """The nearest frame whose edges lie between pixels, which pastes faster; a tilted one as it is.
+        """The nearest frame whose edges lie between pixels, which pastes faster; one that is tilted visibly as it is.
 
         >>> FaceCrop(100.2, 99.6, 50.7).in_whole_pixels()
         FaceCrop(center_x=100.5, center_y=99.5, side_px=51, angle=0.0)
         """
-        if self.angle != 0 or self.side_px < 1:
+        if abs(self.angle) > _LEVEL or self.side_px < 1:
             return self
         side = round(self.side_px)
         x0, y0 = round(self.center_x - side / 2), round(self.center_y - side / 2)

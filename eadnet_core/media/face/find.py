@@ -1,7 +1,7 @@
 """Find a face, and say where it lies: the one place that maps pictures to the training frame.
 
-Finders (`candidates`) propose places; landmarks (`landmarks`) say exactly where a face lies there, and whether it is one:
-those of a person's face stay where they are when they are looked for a second time.
+Finders (`candidates`) propose places. Landmarks (`landmarks`) say exactly where a face lies there, and whether it is
+one: those of a person's face stay where they are when they are looked for a second time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def find_faces(image: np.ndarray, threshold: float = FACE_THRESHOLD, accept_any_
 
     image            uint8 [H, W, 3]
     threshold        0 .. 1
-    accept_any_face  take animals' faces, masks and drawings for faces too, by the finder's score alone
+    accept_any_face  take animals' faces, masks and cartoons too, by the finder's score alone
     """
     return [face for face in _faces(image, accept_any_face) if face.score >= threshold]
 
@@ -114,7 +114,7 @@ def _why_not(image: np.ndarray, faces: list[Face], threshold: float, what: str, 
     if others:
         box = ",".join(f"{v:.0f}" for v in others[0].box)
         said += (
-            f"What lies at {box} looks like an animal, a mask or a drawing: set accept_any_face to take it all the "
+            f"What lies at {box} looks like an animal, a mask or a cartoon: set accept_any_face to take it all the "
             "same. Else give"
         )
     else:
@@ -199,11 +199,21 @@ def _examined(image: np.ndarray, candidates: list[Candidate], accept_any_face: b
     faces = []
     for candidate, guess, one, two in zip(candidates, guesses, first, second, strict=True):
         score = _score(candidate, one, two)
+        if score < FACE_THRESHOLD <= min(one.presence, two.presence) and not candidate.near:
+            score = _score(_closer(image, candidate), one, two)
         if score < FACE_THRESHOLD and accept_any_face:
             faces.append(replace(_face(guess), score=candidate.score))
         else:
             faces.append(replace(_face(two.frame()), score=score, landmarks=two))
     return faces
+
+
+def _closer(image: np.ndarray, candidate: Candidate) -> Candidate:
+    """A small face that the far finder alone has seen, as both see it in a square about it."""
+    middle = (candidate.box[:2] + candidate.box[2:]) / 2
+    seen = search_square(image, *middle.tolist(), _NEARBY * candidate.size_px)
+    same = [one for one in seen if overlap(candidate.box, one.box[None])[0] > 0.3]
+    return max([candidate, *same], key=lambda one: one.score)
 
 
 def _guess(candidate: Candidate) -> FaceCrop:
@@ -212,7 +222,7 @@ def _guess(candidate: Candidate) -> FaceCrop:
 
 
 def _score(candidate: Candidate, one: Landmarks, two: Landmarks) -> float:
-    """How sure it is that a person's face is there, 0 .. 1, by two looks of which the second began where the first ended.
+    """How sure it is that a person's face is there, 0 .. 1, by two looks, the second where the first ended.
 
     The finder's own score, the landmarks' presence, and how little they moved: on an animal they find no hold.
     """

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...errors import BadInput, FaceNotFound
-from .appearance import Cuts, Looks, alike, displacement, look_of, patch
+from .appearance import Cuts, Looks, look_of
 from .crop import FaceCrop
 from .find import FACE_THRESHOLD, Face, crop_geometry, find_faces, find_near, geometry_of
+from .landmarks import LEAST_PRESENT, read_landmarks
 
 MISS_POLICIES = ("hold", "pass_through", "stop")
 """A frame without a face: keep the face where it was, leave the frame as it is, or raise FaceNotFound."""
 SEARCH_EVERY = 5
-"""Frames between two searches with the detector; in between the face is followed by its motion."""
-MOST_SEARCHES_MISSED = 5
-"""After so many in a row, what is followed counts as lost."""
-LEAST_ALIKE = 0.6
-"""Correlation of the face with itself one frame later below which it is another picture, or none."""
+"""Frames between two searches of the whole picture for a face that is lost."""
+LOOK_EVERY = 25
+"""Frames after which it is remembered anew what a followed face looks like."""
 _NEAR = 0.75
 """A face within so many frame widths of the last place is the same face."""
-_MOST_MOVED = 0.3
-"""Frame widths that a face moves in a frame at most."""
+_MOST_MOVED, _MOST_GROWN = 0.3, 1.25
+"""Frame widths that a face moves in a frame at most, and by what it grows or shrinks."""
 LEAST_RESEMBLING = 0.7
 """`Look.resemblance` below which a face in another shot is another person."""
 _NEAR_BONUS, _SIZE_WEIGHT = 0.05, 0.05
 """Among several, what the last place counts, and what a size counts that is e times another."""
-_REACH = 12
-"""Frames to each side over which what the detector says is smoothed: its place against the motion, side and turn."""
+_PLACE_REACH, _TURN_REACH, _SIDE_REACH = 2, 4, 12
+"""Frames to each side over which a face's place, its turn, and the side of its frame are smoothed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ def follow(
     threshold: float = FACE_THRESHOLD,
     on_missing: str = "hold",
     on_picture: Callable[[int], None] | None = None,
+    accept_any_face: bool = False,
 ) -> Track:
     """Follow a face through pictures, uint8 [H, W, 3]; one at a time is held.
 
@@ -60,21 +60,19 @@ def follow(
     face_index  which face else: 0 the most prominent of the first frame that has one, 1 the next, ...
     on_missing  one of MISS_POLICIES
     on_picture  called with the number of pictures searched; may raise to stop
+    accept_any_face  as in `find.find_faces`; such a face is looked for in every frame
     Raises BadInput, or FaceNotFound where there is no face at all, or by the policy.
     """
     if on_missing not in MISS_POLICIES:
         raise BadInput(f"on_missing is '{on_missing}'; give one of {', '.join(MISS_POLICIES)}.")
-    follower = _Follower(face_box, face_index, threshold)
+    follower = _Follower(face_box, face_index, threshold, accept_any_face)
     places: dict[int, FaceCrop] = {}
-    moves: dict[int, np.ndarray] = {}
     n_frames = 0
     for number, picture in enumerate(pictures):
-        place, move = follower.look(picture, number)
+        place = follower.look(picture, number)
         if place is not None:
             places[number] = place
-        if move is not None:
-            moves[number] = move
-        if place is None and move is None and on_missing == "stop" and (number % SEARCH_EVERY == 0 or places):
+        elif on_missing == "stop" and (number % SEARCH_EVERY == 0 or places):
             raise FaceNotFound(
                 f"No face in frame {number}: best score {follower.best:.2f}, face_threshold {threshold:.2f}. Lower "
                 "face_threshold, give a face_box, or set on_missing to 'hold' or 'pass_through'."
@@ -82,7 +80,7 @@ def follow(
         n_frames = number + 1
         if on_picture is not None:
             on_picture(n_frames)
-    missed = tuple(number for number in range(n_frames) if number not in places and number not in moves)
+    missed = tuple(number for number in range(n_frames) if number not in places)
     if not places:
         if follower.box is None:
             raise FaceNotFound(
@@ -91,7 +89,7 @@ def follow(
                 "the chin)."
             )
         return Track((follower.box,) * n_frames, missed)
-    crops: list[FaceCrop | None] = list(joined(places, moves, n_frames, follower.cuts))
+    crops: list[FaceCrop | None] = list(joined(places, n_frames, follower.cuts))
     if on_missing == "pass_through":
         for number in missed:
             crops[number] = None
@@ -101,17 +99,23 @@ def follow(
 class _Follower:
     """Finds the same face again in one picture after the other.
 
-    While it is seen it is followed by its motion, and what it looks like is remembered. Where it is lost in a shot, it
-    is looked for near its last place, and elsewhere among faces that were not there before; in another shot its looks
+    While it is seen its landmarks are followed, and what it looks like is remembered. Where it is lost in a shot, it is
+    looked for near its last place, and elsewhere among faces that were not there before; in another shot its looks
     decide.
     """
 
-    def __init__(self, face_box: tuple[float, float, float, float] | None, face_index: int, threshold: float) -> None:
+    def __init__(
+        self,
+        face_box: tuple[float, float, float, float] | None,
+        face_index: int,
+        threshold: float,
+        accept_any_face: bool,
+    ) -> None:
         self.face_box, self.face_index, self.threshold = face_box, face_index, threshold
+        self.accept_any_face = accept_any_face
         self.box: FaceCrop | None = None
         self.last: FaceCrop | None = None
-        self.patch: np.ndarray | None = None
-        self.n_missed = 0
+        self.is_lost = True
         self.best = 0.0
         self.cuts: list[int] = []
         self._scenes = Cuts()
@@ -120,63 +124,56 @@ class _Follower:
         self._others: list[FaceCrop] = []
 
     @property
-    def is_lost(self) -> bool:
-        """Whether there is nothing to follow."""
-        return self.patch is None
-
-    @property
     def _expected(self) -> FaceCrop | None:
         """Where the face should be: at its last place in this shot, or in the box while it was never seen."""
         return self.last if self._is_same_shot or not self._looks else None
 
-    def look(self, picture: np.ndarray, number: int) -> tuple[FaceCrop | None, np.ndarray | None]:
-        """What the detector says of this picture, and how far the face has moved since the last one, [2] pixels."""
+    def look(self, picture: np.ndarray, number: int) -> FaceCrop | None:
+        """Where the face lies in this picture; None where it is not seen, or is not looked for."""
         if self.face_box is not None and self.box is None:
             self.box = self.last = crop_geometry(self.face_box, (picture.shape[1], picture.shape[0]))
-        was_followed = not self.is_lost
-        if self._scenes.is_cut(picture):
+        is_cut = self._scenes.is_cut(picture)
+        if is_cut:
             self.cuts.append(number)
-            self.patch, self._is_same_shot, self._others = None, False, []
-        move = self._moved(picture)
-        place = None
-        if number % SEARCH_EVERY == 0 or self.cuts[-1:] == [number] or (was_followed and move is None):
+            self.is_lost, self._is_same_shot, self._others = True, False, []
+        place = None if self.is_lost else self._followed(picture)
+        if place is not None and number % LOOK_EVERY == 0:
+            self._looks.add(look_of(picture, place))
+        if place is None and (number % SEARCH_EVERY == 0 or is_cut or not self.is_lost):
+            self.is_lost = True
             place = self._search(picture)
-            self.n_missed = 0 if place is not None else self.n_missed + 1
-            if self.n_missed >= MOST_SEARCHES_MISSED:
-                self.patch = move = None
         if place is not None:
-            self.last, self.patch, self._is_same_shot = place, patch(picture, place), True
-        return place, move
+            self.last, self.is_lost, self._is_same_shot = place, False, True
+        return place
 
-    def _moved(self, picture: np.ndarray) -> np.ndarray | None:
-        """Follow what was seen last by its motion; None, and lost, where it is not there."""
-        if self.patch is None or self.last is None:
+    def _followed(self, picture: np.ndarray) -> FaceCrop | None:
+        """The face by its landmarks, beginning at the last place; None where it is not there."""
+        assert self.last is not None
+        landmarks = read_landmarks(picture, [self.last])[0]
+        place = landmarks.frame()
+        growth = place.side_px / self.last.side_px
+        if (
+            landmarks.presence >= LEAST_PRESENT
+            and math.dist(place.center, self.last.center) <= _MOST_MOVED * self.last.side_px
+            and 1 / _MOST_GROWN <= growth <= _MOST_GROWN
+        ):
+            return place
+        if not self.accept_any_face:
             return None
-        place, total = self.last, np.zeros(2)
-        seen = patch(picture, place)
-        for _ in range(2):
-            step = displacement(self.patch, seen) * place.side_px
-            cos, sin = math.cos(place.angle), math.sin(place.angle)
-            step = np.array([step[0] * cos - step[1] * sin, step[0] * sin + step[1] * cos])
-            place = replace(place, center_x=place.center_x + step[0], center_y=place.center_y + step[1])
-            total, seen = total + step, patch(picture, place)
-        if alike(self.patch, seen) < LEAST_ALIKE or np.hypot(*total) > _MOST_MOVED * place.side_px:
-            self.patch = None
-            return None
-        self.last, self.patch = place, seen
-        return total
+        return _near(self.last, self._accepted(find_near(picture, self.last, True)))
 
     def _search(self, picture: np.ndarray) -> FaceCrop | None:
-        """What the detector finds: the followed face, or where none was followed yet, the chosen one."""
-        expected = self._expected
-        close = None if expected is None else find_near(picture, expected)
-        places = self._accepted(close or [])
-        found = None if expected is None else _near(expected, places)
-        if found is None and (close is None or self.is_lost):
-            places = self._accepted(find_faces(picture, 0.0))
-            found = None if expected is None else _near(expected, places)
+        """What the finder sees: the lost face, or where none was followed yet, the chosen one."""
+        expected, is_known = self._expected, bool(self._looks)
+        places, found = [], None
+        if expected is not None:
+            places = self._accepted(find_near(picture, expected, self.accept_any_face))
+            found = _near(expected, places)
+        if found is None or not is_known:
+            places = self._accepted(find_faces(picture, 0.0, self.accept_any_face))
+            found = found or (None if expected is None else _near(expected, places))
             found = found or self._elsewhere(picture, places)
-        others = [place for place in places if place is not found]
+        others = [place for place in places if found is None or not _is_same(place, found)]
         if found is not None:
             self._looks.add(look_of(picture, found))
             for place in others:
@@ -194,7 +191,7 @@ class _Follower:
         """The followed face where it was lost: what resembles it most and is not clearly another."""
         if self.last is None:
             return places[min(self.face_index, len(places) - 1)] if places else None
-        if not self.is_lost or not self._looks:
+        if not self._looks:
             return None
         places = [place for place in places if _near(place, self._others) is None]
         rated: list[tuple[float, int]] = []
@@ -210,6 +207,11 @@ class _Follower:
         return None if self.box is not None or not places else places[min(self.face_index, len(places) - 1)]
 
 
+def _is_same(one: FaceCrop, other: FaceCrop) -> bool:
+    """Whether two places in one picture are the same face."""
+    return math.dist(one.center, other.center) < 0.5 * min(one.side_px, other.side_px)
+
+
 def _near(place: FaceCrop, others: list[FaceCrop]) -> FaceCrop | None:
     """Which of the others lies nearest to a place, if it is the same place."""
     nearest = min(others, key=lambda other: math.dist(other.center, place.center), default=None)
@@ -218,15 +220,13 @@ def _near(place: FaceCrop, others: list[FaceCrop]) -> FaceCrop | None:
     return nearest
 
 
-def joined(
-    places: dict[int, FaceCrop], moves: dict[int, np.ndarray], n_frames: int, cuts: Sequence[int] = ()
-) -> list[FaceCrop]:
-    """Crops of all frames: the motion as it was seen, about places, sides and turns that are smoothed over a second.
+def joined(places: dict[int, FaceCrop], n_frames: int, cuts: Sequence[int] = ()) -> list[FaceCrop]:
+    """Crops of all frames, smoothed where they were seen one after the other, and between such runs in a straight line.
 
-    The detector is steady over many frames and not from one to the next; motion is the other way round. Nothing is
-    smoothed across a cut (number of the first frame after it): a face found late in a shot was there from its start.
+    The side of the frame is smoothed over a second, since a head does not grow. Nothing is smoothed across a cut
+    (number of the first frame after it): a face found late in a shot was there from its start.
 
-    >>> found = joined({0: FaceCrop(10.0, 10.0, 50.0), 5: FaceCrop(12.0, 10.0, 50.0)}, {}, 7)
+    >>> found = joined({0: FaceCrop(10.0, 10.0, 50.0), 5: FaceCrop(12.0, 10.0, 50.0)}, 7)
     >>> [round(place.center_x, 2) for place in found]
     [10.0, 10.4, 10.8, 11.2, 11.6, 12.0, 12.0]
     """
@@ -237,9 +237,10 @@ def joined(
             number += 1
             continue
         stop = number + 1
-        while stop in moves and stop not in starts:
+        while stop in places and stop not in starts:
             stop += 1
-        rows[number:stop] = _run(places, moves, number, stop)
+        seen = [places[i] for i in range(number, stop)]
+        rows[number:stop] = _run(np.array([(*p.center, math.log(p.side_px), p.angle) for p in seen]))
         number = stop
     known = np.flatnonzero(~np.isnan(rows[:, 0]))
     for before, after in zip([-1, *known.tolist()], [*known.tolist(), n_frames], strict=True):
@@ -259,23 +260,19 @@ def joined(
     return [FaceCrop(float(x), float(y), math.exp(side), float(angle)) for x, y, side, angle in rows]
 
 
-def _run(places: dict[int, FaceCrop], moves: dict[int, np.ndarray], first: int, stop: int) -> np.ndarray:
-    """Rows (x, y, log side, turn) of frames that are connected by motion."""
-    path = np.cumsum([np.zeros(2), *(moves[i] for i in range(first + 1, stop))], axis=0)
-    at = [i for i in range(first, stop) if i in places]
-    seen = np.array([(*places[i].center, math.log(places[i].side_px), places[i].angle) for i in at])
-    seen[:, :2] -= path[np.array(at) - first]
-    rows = np.stack([_smoothed(np.interp(np.arange(first, stop), at, column)) for column in seen.T], axis=1)
-    rows[:, :2] += path
-    return rows
+def _run(seen: np.ndarray) -> np.ndarray:
+    """Rows (x, y, log side, turn) of frames one after the other, smoothed."""
+    reaches = (_PLACE_REACH, _PLACE_REACH, _SIDE_REACH, _TURN_REACH)
+    turns = np.unwrap(seen[:, 3])
+    columns = (*seen[:, :3].T, turns)
+    return np.stack([_smoothed(column, reach) for column, reach in zip(columns, reaches, strict=True)], axis=1)
 
 
-def _smoothed(values: np.ndarray) -> np.ndarray:
-    """The mean over _REACH frames to each side, weighted by a bell, of what a median has freed of outliers."""
-    reach = min(_REACH, len(values) - 1)
+def _smoothed(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean over `reach` frames to each side, weighted by a bell; at the ends the line goes straight on."""
+    reach = min(reach, len(values) - 1)
     if reach < 1:
         return values
-    padded = np.pad(values, reach, mode="edge")
-    steady = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
+    padded = np.pad(values, reach, mode="reflect", reflect_type="odd")
     weights = np.hanning(2 * reach + 3)[1:-1]
-    return np.convolve(np.pad(steady, reach, mode="edge"), weights / weights.sum(), mode="valid")
+    return np.convolve(padded, weights / weights.sum(), mode="valid")

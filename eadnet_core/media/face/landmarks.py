@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,8 @@ LEFT_EYE, RIGHT_EYE = (33, 133), (362, 263)
 REGION, REGION_Y = 0.95, 0.54
 """Side of what the net is shown, in sides of the training frame, and the height of its middle there: 1.5 times the
 points' own height, as in MediaPipe. In a larger region the net enlarges the face: eyes 7 % apart more in 1.12."""
+LEAST_PRESENT = 0.5
+"""`Landmarks.presence` below which a followed face is lost."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def frame_by_eyes(left: np.ndarray, right: np.ndarray, side_px: float) -> FaceCr
 
 @lru_cache(maxsize=1)
 def _mesh() -> Any:
-    return load_part(FACES / "mesh.safetensors", "face_mesh")[0].to(memory_format=torch.channels_last)
+    net: Any = load_part(FACES / "mesh.safetensors", "face_mesh")[0]
+    return net.to(memory_format=torch.channels_last)
 
 
 def read_landmarks(image: np.ndarray, faces: Sequence[FaceCrop]) -> list[Landmarks]:
@@ -109,3 +112,17 @@ def _region(image: np.ndarray, face: FaceCrop) -> np.ndarray:
     half = SIZE_PX / 2
     matrix = (cos, -sin, x - half * (cos - sin), sin, cos, y - half * (sin + cos))
     return np.asarray(part.transform((SIZE_PX, SIZE_PX), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
+
+
+def follow_landmarks(pictures: Iterable[np.ndarray], face: FaceCrop) -> Iterator[Landmarks]:
+    """The landmarks of one face in picture after picture, uint8 [H, W, 3]: each is looked for where the last one was.
+
+    face  where it lies in the first; it is looked for there again where it is lost
+    """
+    here = face
+    for picture in pictures:
+        found = read_landmarks(picture, [here])[0]
+        if found.presence < LEAST_PRESENT and here is not face:
+            found = read_landmarks(picture, [face])[0]
+        here = found.frame() if found.presence >= LEAST_PRESENT else face
+        yield found

@@ -171,6 +171,7 @@ def find_subject(
     on_picture: Callable[[int, int], None] | None = None,
     face_index: int = 0,
     n_frames: int | None = None,
+    accept_any_face: bool = False,
 ) -> Subject:
     """Look for the face in one picture of a batch, or in all.
 
@@ -181,6 +182,7 @@ def find_subject(
     on_picture  called with (pictures searched, pictures to search or 0 where unknown); may raise to stop
     face_index  which face, where there are several: 0 the most prominent
     n_frames    of a video: as many are looked at, and no more
+    accept_any_face  as in `find.find_faces`
     Raises BadInput, or FaceNotFound for a portrait without a face, a video without any, or by the policy.
     """
     if isinstance(pictures, VideoReader):
@@ -192,10 +194,10 @@ def find_subject(
             )
         if index >= 0 or len(pictures) == 1:
             portrait = pictures[max(index, 0)][None]
-            found = locate(read_image(portrait), face_box, threshold, index=face_index)
+            found = locate(read_image(portrait), face_box, threshold, index=face_index, accept_any_face=accept_any_face)
             return Subject(portrait, (found.in_whole_pixels(),))
         total, looked_at = len(pictures), (read_image(picture) for picture in pictures)
     searched = islice(looked_at, n_frames)
     tell = None if on_picture is None else lambda done: on_picture(done, total)
-    track = follow(searched, face_box, face_index, threshold, on_missing, tell)
+    track = follow(searched, face_box, face_index, threshold, on_missing, tell, accept_any_face)
     return Subject(pictures, track.crops, fps, track.missed)
