@@ -61,7 +61,7 @@ def draw_layers(order, surface, points, light, diffuse, gleam, depth, colour, th
     """Draw what lets light through, nearest first: adds to colour [N, N, 3], lessens through [N, N]."""
     height, width = depth.shape
     albedo, out, around = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
-    faces, uv, screen = surface.faces, surface.uv, points.screen
+    faces, screen = surface.faces, points.screen
     for q in range(order.shape[0]):
         t = order[q]
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
@@ -72,14 +72,8 @@ def draw_layers(order, surface, points, light, diffuse, gleam, depth, colour, th
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9:
             continue
-        left, right = (
-            max(0, first_pixel(min(x0, x1, x2))),
-            min(width - 1, last_pixel(max(x0, x1, x2))),
-        )
-        top, bottom = (
-            max(0, first_pixel(min(y0, y1, y2))),
-            min(height - 1, last_pixel(max(y0, y1, y2))),
-        )
+        left, right = first_pixel(x0, x1, x2), last_pixel(x0, x1, x2, width)
+        top, bottom = first_pixel(y0, y1, y2), last_pixel(y0, y1, y2, height)
         inverse = 1.0 / area
         nearer = BROW_BIAS if m == BROW else 1.0
         for y in range(top, bottom + 1):
@@ -99,31 +93,38 @@ def draw_layers(order, surface, points, light, diffuse, gleam, depth, colour, th
                 inverse_d = 1.0 / d
                 w0, w1, w2 = w0 * inverse_d, w1 * inverse_d, w2 * inverse_d
                 if m in (CORNEA, GLASS):
-                    blend_normal(points, a, b, c, w0, w1, w2, around)
-                    nx, ny, nz = around[0], around[1], around[2]
-                    blend_position(points, a, b, c, w0, w1, w2, around)
-                    sky = w0 * points.sky[a] + w1 * points.sky[b] + w2 * points.sky[c]
-                    qx, qy, qz = around[0], around[1], around[2]
-                    shade(m, albedo, nx, ny, nz, qx, qy, qz, sky, light, turn_of(x, y), around, out)
-                    tinted = surface.tints[m, 3] if m == GLASS else 0.0
-                    for k in range(3):
-                        colour[y, x, k] += out[k] * transmitted
-                    through[y, x] = transmitted * (1 - tinted)
-                    continue
-                texel(
-                    surface,
-                    m,
-                    w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0],
-                    w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1],
-                    albedo,
-                )
-                opacity = min(1.0, albedo[3] * surface.tints[m, 3])
-                if opacity < 0.01:
-                    continue
-                bright = 0.25 + min(1.0, albedo[1] * 2.5)
+                    _reflection(m, points, light, a, b, c, w0, w1, w2, turn_of(x, y), albedo, around, out)
+                    opacity = surface.tints[m, 3] if m == GLASS else 0.0
+                else:
+                    opacity = _strand(surface, m, diffuse, gleam, a, b, c, w0, w1, w2, albedo, out)
                 for k in range(3):
-                    lit = albedo[k] * (w0 * diffuse[a, k] + w1 * diffuse[b, k] + w2 * diffuse[c, k])
-                    shine = w0 * gleam[a, k] + w1 * gleam[b, k] + w2 * gleam[c, k]
-                    lit += shine * bright * (0.4 + 0.6 * min(1.0, albedo[k] * 3))
-                    colour[y, x, k] += lit * opacity * transmitted
+                    colour[y, x, k] += out[k] * transmitted
                 through[y, x] = transmitted * (1 - opacity)
+
+
+@njit(**KERNEL)
+def _reflection(m, points, light, a, b, c, w0, w1, w2, turn, albedo, around, out):
+    """What a cornea or lens mirrors, into out [3]."""
+    blend_normal(points, a, b, c, w0, w1, w2, around)
+    nx, ny, nz = around[0], around[1], around[2]
+    blend_position(points, a, b, c, w0, w1, w2, around)
+    px, py, pz = around[0], around[1], around[2]
+    sky = w0 * points.sky[a] + w1 * points.sky[b] + w2 * points.sky[c]
+    shade(m, albedo, nx, ny, nz, px, py, pz, sky, light, turn, around, out)
+
+
+@njit(**KERNEL)
+def _strand(surface, m, diffuse, gleam, a, b, c, w0, w1, w2, albedo, out):
+    """Light of hair times its opacity, into out [3]; returns the opacity."""
+    uv = surface.uv
+    u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
+    v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
+    texel(surface, m, u, v, albedo)
+    opacity = min(1.0, albedo[3] * surface.tints[m, 3])
+    bright = 0.25 + min(1.0, albedo[1] * 2.5)
+    for k in range(3):
+        lit = albedo[k] * (w0 * diffuse[a, k] + w1 * diffuse[b, k] + w2 * diffuse[c, k])
+        shine = w0 * gleam[a, k] + w1 * gleam[b, k] + w2 * gleam[c, k]
+        lit += shine * bright * (0.4 + 0.6 * min(1.0, albedo[k] * 3))
+        out[k] = lit * opacity
+    return opacity

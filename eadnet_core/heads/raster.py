@@ -43,15 +43,25 @@ class Surface(NamedTuple):
 
 
 @njit(**KERNEL)
-def first_pixel(lowest):
-    """The first pixel whose centre lies at or beyond a coordinate."""
-    return int(np.ceil(lowest - 0.5))
+def first_pixel(a, b, c):
+    """The first pixel from 0 on whose centre lies at or beyond the least of three coordinates."""
+    return max(0, int(np.ceil(min(a, b, c) - 0.5)))
 
 
 @njit(**KERNEL)
-def last_pixel(highest):
-    """The last pixel whose centre lies at or before a coordinate."""
-    return int(np.floor(highest - 0.5))
+def last_pixel(a, b, c, size):
+    """The last pixel below `size` whose centre lies at or before the greatest of three coordinates."""
+    return min(size - 1, int(np.floor(max(a, b, c) - 0.5)))
+
+
+@njit(**KERNEL)
+def _nearness(m, inner_bias, eye_bias):
+    """Factor of 1 / distance by which a material counts as nearer than it is."""
+    if m == BROW:
+        return BROW_BIAS
+    if m in (TEETH, TONGUE, MOUTH):
+        return 1 - inner_bias
+    return 1 - eye_bias if m == EYE else 1.0
 
 
 @njit(**KERNEL)
@@ -130,14 +140,8 @@ def light_depth(screen, surface, depth):
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9 or (m == SKIN and area < 0):
             continue
-        left, right = (
-            max(0, first_pixel(min(x0, x1, x2))),
-            min(size - 1, last_pixel(max(x0, x1, x2))),
-        )
-        top, bottom = (
-            max(0, first_pixel(min(y0, y1, y2))),
-            min(size - 1, last_pixel(max(y0, y1, y2))),
-        )
+        left, right = first_pixel(x0, x1, x2), last_pixel(x0, x1, x2, size)
+        top, bottom = first_pixel(y0, y1, y2), last_pixel(y0, y1, y2, size)
         inverse = 1.0 / area
         for y in range(top, bottom + 1):
             py = y + 0.5
@@ -224,20 +228,10 @@ def opaque_triangles(screen, surface, inner_bias, eye_bias, depth, index):
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9 or (m == SKIN and area > 0):
             continue
-        left, right = (
-            max(0, first_pixel(min(x0, x1, x2))),
-            min(width - 1, last_pixel(max(x0, x1, x2))),
-        )
-        top, bottom = (
-            max(0, first_pixel(min(y0, y1, y2))),
-            min(height - 1, last_pixel(max(y0, y1, y2))),
-        )
+        left, right = first_pixel(x0, x1, x2), last_pixel(x0, x1, x2, width)
+        top, bottom = first_pixel(y0, y1, y2), last_pixel(y0, y1, y2, height)
         inverse = 1.0 / area
-        nearer = 1.0
-        if m in (TEETH, TONGUE, MOUTH):
-            nearer = 1 - inner_bias
-        elif m == EYE:
-            nearer = 1 - eye_bias
+        nearer = _nearness(m, inner_bias, eye_bias)
         for y in range(top, bottom + 1):
             py = y + 0.5
             for x in range(left, right + 1):
@@ -274,22 +268,10 @@ def shown_points(screen, surface, inner_bias, eye_bias, depth, index, weights):
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9 or (m == SKIN and area > 0):
             continue
-        left, right = (
-            max(0, first_pixel(min(x0, x1, x2))),
-            min(width - 1, last_pixel(max(x0, x1, x2))),
-        )
-        top, bottom = (
-            max(0, first_pixel(min(y0, y1, y2))),
-            min(height - 1, last_pixel(max(y0, y1, y2))),
-        )
+        left, right = first_pixel(x0, x1, x2), last_pixel(x0, x1, x2, width)
+        top, bottom = first_pixel(y0, y1, y2), last_pixel(y0, y1, y2, height)
         inverse = 1.0 / area
-        nearer = 1.0
-        if m == BROW:
-            nearer = BROW_BIAS
-        elif m in (TEETH, TONGUE, MOUTH):
-            nearer = 1 - inner_bias
-        elif m == EYE:
-            nearer = 1 - eye_bias
+        nearer = _nearness(m, inner_bias, eye_bias)
         for y in range(top, bottom + 1):
             py = y + 0.5
             for x in range(left, right + 1):

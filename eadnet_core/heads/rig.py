@@ -1,8 +1,8 @@
 """From a frame's controls to the weights of the head's shapes, and how strong its skin folds are.
 
 The controls are those of the corpus: lip parameters, action units, pose, blink and gaze. The shapes are ICT-FaceKit's
-(names without a slash) and MakeHuman's units of expression. Tables are our design, tuned until nets that read
-emotions off real photographs agree.
+(names without a slash) and MakeHuman's units of expression. The tables are our
+design, searched against the output of one net that reads emotions off faces; no other judge has been asked.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _ROWS: dict[str, dict[str, float]] = {
 _TOGETHER: dict[tuple[str, str], dict[str, float]] = {
     ("AU1", "AU4"): {"browDown": -0.5, "browMhDown": -0.65, "browInnerUp": 0.25, "browMhInner": 0.3},
     ("AU12", "AU25"): {"mouthUpperUp": 0.35, "mouthLowerDown": 0.9},
-    ("AU20", "AU25"): {"mouthLowerDown": 0.5},
+    ("AU20", "AU25"): {"mouthLowerDown": 0.75, "jawOpen": 0.2},
     ("AU6", "AU12"): {"eyeSquint": 0.1},
     ("AU9", "AU10"): {"noseSneer": 0.1},
 }

@@ -170,23 +170,20 @@ def shade(m, albedo, nx, ny, nz, px, py, pz, sky, light, turn, around, out):
     facing = nx * vx + ny * vy + nz * vz
     if facing < 0 and m != EYE:
         nx, ny, nz, facing = -nx, -ny, -nz, -facing
+    edge = 1 - max(0.0, facing)
+    edge = edge * edge * edge * edge * edge
+    fresnel = 0.028 + 0.22 * edge
     if m in (CORNEA, GLASS):
         mirrored(light, 2 * facing * nx - vx, 2 * facing * ny - vy, 2 * facing * nz - vz, around)
-        edge = 1 - max(0.0, facing)
-        strength = (0.035 + 0.5 * edge * edge * edge * edge * edge) * (0.35 + 0.65 * sky)
         for k in range(3):
-            out[k] = around[k] * strength
+            out[k] = around[k] * (0.035 + 0.5 * edge) * (0.35 + 0.65 * sky)
     else:
         surroundings(light, nx, ny, nz, around)
+        gloss = light.gloss * fresnel * 0.35 * sky * sky if m == SKIN else 0.0
         for k in range(3):
-            out[k] = albedo[k] * around[k] * sky
+            out[k] = around[k] * (albedo[k] * sky + gloss)
         if m == SKIN:  # a little red bleeds into creases
             out[0] += albedo[0] * around[0] * (1 - sky) * sky * 0.3
-    edge = 1 - max(0.0, facing)
-    fresnel = 0.028 + 0.22 * edge * edge * edge * edge * edge
-    if m == SKIN:
-        for k in range(3):
-            out[k] += around[k] * sky * sky * light.gloss * fresnel * 0.35
     for j in range(light.directions.shape[0]):
         lx, ly, lz = light.directions[j, 0], light.directions[j, 1], light.directions[j, 2]
         nl = nx * lx + ny * ly + nz * lz
@@ -197,41 +194,41 @@ def shade(m, albedo, nx, ny, nz, px, py, pz, sky, light, turn, around, out):
         inverse = 1.0 / math.sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
         nh = max(0.0, (nx * hx + ny * hy + nz * hz) * inverse)
         if m == SKIN:
-            wide = power(nh, 3) * power(nh, 2)
-            tight = power(nh, 5) * power(nh, 4)
-            specular = (
-                light.gloss
-                * fresnel
-                * (1.1 * wide + 2.2 * tight)
-                * max(0.0, min(1.0, nl * 3))
-                * shadow
-                * (0.3 + 0.7 * sky)
-            )
-            soft = math.sqrt(shadow)
-            for k in range(3):
-                wrap = 0.34 if k == 0 else (0.16 if k == 1 else 0.1)
-                d = max(0.0, (nl + wrap) / (1 + wrap))
-                reaches = shadow * 0.84 + 0.16 * soft if k == 0 else shadow
-                out[k] += light.colours[j, k] * (albedo[k] * (d * d * 0.35 + d * 0.65) * reaches + specular)
-        elif m == EYE:
-            d = max(0.0, (nl + 0.25) / 1.25) * (0.4 + 0.6 * shadow) * sky
-            for k in range(3):
-                out[k] += light.colours[j, k] * albedo[k] * d
-        elif m in (CORNEA, GLASS):
-            if nl > 0:
-                specular = (power(nh, 10) * 8.0 + power(nh, 7) * 0.10) * (0.2 + 0.8 * shadow)
-                for k in range(3):
-                    out[k] += light.colours[j, k] * specular
-        elif m in (TEETH, TONGUE, MOUTH):
-            d = max(0.0, (nl + 0.4) / 1.4)
-            specular = 0.16 * power(nh, 6) * max(0.0, nl)
-            for k in range(3):
-                out[k] += light.colours[j, k] * (albedo[k] * d + specular) * (0.35 + 0.65 * shadow) * sky
+            _skin_lamp(light, j, albedo, nl, nh, shadow, sky, fresnel, out)
         else:
-            d = max(0.0, nl) * shadow
-            specular = 0.25 * power(nh, 5) * d if m == EXTRA else 0.0
-            for k in range(3):
-                out[k] += light.colours[j, k] * (albedo[k] * d + specular)
+            _lamp(light, j, m, albedo, nl, nh, shadow, sky, out)
+
+
+@njit(**KERNEL)
+def _skin_lamp(light, j, albedo, nl, nh, shadow, sky, fresnel, out):
+    """Add lamp j's light on skin to out [3]; red light reaches furthest around an edge."""
+    lobes = 1.1 * power(nh, 3) * power(nh, 2) + 2.2 * power(nh, 5) * power(nh, 4)
+    specular = light.gloss * fresnel * lobes * max(0.0, min(1.0, nl * 3)) * shadow * (0.3 + 0.7 * sky)
+    soft = math.sqrt(shadow)
+    for k in range(3):
+        wrap = 0.34 if k == 0 else (0.16 if k == 1 else 0.1)
+        d = max(0.0, (nl + wrap) / (1 + wrap))
+        reaches = shadow * 0.84 + 0.16 * soft if k == 0 else shadow
+        out[k] += light.colours[j, k] * (albedo[k] * (d * d * 0.35 + d * 0.65) * reaches + specular)
+
+
+@njit(**KERNEL)
+def _lamp(light, j, m, albedo, nl, nh, shadow, sky, out):
+    """Add lamp j's light on a material other than skin to out [3]."""
+    d, specular, reaches = max(0.0, nl), 0.0, shadow
+    if m == EYE:
+        d, reaches = max(0.0, (nl + 0.25) / 1.25), (0.4 + 0.6 * shadow) * sky
+    elif m in (CORNEA, GLASS):
+        d = 0.0
+        specular = (power(nh, 10) * 8.0 + power(nh, 7) * 0.10) if nl > 0 else 0.0
+        reaches = 0.2 + 0.8 * shadow
+    elif m in (TEETH, TONGUE, MOUTH):
+        specular = 0.16 * power(nh, 6) * d
+        d, reaches = max(0.0, (nl + 0.4) / 1.4), (0.35 + 0.65 * shadow) * sky
+    elif m == EXTRA:
+        specular = 0.25 * power(nh, 5) * d
+    for k in range(3):
+        out[k] += light.colours[j, k] * (albedo[k] * d + specular) * reaches
 
 
 @njit(**KERNEL)

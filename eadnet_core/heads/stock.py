@@ -38,6 +38,7 @@ class Stock:
         return Features.of(self.anatomy)
 
     def part(self, name: str) -> Part:
+        """A part by its name."""
         if name not in self._parts:
             self._parts[name] = self.anatomy.part(name)
         return self._parts[name]
