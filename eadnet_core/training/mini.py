@@ -12,8 +12,8 @@ from ..corpus.head_pairs import render_pairs
 from ..errors import BadInput
 from ..weights.experts import load_reader
 from ..weights.files import read_metadata
-from .control_reader import train_control_reader
 from .classifier import train_emotion_expert, train_expression, train_face_expert
+from .control_reader import train_control_reader
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
 from .emotion_bank import train_emotion_bank
