@@ -147,7 +147,7 @@ class Head:
     def __init__(self, model: MiniModel, pictures: np.ndarray) -> None:
         """`pictures` is uint8 [B, S, S, 3] in the training frame, of any size S."""
         self.model = model
-        self.pictures = pictures
+        self.shown = to_unit(pictures, model.device).float()
         small = np.stack([_reduced(picture, model.config.vae.size_px) for picture in pictures])
         lines = np.stack([read_map(picture, HALF_PX) for picture in pictures])
         image = self._to_net(to_unit(small, model.device))
@@ -167,8 +167,8 @@ class Head:
         """
         latents = self._to_net(self.model.vae.motion_latents(controls))
         change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features)
-        shown = to_unit(self.pictures, self.model.device).float()
-        return to_pixels(change.apply(shown.expand(len(controls), -1, -1, -1) if len(shown) == 1 else shown))
+        shown = self.shown.expand(len(controls), -1, -1, -1) if len(self.shown) == 1 else self.shown
+        return to_pixels(change.apply(shown))
 
     def _to_net(self, values: Tensor) -> Tensor:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)

@@ -81,10 +81,12 @@ class Change:
         """The same for frames of another size."""
         if self.flow.shape[-1] == size_px:
             return self
-        joined = torch.cat([getattr(self, f.name) for f in fields(self)], 1)
-        grown = F.interpolate(joined, size=size_px, mode="bicubic", align_corners=False)
-        flow, light, alpha, paint = grown.split((2, 3, 1, 3), 1)
-        return Change(flow, light, alpha.clamp(0, 1), paint.clamp(-1, 1))
+        smooth = torch.cat([self.flow, self.light, self.alpha], 1)
+        flow, light, alpha = F.interpolate(smooth, size=size_px, mode="bilinear", align_corners=False).split(
+            (2, 3, 1), 1
+        )
+        paint = F.interpolate(self.paint, size=size_px, mode="bicubic", align_corners=False).clamp(-1, 1)
+        return Change(flow, light, alpha, paint)
 
     def apply(self, pictures: Tensor) -> Tensor:
         """The frames that come of pictures [B, 3, S, S] in -1 .. 1 of any size S."""
