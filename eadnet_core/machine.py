@@ -33,7 +33,7 @@ def has_matrix_units() -> bool:
 
 
 def has_quick_bf16() -> bool:
-    """Whether the CPU multiplies bf16 numbers faster than float32: in units of their own (AMX), or in vectors (AVX-512)."""
+    """Whether the CPU multiplies bf16 faster than float32: in units of their own (AMX), or in vectors (AVX-512)."""
     found = _capabilities()
     return bool(found.get("amx_bf16", False) or found.get("avx512_bf16", False))
 

@@ -28,7 +28,7 @@ class Loader(io.ComfyNode):
                     options=bridge.list_models(),
                     default=bridge.SHIPPED,
                     tooltip="Which model speaks. 'mini' (128 px) and 'mini-256' (256 px, slower) ship with this pack, "
-                    "trained on rendered heads; others are folders in models/eadnet, and cost the memory of their files. "
+                    "trained on rendered heads; others are folders in models/eadnet, and cost their files' memory. "
                     "Default: mini.",
                 ),
                 io.Combo.Input(

@@ -237,7 +237,11 @@ def test_every_package_and_data_file_is_shipped() -> None:
     packages = {".".join(p.parent.relative_to(ROOT).parts): p.parent for p in FILES if p.name == "__init__.py"}
     assert sorted(tool["packages"]) == sorted(packages)
     folders = [*packages.values()]
-    for path in (p for p in CORE.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc", ".partial")):
+    for path in (
+        p
+        for p in CORE.rglob("*")
+        if p.is_file() and p.suffix not in (".py", ".partial") and p.parent.name != "__pycache__"
+    ):
         home = next(p for p in path.parents if p in folders)
         patterns = tool["package-data"].get(".".join(home.relative_to(ROOT).parts), [])
         inside = path.relative_to(home).as_posix()

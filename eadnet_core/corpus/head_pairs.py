@@ -12,6 +12,7 @@ import multiprocessing
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -70,11 +71,11 @@ class Pairs:
         return self.frames.shape[3]
 
     @classmethod
-    def open(cls, folder: str | Path, mode: str = "r") -> Pairs:
+    def open(cls, folder: str | Path, mode: Literal["r", "r+"] = "r") -> Pairs:
         """Map the pairs of a folder; mode "r" or "r+". Raises BadInput where there are none."""
         place = Path(folder)
         try:
-            arrays = {name: np.load(place / f"{name}.npy", mmap_mode=mode) for name in cls.__dataclass_fields__}  # type: ignore[call-overload]
+            arrays = {name: np.load(place / f"{name}.npy", mmap_mode=mode) for name in cls.__dataclass_fields__}
         except (OSError, ValueError) as error:
             raise BadInput(
                 f"'{shown(place)}' holds no rendered pairs of heads ({error}). Render them first."

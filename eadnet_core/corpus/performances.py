@@ -38,7 +38,7 @@ def keep_pose(rng: np.random.Generator, states: np.ndarray, reference: np.ndarra
     keeps = rng.random(len(states)) < _STILL_SHARE
     states = states.copy()
     near = reference[0, columns] + rng.normal(0, 1, (len(states), len(names))) * _STILL_STD
-    states[np.ix_(keeps, columns)] = near[keeps]
+    states[np.ix_(np.flatnonzero(keeps), np.array(columns))] = near[keeps]
     return states
 
 

@@ -40,6 +40,7 @@ class People:
 
     @classmethod
     def of(cls, head: Head) -> People:
+        """Those of a head."""
         sex = "male" if head.person.is_male else "female"
         return cls(tone_of(head.looks.tone), sex, round(head.person.age, 3))
 

@@ -27,6 +27,7 @@ from ..errors import BadInput
 from ..families.family import Model, sampler_options, with_model_defaults
 from ..families.load import family_of, load_model
 from ..families.mini import Head, MiniModel
+from ..families.performance import Performance
 from ..generation.animation import animate
 from ..generation.output import write_video
 from ..generation.pipeline import prepare
@@ -136,14 +137,20 @@ class Bench:
 
     def generate(self, clip: Clip, reading: Emotion, options: GenerateOptions) -> np.ndarray:
         """The clip as the model makes it, uint8 [T, H, W, 3], each with noise of its own."""
+        performance, own = self.performance(clip, reading, options)
+        return np.concatenate([frames for _, frames in animate(self.model, clip.truth.reference, performance, own)])
+
+    def performance(
+        self, clip: Clip, reading: Emotion, options: GenerateOptions
+    ) -> tuple[Performance, GenerateOptions]:
+        """What the model is asked for in a clip, and the options that it is made with."""
         truth, own = clip.truth, replace(options, seed=(options.seed + clip.case.seed) % 2**63)
         sound = Audio(truth.samples, len(truth.samples), SAMPLE_RATE_HZ)
         speech = hear(sound, has_speech_gate=options.has_speech_gate)
         track = EmotionTrack((Keyframe(0.0, reading.text, code=tuple(reading.code)),))
         subject, n_frames = training_frame(truth.reference), len(truth.frames)
         planned = plan(self.model, subject, speech, track, own, n_frames=n_frames, motion=clip.motion)
-        segments = animate(self.model, truth.reference, planned.performance, own)
-        return np.concatenate([frames for _, frames in segments])
+        return planned.performance, own
 
     def reconstruct(self, clip: Clip) -> np.ndarray:
         """The reference picture moved by the true controls: the best that any denoiser could do."""

@@ -50,7 +50,7 @@ def open_clips(
     if has_anatomy(heads):
         return draw_clips(groups, seed, size_px, heads)
     check_shipped(groups, seed)
-    return _read(groups, size_px, FOLDER)
+    return read_shipped(groups, size_px, FOLDER)
 
 
 def check_shipped(groups: Sequence[Sequence[Case]], seed: int, folder: Path | None = None) -> None:
@@ -122,7 +122,8 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
     return groups
 
 
-def _read(groups: Sequence[Sequence[Case]], size_px: int, folder: Path) -> Iterator[list[Clip]]:
+def read_shipped(groups: Sequence[Sequence[Case]], size_px: int, folder: Path = FOLDER) -> Iterator[list[Clip]]:
+    """The clips of one group after the other, from files; all cases must be among those in `folder` (`check_shipped`)."""
     listed = _listed(folder)
     with np.load(folder / _TRUTH) as arrays:
         tracks = {name: arrays[name].astype(np.float32) for name in _TRACKS}

@@ -127,4 +127,4 @@ def _joined(pieces: list[tuple[np.ndarray, np.ndarray, int]], uv: tuple[float, f
     vertices = np.concatenate([vertices for vertices, _, _ in pieces]).astype(np.float32)
     faces = np.concatenate([f + start for (_, f, _), start in zip(pieces, starts, strict=False)])
     materials = np.concatenate([np.full(len(f), material) for _, f, material in pieces])
-    return Accessory(vertices, np.tile(np.float32(uv), (len(vertices), 1)), faces, materials)
+    return Accessory(vertices, np.tile(np.array(uv, np.float32), (len(vertices), 1)), faces, materials)

@@ -104,9 +104,8 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
     fine = rng.random((_NOISE_PX, _NOISE_PX), dtype=np.float32)
     coarse = rng.random((_NOISE_PX, _NOISE_PX), dtype=np.float32)
     for axis in (0, 1, 0, 1):
-        coarse = (coarse + np.roll(coarse, 1, axis) + np.roll(coarse, -1, axis)) / 3
-    coarse = (coarse - coarse.min()) / np.ptp(coarse)
-    return np.stack([fine, coarse], -1)
+        coarse = (coarse + np.roll(coarse, 1, axis) + np.roll(coarse, -1, axis)) / np.float32(3)
+    return np.stack([fine, (coarse - coarse.min()) / np.ptp(coarse)], -1)
 
 
 @njit(**KERNEL)

@@ -53,6 +53,7 @@ class Sources:
         return cls(folders, {name: listed(name) for name in folders})
 
     def path(self, source: str, path: str) -> Path:
+        """Where a file of a source lies."""
         return self.folders[source] / path
 
     def all(self, source: str, suffix: str) -> list[Path]:

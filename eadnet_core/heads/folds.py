@@ -130,9 +130,9 @@ class FoldKit:
                     moved = line + rng.normal(0, 0.006, line.shape) + rng.normal(0, 0.006, 2)
                     self._furrow(field, moved * (side, 1), width * rng.uniform(0.85, 1.2), deep)
             found[name] = field
-        for side, half in (("L", slice(0, self.width // 2)), ("R", slice(self.width // 2, None))):
-            found[f"nasolabial_{side}"] = found["nasolabial"].copy()
-            found[f"nasolabial_{side}"][:, :, half] = 0
+        for name, half in (("L", slice(0, self.width // 2)), ("R", slice(self.width // 2, None))):
+            found[f"nasolabial_{name}"] = found["nasolabial"].copy()
+            found[f"nasolabial_{name}"][:, :, half] = 0
         found["dimple_R"] = found["dimple_L"][:, :, ::-1].copy()
         found["chin"] = self._chin(rng)
         return found

@@ -99,8 +99,8 @@ def _panorama(rng: np.random.Generator, key: np.ndarray, key_colour: np.ndarray,
     out = np.tile(lower + (upper - lower) * (0.5 + 0.5 * height), (1, _COLUMNS, 1))
     rows, columns = np.mgrid[0:_ROWS, 0:_COLUMNS]
     for _ in range(rng.integers(2, 9)):
-        row, column = rng.integers(2, _ROWS - 3), rng.integers(0, _COLUMNS)
-        inside = (abs(rows - row) <= rng.integers(1, 5)) & (abs(columns - column) <= rng.integers(1, 9))
+        y, x = rng.integers(2, _ROWS - 3), rng.integers(0, _COLUMNS)
+        inside = (abs(rows - y) <= rng.integers(1, 5)) & (abs(columns - x) <= rng.integers(1, 9))
         out[inside] *= rng.uniform(0.2, 2.2) * _warm(rng, 0.15)
     row = math.acos(key[1]) / math.pi * _ROWS
     column = (math.atan2(key[0], key[2]) / (2 * math.pi) + 0.5) * _COLUMNS

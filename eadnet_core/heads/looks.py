@@ -170,6 +170,7 @@ def _draw_hair_colour(rng: np.random.Generator, person: Person, darkness: float)
     if rng.random() < 0.06:
         return np.array(_DYES[int(rng.integers(len(_DYES)))]) * np.exp(rng.normal(0, 0.2))
     is_grey = rng.random() < np.clip((person.age - 0.5) * 1.6, 0, 0.85)
+    names: tuple[str, ...]
     if is_grey:
         names = ("grey", "white", "grey", "dark")
     elif darkness > 0.4 or person.nearest != "caucasian":

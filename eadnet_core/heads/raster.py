@@ -7,14 +7,14 @@ larger is nearer. Triangles index render vertices; a render vertex is a (vertex,
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from .materials import BROW, CLOTH, CORNEA, EXTRA, EYE, GLASS, HAIR, LASH, MOUTH, SKIN, TEETH, TONGUE
 
-KERNEL = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+KERNEL: Any = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
 BROW_BIAS = 1.004
 """Brows lie flat on the skin: they count as this much nearer."""
 INNER_BIAS, EYE_BIAS = 0.110, 0.012

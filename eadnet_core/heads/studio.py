@@ -164,7 +164,7 @@ class Studio:
         position = np.ascontiguousarray(vertices[mesh.render_vertices])
         screen = self.project(position, motion)
         strand_tangents(position, mesh.surface.uv, mesh.surface.faces, self._layers, self._tangents)
-        fine = screen * np.float32((_SUPERSAMPLING, _SUPERSAMPLING, 1))
+        fine = screen * np.array((_SUPERSAMPLING, _SUPERSAMPLING, 1), np.float32)
         normal = np.ascontiguousarray(normals[mesh.render_vertices])
         points = Points(position, normal, self._tangents, self._sky_at(opening, position), fine)
         folds, kit = self._folds, self.head.folds

@@ -254,7 +254,7 @@ class VAE(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         for module in self.modules():
             if isinstance(module, FilmBlock):
                 module.conv2.weight.mul_(BRANCH_INIT)
@@ -270,7 +270,8 @@ class VAE(nn.Module):
         image  [B, 3, S, S]    -1 .. 1, S = `VAEConfig.size_px`
         lines  [B, L, 64, 64]  landmark lines, 0 .. 1
         """
-        return Features(image, *self.reader(image, lines), self.control_reader(image, lines))
+        half, quarter, eighth = self.reader(image, lines)
+        return Features(image, half, quarter, eighth, self.control_reader(image, lines))
 
     def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
         """How frames differ from their references.

@@ -110,7 +110,9 @@ class FaceCache:
         controls, pictures = torch.from_numpy(self.pairs.states[pairs, states][:, _CONTROLS]), to_unit(frames)
         none = pictures[:0]
         pose = torch.zeros(0, N_POSE)
-        return FaceBatch(pictures, torch.from_numpy(lines), controls, none, controls[:0], pose, none[:, :2], none[:, :1])
+        return FaceBatch(
+            pictures, torch.from_numpy(lines), controls, none, controls[:0], pose, none[:, :2], none[:, :1]
+        )
 
     def _lines_of(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
         """Lines [B', L, 64, 64] of references, found when they are first asked for."""

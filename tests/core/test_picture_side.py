@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from eadnet_core.heads.rig import STATE
-from eadnet_core.nets.vae import Change, warp
+from eadnet_core.nets.vae import VAE, Change, warp
 from eadnet_core.taxonomy import CONTROLS
 from eadnet_core.training.control_reader import train_control_reader
 from eadnet_core.training.faces import FaceBatch, FaceCache, mirrored
 from eadnet_core.training.loop import TrainOptions
-from eadnet_core.training.vae import VAELossWeights, VAEObjective, taught, train_vae
+from eadnet_core.training.vae import VAELossWeights, VAEObjective, grown, taught, train_vae
 from eadnet_core.weights.files import load_part
 
 if TYPE_CHECKING:
@@ -82,3 +82,23 @@ def test_it_trains_after_what_reads_controls(tiny: Tiny, faces: FaceCache, tmp_p
     assert metadata["corpus_seed"] == 7 and "extends" not in metadata
     kept = load_part(tmp_path / "control_reader.safetensors", "control_reader")[0].state_dict()
     assert all(torch.equal(vae.control_reader.state_dict()[key], value) for key, value in kept.items())  # type: ignore[operator, union-attr]
+
+
+def test_a_larger_picture_side_begins_as_the_smaller_one(tiny: Tiny) -> None:
+    torch.manual_seed(0)
+    small, large = VAE(tiny.config.vae), VAE(replace(tiny.config.vae, size_px=256))
+    for layer in (small.decoder.flow, small.decoder.conv_out):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    large.load_state_dict(grown(small.state_dict(), large.state_dict()))
+    picture, lines = (
+        torch.rand(1, 3, 16, 16).repeat_interleave(8, 2).repeat_interleave(8, 3) * 2 - 1,
+        torch.rand(1, tiny.config.vae.line_channels, 64, 64),
+    )
+    controls, pose = torch.rand(2, len(CONTROLS)), torch.zeros(2, 5)
+    twice = torch.nn.functional.interpolate(picture, scale_factor=2, mode="nearest")
+    with torch.no_grad():
+        one = small.decode(small.motion_latents(controls), pose, small.read(picture, lines))
+        two = large.decode(large.motion_latents(controls), pose, large.read(twice, lines))
+    halved = torch.nn.functional.avg_pool2d(two.paint, 2)
+    assert torch.corrcoef(torch.stack([halved.flatten(), one.paint.flatten()]))[0, 1] > 0.95
+    assert (two.flow.mean((2, 3)) - one.flow.mean((2, 3))).abs().max() < 0.02

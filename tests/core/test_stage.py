@@ -80,5 +80,5 @@ def test_sheets_are_drawn(kind: str, tiny_anatomy_folder: Path, tmp_path: Path) 
 
 
 def test_an_unknown_sheet_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="Unknown sheet 'heads'. Choose one of emotions"):
+    with pytest.raises(BadInput, match=r"Unknown sheet 'heads'\. Choose one of emotions"):
         draw_sheet(tmp_path / "sheet.png", "heads")

@@ -211,7 +211,8 @@ def _examined(image: np.ndarray, candidates: list[Candidate], accept_any_face: b
 def _closer(image: np.ndarray, candidate: Candidate) -> Candidate:
     """A small face that the far finder alone has seen, as both see it in a square about it."""
     middle = (candidate.box[:2] + candidate.box[2:]) / 2
-    seen = search_square(image, *middle.tolist(), _NEARBY * candidate.size_px)
+    x, y = middle.tolist()
+    seen = search_square(image, x, y, _NEARBY * candidate.size_px)
     same = [one for one in seen if overlap(candidate.box, one.box[None])[0] > 0.3]
     return max([candidate, *same], key=lambda one: one.score)
 

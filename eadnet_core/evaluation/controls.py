@@ -1,0 +1,127 @@
+"""What generated faces do against what they should have done: no net judges, and no picture is looked at.
+
+Nets that read pictures err by themselves. Of held-out clips the controls are known, and those of a generation are read
+off its latents, so that they can be compared directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..corpus.mouth import mouth_opening
+from ..families.mini import MiniModel, MiniScene
+from ..generation.animation import Animation
+from ..heads.rig import STATE, STATE_INDEX
+from ..request import GenerateOptions
+from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTION_RECORDS, EMOTIONS, LEVEL_INTENSITY, VISEME_PARAMETERS
+from .clips import Bench
+from .heldout import Clip
+
+_UNITS = slice(len(VISEME_PARAMETERS), len(VISEME_PARAMETERS) + len(ACTION_UNITS))
+_IN_STATE = [STATE_INDEX[name] for name in CONTROLS]
+MAX_OFFSET = 5
+"""Frames by which lips are shifted to find where they fit best."""
+
+
+@dataclass(frozen=True)
+class ControlFigures:
+    """Figures of clips.
+
+    mouth_correlation   of the mouth opening, mean over clips
+    lip_amplitude       95th less 5th percentile of the opening, generated over true, median over clips
+    offset_exact        share of clips whose openings fit best at no shift
+    emotion_accuracy    share of clips whose mean action units lie nearest to those of the requested emotion
+    viseme_correlation  mean over the lip parameters, all clips in a row
+    jitter_ratio        size of second differences of all controls, generated over true
+    """
+
+    mouth_correlation: float
+    lip_amplitude: float
+    offset_exact: float
+    emotion_accuracy: float
+    viseme_correlation: float
+    jitter_ratio: float
+
+
+def judge_controls(bench: Bench, clips: Iterable[Clip], options: GenerateOptions) -> ControlFigures:
+    """Generate clips and compare what the faces do."""
+    clips = list(clips)
+    return compare([generated_controls(bench, clip, options) for clip in clips], clips)
+
+
+def generated_controls(bench: Bench, clip: Clip, options: GenerateOptions) -> np.ndarray:
+    """What the face does in a generation of a clip, [T, 28]."""
+    assert isinstance(bench.model, MiniModel)
+    (reading,) = bench.model.reader.read([clip.prompt])
+    performance, own = bench.performance(clip, reading, options)
+    animation = Animation(bench.model, clip.truth.reference, performance, own, is_decoded=False)
+    scene = animation.stage.scene
+    assert isinstance(scene, MiniScene)
+    with torch.inference_mode():
+        parts = [scene.controls(part.x0.to(bench.model.device), part.view) for part in animation]
+    return torch.cat(parts).cpu().numpy()
+
+
+def compare(made: Sequence[np.ndarray], clips: Sequence[Clip]) -> ControlFigures:
+    """The figures of controls [T, 28] made for each clip."""
+    true = [np.asarray(clip.controls, np.float32) for clip in clips]
+    openings = [(_opening(a), _opening(b)) for a, b in zip(made, true, strict=True)]
+    n_lips = len(VISEME_PARAMETERS)
+    lips = [np.concatenate([x[:, :n_lips] for x in side]).T for side in (made, true)]
+    jitter = [sum(np.square(np.diff(x[:, : _UNITS.stop], n=2, axis=0)).sum() for x in side) for side in (made, true)]
+    return ControlFigures(
+        mouth_correlation=float(np.mean([_correlation(*pair) for pair in openings])),
+        lip_amplitude=float(np.median([_spread(a) / max(_spread(b), 1e-3) for a, b in openings])),
+        offset_exact=float(np.mean([best_shift(*pair) == 0 for pair in openings])),
+        emotion_accuracy=float(np.mean([nearest(x) == c.truth.emotion for x, c in zip(made, clips, strict=True)])),
+        viseme_correlation=float(np.mean([_correlation(*pair) for pair in zip(*lips, strict=True)])),
+        jitter_ratio=float(np.sqrt(jitter[0] / jitter[1])),
+    )
+
+
+def nearest(controls: np.ndarray) -> str:
+    """The emotion whose action units, at some level, lie nearest to the mean ones of controls [T, 28].
+
+    >>> nearest(np.zeros((3, len(CONTROLS))))
+    'neutral'
+    """
+    units = controls[:, _UNITS].mean(0)
+    best = {}
+    for record in EMOTION_RECORDS:
+        shown = np.array([record.action_units.get(unit, 0.0) for unit in ACTION_UNITS])
+        best[record.name] = min(float(np.square(units - level * shown).sum()) for level in (0.0, *LEVEL_INTENSITY))
+    return min(EMOTIONS, key=lambda name: (best[name], EMOTIONS.index(name)))
+
+
+def best_shift(made: np.ndarray, true: np.ndarray) -> int:
+    """The shift within +-`MAX_OFFSET` frames at which a track [T] fits another best; positive where it is late.
+
+    >>> true = np.sin(np.arange(60) ** 1.3)
+    >>> best_shift(np.roll(true, 2), true)
+    2
+    """
+    n = len(true)
+
+    def fit(shift: int) -> float:
+        return _correlation(made[max(0, shift) : n + min(0, shift)], true[max(0, -shift) : n + min(0, -shift)])
+
+    return max(sorted(range(-MAX_OFFSET, MAX_OFFSET + 1), key=abs), key=fit)
+
+
+def _opening(controls: np.ndarray) -> np.ndarray:
+    states = np.zeros((len(controls), len(STATE)), np.float32)
+    states[:, _IN_STATE] = controls
+    return mouth_opening(states)
+
+
+def _spread(track: np.ndarray) -> float:
+    return float(np.percentile(track, 95) - np.percentile(track, 5))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """0 where one of them stands still."""
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
