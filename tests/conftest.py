@@ -20,6 +20,8 @@ from eadnet_core.config import (
     DenoiserConfig,
     EmotionBankConfig,
     EmotionConfig,
+    FaceFinderConfig,
+    FaceMeshConfig,
     ModelConfig,
     SDVAEConfig,
     StableSyncNetConfig,
@@ -104,6 +106,9 @@ class Tiny:
         pixels = SyncNetConfig(space="pixels", in_channels=3, widths=(32, 32, 32), embedding=16)
         configs: dict[str, object] = {
             "vae": TINY.vae,
+            "control_reader": TINY.vae,
+            "face_finder": FaceFinderConfig(),
+            "face_mesh": FaceMeshConfig(),
             "denoiser": TINY,
             "syncnet": TINY.syncnet,
             "video_features": TINY.video_features,
