@@ -115,7 +115,7 @@ class TestMeasures:
         measures = measure(still, truth, experts)
         summary = summarise([measures], [measure(truth.frames, truth, experts)])
         assert summary["jitter_ratio"] == summary["motion_amplitude_ratio"] == 0.0
-        assert summary["mouth_correlation"] == 0.0
+        assert not summary["mouth_correlation"] > 0  # nan where the true mouth stays shut
         assert 10 < summary["psnr"] < 45 and summary["background_psnr"] > 40
         assert summary["identity"] == pytest.approx(1.0, abs=1e-5)
 
