@@ -16,7 +16,7 @@ from .speech import SpeechBank, synthesize
 from .stage import open_stage
 
 SHEETS = ("emotions", "identities", "mouths", "clips")
-SAMPLE_HEAD = 2 * HEADS_PER_SPLIT + 9008
+SAMPLE_HEAD = 2 * HEADS_PER_SPLIT + 9015
 """Number of the sample portrait's head: one of the held-out split, that no network was trained on."""
 SAMPLE_TEXT = "I kept your letter in my pocket all winter. Tonight, on the bridge, I finally read it."
 SAMPLE_VOICE = "en-us+f2"
