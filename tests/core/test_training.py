@@ -252,8 +252,9 @@ def test_each_judge_trains(
 
 
 def test_the_emotion_bank_trains_with_the_eyes_of_the_reader_of_expressions(
-    cache: Cache, tmp_path: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    cache: Cache, tmp_path: Path, config: ModelConfig, monkeypatch: pytest.MonkeyPatch, tiny_anatomy_folder: Path
 ) -> None:
+    monkeypatch.setenv("EADNET_HEADS", str(tiny_anatomy_folder))
     monkeypatch.setattr(emotion_bank, "N_FACES", 8)
     sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS)
     expression = Classifier(sizes)
