@@ -81,7 +81,7 @@ def test_segments_are_the_frames_of_one_stream(clip: Clip) -> None:
     parts = [frames_of(folder / segment["video"]) for segment in manifest["segments"]]
     assert [len(part) for part in parts] == [8, 8, 8, 6]
     assert np.array_equal(np.concatenate(parts), frames_of(clip.output))
-    assert load_file(folder / manifest["segments"][3]["latents"])["x0"].shape == (4, 6, 16, 16)
+    assert load_file(folder / manifest["segments"][3]["latents"])["x0"].shape == (16, 6, 16, 16)
     assert read_metadata(clip.output)["settings"]["options"]["seed"] == 0
 
 
