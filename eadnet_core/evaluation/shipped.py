@@ -123,7 +123,7 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_shipped(groups: Sequence[Sequence[Case]], size_px: int, folder: Path = FOLDER) -> Iterator[list[Clip]]:
-    """The clips of one group after the other, from files; all cases must be among those in `folder` (`check_shipped`)."""
+    """The clips of one group after the other, from files; all cases must be in `folder` (`check_shipped`)."""
     listed = _listed(folder)
     with np.load(folder / _TRUTH) as arrays:
         tracks = {name: arrays[name].astype(np.float32) for name in _TRACKS}
