@@ -14,6 +14,7 @@ from ablation_table import PICTURE, claim_lines, table_lines
 
 from eadnet_core.config import PRESETS, ModelConfig, to_dict
 from eadnet_core.errors import BadInput
+from eadnet_core.training.control_reader import train_control_reader
 from eadnet_core.training.faces import FaceCache
 from eadnet_core.training.vae import VAELossWeights, score_vae, train_vae
 from eadnet_core.weights.files import load_part
@@ -87,6 +88,9 @@ class PictureSide:
         said(f"training the picture side {name}, seed {seed}")
         options = train_options(folder, self.steps, seed, self.threads)
         weights = replace(LOSSES, **variant.losses)
+        reader = folder / "control_reader.safetensors"
+        if not reader.exists():
+            train_control_reader(sizes(variant), self.faces.folder, reader, options)
         train_vae(sizes(variant), self.faces.folder, folder / "vae.safetensors", options, weights)
         net = load_part(folder / "vae.safetensors", "vae")[0]
         n_weights = sum(p.numel() for p in net.parameters())
