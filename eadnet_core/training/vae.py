@@ -217,18 +217,19 @@ def train_vae(
 ) -> dict[str, float]:
     """Train the picture side on a cache of faces and write its weights to `output`; returns its scores.
 
-    The reader of controls, control_reader.safetensors, lies in the folder of `output`; it does not learn here.
+    The reader of controls does not learn here. It is that of `start`, else control_reader.safetensors in the folder of
+    `output`.
 
-    start  weight file to go on from, of this or another size: what does not fit is new. Default: from nothing
+    start  weight file to go on from, of 128 px for one of 256 too (`grown`). Default: from nothing
     """
     faces = FaceCache(cache)
     torch.manual_seed(options.seed)
     vae = VAE(config.vae)
-    if start is not None:
+    if start is None:
+        reader = load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0]
+        vae.control_reader.load_state_dict(reader.state_dict())
+    else:
         vae.load_state_dict(grown(load_part(start, "vae")[0].state_dict(), vae.state_dict()))
-    vae.control_reader.load_state_dict(
-        load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0].state_dict()
-    )
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",

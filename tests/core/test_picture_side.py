@@ -84,6 +84,15 @@ def test_it_trains_after_what_reads_controls(tiny: Tiny, faces: FaceCache, tmp_p
     assert all(torch.equal(vae.control_reader.state_dict()[key], value) for key, value in kept.items())  # type: ignore[operator, union-attr]
 
 
+def test_a_training_goes_on_from_weights_with_their_reader(tiny: Tiny, faces: FaceCache, tmp_path: Path) -> None:
+    """In a folder that holds no reader of controls, as the mini-256's."""
+    start, output = tiny.write(tmp_path, "vae"), tmp_path / "other" / "vae.safetensors"
+    options = TrainOptions(max_steps=1, batch=2, device="cpu", progress=False, run_folder=tmp_path / "runs")
+    train_vae(tiny.config, faces.folder, output, options, start=start)
+    before, after = (load_part(path, "vae")[0].control_reader.state_dict() for path in (start, output))
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
 def test_a_larger_picture_side_begins_as_the_smaller_one(tiny: Tiny) -> None:
     torch.manual_seed(0)
     small, large = VAE(tiny.config.vae), VAE(replace(tiny.config.vae, size_px=256))
