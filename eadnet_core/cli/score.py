@@ -58,6 +58,8 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips are drawn (default: 0)")
     parser.add_argument("--all", action="store_true", help="also compare guidance, emotional portraits and long clips")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    text = "compare what the faces do with the true controls, instead of pictures; no net judges"
+    parser.add_argument("--controls", action="store_true", help=text)
     add_heads(parser)
     group = parser.add_argument_group("emotion alone")
     text = "labels, free prompts, references, blends, amplitudes and their cost to the lips, instead of clips"
@@ -72,12 +74,16 @@ def _evaluate(args: argparse.Namespace) -> None:
     check_output(args.json, ".json")
     check_output(args.plot, ".png")
     check_portraits(args)
+    if args.controls and (args.emotion or args.all or args.portraits is not None):
+        raise BadInput("--controls goes with none of --emotion, --all and --portraits: leave one out.")
     if args.emotion:
         _evaluate_emotion(args)
     elif args.plot is not None or args.prompts is not None:
         raise BadInput("--plot and --prompts belong to --emotion: give that too, or leave them out.")
     elif args.portraits is not None:
         run_portraits(args)
+    elif args.controls:
+        _evaluate_controls(args)
     else:
         _evaluate_clips(args)
 
@@ -98,6 +104,16 @@ def _evaluate_emotion(args: argparse.Namespace) -> None:
     print(format_emotion(results))
     for line in missed(results, HEADLINES):
         print(line)
+
+
+def _evaluate_controls(args: argparse.Namespace) -> None:
+    from ..evaluation.controls import evaluate_controls
+
+    figures = evaluate_controls(args.model, args.clips, args.seed, args.device, args.heads)
+    if args.json:
+        write_json(args.json, figures)
+    for name, value in figures.items():
+        print(f"{name:<20}{value:.3f}")
 
 
 def _evaluate_clips(args: argparse.Namespace) -> None:

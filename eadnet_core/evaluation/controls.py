@@ -7,19 +7,25 @@ off its latents, so that they can be compared directly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..corpus.mouth import mouth_opening
+from ..errors import BadInput
+from ..families.family import with_model_defaults
+from ..families.load import load_model
 from ..families.mini import MiniModel, MiniScene
 from ..generation.animation import Animation
 from ..heads.rig import STATE, STATE_INDEX
 from ..request import GenerateOptions
 from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTION_RECORDS, EMOTIONS, LEVEL_INTENSITY, VISEME_PARAMETERS
+from ..weights.experts import load_experts
 from .clips import Bench
-from .heldout import Clip
+from .heldout import CLIPS_PER_GROUP, Clip, draw_cases
+from .shipped import open_clips
 
 _UNITS = slice(len(VISEME_PARAMETERS), len(VISEME_PARAMETERS) + len(ACTION_UNITS))
 _IN_STATE = [STATE_INDEX[name] for name in CONTROLS]
@@ -45,6 +51,24 @@ class ControlFigures:
     emotion_accuracy: float
     viseme_correlation: float
     jitter_ratio: float
+
+
+def evaluate_controls(
+    model_name: str = "mini", n_clips: int = 48, seed: int = 0, device: str = "auto", heads: Path | None = None
+) -> dict[str, float]:
+    """`ControlFigures` of held-out clips by name; drawn where the anatomy is at hand, else those that ship.
+
+    Raises BadInput for a wrong number of clips or a model without motion latents, CheckpointError without the model.
+    """
+    if n_clips < CLIPS_PER_GROUP or n_clips % CLIPS_PER_GROUP:
+        raise BadInput(f"clips is {n_clips}; give a multiple of {CLIPS_PER_GROUP}, at least {CLIPS_PER_GROUP}.")
+    model = load_model(model_name, device, "auto")
+    if not isinstance(model, MiniModel):
+        raise BadInput(f"'{model_name}' is a base and has no motion latents to read controls off. Give a mini.")
+    groups = [[case for case in group if case.is_main] for group in draw_cases(n_clips, seed)]
+    clips = [clip for drawn in open_clips(groups, seed, model.config.size_px, heads) for clip in drawn]
+    bench = Bench(model, load_experts(device, model_name), seed)
+    return asdict(judge_controls(bench, clips, with_model_defaults(model, GenerateOptions())))
 
 
 def judge_controls(bench: Bench, clips: Iterable[Clip], options: GenerateOptions) -> ControlFigures:

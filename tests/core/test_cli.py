@@ -223,3 +223,10 @@ def test_a_portrait_follows_its_voice_and_a_dub_keeps_the_face_it_has() -> None:
     shared = ["--audio", "a.wav", "--output", "o.mp4"]
     assert parser.parse_args(["generate", "--portrait", "p.png", *shared]).emotion == "auto"
     assert parser.parse_args(["dub", "--video", "v.mp4", *shared]).emotion == ""
+
+
+def test_controls_are_evaluated_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "--controls", "--emotion"]) == 2
+    assert "--controls goes with none of" in capsys.readouterr().err
+    assert cli.main(["evaluate", "--controls", "--clips", "3"]) == 2
+    assert "clips is 3; give a multiple of 4" in capsys.readouterr().err
