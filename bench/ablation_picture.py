@@ -36,7 +36,7 @@ class Variant:
 
 VARIANTS: dict[str, Variant] = {
     "full": Variant("full model"),
-    "no_lines": Variant("no landmark lines", {"line_channels": 0}),
+    "not_aligned": Variant("faces not aligned", {"is_aligned": False}),
     "no_flow": Variant("flow not taught", {}, {"flow": 0.0}),
     "no_light": Variant("no light", {"has_light": False}, {"light": 0.0}),
     "no_paint": Variant("no paint", {"has_paint": False}, {"alpha": 0.0, "paint": 0.0}),

@@ -104,7 +104,7 @@ PICTURE = Table(
         "step_s": Column("training step, s", 2),
     },
     claims=(
-        Claim("Landmark lines help to read a face", "no_lines", ("controls_correlation", "psnr_mouth", "psnr_eyes")),
+        Claim("Alignment by landmarks helps", "not_aligned", ("controls_correlation", "psnr_mouth", "psnr_eyes")),
         Claim("A flow that is taught moves a face better", "no_flow", ("flow_mouth_px", "psnr_mouth", "psnr_eyes")),
         Claim("Light brings frames nearer to the ground truth", "no_light", ("psnr", "psnr_mouth", "psnr_eyes")),
         Claim(

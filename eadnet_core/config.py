@@ -39,8 +39,8 @@ class VAEConfig:
     """Side of the pictures that it looks at and of what it paints, 128 or 256; flow comes at half of 128 either way."""
     reference_widths: tuple[int, int, int] = (16, 48, 96)
     decoder_widths: tuple[int, int, int] = (40, 64, 128)
-    line_channels: int = 6
-    """Kinds of landmark lines; 0 shows it none."""
+    is_aligned: bool = True
+    """Whether every face is laid onto one shape by its landmarks; without, only the middle of the frame is enlarged."""
     has_light: bool = True
     """Whether what is moved is shaded; without, it keeps the reference's light."""
     has_paint: bool = True

@@ -88,7 +88,7 @@ def _draw_lips(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_eyes(rng: np.random.Generator, state: np.ndarray, is_reference: bool) -> None:
-    if rng.random() < (0.04 if is_reference else 0.2):
+    if rng.random() < (0.04 if is_reference else 0.3):
         state[STATE_INDEX["blink"]] = rng.choice((0.35, 0.6, 0.85, 1.0, 1.0))
     spread = 0.15 if is_reference else 0.3
     _put(state, ("gaze_x", "gaze_y"), np.clip(rng.normal(0, spread, 2), -1, 1))

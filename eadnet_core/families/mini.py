@@ -18,15 +18,17 @@ from torch import Tensor
 from ..config import SAMPLE_RATE_HZ, ModelConfig, from_dict
 from ..emotion.reader import TextReader
 from ..errors import BadInput, CheckpointError
+from ..media.face.crop import FaceCrop
 from ..media.face.framing import FRAME
-from ..media.face.landmark_map import read_map
+from ..media.face.landmarks import read_landmarks
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
+from ..nets.motion_basis import N_POSE
 from ..nets.syncnet import SyncNet
-from ..nets.vae import HALF_PX, N_POSE, VAE
+from ..nets.vae import VAE
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION
@@ -149,9 +151,9 @@ class Head:
         self.model = model
         self.shown = to_unit(pictures, model.device).float()
         small = np.stack([_reduced(picture, model.config.vae.size_px) for picture in pictures])
-        lines = np.stack([read_map(picture, HALF_PX) for picture in pictures])
+        points = np.stack([_landmarks(picture) for picture in pictures])
         image = self._to_net(to_unit(small, model.device))
-        self.features = model.vae.read(image, self._to_net(torch.from_numpy(lines).to(model.device)))
+        self.features = model.vae.read(image, torch.from_numpy(points).to(model.device))
 
     @property
     def controls(self) -> Tensor:
@@ -167,6 +169,7 @@ class Head:
         """
         latents = self._to_net(self.model.vae.motion_latents(controls))
         change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features)
+        change = change.in_picture(self.features, self.shown.shape[-1])
         shown = self.shown.expand(len(controls), -1, -1, -1) if len(self.shown) == 1 else self.shown
         return to_pixels(change.apply(shown))
 
@@ -317,6 +320,12 @@ def _reduced(picture: np.ndarray, size_px: int) -> np.ndarray:
     if len(picture) == size_px:
         return picture
     return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.LANCZOS))
+
+
+def _landmarks(picture: np.ndarray) -> np.ndarray:
+    """Landmarks [468, 2] of a square picture, uint8, in frame widths."""
+    side = len(picture)
+    return read_landmarks(picture, [FaceCrop(side / 2, side / 2, side)])[0].xy / side
 
 
 def _parts(frames: Any) -> Iterator[tuple[int, Any]]:

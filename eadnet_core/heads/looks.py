@@ -34,7 +34,7 @@ _TONES = np.array(
 """Darkness of a skin 0 .. 1, and its mean linear colour."""
 _LONG_HAIR = ("bob02", "braid01", "long01", "ponytail01")
 _SHORT_HAIR = ("short01", "short02", "short03", "short04")
-_FRINGED = ("bob02", "braid01", "short04")
+_FRINGED = ("bob02", "braid01", "short03", "short04")
 """Their fringe hides an eye, which is rare."""
 BALD = "none"
 

@@ -1,9 +1,11 @@
 """The minis' picture side: a reference picture read once, and motion latents decoded as a change to its own pixels.
 
-Our design (ADR 23). A frame is the reference picture moved by a flow, shaded by a soft light, and painted over where
-something shows that the reference does not have: teeth, lids, what a turning head uncovers. On rendered heads flow and
-visibility are known, so they are taught. They are smooth and grow to any size; only what is painted has a size. What
-the reference already does is read off it, so that a smile can be taken back.
+Our design (ADR 23, 25). A frame is the reference picture moved by a flow, shaded by a soft light, and painted over
+where something shows that the reference does not have: teeth, lids, what a turning head uncovers. On rendered heads
+flow and visibility are known, so they are taught. They are smooth and grow to any size; only what is painted has a
+size. What the reference already does is read off it, so that a smile can be taken back.
+
+All nets see faces in the canonical frame, and begin with how a mean face would move.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from torch.nn import functional as F
 
 from ..config import VAEConfig
 from ..taxonomy import CONTROLS
+from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample
 from .layers import GroupNorm
+from .motion_basis import N_POSE, MotionBasis
 from .motion_latents import MotionLatents
 
 POSE_SIZE = (0.3, 0.25, 0.2, 0.06, 0.06)
 """Usual size of yaw, pitch, roll (radians) and shifts (frame widths); divided by it, all are about 1."""
-N_POSE = len(POSE_SIZE)
 CONTROL_SIZE, LATENT_SIZE = 0.2, 0.25
 """Usual sizes of a control and of latents where there are any; what is given to the decoder is divided by them, or it
 learns to turn heads and nothing else (measured over 1000 steps)."""
@@ -33,20 +36,26 @@ ALPHA_BIAS = -2.0
 """At first little is painted."""
 BRANCH_INIT = 0.3
 """Scale of the last weights of a branch beside a skip, so that depth does not disturb early training."""
-PLACE_SIZE, LINE_SIZE = 0.3, 3.0
-"""What places (-1 .. 1) and lines (thin) are multiplied by, so that neither outweighs the picture."""
+READER_DROPOUT = 0.15
+PLACE_SIZE, SHIFT_SIZE, POINT_SIZE = 0.3, 6.0, 15.0
+"""What places (-1 .. 1) and shifts (about .1, .07) are multiplied by, so that neither outweighs the picture."""
 HALF_PX = 64
 """Side of the finest features."""
 _CONDITION_WIDTH = 256
+_N_SEEN = 16
+_N_PRIOR = 3
+"""Channels of the flow and the light of the mean face."""
 
 
 @dataclass(frozen=True)
 class Features:
     """What is kept of a reference picture.
 
-    image     [B, 3, S, S]    -1 .. 1, S the size of the net's pictures
-    half      [B, C, 64, 64]  and so on, finest first
-    controls  [B, 28]               what the face does in it, as it was read
+    image         [B, 3, S, S]    -1 .. 1 in the canonical frame, S the size of the net's pictures
+    half          [B, C, 64, 64]  and so on, finest first
+    controls      [B, 28]         what the face does in it, as it was read
+    to_picture    [B, 2, 64, 64]  where each place of the canonical frame lies in the training frame
+    to_canonical  [B, 2, 64, 64]  and back
     """
 
     image: Tensor
@@ -54,6 +63,8 @@ class Features:
     quarter: Tensor
     eighth: Tensor
     controls: Tensor
+    to_picture: Tensor
+    to_canonical: Tensor
 
     def repeat(self, times: int) -> Features:
         """Each reference `times` in a row, for that many frames of it."""
@@ -64,7 +75,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Change:
-    """How a frame differs from its reference picture; all at the training size, to be resized as needed.
+    """How a frame differs from its reference picture; all in the canonical frame, at the training size.
 
     flow   [B, 2, H, W]  where each pixel comes from, relative to its place: x, y in half frame widths
     light  [B, 3, H, W]  logarithm of the factor on what is moved
@@ -77,23 +88,22 @@ class Change:
     alpha: Tensor
     paint: Tensor
 
-    def resized(self, size_px: int) -> Change:
-        """The same for frames of another size."""
-        if self.flow.shape[-1] == size_px:
-            return self
-        smooth = torch.cat([self.flow, self.light, self.alpha], 1)
-        flow, light, alpha = F.interpolate(smooth, size=size_px, mode="bilinear", align_corners=False).split(
-            (2, 3, 1), 1
+    def in_picture(self, reference: Features, size_px: int) -> Change:
+        """The same for the reference's own picture in the training frame, size_px wide."""
+        times = len(self.flow) // len(reference.image)
+        to_picture, to_canonical = (
+            getattr(reference, name).repeat_interleave(times, 0) for name in ("to_picture", "to_canonical")
         )
-        paint = F.interpolate(self.paint, size=size_px, mode="bicubic", align_corners=False).clamp(-1, 1)
+        where = resized(to_canonical, size_px)
+        everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
+        flow, light, alpha, paint = sample(everything, where).split((2, 3, 1, 3), 1)
+        flow = sample(to_picture, where + flow) - sample(to_picture, where)
         return Change(flow, light, alpha, paint)
 
     def apply(self, pictures: Tensor) -> Tensor:
-        """The frames that come of pictures [B, 3, S, S] in -1 .. 1 of any size S."""
-        change = self.resized(pictures.shape[-1])
-        moved = warp(pictures, change.flow)
-        lit = (moved + 1) * change.light.exp() - 1
-        return torch.lerp(lit, change.paint, change.alpha)
+        """The frames that come of pictures [B, 3, S, S] in -1 .. 1, in the frame and of the size that this is in."""
+        lit = (warp(pictures, self.flow) + 1) * self.light.exp() - 1
+        return torch.lerp(lit, self.paint, self.alpha)
 
 
 class FilmBlock(nn.Module):
@@ -116,35 +126,36 @@ class FilmBlock(nn.Module):
 
 
 class Reader(nn.Module):
-    """Reference picture and its landmark lines -> features at three resolutions."""
+    """Reference picture -> features at three resolutions."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         fine, middle, coarse = config.reference_widths
-        self.has_lines = config.line_channels > 0
-        self.conv_in = nn.Conv2d(12 + config.line_channels + 2, fine, 3, padding=1)
+        self.conv_in = nn.Conv2d(_N_SEEN, fine, 3, padding=1)
         self.norm1, self.norm2 = GroupNorm(8, fine), GroupNorm(8, middle)
         self.down1 = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
         self.middle = FilmBlock(middle)
         self.down2 = nn.Conv2d(middle, coarse, 3, stride=2, padding=1)
         self.coarse = nn.Sequential(FilmBlock(coarse), FilmBlock(coarse), GroupNorm(8, coarse), nn.SiLU())
 
-    def forward(self, image: Tensor, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """image [B, 3, S, S], lines [B, L, 64, 64] -> features at a half, a quarter and an eighth of 128 pixels"""
-        half = F.silu(self.norm1(self.conv_in(_seen(image, lines, self.has_lines))))
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`_seen` -> features at a half, a quarter and an eighth of 128 pixels"""
+        half = F.silu(self.norm1(self.conv_in(seen)))
         quarter = F.silu(self.norm2(self.middle(self.down1(half))))
         return half, quarter, self.coarse(self.down2(quarter))
 
 
 class ControlReader(nn.Module):
-    """Reads off a picture what its face does. It shares no layer with `Reader`: beside the flow's gradients it does not
-    learn (measured: correlation .05 with the truth after 600 steps)."""
+    """Reads off a picture and its landmarks what its face does.
 
-    def __init__(self, config: VAEConfig) -> None:
+    It shares no layer with `Reader`: beside the flow's gradients it does not learn (measured: correlation .05 with the
+    truth after 600 steps).
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.has_lines = config.line_channels > 0
         self.net = nn.Sequential(
-            nn.Conv2d(12 + config.line_channels + 2, 24, 3, padding=1),
+            nn.Conv2d(_N_SEEN, 24, 3, padding=1),
             GroupNorm(8, 24),
             nn.SiLU(),
             nn.Conv2d(24, 48, 3, stride=2, padding=1),
@@ -162,22 +173,27 @@ class ControlReader(nn.Module):
             GroupNorm(8, 48),
             nn.SiLU(),
             nn.Flatten(),
+            nn.Dropout(READER_DROPOUT),
             nn.Linear(48 * 16, 128),
-            nn.SiLU(),
-            nn.Linear(128, len(CONTROLS)),
         )
+        self.shape = nn.Sequential(
+            nn.Linear(2 * N_POINTS, 256), nn.SiLU(), nn.Dropout(READER_DROPOUT), nn.Linear(256, 128)
+        )
+        self.out = nn.Sequential(nn.SiLU(), nn.Dropout(READER_DROPOUT), nn.Linear(256, len(CONTROLS)))
 
-    def forward(self, image: Tensor, lines: Tensor) -> Tensor:
-        """image [B, 3, S, S], lines [B, L, 64, 64] -> controls [B, 28]"""
-        return self.net(_seen(image, lines, self.has_lines))
+    def forward(self, seen: Tensor, points: Tensor) -> Tensor:
+        """`_seen` and landmarks [B, 468, 2] relative to the template, in half frame widths -> controls [B, 28]"""
+        shape = self.shape((POINT_SIZE * points).flatten(1).to(seen.dtype))
+        return self.out(torch.cat([self.net(seen), shape], 1))
 
 
-def _seen(image: Tensor, lines: Tensor, has_lines: bool) -> Tensor:
-    """What both readers look at, [B, n, 64, 64]: the picture, its lines, and the places of its cells."""
+def _seen(image: Tensor, maps: Maps) -> Tensor:
+    """What both readers look at, [B, 16, 64, 64]: picture, how far it was laid from its own frame, places of cells."""
     small = halved(image) if image.shape[-1] == 4 * HALF_PX else image
-    places = PLACE_SIZE * _places(HALF_PX, image).expand(len(image), -1, -1, -1)
-    parts = [F.pixel_unshuffle(small, 2), LINE_SIZE * lines, places]
-    return torch.cat(parts if has_lines else [parts[0], places], 1)
+    here = places(maps.to_picture)
+    shift = SHIFT_SIZE * (maps.to_picture - here).to(image.dtype)
+    where = (PLACE_SIZE * here).to(image.dtype).expand(len(image), -1, -1, -1)
+    return torch.cat([F.pixel_unshuffle(small, 2), shift, where], 1)
 
 
 class Decoder(nn.Module):
@@ -190,13 +206,13 @@ class Decoder(nn.Module):
         n_conditions = 2 * len(CONTROLS) + N_POSE
         width = _CONDITION_WIDTH
         self.condition = nn.Sequential(nn.Linear(n_conditions, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.conv_in = nn.Conv2d(2 * config.latent_channels + eighth, coarse, 3, padding=1)
+        self.conv_in = nn.Conv2d(2 * config.latent_channels + eighth + _N_PRIOR, coarse, 3, padding=1)
         self.coarse = nn.ModuleList(FilmBlock(coarse, width) for _ in range(2))
         self.up1 = nn.Conv2d(coarse, middle, 1)
         self.merge1 = nn.Conv2d(middle + quarter, middle, 3, padding=1)
         self.middle = nn.ModuleList(FilmBlock(middle, width) for _ in range(2))
         self.up2 = nn.Conv2d(middle, fine, 1)
-        self.merge2 = nn.Conv2d(fine + half, fine, 3, padding=1)
+        self.merge2 = nn.Conv2d(fine + half + _N_PRIOR, fine, 3, padding=1)
         self.fine = nn.ModuleList(FilmBlock(fine, width) for _ in range(1))
         self.flow = nn.Conv2d(fine, 2, 3, padding=1)
         self.times = config.size_px // HALF_PX
@@ -206,27 +222,36 @@ class Decoder(nn.Module):
         self.sizes = (2, n_light, n_paint // 3, n_paint)
         self.conv_out = nn.Conv2d(fine, self.times**2 * sum(self.sizes), 3, padding=1)
 
-    def forward(self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features) -> Change:
-        """latents and those of the reference, [B, C, h, w] each; conditions [B, n]"""
+    def forward(
+        self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features, prior: tuple[Tensor, Tensor]
+    ) -> Change:
+        """latents and those of the reference, [B, C, h, w] each; conditions [B, n]; `prior` as of MotionBasis."""
         c = self.condition(conditions)
+        first, shade = prior
+        mean = torch.cat([SHIFT_SIZE * first, shade], 1)
+        small = F.avg_pool2d(mean, mean.shape[-1] // latents.shape[-1]).to(latents.dtype)
+        mean = mean.to(latents.dtype)
         asked = torch.cat([latents, latents - still], 1) / LATENT_SIZE
-        x = self.conv_in(torch.cat([asked, reference.eighth], 1))
+        x = self.conv_in(torch.cat([asked, warp(reference.eighth, first), small], 1))
         x = _through(self.coarse, x, c)
         x = F.interpolate(self.up1(x), scale_factor=2.0, mode="nearest")
-        x = _through(self.middle, self.merge1(torch.cat([x, reference.quarter], 1)), c)
+        x = _through(self.middle, self.merge1(torch.cat([x, warp(reference.quarter, first)], 1)), c)
         x = F.interpolate(self.up2(x), scale_factor=2.0, mode="nearest")
-        x = _through(self.fine, self.merge2(torch.cat([x, reference.half], 1)), c)
-        flow = MAX_FLOW * self.flow(F.silu(x))
+        x = _through(self.fine, self.merge2(torch.cat([x, warp(reference.half, first), mean], 1)), c)
+        flow = first + MAX_FLOW * self.flow(F.silu(x)).float()
         moved = F.pixel_unshuffle(warp(reference.image, flow), self.times)
         x = self.merge3(F.silu(torch.cat([x, warp(reference.half, flow), moved], 1)))
         x = _through(self.finest, x, c)
         out = F.pixel_shuffle(self.conv_out(F.silu(x)), self.times).float()
         fine, light, alpha, paint = out.split(self.sizes, 1)
-        flow = F.interpolate(flow.float(), scale_factor=float(self.times), mode="bilinear", align_corners=False)
+        flow, shade = (
+            F.interpolate(m.float(), scale_factor=float(self.times), mode="bilinear", align_corners=False)
+            for m in (flow, shade)
+        )
         none = out.new_zeros(len(out), 3, *out.shape[2:])
         return Change(
             flow + MAX_FINE_FLOW * fine,
-            MAX_LIGHT * torch.tanh(light) if light.shape[1] else none,
+            MAX_LIGHT * torch.tanh(light + shade / MAX_LIGHT) if light.shape[1] else none,
             torch.sigmoid(alpha + ALPHA_BIAS) if alpha.shape[1] else none[:, :1],
             torch.tanh(paint) if paint.shape[1] else none,
         )
@@ -241,8 +266,10 @@ class VAE(nn.Module):
         super().__init__()
         self.config = config
         self.reader = Reader(config)
-        self.control_reader = ControlReader(config)
+        self.control_reader = ControlReader()
         self.decoder = Decoder(config)
+        self.canonical = CanonicalFrame()
+        self.motion_basis = MotionBasis()
         self.motion_latents = MotionLatents()
         self.register_buffer("pose_size", torch.tensor(POSE_SIZE), persistent=False)
         self._initialise()
@@ -262,18 +289,38 @@ class VAE(nn.Module):
                 module.conv2.weight.mul_(BRANCH_INIT)
                 if module.film is not None:
                     module.film.weight.mul_(BRANCH_INIT)
-        self.control_reader.net[-1].weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        self.control_reader.out[-1].weight.mul_(0.1)  # type: ignore[union-attr, operator]
         self.decoder.flow.weight.zero_()
         self.decoder.conv_out.weight.mul_(0.05)
 
-    def read(self, image: Tensor, lines: Tensor) -> Features:
+    def lay(self, points: Tensor) -> Maps:
+        """How faces are laid into the canonical frame, by their landmarks [B, 468, 2] in frame widths."""
+        if not self.config.is_aligned:
+            points = ((self.canonical.template + 1) / 2).expand(len(points), -1, -1)
+        return self.canonical(points)
+
+    def reader_inputs(self, image: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """What the reader of controls is given of pictures; arguments as of `read`."""
+        maps = self.lay(points)
+        return _seen(maps.lay(image), maps), self._shape(points)
+
+    def _shape(self, points: Tensor) -> Tensor:
+        """Landmarks relative to the template; as if all had its shape where faces are not aligned."""
+        shape = points.float() * 2 - 1 - self.canonical.template.float()
+        return shape if self.config.is_aligned else torch.zeros_like(shape)
+
+    def read(self, image: Tensor, points: Tensor) -> Features:
         """Features of reference pictures.
 
-        image  [B, 3, S, S]    -1 .. 1, S = `VAEConfig.size_px`
-        lines  [B, L, 64, 64]  landmark lines, 0 .. 1
+        image   [B, 3, S, S]   -1 .. 1 in the training frame, S = `VAEConfig.size_px`
+        points  [B, 468, 2]    landmarks in frame widths
         """
-        half, quarter, eighth = self.reader(image, lines)
-        return Features(image, half, quarter, eighth, self.control_reader(image, lines))
+        maps = self.lay(points)
+        laid = maps.lay(image)
+        seen = _seen(laid, maps)
+        half, quarter, eighth = self.reader(seen)
+        controls = self.control_reader(seen, self._shape(points))
+        return Features(laid, half, quarter, eighth, controls, maps.to_picture, maps.to_canonical)
 
     def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
         """How frames differ from their references.
@@ -284,10 +331,11 @@ class VAE(nn.Module):
         """
         reference = reference.repeat(len(latents) // len(reference.image))
         controls = self.motion_latents.read(latents)
+        prior = self.motion_basis(controls, pose, reference.controls)
         still = self.motion_latents(reference.controls)
         asked = torch.cat([controls, controls - reference.controls], 1) / CONTROL_SIZE
         conditions = torch.cat([asked, pose / self.pose_size.to(pose.dtype)], 1)
-        return self.decoder(latents, still, conditions.to(latents.dtype), reference)
+        return self.decoder(latents, still, conditions.to(latents.dtype), reference, prior)
 
 
 def halved(images: Tensor) -> Tensor:
@@ -303,22 +351,6 @@ def _through(blocks: nn.ModuleList, x: Tensor, condition: Tensor) -> Tensor:
     return x
 
 
-def _places(size: int, like: Tensor) -> Tensor:
-    """x and y of every cell, -1 .. 1: [1, 2, size, size]."""
-    axis = (torch.arange(size, device=like.device, dtype=like.dtype) * 2 + 1) / size - 1
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return torch.stack([x, y])[None]
-
-
 def warp(source: Tensor, flow: Tensor) -> Tensor:
-    """Sample a source [B, C, H, W] where a flow [B, 2, h, w] (in half frame widths, x then y) points.
-
-    In float32: half precision cannot tell pixels apart, and torch's bfloat16 kernel for CPUs returns garbage.
-    """
-    size = source.shape[-1]
-    flow = flow.float()
-    if flow.shape[-1] != size:
-        flow = F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
-    grid = (_places(size, flow) + flow).permute(0, 2, 3, 1)
-    moved = F.grid_sample(source.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return moved.to(source.dtype)
+    """Sample a source [B, C, H, W] where a flow [B, 2, h, w] (in half frame widths, x then y) points: [B, C, H, W]."""
+    return sample(source, resized(places(flow) + flow.float(), source.shape[-1]))

@@ -1,4 +1,4 @@
-"""Rendered pairs of heads as the picture side learns from them: frames, references, landmark lines and what is true."""
+"""Rendered pairs of heads as the picture side learns from them: frames, references, landmarks and what is true."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from ..corpus.head_pairs import N_HEADS, Pairs
 from ..heads.rig import STATE
-from ..media.face.landmark_map import LINES, read_map
+from ..media.face.crop import FaceCrop
+from ..media.face.landmarks import read_landmarks
 from ..media.pixels import to_unit
-from ..nets.vae import HALF_PX, N_POSE
+from ..nets.canonical import N_POINTS, Maps, sample
+from ..nets.motion_basis import N_POSE
 from ..taxonomy import CONTROLS, MOTION
 from .batch import Batch
 
@@ -29,7 +31,7 @@ class FaceBatch(Batch):
     """Frames of rendered heads with their references.
 
     references          [B', 3, H, W]          -1 .. 1; B / B' frames in a row share one
-    lines               [B', L, H / 2, W / 2]  0 .. 1
+    points              [B', 468, 2]           landmarks of the references, in frame widths
     reference_controls  [B', 28]
     frames              [B, 3, H, W]           -1 .. 1
     controls            [B, 28]                taxonomy.CONTROLS
@@ -39,7 +41,7 @@ class FaceBatch(Batch):
     """
 
     references: Tensor
-    lines: Tensor
+    points: Tensor
     reference_controls: Tensor
     frames: Tensor
     controls: Tensor
@@ -56,11 +58,11 @@ class FaceCache:
         self.folder = Path(folder)
         self.pairs = Pairs.open(folder)
         self.seed = int(json.loads((self.folder / "settings.json").read_text(encoding="utf-8"))["seed"])
-        shape = (len(self.pairs.done), N_HEADS, len(LINES), HALF_PX, HALF_PX)
-        path = self.folder / "lines.npy"
+        shape = (len(self.pairs.done), N_HEADS, self.pairs.n_states + 1, N_POINTS, 2)
+        path = self.folder / "points.npy"
         if not path.exists():
-            np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
-        self._lines = np.lib.format.open_memmap(path, "r+")
+            np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
+        self._points = np.lib.format.open_memmap(path, "r+")
         self.n_monitor = max(1, round(MONITOR_SHARE * shape[0]))
 
     @property
@@ -92,7 +94,7 @@ class FaceCache:
         of_states, of_reference = self.pairs.states[pairs[:, None], states], self.pairs.states[pairs, last]
         return FaceBatch(
             references=to_unit(self.pairs.frames[pairs, heads, last]),
-            lines=self._lines_of(pairs, heads),
+            points=self.points(pairs, heads),
             reference_controls=torch.from_numpy(of_reference[:, _CONTROLS]),
             frames=to_unit(self.pairs.frames[frames]).flatten(0, 1),
             controls=torch.from_numpy(of_states[..., _CONTROLS]).flatten(0, 1),
@@ -101,30 +103,49 @@ class FaceCache:
             visible=torch.from_numpy(self.pairs.visible[frames]).flatten(0, 1)[:, None].float() / 255,
         )
 
+    def points(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
+        """Landmarks [n, 468, 2] of the references of heads of pairs, in frame widths."""
+        return self._points_of(pairs, heads, np.full(len(pairs), self.pairs.n_states))
+
     def draw_pictures(self, rng: np.random.Generator, n: int) -> FaceBatch:
         """`n` random pictures of training heads, references and frames alike, each as a reference without frames."""
         pairs, heads = rng.integers(self.n_monitor, self.n_ready, n), rng.integers(N_HEADS, size=n)
         states = rng.integers(self.pairs.n_states + 1, size=n)
         frames = self.pairs.frames[pairs, heads, states]
-        lines = np.stack([read_map(frame, HALF_PX) for frame in frames])
+        points = self._points_of(pairs, heads, states)
         controls, pictures = torch.from_numpy(self.pairs.states[pairs, states][:, _CONTROLS]), to_unit(frames)
         none = pictures[:0]
         pose = torch.zeros(0, N_POSE)
-        return FaceBatch(
-            pictures, torch.from_numpy(lines), controls, none, controls[:0], pose, none[:, :2], none[:, :1]
-        )
+        return FaceBatch(pictures, points, controls, none, controls[:0], pose, none[:, :2], none[:, :1])
 
-    def _lines_of(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
-        """Lines [B', L, 64, 64] of references, found when they are first asked for."""
-        for pair, head in zip(pairs, heads, strict=True):
-            if not self._lines[pair, head].any():
-                frame = self.pairs.frames[pair, head, self.pairs.n_states]
-                self._lines[pair, head] = np.round(255 * read_map(frame, HALF_PX))
-        return torch.from_numpy(self._lines[pairs, heads]).float() / 255
+    def _points_of(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> Tensor:
+        """Landmarks [n, 468, 2] of pictures in frame widths, found when they are first asked for."""
+        for pair, head, state in zip(pairs, heads, states, strict=True):
+            if not self._points[pair, head, state].any():
+                frame = self.pairs.frames[pair, head, state]
+                whole = FaceCrop(len(frame) / 2, len(frame) / 2, len(frame))
+                self._points[pair, head, state] = read_landmarks(frame, [whole])[0].xy / len(frame)
+        return torch.from_numpy(self._points[pairs, heads, states])
 
 
-def disturbed(batch: FaceBatch) -> FaceBatch:
-    """The same heads in other colours, half of them mirrored; references and their frames alike."""
+def laid(batch: FaceBatch, maps: Maps) -> FaceBatch:
+    """Everything of a batch in the canonical frame, by the maps of its references."""
+    per = len(batch.frames) // len(batch.references)
+    each = Maps(maps.to_picture.repeat_interleave(per, 0), maps.to_canonical.repeat_interleave(per, 0))
+    return replace(
+        batch,
+        references=maps.lay(batch.references),
+        frames=each.lay(batch.frames),
+        flow=each.lay_flow(batch.flow),
+        visible=sample(batch.visible, each.to_picture),
+    )
+
+
+def disturbed(batch: FaceBatch, mirror: Tensor) -> FaceBatch:
+    """The same heads in other colours, half of them mirrored; references and their frames alike.
+
+    mirror  [468]  which landmark each becomes in a mirror
+    """
     n, per = len(batch.references), len(batch.frames) // len(batch.references)
     gain = torch.exp(torch.randn(n, 3, 1, 1) * 0.12 + torch.randn(n, 1, 1, 1) * 0.2)
     contrast, gamma = torch.exp(torch.randn(2, n, 1, 1, 1) * 0.18)
@@ -141,10 +162,10 @@ def disturbed(batch: FaceBatch) -> FaceBatch:
     lopsided = batch.reference_controls[:, one_sided]
     if per:
         lopsided = lopsided + batch.controls[:, one_sided].unflatten(0, (n, per)).amax(1)
-    return mirrored(batch, (torch.rand(n).to(lopsided) < 0.5) & (lopsided < 0.03))
+    return mirrored(batch, (torch.rand(n).to(lopsided) < 0.5) & (lopsided < 0.03), mirror)
 
 
-def mirrored(batch: FaceBatch, which: Tensor) -> FaceBatch:
+def mirrored(batch: FaceBatch, which: Tensor, mirror: Tensor) -> FaceBatch:
     """The references [B'] that `which` says, and their frames, seen in a mirror."""
     per = len(batch.frames) // len(batch.references)
     each = which.repeat_interleave(per)
@@ -157,13 +178,14 @@ def mirrored(batch: FaceBatch, which: Tensor) -> FaceBatch:
         signs[:, columns] = torch.where(chosen, -1.0, 1.0)[:, None].to(values)
         return values * signs
 
+    turned = batch.points[:, mirror] * batch.points.new_tensor((-1, 1)) + batch.points.new_tensor((1, 0))
     gaze = [CONTROLS.index("gaze_x")]
     flow = flip(batch.flow, each)
     flow = torch.cat([torch.where(each[:, None, None, None], -flow[:, :1], flow[:, :1]), flow[:, 1:]], 1)
     return replace(
         batch,
         references=flip(batch.references, which),
-        lines=flip(batch.lines, which),
+        points=torch.where(which[:, None, None], turned, batch.points),
         reference_controls=sign(batch.reference_controls, gaze, which),
         frames=flip(batch.frames, each),
         controls=sign(batch.controls, gaze, each),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import PRESETS, ModelConfig
+from ..nets.canonical import Maps
 from ..nets.vae import VAE, Change, warp
 from ..weights.files import load_part, save_part
-from .critic import MouthCritic, critic_losses
-from .faces import FaceBatch, FaceCache, disturbed
+from .critic import MOUTH_BOX, MouthCritic, critic_losses
+from .faces import FaceBatch, FaceCache, disturbed, laid
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import EYES_BOX, MOUTH_BOX, correlation, psnr, region, region_weights
+from .losses import correlation, psnr, region
+from .motion_basis import fit_motion_basis
 from .sheets import save_sheet
 
 BATCH = 12
@@ -31,6 +34,8 @@ LEAST_BRIGHT = 0.1
 """Added to brightness, 0 .. 2, before ratios are taken, so that black says nothing of the light."""
 CRITIC_FROM = 0.3
 """Share of the budget after which the critic of mouths begins."""
+EYES_BOX = (0.2, 0.24, 0.8, 0.55)
+"""x0, y0, x1, y1 in the canonical frame, with the brows and what lies between them."""
 _MONITOR_FRAMES = 96
 _SHEET_ROWS = 10
 
@@ -75,12 +80,13 @@ class VAEObjective(nn.Module):
     def forward(self, batch: FaceBatch) -> Losses:
         """Everything that the renderer knows, taught."""
         weights = self.weights
-        batch = disturbed(batch)
-        reference = self.vae.read(batch.references, batch.lines)
+        batch = disturbed(batch, self.vae.canonical.mirror())
+        reference = self.vae.read(batch.references, batch.points)
+        batch = laid(batch, Maps(reference.to_picture, reference.to_canonical))
         controls = batch.controls + self.noise * torch.randn_like(batch.controls)
         change = self.vae.decode(self.vae.motion_latents(controls), batch.pose, reference)
         references = batch.references.repeat_interleave(len(batch.frames) // len(batch.references), 0)
-        area = region_weights(batch.frames.shape[-1], weights.mouth, weights.eyes).to(batch.frames)
+        area = area_weights(batch.frames.shape[-1], weights.mouth, weights.eyes).to(batch.frames)
         losses = taught(change, batch, references, area)
         made = change.apply(references)
         losses["picture"] = (area * (made - batch.frames).abs()).mean()
@@ -91,6 +97,14 @@ class VAEObjective(nn.Module):
             losses["critic"], verdict = critic_losses(self.nets["critic"], made, batch.frames)  # type: ignore[arg-type]
             total = total + weights.critic * losses["critic"] + verdict
         return {"loss": total, **losses}  # type: ignore[dict-item]
+
+
+@lru_cache(maxsize=8)
+def area_weights(size: int, mouth: float, eyes: float) -> Tensor:
+    """Weight of every pixel of the canonical frame [size, size], with mean 1."""
+    values = torch.maximum(torch.ones(size, size), mouth * region(MOUTH_BOX, size))
+    values = torch.maximum(values, eyes * region(EYES_BOX, size))
+    return values / values.mean()
 
 
 def taught(change: Change, batch: FaceBatch, references: Tensor, area: Tensor) -> Losses:
@@ -111,17 +125,19 @@ def taught(change: Change, batch: FaceBatch, references: Tensor, area: Tensor) -
 
 @torch.no_grad()
 def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> tuple[Tensor, Change]:
-    """Frames [B, 3, H, W] made of their references and controls, and how, on the CPU, a few at a time."""
+    """Frames [B, 3, H, W] made of their references and controls, and how, on the CPU, a few at a time.
+
+    All in the canonical frame.
+    """
     per = len(batch.frames) // len(batch.references)
     images, changes = [], []
     n = max(1, step // per)
     for start in range(0, len(batch.references), n):
         part, frames = slice(start, start + n), slice(start * per, (start + n) * per)
-        references = batch.references[part].to(device)
-        reference = vae.read(references, batch.lines[part].to(device))
+        reference = vae.read(batch.references[part].to(device), batch.points[part].to(device))
         latents = vae.motion_latents(batch.controls[frames].to(device))
         change = vae.decode(latents, batch.pose[frames].to(device), reference)
-        images.append(change.apply(references.repeat_interleave(per, 0)).float().cpu())
+        images.append(change.apply(reference.image.repeat_interleave(per, 0)).float().cpu())
         changes.append([x.float().cpu() for x in (change.flow, change.light, change.alpha, change.paint)])
     return torch.cat(images), Change(*(torch.cat(parts) for parts in zip(*changes, strict=True)))
 
@@ -130,33 +146,41 @@ def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
     """An evaluation for the loop, on about `n_frames` frames of unseen heads.
 
     psnr, psnr_mouth, psnr_eyes  of made frames; psnr_static of the reference
-    flow_mouth_px                mean error of the flow in the mouth's box where it is known, in pixels; beside its size
+    flow_mouth_px, flow_eyes_px  mean error of the flow in their boxes where it is known, in pixels; beside its size
     sharp_mouth                  mean size of picture gradients in the mouth's box, made over true
     painted                      overlap of what is painted with what is not seen, intersection over union
     controls_correlation         of what is read off references
     """
-    sample = cache.monitor(n_frames, FRAMES_PER_REFERENCE)
+    given = cache.monitor(n_frames, FRAMES_PER_REFERENCE)
 
     def evaluate(nets: Any, device: torch.device) -> dict[str, float]:
         vae = nets["vae"]
-        images, change = remake(vae, sample, device)
+        images, change = remake(vae, given, device)
+        with torch.no_grad():
+            maps = vae.lay(given.points.to(device))
+            read = vae.reader_inputs(given.references.to(device), given.points.to(device))
+            found = vae.control_reader(*read).float().cpu()
+        sample = laid(given, Maps(maps.to_picture.cpu(), maps.to_canonical.cpu()))
         size = images.shape[-1]
         mouth = region(MOUTH_BOX, size)
         still = sample.references.repeat_interleave(FRAMES_PER_REFERENCE, 0)
-        known = sample.visible * mouth
-        error, far = ((x * known).sum() / known.sum() * size / 2 for x in (
-            (change.flow - sample.flow).norm(dim=1, keepdim=True), sample.flow.norm(dim=1, keepdim=True)
-        ))  # fmt: skip
+
+        def length(flow: Tensor, box: Tensor) -> float:
+            known = sample.visible * box
+            return float((flow.norm(dim=1, keepdim=True) * known).sum() / known.sum() * size / 2)
+
+        eyes = region(EYES_BOX, size)
         painted, hidden = change.alpha > 0.5, sample.visible < 0.5
-        reference = vae.read(sample.references.to(device), sample.lines.to(device)).controls.float().cpu()
-        pairs = zip(reference.T, sample.reference_controls.T, strict=True)
+        pairs = zip(found.T, sample.reference_controls.T, strict=True)
         return {
             "psnr": float(psnr(images, sample.frames)),
             "psnr_mouth": float(psnr(images, sample.frames, mouth)),
-            "psnr_eyes": float(psnr(images, sample.frames, region(EYES_BOX, size))),
+            "psnr_eyes": float(psnr(images, sample.frames, eyes)),
             "psnr_static": float(psnr(still, sample.frames)),
-            "flow_mouth_px": float(error),
-            "flow_mouth_true_px": float(far),
+            "flow_mouth_px": length(change.flow - sample.flow, mouth),
+            "flow_mouth_true_px": length(sample.flow, mouth),
+            "flow_eyes_px": length(change.flow - sample.flow, eyes),
+            "flow_eyes_true_px": length(sample.flow, eyes),
             "sharp_mouth": float(sharpness(images, mouth) / sharpness(sample.frames, mouth)),
             "painted": float((painted & hidden).sum() / (painted | hidden).sum()),
             "controls_correlation": float(np.nanmean([correlation(*pair) for pair in pairs])),
@@ -173,10 +197,12 @@ def sharpness(images: Tensor, mask: Tensor) -> Tensor:
 
 def face_sheet(cache: FaceCache) -> Any:
     """A drawing for the loop: reference, frame, made frame and alpha of unseen heads, twice a row."""
-    sample = cache.monitor(_SHEET_ROWS * 2, 1)
+    given = cache.monitor(_SHEET_ROWS * 2, 1)
 
     def draw(nets: Any, device: torch.device, path: Path) -> None:
-        images, change = remake(nets["vae"], sample, device)
+        images, change = remake(nets["vae"], given, device)
+        maps = nets["vae"].lay(given.points.to(device))
+        sample = laid(given, Maps(maps.to_picture.cpu(), maps.to_canonical.cpu()))
         alpha = (change.alpha * 2 - 1).expand_as(images)
         columns = torch.stack([sample.references, sample.frames, images, alpha], 1)
         n = len(images) // 2
@@ -228,6 +254,7 @@ def train_vae(
     if start is None:
         reader = load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0]
         vae.control_reader.load_state_dict(reader.state_dict())
+        fit_motion_basis(vae, faces)
     else:
         vae.load_state_dict(grown(load_part(start, "vae")[0].state_dict(), vae.state_dict()))
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]

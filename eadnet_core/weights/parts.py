@@ -52,7 +52,7 @@ def _build_vae(config: VAEConfig) -> nn.Module:
 def _build_control_reader(config: VAEConfig) -> nn.Module:
     from ..nets.vae import ControlReader
 
-    return ControlReader(config)
+    return ControlReader()
 
 
 def _build_sd_vae(config: SDVAEConfig) -> nn.Module:

@@ -168,21 +168,21 @@ def test_versions_of_the_denoiser_lack_what_they_say(bench: Bench) -> None:
 
 def test_versions_of_the_picture_side_lack_what_they_say(bench: Bench, tiny: Tiny) -> None:
     side, image = bench.picture, torch.rand(1, 3, 128, 128)
-    lines, controls = torch.rand(1, 6, 64, 64), torch.rand(1, len(CONTROLS))
+    points, controls = torch.rand(1, 468, 2), torch.rand(1, len(CONTROLS))
 
-    def change(name: str, lines: torch.Tensor = lines) -> object:
+    def change(name: str, points: torch.Tensor = points) -> object:
         torch.manual_seed(0)
         vae = VAE(replace(tiny.config.vae, **side.VARIANTS[name].vae)).eval()
         with torch.no_grad():
             vae.decoder.conv_out.bias.fill_(0.3)
-            return vae.decode(vae.motion_latents(controls), torch.zeros(1, 5), vae.read(image, lines))
+            return vae.decode(vae.motion_latents(controls), torch.zeros(1, 5), vae.read(image, points))
 
     full, no_light, no_paint = change("full"), change("no_light"), change("no_paint")
     assert full.light.any() and full.alpha.all() and full.paint.any()
     assert not no_light.light.any() and no_light.light.shape == full.light.shape and no_light.alpha.all()
     assert not no_paint.alpha.any() and not no_paint.paint.any() and no_paint.light.any()
-    assert torch.equal(change("no_lines").paint, change("no_lines", 0 * lines).paint)
-    assert not torch.equal(full.paint, change("full", 0 * lines).paint)
+    assert torch.equal(change("not_aligned").paint, change("not_aligned", 0 * points).paint)
+    assert not torch.equal(full.paint, change("full", 0 * points).paint)
     assert side.VARIANTS["no_flow"].losses == {"flow": 0.0} and side.LOSSES.flow > 0
 
 

@@ -29,7 +29,7 @@ def test_batches_hold_frames_of_training_heads(faces: FaceCache) -> None:
     batch = faces.draw(np.random.default_rng(0), 6, 3)
     assert batch.references.shape == (2, 3, SIZE, SIZE) and batch.frames.shape == (6, 3, SIZE, SIZE)
     assert batch.flow.shape == (6, 2, SIZE, SIZE) and batch.visible.min() == 1
-    assert batch.lines.shape[0] == 2 and batch.lines.max() > 0.5
+    assert batch.points.shape == (2, 468, 2) and 0.2 < float(batch.points.mean()) < 0.8
     states = torch.from_numpy(np.array(faces.pairs.states[0, N_STATES]))
     watched = faces.monitor(6, 3)
     assert torch.equal(watched.reference_controls[0], states[[STATE.index(name) for name in CONTROLS]])
@@ -37,13 +37,15 @@ def test_batches_hold_frames_of_training_heads(faces: FaceCache) -> None:
 
 def test_a_mirror_turns_flow_gaze_and_pose(faces: FaceCache) -> None:
     batch = faces.draw(np.random.default_rng(0), 6, 3)
-    once = mirrored(batch, torch.tensor([True, False]))
+    mirror = torch.arange(468).flip(0)
+    once = mirrored(batch, torch.tensor([True, False]), mirror)
     assert torch.equal(once.frames[:3], batch.frames[:3].flip(-1)) and torch.equal(once.frames[3:], batch.frames[3:])
     assert torch.equal(once.flow[:3, 0], -batch.flow[:3, 0].flip(-1))
     assert torch.equal(once.pose[:3], batch.pose[:3] * torch.tensor([-1.0, 1, -1, -1, 1]))
     gaze = CONTROLS.index("gaze_x")
     assert torch.equal(once.controls[:3, gaze], -batch.controls[:3, gaze])
-    twice = mirrored(once, torch.tensor([True, False]))
+    twice = mirrored(once, torch.tensor([True, False]), mirror)
+    assert torch.allclose(twice.points, batch.points, atol=1e-6)
     assert torch.equal(twice.flow, batch.flow) and torch.equal(twice.controls, batch.controls)
 
 
@@ -99,15 +101,13 @@ def test_a_larger_picture_side_begins_as_the_smaller_one(tiny: Tiny) -> None:
     for layer in (small.decoder.flow, small.decoder.conv_out):
         torch.nn.init.normal_(layer.weight, std=0.05)
     large.load_state_dict(grown(small.state_dict(), large.state_dict()))
-    picture, lines = (
-        torch.rand(1, 3, 16, 16).repeat_interleave(8, 2).repeat_interleave(8, 3) * 2 - 1,
-        torch.rand(1, tiny.config.vae.line_channels, 64, 64),
-    )
+    picture = torch.rand(1, 3, 16, 16).repeat_interleave(8, 2).repeat_interleave(8, 3) * 2 - 1
+    points = torch.full((1, 468, 2), 0.5)
     controls, pose = torch.rand(2, len(CONTROLS)), torch.zeros(2, 5)
     twice = torch.nn.functional.interpolate(picture, scale_factor=2, mode="nearest")
     with torch.no_grad():
-        one = small.decode(small.motion_latents(controls), pose, small.read(picture, lines))
-        two = large.decode(large.motion_latents(controls), pose, large.read(twice, lines))
+        one = small.decode(small.motion_latents(controls), pose, small.read(picture, points))
+        two = large.decode(large.motion_latents(controls), pose, large.read(twice, points))
     halved = torch.nn.functional.avg_pool2d(two.paint, 2)
     assert torch.corrcoef(torch.stack([halved.flatten(), one.paint.flatten()]))[0, 1] > 0.95
     assert (two.flow.mean((2, 3)) - one.flow.mean((2, 3))).abs().max() < 0.02

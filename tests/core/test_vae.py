@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def test_a_frame_is_made_at_the_size_of_any_picture(tiny: Tiny, size_px: int) -> None:
     config = replace(tiny.config.vae, size_px=size_px)
     vae = VAE(config)
-    reference = vae.read(torch.rand(2, 3, size_px, size_px), torch.rand(2, config.line_channels, 64, 64))
+    reference = vae.read(torch.rand(2, 3, size_px, size_px), torch.rand(2, 468, 2))
     change = vae.decode(torch.rand(6, 16, 16, 16), torch.zeros(6, 5), reference)
     assert change.flow.shape == (6, 2, size_px, size_px)
-    assert change.apply(torch.rand(6, 3, 300, 300)).shape == (6, 3, 300, 300)
+    frames = change.in_picture(reference, 300).apply(torch.rand(6, 3, 300, 300))
+    assert frames.shape == (6, 3, 300, 300) and torch.isfinite(frames).all()
 
 
 def test_another_size_is_refused(tiny: Tiny) -> None:
@@ -33,7 +34,7 @@ def test_another_size_is_refused(tiny: Tiny) -> None:
 
 def test_nothing_changes_where_nothing_is_asked() -> None:
     picture = torch.rand(1, 3, 96, 96) * 2 - 1
-    nothing = Change(*(torch.zeros(1, n, 32, 32) for n in (2, 3, 1, 3)))
+    nothing = Change(*(torch.zeros(1, n, 96, 96) for n in (2, 3, 1, 3)))
     assert torch.allclose(nothing.apply(picture), picture, atol=1e-5)
 
 

@@ -1,0 +1,82 @@
+"""How a mean face moves: for every control and turn, where each of its points goes and how much lighter it gets.
+
+A linear model in the canonical frame, fitted by least squares (training/motion_basis.py) and not changed afterwards.
+The decoder begins with it and learns what a face does otherwise. Points are moved forwards, as muscles do, and the
+flow backwards is found by iteration: backwards, what comes to a pixel is no linear function of a jaw.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..taxonomy import CONTROLS
+from .canonical import MAP_PX, places, sample
+
+N_POSE = 5
+PRODUCTS = (
+    ("jaw", "open"),
+    ("jaw", "round"),
+    ("jaw", "wide"),
+    ("AU25", "AU26"),
+    ("AU20", "AU25"),
+    ("AU12", "AU25"),
+    ("AU10", "AU25"),
+    ("AU6", "AU12"),
+    ("AU1", "AU4"),
+    ("AU5", "blink"),
+)
+"""Controls that do together what neither does alone."""
+TURNS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+"""Products of yaw, pitch and roll."""
+N_TERMS = len(CONTROLS) + N_POSE + len(PRODUCTS) + len(TURNS)
+_STEPS, _STEP = 7, 0.7
+
+
+class MotionBasis(nn.Module):
+    """What each term of `terms` does to the mean face.
+
+    flow   [K, 2, 64, 64]  where each point goes, in half frame widths
+    light  [K, 1, 64, 64]  logarithm of the factor on its brightness
+    """
+
+    flow: Tensor
+    light: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("flow", torch.zeros(N_TERMS, 2, MAP_PX, MAP_PX))
+        self.register_buffer("light", torch.zeros(N_TERMS, 1, MAP_PX, MAP_PX))
+
+    def forward(self, controls: Tensor, pose: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow back to the reference [B, 2, 64, 64] and light [B, 1, 64, 64], float32.
+
+        controls  [B, 28]  of frames; `still` those of their references
+        pose      [B, 5]   relative to the reference
+        """
+        change = terms(controls.float(), pose.float()) - terms(still.float(), torch.zeros_like(pose).float())
+        moved = torch.einsum("bk,kchw->bchw", change, self.flow.float())
+        flow = backwards(moved)
+        light = torch.einsum("bk,kchw->bchw", change, self.light.float())
+        return flow, sample(light, places(flow) + flow)
+
+
+def terms(controls: Tensor, pose: Tensor) -> Tensor:
+    """What the basis is linear in: controls [B, 28], pose [B, 5], and products of both -> [B, K]."""
+    number = {name: i for i, name in enumerate(CONTROLS)}
+    products = [controls[:, number[a]] * controls[:, number[b]] for a, b in PRODUCTS]
+    turns = [pose[:, a] * pose[:, b] for a, b in TURNS]
+    return torch.cat([controls, pose, torch.stack([*products, *turns], 1)], 1)
+
+
+def backwards(moved: Tensor) -> Tensor:
+    """Where what is seen at each place came from, relative, of how far each point goes: both [B, 2, N, N]."""
+    here = places(moved)
+    flow = -moved
+    for _ in range(_STEPS):
+        there = F.grid_sample(
+            moved, (here + flow).permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
+        )
+        flow = flow - _STEP * (flow + there)
+    return flow
