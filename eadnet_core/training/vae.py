@@ -16,7 +16,7 @@ from ..config import PRESETS, ModelConfig
 from ..nets.canonical import Maps
 from ..nets.vae import VAE, Change, warp
 from ..weights.files import load_part, save_part
-from .critic import MOUTH_BOX, MouthCritic, critic_losses
+from .critic import MOUTH_BOX, FaceCritic, critic_losses
 from .faces import FaceBatch, FaceCache, disturbed, laid
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import correlation, psnr, region
@@ -32,8 +32,8 @@ NOISE_FROM, NOISE = 0.4, 0.08
 noisy latents earlier learns to do without them (measured)."""
 LEAST_BRIGHT = 0.1
 """Added to brightness, 0 .. 2, before ratios are taken, so that black says nothing of the light."""
-CRITIC_FROM = 0.3
-"""Share of the budget after which the critic of mouths begins."""
+CRITIC_FROM = 0.05
+"""Share of the budget after which the critic of faces begins."""
 EYES_BOX = (0.2, 0.24, 0.8, 0.55)
 """x0, y0, x1, y1 in the canonical frame, with the brows and what lies between them."""
 _MONITOR_FRAMES = 96
@@ -49,16 +49,16 @@ class VAELossWeights:
     gradient: float = 0.7
     flow: float = 12.0
     """L1 of the flow, in half frame widths, where the reference shows the place."""
-    light: float = 0.3
+    light: float = 0.15
     """L1 of the light, where the true flow says what it is."""
-    alpha: float = 0.1
+    alpha: float = 0.25
     """Cross-entropy of what is painted against what the reference does not show."""
-    paint: float = 1.0
+    paint: float = 2.0
     """L1 of the paint there."""
-    critic: float = 0.03
-    """What a critic of mouths sees, once it has begun to learn."""
+    critic: float = 0.1
+    """What a critic of faces sees and says, once it has begun to learn."""
     mouth: float = 8.0
-    eyes: float = 5.0
+    eyes: float = 8.0
     """Weight of the pixels in the mouth's and the eyes' boxes against 1 elsewhere."""
 
 
@@ -67,7 +67,7 @@ class VAEObjective(nn.Module):
 
     def __init__(self, vae: VAE, weights: VAELossWeights) -> None:
         super().__init__()
-        self.nets = nn.ModuleDict({"vae": vae, "critic": MouthCritic()})
+        self.nets = nn.ModuleDict({"vae": vae, "critic": FaceCritic()})
         self.vae, self.weights = vae, weights
         self.noise, self.is_criticised = 0.0, False
         vae.control_reader.requires_grad_(False)
@@ -94,7 +94,8 @@ class VAEObjective(nn.Module):
         losses["gradient"] = (area[:, 1:] * across).mean() + (area[1:] * down).mean()
         total = sum(getattr(weights, name) * value for name, value in losses.items())
         if self.is_criticised:
-            losses["critic"], verdict = critic_losses(self.nets["critic"], made, batch.frames)  # type: ignore[arg-type]
+            critic: FaceCritic = self.nets["critic"]  # type: ignore[assignment]
+            losses["critic"], verdict = critic_losses(critic, made, batch.frames, batch.controls)
             total = total + weights.critic * losses["critic"] + verdict
         return {"loss": total, **losses}  # type: ignore[dict-item]
 

@@ -10,7 +10,7 @@ import torch
 
 from eadnet_core.errors import BadInput
 from eadnet_core.nets.vae import VAE, Change, halved, warp
-from eadnet_core.training.critic import MouthCritic, critic_losses
+from eadnet_core.training.critic import FaceCritic, critic_losses
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny
@@ -53,9 +53,9 @@ def test_pictures_are_halved_by_means() -> None:
 
 def test_the_critic_learns_apart_from_the_maker() -> None:
     torch.manual_seed(0)
-    critic = MouthCritic(8)
+    critic, controls = FaceCritic(8), torch.rand(2, 28)
     made, true = (torch.rand(2, 3, 128, 128).requires_grad_() for _ in range(2))
-    maker, verdict = critic_losses(critic, made, true)
+    maker, verdict = critic_losses(critic, made, true, controls)
     maker.backward(retain_graph=True)
     assert made.grad is not None and made.grad.abs().sum() > 0
     assert all(p.grad is None for p in critic.parameters())
