@@ -323,7 +323,7 @@ class SamplingConfig:
 
 
 SAMPLING: dict[str, SamplingConfig] = {
-    "mini": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.5, batch_windows=4),
+    "mini": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.15, batch_windows=4),
     "base": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
 """By family: the minis, whose feelings are seen in one step as surely at emotion guidance 1.5 as

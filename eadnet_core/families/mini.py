@@ -42,6 +42,8 @@ DECODE_FRAMES = 8
 MOST_TIMES = 4
 """A face larger than so many times the model's own size is made smaller and enlarged again."""
 BLINK = CONTROLS.index("blink")
+MOST = 1.3
+"""Of a lip parameter or an action unit: no muscle pushes back, and the rig of the corpus goes no further."""
 GAZE = [CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")]
 _GAZE_MOTION = [MOTION.index("gaze_x"), MOTION.index("gaze_y")]
 GIVEN = (BLINK, *GAZE)
@@ -233,6 +235,7 @@ class MiniScene:
         the mouth is made.
         """
         controls = self.model.vae.motion_latents.read((x0 * self.scale).transpose(0, 1))
+        controls[:, :BLINK] = controls[:, :BLINK].clamp(0, MOST)
         reference, motion = view["reference"], view["motion"]
         if self.head is None:
             keep = list(GIVEN if self.mask != "mouth" else (*GIVEN, *UPPER))

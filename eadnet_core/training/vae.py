@@ -53,7 +53,7 @@ class VAELossWeights:
     """L1 of the light, where the true flow says what it is."""
     alpha: float = 0.25
     """Cross-entropy of what is painted against what the reference does not show."""
-    paint: float = 2.0
+    paint: float = 4.0
     """L1 of the paint there."""
     critic: float = 0.1
     """What a critic of faces sees and says, once it has begun to learn."""
