@@ -226,9 +226,9 @@ class FaceMeshConfig:
 
 @dataclass(frozen=True)
 class EmotionBankConfig:
-    """The reader of a reference's emotion: a small reader of pictures, and the bank that its queries look into."""
+    """The reader of a reference's emotion: a small net that sees controls, and the bank that its queries look into."""
 
-    widths: tuple[int, int, int] = (64, 96, 128)
+    width: int = 96
     entries: int = 64
     query_width: int = 32
     emotions: tuple[str, ...] = FIRST_EMOTIONS

@@ -12,7 +12,7 @@ from .emotion import emotion_text
 from .sockets import EADEmotion
 
 if TYPE_CHECKING:
-    from ..eadnet_core.nets.emotion_bank import EmotionBank
+    from ..eadnet_core.weights.experts import ReferenceReader
 
 
 class EmotionFromReference(io.ComfyNode):
@@ -68,7 +68,7 @@ class EmotionFromReference(io.ComfyNode):
         from ..eadnet_core.emotion.track import EmotionTrack, Keyframe
         from ..eadnet_core.perception.faces import faces_in, read_faces
 
-        code = scaled(read_faces(faces_in(bridge.to_pictures(images), "images"), bank()), vividness)
+        code = scaled(read_faces(faces_in(bridge.to_pictures(images), "images"), reference_reader()), vividness)
         track = EmotionTrack((Keyframe(0.0, "as in the reference", code=tuple(map(float, code))),))
         mixed = track if emotion is None else emotion.blended(track, weight)
         return io.NodeOutput(mixed, caption(code), ui={"text": [emotion_text(code)]})
@@ -112,8 +112,8 @@ class EmotionBlend(io.ComfyNode):
 
 
 @lru_cache(maxsize=1)
-def bank() -> EmotionBank:
-    """The shipped emotion bank: 1 MB on the CPU."""
-    from ..eadnet_core.weights.experts import load_bank
+def reference_reader() -> ReferenceReader:
+    """What reads references for the shipped model: 13 MB on the CPU."""
+    from ..eadnet_core.weights.experts import load_reference_reader
 
-    return load_bank(bridge.SHIPPED)
+    return load_reference_reader(bridge.SHIPPED)

@@ -125,9 +125,9 @@ class Tiny:
                 norm_groups=8,
             ),
         }
-        configs |= {"emotion_bank": EmotionBankConfig(widths=(16, 16, 16), entries=16, query_width=8)}
+        configs |= {"emotion_bank": EmotionBankConfig(width=16, entries=16, query_width=8)}
         configs |= {"sync_expert": pixels, "text_reader": READER}
-        experts = {"expression": len(EMOTIONS) + 1, "emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
+        experts = {"emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
         if part in experts:
             return ClassifierConfig(widths=(16, 16, 16), outputs=experts[part])
         return configs[part]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..training.loop import TrainOptions
 
 TRAIN_PARTS = {
-    "vae": ("expression", "vae"),
+    "vae": ("vae",),
     "syncnet": ("syncnet",),
     "video-features": ("video_features",),
     "denoiser": ("denoiser",),

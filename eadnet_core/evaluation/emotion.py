@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..config import FPS, SAMPLE_RATE_HZ
 from ..emotion.code import blend, describe, emotion_code, label_code, scaled
@@ -32,15 +31,15 @@ from ..media.sound.speech import hear
 from ..metrics.curves import Curve, draw_curves
 from ..metrics.emotion import accuracy, confusion, read_emotion
 from ..metrics.face import correlation, read_faces
-from ..metrics.frames import read_batches
 from ..metrics.lip_sync import score_lip_sync
 from ..metrics.motion import motion_stats
 from ..metrics.probe import identity_accuracy
 from ..metrics.report import json_values
-from ..perception.faces import read_faces as read_bank
+from ..perception.faces import read_controls
+from ..perception.faces import read_faces as read_reference
 from ..request import GenerateOptions
 from ..taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS, MOTION
-from ..weights.experts import Experts, load_bank, load_experts
+from ..weights.experts import Experts, ReferenceReader, load_experts, load_reference_reader
 from ..weights.folders import find_model
 from .clips import OnProgress, counter
 from .heldout import CLIP_FRAMES, Scene, draw_scenes
@@ -86,9 +85,9 @@ class EmotionBench:
     heads: Path | None = None
 
     @cached_property
-    def bank(self) -> Any:
+    def reader(self) -> ReferenceReader:
         """What reads references."""
-        return load_bank(str(self.model.folder))
+        return load_reference_reader(str(self.model.folder))
 
     def make(
         self, scene: Scene, track: EmotionTrack | np.ndarray, n_frames: int, is_silent: bool = False, **changes: Any
@@ -160,7 +159,7 @@ class EmotionBench:
         for number, other in enumerate(others):
             label, level = EMOTIONS[number % len(EMOTIONS)], number // len(EMOTIONS) % len(LEVELS)
             faces = other.frames(label, level, LOOKED_AT_EVERY)
-            code = read_bank(faces, self.bank)
+            code = read_reference(faces, self.reader)
             frames = self.make(self.scenes[number // len(EMOTIONS)], code, REFERENCE_FRAMES)
             asked.append(label)
             read.append(describe(code).label)
@@ -236,12 +235,12 @@ class EmotionBench:
         return float((read_faces(frames, self.experts.face).blink > (shut + wide) / 2).mean())
 
     def leakage(self) -> dict[str, float]:
-        """What a probe tells of the head from the code that the bank reads, beside what it tells from the features."""
+        """What a probe tells of the head from the code that the bank reads, beside what it tells from the controls."""
         codes, features = [], []
         for scene in draw_scenes(PROBED_HEADS, self.seed, CLIP_FRAMES, self._size, 2 * OTHER_HEADS, self.heads):
             looks = [scene.frames(label, 2, PROBED_EVERY) for label in EMOTIONS]
-            codes.append([read_bank(faces, self.bank) for faces in looks])
-            features.append([torch.cat(list(read_batches(self.bank.features, faces))).mean(0) for faces in looks])
+            codes.append([read_reference(faces, self.reader) for faces in looks])
+            features.append([read_controls(faces, self.reader.vae).mean(0) for faces in looks])
         wide = np.array([[f.numpy() for f in row] for row in features], float)
         return {
             "identity_leakage": identity_accuracy(np.array(codes, float)),

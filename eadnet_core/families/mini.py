@@ -152,10 +152,8 @@ class Head:
         """`pictures` is uint8 [B, S, S, 3] in the training frame, of any size S."""
         self.model = model
         self.shown = to_unit(pictures, model.device).float()
-        small = np.stack([_reduced(picture, model.config.vae.size_px) for picture in pictures])
-        points = np.stack([_landmarks(picture) for picture in pictures])
-        image = self._to_net(to_unit(small, model.device))
-        self.features = model.vae.read(image, torch.from_numpy(points).to(model.device))
+        image, points = picture_inputs(pictures, model.config.vae.size_px, model.device)
+        self.features = model.vae.read(self._to_net(image), points)
 
     @property
     def controls(self) -> Tensor:
@@ -316,6 +314,16 @@ def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
     mask = torch.zeros(cells, cells)
     mask[y0:y1, x0:x1] = 1
     return mask
+
+
+def picture_inputs(pictures: np.ndarray, size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What `VAE.read` is given of pictures, uint8 [B, S, S, 3] in the training frame: images and landmarks.
+
+    size_px  that of the net
+    """
+    small = np.stack([_reduced(picture, size_px) for picture in pictures])
+    points = np.stack([_landmarks(picture) for picture in pictures])
+    return to_unit(small, device), torch.from_numpy(points).to(device)
 
 
 def _reduced(picture: np.ndarray, size_px: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from ..perception.faces import look_by
 from ..request import GenerateOptions
 from ..sampling.guidance import sync_steps
 from ..sampling.prediction import prediction_of
-from ..weights.experts import load_bank
+from ..weights.experts import load_reference_reader
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def timed(track: EmotionTrack | Script, speech: Speech) -> EmotionTrack:
 
 
 def read_track(model: Model, track: EmotionTrack) -> EmotionTrack:
-    """A track with its words read and its references looked at; only these load the emotion bank."""
-    return track.read(model.reader.codes).seen(look_by(lambda: load_bank(str(model.folder))))
+    """A track with its words read and its references looked at; only these load what reads faces."""
+    return track.read(model.reader.codes).seen(look_by(lambda: load_reference_reader(str(model.folder))))
 
 
 def asks_emotion(track: EmotionTrack) -> bool:

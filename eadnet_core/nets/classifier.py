@@ -1,5 +1,5 @@
-"""A small convolutional reader of single pictures: of expressions, to supervise and to score, and of faces, to score
-(mouth opening and width, yaw, pitch, roll, blink)."""
+"""A small convolutional reader of single pictures that scores: of expressions, and of faces (mouth opening and width,
+yaw, pitch, roll, blink)."""
 
 from __future__ import annotations
 
@@ -42,14 +42,6 @@ class Classifier(nn.Module):
         returns  [B, outputs]
         """
         return self.head(self.features(frames.contiguous(memory_format=torch.channels_last)))
-
-    def maps(self, frames: Tensor) -> list[Tensor]:
-        """What the net sees on its way, finest first: the map after every layer [B, C', h', w'] but the last two."""
-        x, seen = frames.contiguous(memory_format=torch.channels_last), []
-        for layer in list(self.features.children())[:-2]:
-            x = layer(x)
-            seen.append(x)
-        return seen
 
 
 class ExpressionReader(Classifier):

@@ -1,8 +1,9 @@
-"""The emotion bank: pictures of a face in, an emotion code out that can carry no face.
+"""The emotion bank: what a face does in, an emotion code out that can carry no face.
 
-After DICE-Talk's Emotion Bank and SVP's identity-free style, in our own small form. What is seen of a face only says
-how much to take of each of K learned codes; what comes out is their weighted mean, so it lies between the bank's
-entries whatever face was looked at. The pictures of a clip vote together: logits are averaged before the softmax.
+After DICE-Talk's Emotion Bank and SVP's identity-free style, in our own small form (ADR 16, 26). The controls of a face
+only say how much to take of each of K learned codes; what comes out is their weighted mean, so it lies between the
+bank's entries whatever face was looked at. Of the pictures of a clip each control's median counts: lips that speak and
+lids that blink come and go, a feeling stays.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ from torch import Tensor, nn
 
 from ..config import EmotionBankConfig
 from ..emotion.code import emotion_code
-from ..taxonomy import ACTION_UNITS
-from .classifier import GRID, STEM_WIDTH
+from ..taxonomy import ACTION_UNITS, CONTROLS
 from .label_order import LabelOrder
-from .layers import ConvNorm, ResidualConv
 
-SHARPNESS = 2.0
-"""Factor on the pooled logits of a clip: frames agree about the face and err about the same things, but not quite."""
+CONTROL_SIZE = 0.2
+"""Usual size of a control; what the net is given is divided by it."""
+DROPOUT = 0.1
 
 
 class EmotionBank(nn.Module):
-    """Faces -> how much of each entry -> code."""
+    """Controls -> how much of each entry -> code."""
 
     labels: Tensor
 
@@ -31,18 +31,16 @@ class EmotionBank(nn.Module):
         super().__init__()
         self.config = config
         self.label_order = LabelOrder(config.emotions)
-        first, second, third = config.widths
-        self.features = nn.Sequential(
-            ConvNorm(3, STEM_WIDTH // 2, stride=2),
-            ConvNorm(STEM_WIDTH // 2, STEM_WIDTH, stride=2),
-            ConvNorm(STEM_WIDTH, first, stride=2),
-            ConvNorm(first, second, stride=2),
-            ResidualConv(second),
-            ConvNorm(second, third, stride=2),
-            nn.Conv2d(third, STEM_WIDTH, 1),
-            nn.Flatten(),
+        width = config.width
+        self.query = nn.Sequential(
+            nn.Linear(len(CONTROLS), width),
+            nn.SiLU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(width, config.query_width),
         )
-        self.query = nn.Linear(STEM_WIDTH * GRID * GRID, config.query_width + len(ACTION_UNITS))
         self.keys = nn.Parameter(torch.randn(config.entries, config.query_width))
         codes = self.label_order.code_to_net(first_entries(config.entries, config.emotions))
         labels, rest = codes.split([len(config.emotions), codes.shape[1] - len(config.emotions)], dim=1)
@@ -56,23 +54,26 @@ class EmotionBank(nn.Module):
         code = torch.cat([self.labels, intensity.clamp(0, 1), point.clamp(-1, 1), units.clamp(0, 1)], dim=1)
         return self.label_order.code_from_net(code)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Frames [B, 3, 128, 128] in -1 .. 1 -> logits [B, K] over the bank's entries."""
-        return self.look(frames)[0]
-
-    def look(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, K], and the action units [B, 16] that are seen, which only training asks for."""
-        seen = self.query(self.features(frames.contiguous(memory_format=torch.channels_last)))
-        query, units = seen.float().split([self.config.query_width, len(ACTION_UNITS)], dim=1)
-        return query @ self.keys.T / self.config.query_width**0.5, units
+    def forward(self, controls: Tensor) -> Tensor:
+        """Controls [B, 28] as `VAE.read_controls` reads them -> logits [B, K] over the bank's entries."""
+        return self.query(controls / CONTROL_SIZE) @ self.keys.T / self.config.query_width**0.5
 
     def code(self, logits: Tensor) -> Tensor:
         """Logits [..., K] -> codes [..., 27] within the bank."""
         return logits.softmax(-1) @ self.entries
 
-    def pooled(self, logits: Tensor) -> Tensor:
-        """The code [27] of a clip from the logits [T, K] of its frames."""
-        return self.code(SHARPNESS * logits.mean(0))
+    def read(self, controls: Tensor) -> Tensor:
+        """The code [27] that the pictures of a face, of which controls [T, 28] were read, show together."""
+        return self.code(self(typical(controls)))
+
+
+def typical(controls: Tensor) -> Tensor:
+    """The median of each control over the pictures of a clip: [..., T, 28] -> [..., 28].
+
+    >>> typical(torch.tensor([[0.1], [0.9], [0.2]])).tolist() == torch.tensor([0.2]).tolist()
+    True
+    """
+    return controls.quantile(0.5, dim=-2)
 
 
 def first_entries(n: int, emotions: tuple[str, ...]) -> Tensor:

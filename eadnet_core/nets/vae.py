@@ -330,6 +330,10 @@ class VAE(nn.Module):
         controls = self.control_reader(seen, self._shape(points))
         return Features(laid, half, quarter, eighth, controls, maps.to_picture, maps.to_canonical)
 
+    def read_controls(self, image: Tensor, points: Tensor) -> Tensor:
+        """Only what faces do, [B, 28]; arguments as of `read`."""
+        return self.control_reader(*self.reader_inputs(image, points))
+
     def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
         """How frames differ from their references.
 

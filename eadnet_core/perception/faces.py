@@ -1,6 +1,7 @@
 """Faces looked at for what they feel: a photo, a clip or pictures in, an emotion code out, by the emotion bank.
 
-The face itself goes no further than this file: what comes out lies within the bank, see nets.emotion_bank.
+The picture side reads what a face does, and the bank what that means. The face itself goes no further than this file:
+what comes out lies within the bank, see nets.emotion_bank.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,36 +21,43 @@ from ..emotion.code import blend, emotion_code
 from ..emotion.reference import Look
 from ..emotion.spacing import evenly_spaced
 from ..errors import BadInput, FaceNotFound
+from ..families.mini import picture_inputs
 from ..media.face.crop import crop
 from ..media.face.find import locate
 from ..media.image import read_image
 from ..media.video.files import VIDEO_SUFFIXES, read_video
-from ..metrics.frames import SIZE_PX, read_batches
+from ..metrics.frames import SIZE_PX
 from ..taxonomy import EMOTIONS
-from ..weights.experts import Experts
+from ..weights.experts import Experts, ReferenceReader
+
+if TYPE_CHECKING:
+    from ..nets.vae import VAE
 
 LOOKED_AT = 24
 """Pictures of a clip that are looked at, spread over it."""
 
 
-def look_by(bank: Callable[[], Any]) -> Look:
-    """What looks at references with a bank, which is asked for when the first one comes; each file is read once."""
+def look_by(load: Callable[[], ReferenceReader]) -> Look:
+    """What looks at references with a reader, which is loaded when the first one comes; each file is read once."""
+    reader = cache(load)
 
     @cache
     def seen(path: str, start_s: float, end_s: float | None) -> np.ndarray:
-        return read_faces(faces_in(pictures_of(path, start_s, end_s), f"reference '{Path(path).name}'"), bank())
+        return read_faces(faces_in(pictures_of(path, start_s, end_s), f"reference '{Path(path).name}'"), reader())
 
     return lambda reference: seen(reference.path, reference.start_s, reference.end_s)
 
 
-def read_faces(faces: np.ndarray, bank: Any) -> np.ndarray:
-    """The emotion code [27] that faces, uint8 [T, 128, 128, 3] in the training frame, show together.
+@torch.inference_mode()
+def read_faces(faces: np.ndarray, reader: ReferenceReader) -> np.ndarray:
+    """The emotion code [27] that faces, uint8 [T, S, S, 3] in the training frame, show together."""
+    return reader.bank.read(read_controls(faces, reader.vae)).numpy()
 
-    bank  nets.emotion_bank.EmotionBank
-    """
-    logits = torch.cat(list(read_batches(bank, faces)))
-    with torch.inference_mode():
-        return bank.pooled(logits.to(bank.entries.device)).float().cpu().numpy()
+
+@torch.inference_mode()
+def read_controls(faces: np.ndarray, vae: VAE) -> Tensor:
+    """What each of some faces, uint8 [T, S, S, 3] in the training frame, does: [T, 28], columns taxonomy.CONTROLS."""
+    return vae.read_controls(*picture_inputs(faces, vae.config.size_px, torch.device("cpu")))
 
 
 def pictures_of(path: str | os.PathLike[str], start_s: float = 0.0, end_s: float | None = None) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..emotion.code import Emotion, describe, scaled
 from ..emotion.face_words import caption
 from ..emotion.reference import Reference
-from ..weights.experts import load_bank, load_reader
+from ..weights.experts import load_reader, load_reference_reader
 from .faces import look_by
 
 
@@ -29,5 +29,5 @@ def read_reference(reference: Reference, model: str = "mini") -> dict[str, Any]:
 
     Raises BadInput or FaceNotFound.
     """
-    code = scaled(look_by(lambda: load_bank(model))(reference), reference.vividness)
+    code = scaled(look_by(lambda: load_reference_reader(model))(reference), reference.vividness)
     return reading_values(describe(code, caption(code)))

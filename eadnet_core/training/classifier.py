@@ -1,6 +1,6 @@
-"""Training of the readers of pictures: the reader of expressions that supervises, and the experts that score.
+"""Training of the experts that read pictures, to score.
 
-The experts are trained apart from everything they judge: other clips (the corpus split "expert") and another seed. All
+They are trained apart from everything they judge: other clips (the corpus split "expert") and another seed. They
 see blurred, noisy and recoloured pictures too, so that they read the face and not the sharpness of the renderer.
 
 A net that only names emotions learns the training faces by heart (99 % of them, 42 % of unseen ones). So it also reads
@@ -154,12 +154,6 @@ def _frames_batch(cache: Cache, clips: np.ndarray, frames: np.ndarray) -> FrameB
         action_units=cache.tensor("action_units", (clips, frames)),
         face=torch.cat([*face[:2], pose, face[2]], 1),
     )
-
-
-def train_expression(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:
-    """Train the reader of expressions that judges pictures while the model learns; returns its scores."""
-    sizes = ClassifierConfig(outputs=EMOTION_OUTPUTS, emotions=EMOTIONS)
-    return _train("expression", sizes, EmotionObjective, _score_emotion, cache, output, options)
 
 
 def train_emotion_expert(config: ModelConfig, cache: Path, output: Path, options: TrainOptions) -> dict[str, float]:

@@ -105,20 +105,20 @@ class FaceCache:
 
     def points(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
         """Landmarks [n, 468, 2] of the references of heads of pairs, in frame widths."""
-        return self._points_of(pairs, heads, np.full(len(pairs), self.pairs.n_states))
+        return self.points_of(pairs, heads, np.full(len(pairs), self.pairs.n_states))
 
     def draw_pictures(self, rng: np.random.Generator, n: int) -> FaceBatch:
         """`n` random pictures of training heads, references and frames alike, each as a reference without frames."""
         pairs, heads = rng.integers(self.n_monitor, self.n_ready, n), rng.integers(N_HEADS, size=n)
         states = rng.integers(self.pairs.n_states + 1, size=n)
         frames = self.pairs.frames[pairs, heads, states]
-        points = self._points_of(pairs, heads, states)
+        points = self.points_of(pairs, heads, states)
         controls, pictures = torch.from_numpy(self.pairs.states[pairs, states][:, _CONTROLS]), to_unit(frames)
         none = pictures[:0]
         pose = torch.zeros(0, N_POSE)
         return FaceBatch(pictures, points, controls, none, controls[:0], pose, none[:, :2], none[:, :1])
 
-    def _points_of(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> Tensor:
+    def points_of(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> Tensor:
         """Landmarks [n, 468, 2] of pictures in frame widths, found when they are first asked for."""
         for pair, head, state in zip(pairs, heads, states, strict=True):
             if not self._points[pair, head, state].any():

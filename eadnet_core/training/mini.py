@@ -12,7 +12,7 @@ from ..corpus.head_pairs import render_pairs
 from ..errors import BadInput
 from ..weights.experts import load_reader
 from ..weights.files import read_metadata
-from .classifier import train_emotion_expert, train_expression, train_face_expert
+from .classifier import train_emotion_expert, train_face_expert
 from .control_reader import train_control_reader
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
@@ -38,6 +38,8 @@ class Plan:
     """On two CPU cores."""
     cache: str
     """Name of the cache it learns from."""
+    beside: tuple[str, ...] = ()
+    """Caches that it looks for in the same folder."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,11 @@ CACHES: dict[str, CachePlan | PairsPlan] = {
     ),
     "faces": PairsPlan(n_pairs=2000, n_states=8, size_px=128, seed=101),
     "faces_256": PairsPlan(n_pairs=400, n_states=8, size_px=256, seed=102),
-    "emotions": CachePlan(n_clips=6000, n_frames=1, seed=5, split="train", speech_utterances=300),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
     "expert_faces": CachePlan(n_clips=8000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
-"""What the model learns from, and what the scoring experts learn from: other heads and other seeds. Emotions are
-learned from many faces of one frame each, since the frames of a clip teach no more than one of them."""
+"""What the model learns from, and what the scoring experts learn from: other heads and other seeds. Experts learn faces
+from clips of one frame each, since the frames of a clip teach no more faces than one of them."""
 
 PLANS: dict[str, Plan] = {
     "syncnet": Plan(train_syncnet, 4, "performances"),
@@ -81,8 +82,7 @@ PLANS: dict[str, Plan] = {
     "denoiser": Plan(train_denoiser, 60, "performances"),
     "control_reader": Plan(train_control_reader, 6, "faces"),
     "vae": Plan(train_vae, 120, "faces"),
-    "expression": Plan(train_expression, 13, "emotions"),
-    "emotion_bank": Plan(train_emotion_bank, 12, "emotions"),
+    "emotion_bank": Plan(train_emotion_bank, 1, "performances", beside=("faces",)),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
     "emotion_expert": Plan(train_emotion_expert, 24, "expert_faces"),
     "face_expert": Plan(train_face_expert, 10, "expert_faces"),
@@ -90,7 +90,7 @@ PLANS: dict[str, Plan] = {
 """Every net that learns from clips, in the order of training."""
 NEEDS = {
     "vae": ("control_reader",),
-    "emotion_bank": ("expression",),
+    "emotion_bank": ("control_reader",),
     "denoiser": ("text_reader", "syncnet", "video_features"),
 }
 """What must be trained before a part."""
@@ -129,7 +129,10 @@ def train_mini(
             train_text_reader(output, seed=base.seed)
             continue
         plan = PLANS[part]
-        cache = render_cache(folder / "caches" / plan.cache, CACHES[plan.cache], config, workers, base.heads)
+        cache, *_ = (
+            render_cache(folder / "caches" / name, CACHES[name], config, workers, base.heads)
+            for name in (plan.cache, *plan.beside)
+        )
         if part == "denoiser":
             read_texts(Cache(cache), load_reader(str(model)).codes)
         log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)

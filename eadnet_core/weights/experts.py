@@ -1,4 +1,4 @@
-"""What stands beside a model: the reader of words, the emotion bank, the experts that score."""
+"""What stands beside a model: the readers of words and of references, the experts that score."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .folders import ASSETS, EXPERT_PARTS, find_model, find_part
 if TYPE_CHECKING:
     from ..nets.emotion_bank import EmotionBank
     from ..nets.syncnet import SyncNet
+    from ..nets.vae import VAE
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class Experts:
     device: torch.device
 
 
+@dataclass(frozen=True)
+class ReferenceReader:
+    """What reads the emotion of a face: the picture side, of which it needs what reads controls, and the bank."""
+
+    vae: VAE
+    bank: EmotionBank
+
+
 def load_reader(name: str = "mini") -> TextReader:
     """Only the reader of emotion words of a model, on the CPU; a model without one has that of the mini."""
     path = find_part(find_model(name), "text_reader")
@@ -39,11 +48,16 @@ def load_reader(name: str = "mini") -> TextReader:
     return TextReader(encoder)
 
 
-def load_bank(name: str = "mini") -> EmotionBank:
-    """Only the emotion bank of a model, on the CPU; a model without one has that of the mini."""
-    path = find_model(name) / "emotion_bank.safetensors"
-    bank: Any = load_part(path if path.is_file() else ASSETS / "mini" / path.name, "emotion_bank")[0]
-    return bank
+def load_reference_reader(name: str = "mini") -> ReferenceReader:
+    """What reads references for a model, on the CPU; a model without an emotion bank has that of the mini.
+
+    The picture side is the one beside the bank, whose errors the bank learned.
+    """
+    folder = find_model(name)
+    if not (folder / "emotion_bank.safetensors").is_file():
+        folder = ASSETS / "mini"
+    nets: Any = [load_part(find_part(folder, part), part)[0] for part in ("vae", "emotion_bank")]
+    return ReferenceReader(*nets)
 
 
 def load_experts(device: str | torch.device = "auto", name: str | Path = "mini") -> Experts:

@@ -136,7 +136,6 @@ PARTS: dict[str, Part] = {
     "syncnet": Part(SyncNetConfig, _build_syncnet),
     "text_reader": Part(TextReaderConfig, _build_text_encoder),
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
-    "expression": Part(ClassifierConfig, _build_expression_reader),
     "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "emotion_expert": Part(ClassifierConfig, _build_expression_reader),

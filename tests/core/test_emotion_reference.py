@@ -12,38 +12,59 @@ from PIL import Image
 
 from eadnet_core.cli import main
 from eadnet_core.config import EmotionBankConfig
-from eadnet_core.corpus.faces import draw_faces
+from eadnet_core.corpus.clips import draw_head_seed
+from eadnet_core.corpus.stage import open_stage
 from eadnet_core.emotion.code import INTENSITY, describe, emotion_code
 from eadnet_core.emotion.reference import Reference
 from eadnet_core.emotion.spacing import evenly_spaced
 from eadnet_core.emotion.track import EmotionTrack, Keyframe
 from eadnet_core.emotion.track_file import read_track
 from eadnet_core.errors import BadInput, FaceNotFound
+from eadnet_core.evaluation.heldout import Clip, draw_cases
+from eadnet_core.evaluation.shipped import SEED, read_shipped
 from eadnet_core.families.family import Model
 from eadnet_core.generation.pipeline import prepare
 from eadnet_core.heads.anatomy import Anatomy
+from eadnet_core.heads.rig import STATE, STATE_INDEX
 from eadnet_core.media.video.files import write_video
 from eadnet_core.nets.emotion_bank import EmotionBank, first_entries
 from eadnet_core.perception.faces import LOOKED_AT, faces_in, look_by, pictures_of, read_faces
 from eadnet_core.request import GenerateOptions
-from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.weights.experts import load_bank
+from eadnet_core.taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS
+from eadnet_core.weights.experts import ReferenceReader, load_reference_reader
 from eadnet_core.weights.folders import ASSETS
 
 PORTRAIT, CLIP = ASSETS / "sample" / "portrait.png", ASSETS / "sample" / "clip.mp4"
 
 
 @pytest.fixture(scope="module")
-def bank() -> EmotionBank:
-    return load_bank("mini")
+def reader() -> ReferenceReader:
+    return load_reference_reader("mini")
+
+
+@pytest.fixture(scope="module")
+def bank(reader: ReferenceReader) -> EmotionBank:
+    return reader.bank
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    """Every third group of the held-out clips that ship, at 128 px."""
+    return [clip for group in read_shipped(draw_cases(48, SEED)[::3], 128) for clip in group]
+
+
+def feeling(emotion: str, **controls: float) -> torch.Tensor:
+    """Controls [28] of a face that shows an emotion fully, and of whatever else it does."""
+    units = dict(zip(ACTION_UNITS, emotion_code(emotion, 1.0)[-len(ACTION_UNITS) :], strict=True))
+    return torch.tensor([float(controls.get(name, units.get(name, 0.0))) for name in CONTROLS])
 
 
 class TestBank:
     def test_what_comes_out_lies_between_the_entries(self) -> None:
         torch.manual_seed(0)
-        net = EmotionBank(EmotionBankConfig(widths=(16, 16, 16), entries=16, query_width=8)).eval()
+        net = EmotionBank(EmotionBankConfig(width=16, entries=16, query_width=8)).eval()
         with torch.no_grad():
-            logits = net(20 * torch.randn(5, 3, 128, 128))
+            logits = net(20 * torch.randn(5, 28))
             codes, low, high = net.code(50 * logits), net.entries.min(0).values, net.entries.max(0).values
         assert codes.shape == (5, 27)
         assert (codes >= low - 1e-5).all() and (codes <= high + 1e-5).all()
@@ -55,23 +76,39 @@ class TestBank:
             own = entries[entries[:, i] == 1]
             assert len(own) == 8 and (i == 0 or sorted(own[:, INTENSITY]) == pytest.approx(np.arange(1, 9) / 8))
 
-    def test_pictures_of_a_clip_vote_together(self, bank: EmotionBank) -> None:
-        logits = torch.randn(6, 64, generator=torch.Generator().manual_seed(1))
-        with torch.no_grad():
-            torch.testing.assert_close(bank.pooled(logits), bank.pooled(logits[[3, 1, 0, 2, 5, 4]]))
-            assert not torch.allclose(bank.pooled(logits), bank.pooled(logits[:1]))
+    def test_a_word_and_a_blink_are_no_feeling(self, bank: EmotionBank) -> None:
+        still, word = feeling("happy"), feeling("happy", jaw=0.9, open=0.9, AU25=1.0)
+        blink = feeling("happy", blink=1.0)
+        alone = bank.read(still[None])
+        torch.testing.assert_close(bank.read(torch.stack([word, still, blink, still, still])), alone)
+        assert not torch.allclose(bank.read(torch.stack([word, word, still])), alone)
+        assert EMOTIONS[int(alone[:8].argmax())] == "happy" and alone[INTENSITY] > 0.8
 
-    @pytest.mark.xfail(reason="it learned from drawn heads and is to be trained again (model card)", strict=True)
-    def test_the_shipped_one_reads_heads_it_never_saw(self, bank: EmotionBank, real_anatomy: Anatomy) -> None:
-        drawn = draw_faces(96, 77, "heldout", heads=real_anatomy.folder)
-        read = np.stack([read_faces(face[None], bank) for face in drawn.frames])
-        right = read[:, :8].argmax(1) == drawn.codes[:, :8].argmax(1)
-        assert right.mean() >= 0.7
-        assert np.corrcoef(read[:, INTENSITY], drawn.codes[:, INTENSITY])[0, 1] > 0.4, "of single pictures, some blends"
+    def test_the_shipped_one_reads_heads_it_never_saw(self, reader: ReferenceReader, real_anatomy: Anatomy) -> None:
+        right = []
+        for number in range(6):
+            states = np.zeros((len(EMOTIONS), len(STATE)), np.float32)
+            states[:, [STATE_INDEX[name] for name in CONTROLS]] = torch.stack([feeling(name) for name in EMOTIONS])
+            head = draw_head_seed(np.random.default_rng([991, number]), "heldout")
+            faces = open_stage(head, 128, real_anatomy.folder).draw(states)[0]
+            right += [read_faces(face[None], reader)[:8].argmax() == i for i, face in enumerate(faces)]
+        assert np.mean(right) >= 0.9  # measured: .99 of 24 heads
 
-    def test_the_shipped_clip_feels_what_it_was_drawn_with(self, bank: EmotionBank) -> None:
+    def test_the_shipped_one_reads_clips_that_speak(self, reader: ReferenceReader, clips: list[Clip]) -> None:
+        some = [clip.truth.frames[evenly_spaced(len(clip.truth.frames), 6)] for clip in clips]
+        read = np.stack([read_faces(faces, reader) for faces in some])
+        asked, level = (
+            np.array([EMOTIONS.index(c.case.emotion) for c in clips]),
+            np.array([c.case.level for c in clips]),
+        )
+        assert (read[:, :8].argmax(1) == asked).mean() >= 0.85  # measured: all of these, .96 of all 72
+        strength = [read[(asked > 0) & (level == i), INTENSITY].mean() for i in range(3)]
+        assert 0.3 < strength[0] < strength[1] - 0.15 < strength[2] - 0.15
+        assert read[asked == 0, INTENSITY].mean() < 0.15, "speech alone"
+
+    def test_the_shipped_clip_feels_what_it_was_drawn_with(self, reader: ReferenceReader) -> None:
         faces = faces_in(pictures_of(ASSETS / "sample" / "feeling.mp4"))
-        reading = describe(read_faces(faces, bank))
+        reading = describe(read_faces(faces, reader))
         assert reading.label == "surprised" and reading.intensity > 0.5
 
     def test_no_entry_leaves_the_space_of_codes(self, bank: EmotionBank) -> None:
@@ -118,14 +155,16 @@ class TestPictures:
         portrait = pictures_of(PORTRAIT)[0]
         assert len(faces_in([np.full_like(portrait, 128), portrait])) == 1
 
-    def test_each_file_is_read_once(self, bank: EmotionBank, tmp_path: Path) -> None:
-        path = tmp_path / "face.png"
-        Image.open(PORTRAIT).save(path)
+    def test_files_and_the_reader_are_read_once(self, reader: ReferenceReader, tmp_path: Path) -> None:
+        path, other = tmp_path / "face.png", tmp_path / "other.png"
+        for place in (path, other):
+            Image.open(PORTRAIT).save(place)
         asked: list[int] = []
-        look = look_by(lambda: asked.append(1) or bank)
+        look = look_by(lambda: asked.append(1) or reader)
         first = look(Reference(str(path)))
         path.unlink()
         np.testing.assert_array_equal(look(Reference(str(path), weight=0.3)), first)
+        np.testing.assert_array_equal(look(Reference(str(other))), first)
         assert asked == [1]
 
     def test_pictures_are_evenly_spaced(self) -> None:
@@ -223,12 +262,11 @@ class TestBlends:
 
 class TestThroughThePipeline:
     def test_a_reference_sets_the_emotion(
-        self, tiny_model: Model, portrait: np.ndarray, tmp_path: Path, real_anatomy: Anatomy
+        self, tiny_model: Model, portrait: np.ndarray, tmp_path: Path, clips: list[Clip]
     ) -> None:
-        drawn = draw_faces(8, 5, "heldout", heads=real_anatomy.folder)
         path = tmp_path / "angry.png"
-        picture = Image.fromarray(drawn.frames[EMOTIONS.index("angry")]).resize((384, 384), Image.Resampling.LANCZOS)
-        picture.save(path)
+        angry = next(clip for clip in clips if clip.case.emotion == "angry")
+        Image.fromarray(angry.truth.frames[0]).resize((384, 384), Image.Resampling.LANCZOS).save(path)
         options = GenerateOptions(steps=1, face_box=(20.0, 20.0, 100.0, 110.0))
         samples = np.zeros(16_000, np.float32)
 

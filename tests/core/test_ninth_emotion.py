@@ -44,7 +44,7 @@ from eadnet_core.media.image import read_image
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.folders import ASSETS
 from eadnet_core.families.load import load_model
-from eadnet_core.weights.experts import load_bank, load_experts
+from eadnet_core.weights.experts import load_experts, load_reference_reader
 from eadnet_core.metrics.emotion import read_emotion
 
 model, expert = load_model("mini", "cpu"), load_experts("cpu").emotion
@@ -52,7 +52,7 @@ read = {text: r.label for text, r in zip(TEXTS, model.reader.read(TEXTS))}
 portrait = np.array(Image.fromarray(read_image(ASSETS / "sample" / "portrait.png")).resize((128, 128)))
 frames = {label: preview(model, portrait, emotion_code(label, 1.0)) for label in ("neutral", "bored", "happy")}
 seen = read_emotion(frames["happy"], expert)
-bank = load_bank("mini")
+bank = load_reference_reader("mini").bank
 print(json.dumps({
     "emotions": EMOTIONS, "read": read, "caption": caption(emotion_code("bored", 0.5)), "happy": seen.label,
     "n_probabilities": len(seen.probabilities), "bored": float(seen.probabilities[-1]),

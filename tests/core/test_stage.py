@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 from eadnet_core.corpus.clips import HEADS_PER_SPLIT
-from eadnet_core.corpus.faces import draw_faces
 from eadnet_core.corpus.sheet import SHEETS, draw_sheet
 from eadnet_core.corpus.stage import TONES, Stage, open_stage
-from eadnet_core.emotion.code import describe
 from eadnet_core.errors import BadInput
 from eadnet_core.heads.rig import STATE, STATE_INDEX
-from eadnet_core.taxonomy import EMOTIONS
 
 HEAD = HEADS_PER_SPLIT + 3
 
@@ -60,15 +57,6 @@ def test_it_says_who_is_seen(stage: Stage) -> None:
 def test_a_missing_anatomy_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="`eadnet download heads`"):
         open_stage(HEAD, 64, tmp_path)
-
-
-def test_faces_are_all_different_and_repeat_by_the_seed(tiny_anatomy_folder: Path) -> None:
-    first, again, other = (draw_faces(9, seed, "train", 64, tiny_anatomy_folder) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first.frames, again.frames)
-    assert first.frames.shape == (9, 64, 64, 3) and first.action_units.shape == (9, 16)
-    assert np.abs(first.frames.astype(int) - other.frames).mean() > 5
-    assert [describe(code).label for code in first.codes[:8]] == list(EMOTIONS)
-    assert np.abs(first.frames[0].astype(int) - first.frames[8]).mean() > 5, "the same emotion, another head"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SHEETS if kind != "clips"])
