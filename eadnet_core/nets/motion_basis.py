@@ -31,6 +31,8 @@ PRODUCTS = (
 TURNS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 """Products of yaw, pitch and roll."""
 N_TERMS = len(CONTROLS) + N_POSE + len(PRODUCTS) + len(TURNS)
+FACE = (0.3, 0.7)
+"""Of the canonical frame: from brows to mouth and from cheek to cheek."""
 _STEPS, _STEP = 7, 0.7
 
 
@@ -39,15 +41,18 @@ class MotionBasis(nn.Module):
 
     flow   [K, 2, 64, 64]  where each point goes, in half frame widths
     light  [K, 1, 64, 64]  logarithm of the factor on its brightness
+    mouth  [K + 1, 3, 64, 64]  what an open mouth shows at each place, in brightnesses of the face; K + 1 for a constant
     """
 
     flow: Tensor
     light: Tensor
+    mouth: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("flow", torch.zeros(N_TERMS, 2, MAP_PX, MAP_PX))
         self.register_buffer("light", torch.zeros(N_TERMS, 1, MAP_PX, MAP_PX))
+        self.register_buffer("mouth", torch.zeros(N_TERMS + 1, 3, MAP_PX, MAP_PX))
 
     def forward(self, controls: Tensor, pose: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
         """Flow back to the reference [B, 2, 64, 64] and light [B, 1, 64, 64], float32.
@@ -60,6 +65,22 @@ class MotionBasis(nn.Module):
         flow = backwards(moved)
         light = torch.einsum("bk,kchw->bchw", change, self.light.float())
         return flow, sample(light, places(flow) + flow)
+
+    def paint(self, controls: Tensor, pose: Tensor, image: Tensor) -> Tensor:
+        """What mouths show, -1 .. 1 float32 [B, 3, 64, 64], of faces whose pictures [B, 3, S, S] are laid out."""
+        asked = absolute_terms(controls.float(), pose.float())
+        return brightness(image) * torch.einsum("bk,kchw->bchw", asked, self.mouth.float()) * 2 - 1
+
+
+def absolute_terms(controls: Tensor, pose: Tensor) -> Tensor:
+    """`terms` and a constant: [B, K + 1]."""
+    return torch.cat([terms(controls, pose), torch.ones_like(pose[:, :1])], 1)
+
+
+def brightness(image: Tensor) -> Tensor:
+    """Mean of the face in the middle of pictures [B, 3, S, S] that are laid out, 0 .. 1: [B, 1, 1, 1]."""
+    low, high = (round(edge * image.shape[-1]) for edge in FACE)
+    return (image[..., low:high, low:high].float().mean((1, 2, 3), keepdim=True) + 1) / 2
 
 
 def terms(controls: Tensor, pose: Tensor) -> Tensor:

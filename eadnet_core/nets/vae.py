@@ -45,8 +45,9 @@ ATLAS, ATLAS_SIZE = 16, 3.0
 """Channels of what the decoder knows of each place by heart, and their scale."""
 _CONDITION_WIDTH = 256
 _N_SEEN = 16
-_N_PRIOR = 3
-"""Channels of the flow and the light of the mean face."""
+_N_PRIOR = 6
+"""Channels of the flow, the light and the mouth of the mean face."""
+_MOST_PRIOR = 0.95
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,15 @@ class Change:
         """The frames that come of pictures [B, 3, S, S] in -1 .. 1, in the frame and of the size that this is in."""
         lit = (warp(pictures, self.flow) + 1) * self.light.exp() - 1
         return torch.lerp(lit, self.paint, self.alpha)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What a mean face would do, float32, [B, n, 64, 64] each; see MotionBasis."""
+
+    flow: Tensor
+    light: Tensor
+    paint: Tensor
 
 
 class FilmBlock(nn.Module):
@@ -229,13 +239,11 @@ class Decoder(nn.Module):
         self.sizes = (2, n_light, n_paint // 3, n_paint)
         self.conv_out = nn.Conv2d(fine, self.times**2 * sum(self.sizes), 3, padding=1)
 
-    def forward(
-        self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features, prior: tuple[Tensor, Tensor]
-    ) -> Change:
-        """latents and those of the reference, [B, C, h, w] each; conditions [B, n]; `prior` as of MotionBasis."""
+    def forward(self, latents: Tensor, still: Tensor, conditions: Tensor, reference: Features, prior: Prior) -> Change:
+        """latents and those of the reference, [B, C, h, w] each; conditions [B, n]"""
         c = self.condition(conditions)
-        first, shade = prior
-        mean = torch.cat([SHIFT_SIZE * first, shade], 1)
+        first, shade = prior.flow, prior.light
+        mean = torch.cat([SHIFT_SIZE * first, shade, prior.paint], 1)
         small = F.avg_pool2d(mean, mean.shape[-1] // latents.shape[-1]).to(latents.dtype)
         mean = mean.to(latents.dtype)
         asked = torch.cat([latents, latents - still], 1) / LATENT_SIZE
@@ -252,16 +260,16 @@ class Decoder(nn.Module):
         x = _through(self.finest, x, c)
         out = F.pixel_shuffle(self.conv_out(F.silu(x)), self.times).float()
         fine, light, alpha, paint = out.split(self.sizes, 1)
-        flow, shade = (
+        flow, shade, mouth = (
             F.interpolate(m.float(), scale_factor=float(self.times), mode="bilinear", align_corners=False)
-            for m in (flow, shade)
+            for m in (flow, shade, torch.atanh(prior.paint.clamp(-_MOST_PRIOR, _MOST_PRIOR)))
         )
         none = out.new_zeros(len(out), 3, *out.shape[2:])
         return Change(
             flow + MAX_FINE_FLOW * fine,
             MAX_LIGHT * torch.tanh(light + shade / MAX_LIGHT) if light.shape[1] else none,
             torch.sigmoid(alpha + ALPHA_BIAS) if alpha.shape[1] else none[:, :1],
-            torch.tanh(paint) if paint.shape[1] else none,
+            torch.tanh(paint + mouth) if paint.shape[1] else none,
         )
 
 
@@ -343,7 +351,8 @@ class VAE(nn.Module):
         """
         reference = reference.repeat(len(latents) // len(reference.image))
         controls = self.motion_latents.read(latents)
-        prior = self.motion_basis(controls, pose, reference.controls)
+        flow, light = self.motion_basis(controls, pose, reference.controls)
+        prior = Prior(flow, light, self.motion_basis.paint(controls, pose, reference.image))
         still = self.motion_latents(reference.controls)
         asked = torch.cat([controls, controls - reference.controls], 1) / CONTROL_SIZE
         conditions = torch.cat([asked, pose / self.pose_size.to(pose.dtype)], 1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..corpus.head_pairs import N_HEADS, Pairs
+from ..heads.materials import REGIONS
 from ..heads.rig import STATE
 from ..media.face.crop import FaceCrop
 from ..media.face.landmarks import read_landmarks
@@ -21,6 +22,7 @@ from ..taxonomy import CONTROLS, MOTION
 from .batch import Batch
 
 _CONTROLS = [STATE.index(name) for name in CONTROLS]
+_TEETH = REGIONS.index("teeth")
 _POSE = [STATE.index(name) for name in MOTION[:N_POSE]]
 MONITOR_SHARE = 0.05
 """Share of the pairs that are kept out of training, to watch it by: the first."""
@@ -38,6 +40,7 @@ class FaceBatch(Batch):
     pose                [B, 5]                 relative to the reference
     flow                [B, 2, H, W]           where each pixel lies in the reference, relative, half frame widths
     visible             [B, 1, H, W]           1 where it can be seen there
+    teeth               [B, 1, H, W]           1 where the frame shows teeth
     """
 
     references: Tensor
@@ -48,6 +51,7 @@ class FaceBatch(Batch):
     pose: Tensor
     flow: Tensor
     visible: Tensor
+    teeth: Tensor
 
 
 class FaceCache:
@@ -101,6 +105,7 @@ class FaceCache:
             pose=torch.from_numpy(of_states[..., _POSE] - of_reference[:, None, _POSE]).flatten(0, 1),
             flow=torch.from_numpy(self.pairs.flow[frames].astype(np.float32)).flatten(0, 1).permute(0, 3, 1, 2),
             visible=torch.from_numpy(self.pairs.visible[frames]).flatten(0, 1)[:, None].float() / 255,
+            teeth=torch.from_numpy(self.pairs.regions[frames] == _TEETH).flatten(0, 1)[:, None].float(),
         )
 
     def points(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
@@ -114,9 +119,9 @@ class FaceCache:
         frames = self.pairs.frames[pairs, heads, states]
         points = self.points_of(pairs, heads, states)
         controls, pictures = torch.from_numpy(self.pairs.states[pairs, states][:, _CONTROLS]), to_unit(frames)
-        none = pictures[:0]
+        none, no_map = pictures[:0], pictures[:0, :1]
         pose = torch.zeros(0, N_POSE)
-        return FaceBatch(pictures, points, controls, none, controls[:0], pose, none[:, :2], none[:, :1])
+        return FaceBatch(pictures, points, controls, none, controls[:0], pose, none[:, :2], no_map, no_map)
 
     def points_of(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> Tensor:
         """Landmarks [n, 468, 2] of pictures in frame widths, found when they are first asked for."""
@@ -138,6 +143,7 @@ def laid(batch: FaceBatch, maps: Maps) -> FaceBatch:
         frames=each.lay(batch.frames),
         flow=each.lay_flow(batch.flow),
         visible=sample(batch.visible, each.to_picture),
+        teeth=sample(batch.teeth, each.to_picture),
     )
 
 
@@ -192,4 +198,5 @@ def mirrored(batch: FaceBatch, which: Tensor, mirror: Tensor) -> FaceBatch:
         pose=sign(batch.pose, [0, 2, 3], each),
         flow=flow,
         visible=flip(batch.visible, each),
+        teeth=flip(batch.teeth, each),
     )

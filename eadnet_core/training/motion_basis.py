@@ -12,16 +12,20 @@ from torch.nn import functional as F
 
 from ..corpus.head_pairs import N_HEADS
 from ..nets.canonical import MAP_PX, places
-from ..nets.motion_basis import N_TERMS, terms
+from ..nets.motion_basis import N_TERMS, absolute_terms, brightness, terms
 from ..nets.vae import VAE, warp
+from .critic import MOUTH_BOX
 from .faces import FaceBatch, FaceCache, laid
+from .losses import region
 
 logger = logging.getLogger(__name__)
 HEADS = 2000
 """Of the cache, at most."""
 _HEADS_AT_ONCE = 16
-_RIDGE = 0.02
-"""Of the mean diagonal, with terms of standard deviation 1: where a point is seldom seen, it is not said to move."""
+_RIDGE, _MOUTH_RIDGE = 0.02, 0.15
+"""Of the mean diagonal, with terms of mean square 1: where a point is seldom seen, it is not said to move."""
+MORE_TEETH = 1.5
+"""Added to the weight of a place that shows teeth: where they lie differs from head to head."""
 _LEAST_BRIGHT = 0.1
 _MOST_LIGHT = 0.8
 
@@ -34,6 +38,7 @@ def fit_motion_basis(vae: VAE, cache: FaceCache) -> None:
     flow, light = solve_basis(_observed(vae, cache, number))
     vae.motion_basis.flow.copy_(flow)
     vae.motion_basis.light.copy_(light)
+    vae.motion_basis.mouth.copy_(solve(_mouths(vae, cache, number), N_TERMS + 1, _MOUTH_RIDGE))
 
 
 def fit_template(vae: VAE, cache: FaceCache) -> None:
@@ -60,14 +65,30 @@ def mean_face(points: Tensor) -> Tensor:
 
 def _observed(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """(terms [B, K], shifts and light [B, 3, 4096], how often each point was seen [B, 4096])."""
+    for batch in _batches(vae, cache, number):
+        still = batch.reference_controls.repeat_interleave(cache.pairs.n_states, 0)
+        change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
+        yield change, *gathered(batch)
+
+
+def _mouths(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """(terms [B, K + 1], colours in brightnesses of the face [B, 3, 4096], where an open mouth shows [B, 4096])."""
+    for batch in _batches(vae, cache, number):
+        size = batch.frames.shape[-1]
+        bright = brightness(batch.references).repeat_interleave(len(batch.frames) // len(batch.references), 0)
+        colours = F.avg_pool2d((batch.frames + 1) / 2 / bright.clamp(min=_LEAST_BRIGHT), size // MAP_PX)
+        shown = (1 - batch.visible) * (1 + MORE_TEETH * batch.teeth) * region(MOUTH_BOX, size)
+        shown = F.avg_pool2d(shown, size // MAP_PX)
+        yield absolute_terms(batch.controls, batch.pose), colours.clamp(0, 2).flatten(2), shown.flatten(1)
+
+
+def _batches(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[FaceBatch]:
+    """All frames of some heads at a time, laid out."""
     states = np.arange(cache.pairs.n_states)
     for start in range(0, len(number), _HEADS_AT_ONCE):
         some = number[start : start + _HEADS_AT_ONCE]
         batch = cache.batch(some // N_HEADS, some % N_HEADS, np.tile(states, (len(some), 1)))
-        batch = laid(batch, vae.lay(batch.points))
-        still = batch.reference_controls.repeat_interleave(len(states), 0)
-        change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
-        yield change, *gathered(batch)
+        yield laid(batch, vae.lay(batch.points))
 
 
 def gathered(batch: FaceBatch) -> tuple[Tensor, Tensor]:
@@ -88,20 +109,25 @@ def gathered(batch: FaceBatch) -> tuple[Tensor, Tensor]:
 
 
 def solve_basis(observed: Iterator[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Flow [K, 2, 64, 64] and light [K, 1, 64, 64] of the terms, a weighted least square for each point."""
-    left, right = torch.zeros(MAP_PX**2, N_TERMS, N_TERMS), torch.zeros(MAP_PX**2, N_TERMS, 3)
-    squares, n = torch.zeros(N_TERMS), 0
+    """Flow [K, 2, 64, 64] and light [K, 1, 64, 64] of the terms."""
+    maps = solve(observed, N_TERMS)
+    return maps[:, :2], maps[:, 2:]
+
+
+def solve(observed: Iterator[tuple[Tensor, Tensor, Tensor]], n_terms: int, ridge: float = _RIDGE) -> Tensor:
+    """[n_terms, 3, 64, 64]: a weighted least square for each place, of (terms [B, n], values [B, 3, 4096], weights)."""
+    left, right = torch.zeros(MAP_PX**2, n_terms, n_terms), torch.zeros(MAP_PX**2, n_terms, 3)
+    squares, n = torch.zeros(n_terms), 0
     for change, values, weight in observed:
         pairs = (change[:, :, None] * change[:, None]).flatten(1)
-        left += (weight.T @ pairs).unflatten(1, (N_TERMS, N_TERMS))
+        left += (weight.T @ pairs).unflatten(1, (n_terms, n_terms))
         right += torch.einsum("nc,nk,nvc->ckv", weight, change, values)
         squares += change.square().sum(0)
         n += len(change)
     scale = (squares / max(1, n)).sqrt() + 1e-6
     left = left / scale[:, None] / scale
-    left.diagonal(dim1=1, dim2=2).add_(_RIDGE * n)
+    left.diagonal(dim1=1, dim2=2).add_(ridge * left.diagonal(dim1=1, dim2=2).mean())
     found = torch.linalg.solve(left, right / scale[:, None]) / scale[:, None]
     maps = found.permute(1, 2, 0).unflatten(2, (MAP_PX, MAP_PX))
     soft = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    maps = (maps + soft) / 2
-    return maps[:, :2], maps[:, 2:]
+    return (maps + soft) / 2
