@@ -171,7 +171,7 @@ class Head:
         change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features)
         change = change.in_picture(self.features, self.shown.shape[-1])
         shown = self.shown.expand(len(controls), -1, -1, -1) if len(self.shown) == 1 else self.shown
-        return to_pixels(change.apply(shown))
+        return to_pixels(change.apply(shown, is_sharp=True))
 
     def _to_net(self, values: Tensor) -> Tensor:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)

@@ -125,14 +125,14 @@ def least_area(to_picture: Tensor) -> Tensor:
     return (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]).flatten(1).amin(1)
 
 
-def sample(source: Tensor, where: Tensor) -> Tensor:
+def sample(source: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
     """source [B, C, H, H] at places [B, 2, h, h] in half frame widths; the edge goes on beyond it.
 
     Places are brought to the source's size where they are fewer. In float32: half precision cannot tell pixels apart.
     """
     size = max(source.shape[-1], where.shape[-1])
     grid = resized(where.float(), size).permute(0, 2, 3, 1)
-    found = F.grid_sample(source.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    found = F.grid_sample(source.float(), grid, mode=mode, padding_mode="border", align_corners=False)
     return found.to(source.dtype)
 
 

@@ -39,6 +39,7 @@ BRANCH_INIT = 0.3
 READER_DROPOUT = 0.15
 PLACE_SIZE, SHIFT_SIZE, POINT_SIZE = 0.3, 6.0, 15.0
 """What places (-1 .. 1) and shifts (about .1, .07) are multiplied by, so that neither outweighs the picture."""
+LAID_TIMES = 2
 HALF_PX = 64
 """Side of the finest features."""
 ATLAS, ATLAS_SIZE = 16, 3.0
@@ -92,7 +93,13 @@ class Change:
     paint: Tensor
 
     def in_picture(self, reference: Features, size_px: int) -> Change:
-        """The same for the reference's own picture in the training frame, size_px wide."""
+        """The same for the reference's own picture in the training frame, size_px wide.
+
+        It is laid there at `LAID_TIMES` its own size at most, and enlarged from there, since all of it is smooth.
+        """
+        most = LAID_TIMES * self.flow.shape[-1]
+        if size_px > most:
+            return self.in_picture(reference, most).resized(size_px)
         times = len(self.flow) // len(reference.image)
         to_picture, to_canonical = (
             getattr(reference, name).repeat_interleave(times, 0) for name in ("to_picture", "to_canonical")
@@ -103,9 +110,19 @@ class Change:
         flow = sample(to_picture, where + flow) - sample(to_picture, where)
         return Change(flow, light, alpha, paint)
 
-    def apply(self, pictures: Tensor) -> Tensor:
-        """The frames that come of pictures [B, 3, S, S] in -1 .. 1, in the frame and of the size that this is in."""
-        lit = (warp(pictures, self.flow) + 1) * self.light.exp() - 1
+    def resized(self, size_px: int) -> Change:
+        """The same for frames of another size."""
+        everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
+        larger = F.interpolate(everything, size=size_px, mode="bilinear", align_corners=False)
+        return Change(*larger.split((2, 3, 1, 3), 1))
+
+    def apply(self, pictures: Tensor, is_sharp: bool = False) -> Tensor:
+        """The frames that come of pictures [B, 3, S, S] in -1 .. 1, in the frame and of the size that this is in.
+
+        is_sharp  moves pixels by cubic splines, which keep more of a picture's detail than straight lines between them
+        """
+        mode = "bicubic" if is_sharp else "bilinear"
+        lit = (warp(pictures, self.flow, mode) + 1) * self.light.exp() - 1
         return torch.lerp(lit, self.paint, self.alpha)
 
 
@@ -372,6 +389,6 @@ def _through(blocks: nn.ModuleList, x: Tensor, condition: Tensor) -> Tensor:
     return x
 
 
-def warp(source: Tensor, flow: Tensor) -> Tensor:
+def warp(source: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     """Sample a source [B, C, H, W] where a flow [B, 2, h, w] (in half frame widths, x then y) points: [B, C, H, W]."""
-    return sample(source, resized(places(flow) + flow.float(), source.shape[-1]))
+    return sample(source, resized(places(flow) + flow.float(), source.shape[-1]), mode)
