@@ -327,7 +327,7 @@ SAMPLING: dict[str, SamplingConfig] = {
     "base": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
 """By family: the minis, and what LatentSync uses. At emotion guidance 1.5 a mini's action units reach 1.4 and faces
-lose more of their identity; at 1.15 fury is seldom read (ADR 25). Lips speak more plainly at audio guidance 1.3 (ADR 17).
+lose more of their identity; at 1.15 fury is seldom read (ADR 25). Lips speak more plainly at audio guidance 1.3.
 """
 
 
