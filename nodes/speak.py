@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge, denoiser, sampler
@@ -78,7 +78,10 @@ class Speak(io.ComfyNode):
             emotion=felt.out(0),
             **new_widgets(sampler.SETTINGS),
         )
+        name = bridge.temp_name()
         video = graph.node(
-            "EADNet_RenderVideo", latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0
+            "EADNet_RenderVideo", name, latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0
         )
-        return io.NodeOutput(video.out(0), expand=graph.finalize())
+        # Said before the video is there, and again by every cached run: web/js/cached_video.js shows it then.
+        shown = {"eadnet_video": [ui.SavedResult(f"{name}.mp4", "", io.FolderType.temp)]}
+        return io.NodeOutput(video.out(0), expand=graph.finalize(), ui=shown)

@@ -148,6 +148,23 @@ def test_the_simple_node_becomes_the_graph_and_keeps_what_did_not_change(host: A
     assert 0 < len([name for name in second if name not in ("speak",)]) <= 3, second
 
 
+def speak_prompt(talk: Any, **widgets: Any) -> dict[str, Any]:
+    full = talk.prompt()
+    given = {"text": "happy", "intensity": 1.0, "head": 1.0, "lips": 1.0, **widgets}
+    speak = {"class_type": "EADNet_Speak", "inputs": {"image": ["image", 0], "audio": ["short", 0], **given}}
+    return {**{key: full[key] for key in ("image", "audio", "short")}, "speak": speak}
+
+
+def test_a_cached_run_of_the_simple_node_names_its_video(host: Any, talk: Any) -> None:
+    host.executor = host.new_executor()
+    host.run(speak_prompt(talk))
+    assert host.run(speak_prompt(talk)) == []
+    (own,) = [data["output"] for event, data in host.server.events if event == "executed" and data["node"] == "speak"]
+    (video,) = own["eadnet_video"]
+    assert video["type"] == "temp"
+    assert read_video(host.base / "temp" / video["filename"]).n_frames == 20
+
+
 def test_one_picture_of_a_batch_speaks_in_its_own_picture(host: Any, talk: Any) -> None:
     """The batch goes to Face and to Render as it is; Face chooses."""
     prompt = talk.prompt(face__index=1, render__portrait=["pair", 0], face__image=["pair", 0])

@@ -1,5 +1,6 @@
 /** What the pack adds to ComfyUI's page: a widget for each node that has one. The graph works without any of them. */
 
+import { showCachedVideos } from "./cached_video.js";
 import { keepFields } from "./dynamic_choice.js";
 import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
@@ -28,6 +29,7 @@ app.registerExtension({
       defaultValue: true,
     },
   ],
+  setup: showCachedVideos,
   afterConfigureGraph: () => bringSamples(app.rootGraph ?? app.graph),
   nodeCreated(node) {
     const id = node.comfyClass ?? "";

@@ -12,7 +12,7 @@ const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-
 /** The machine of a test has no internet, and a favicon that is not there is nobody's fault. */
 const OFFLINE = /ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED|404 \(Not Found\)|https:\/\/huggingface\.co/;
 /** What the page says of itself, with any pack or none. */
-const OF_THE_HOST = /Missing Link ID when unpacking|graph accessed before initialization/;
+const OF_THE_HOST = /Missing Link ID when unpacking|graph accessed before initialization|cleanup event listeners for graph that was never set up/;
 const isHarmless = (text) => OFFLINE.test(text) || OF_THE_HOST.test(text);
 
 /** Opens the page with the renderer that RENDERER names, "classic" or "nodes2". */
@@ -249,6 +249,26 @@ class ComfyUI {
       [id, RENDERER === "nodes2"],
     );
     return video.jsonValue();
+  }
+
+  /** How far the video of a node sticks out of it, in pixels of the graph. */
+  spill(id) {
+    return this.page.evaluate(
+      ([id, isNodes2]) => {
+        const { canvas } = window.app;
+        const node = canvas.graph.getNodeById(id);
+        const element = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : null;
+        const video = (element ?? node.videoContainer).querySelector("video").getBoundingClientRect();
+        const [left, top] = canvas.ds.convertOffsetToCanvas(node.pos);
+        const page = canvas.canvas.getBoundingClientRect();
+        const size = [...node.size].map((v) => v * canvas.ds.scale);
+        const own = { left: page.left + left, top: page.top + top, right: page.left + left + size[0], bottom: page.top + top + size[1] };
+        const box = element?.getBoundingClientRect() ?? own;
+        const out = [box.left - video.left, box.top - video.top, video.right - box.right, video.bottom - box.bottom];
+        return Math.max(0, ...out) / canvas.ds.scale;
+      },
+      [id, RENDERER === "nodes2"],
+    );
   }
 
   /** Presses Run and waits for the end. Returns {event, seconds, detail}. */

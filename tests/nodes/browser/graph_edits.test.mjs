@@ -119,8 +119,12 @@ test("a subgraph of Speak shows its video", async () => {
 test("a copy has the values of its original, and its own", async () => {
   await comfyui.open(workflow("emotional_talking_head"));
   await set(PROMPT, "text", "shy");
-  await comfyui.command("Comfy.Canvas.CopySelected", [await idOf(PROMPT)]);
-  await comfyui.command("Comfy.Canvas.PasteFromClipboard");
+  await comfyui.command("Comfy.Canvas.FitView", [await idOf(PROMPT)]);
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press("Control+c");
+  await page.waitForTimeout(300);
+  await page.keyboard.press("Control+v");
+  await page.waitForTimeout(1000);
   const copies = await page.evaluate((type) => window.app.graph.findNodesByType(type).map((n) => n.id), PROMPT);
   assert.equal(copies.length, 2);
   await page.evaluate((id) => (window.app.graph.getNodeById(id).widgets.find((w) => w.name === "text").value = "bold"), copies[1]);
