@@ -165,6 +165,15 @@ def test_a_cached_run_of_the_simple_node_names_its_video(host: Any, talk: Any) -
     assert read_video(host.base / "temp" / video["filename"]).n_frames == 20
 
 
+def test_the_simple_node_takes_a_model_and_a_seed(host: Any, talk: Any) -> None:
+    host.executor = host.new_executor()
+    host.run(speak_prompt(talk, model="tiny", seed=1))
+    other_take = host.run(speak_prompt(talk, model="tiny", seed=2))
+    assert 0 < len([name for name in other_take if name != "speak"]) <= 2, other_take
+    valid, _, _, by_node = host.validate(speak_prompt(talk, model="../secrets"))
+    assert not valid and "models/eadnet" in str(by_node)
+
+
 def test_one_picture_of_a_batch_speaks_in_its_own_picture(host: Any, talk: Any) -> None:
     """The batch goes to Face and to Render as it is; Face chooses."""
     prompt = talk.prompt(face__index=1, render__portrait=["pair", 0], face__image=["pair", 0])
