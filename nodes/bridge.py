@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import time
 import uuid
 from pathlib import Path, PureWindowsPath
@@ -138,11 +139,23 @@ def _is_below(name: str) -> bool:
     return not (path.drive or path.root or ".." in path.parts or any(c < " " for c in name))
 
 
-def temp_file(suffix: str) -> str:
-    """A path in temp/ that no file has."""
+def temp_name() -> str:
+    """A name that no file has yet."""
+    return f"eadnet_{uuid.uuid4().hex[:12]}"
+
+
+def temp_file(suffix: str, node_id: str = "") -> str:
+    """A path in temp/ that no file has.
+
+    Its name is the last part of the id of a node that another node became, where that is a `temp_name`.
+    """
     folder = folder_paths.get_temp_directory()
     os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, f"eadnet_{uuid.uuid4().hex[:12]}{suffix}")
+    parent, _, name = node_id.rpartition(".")
+    path = os.path.join(folder, name + suffix)
+    if parent and re.fullmatch(r"eadnet_[0-9a-f]{12}", name) and not os.path.exists(path):
+        return path
+    return os.path.join(folder, temp_name() + suffix)
 
 
 # Models
@@ -254,7 +267,7 @@ class Bar:
 
     def __init__(self, total: int) -> None:
         self._total, self._bar = total, comfy.utils.ProgressBar(total)
-        self._previewed = math.inf if _is_expanded() else 0.0
+        self._previewed = math.inf if is_expanded() else 0.0
 
     def __call__(self, done: int, total: int | None = None, preview: Any = None) -> None:
         check_cancel()
@@ -275,7 +288,7 @@ class Bar:
         self(progress.done, progress.total, picture)
 
 
-def _is_expanded() -> bool:
+def is_expanded() -> bool:
     """Whether the running node belongs to a graph that another node became; ComfyUI writes their ids with dots."""
     context = get_executing_context()
     return context is not None and "." in context.node_id
@@ -319,6 +332,11 @@ def video_file(video: Any) -> str:
     path = temp_file(".mp4")
     video.save_to(path, format=Types.VideoContainer.MP4)
     return path
+
+
+def kept_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of how it was made; nothing where ComfyUI was started with --disable-metadata."""
+    return {} if args.disable_metadata else settings
 
 
 def free_memory_bytes() -> int:

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from . import bridge
 from .options import option_input
+from .own_words import own_words
 from .sockets import EADFace
 
 CROP_PX = 256
@@ -77,17 +78,26 @@ class Face(io.ComfyNode):
 
         pictures = bridge.to_pictures(image)
         bar = bridge.Bar(len(pictures))
-        found = find_subject(
-            pictures,
-            index,
-            bridge.box_of(box),
-            face_threshold,
-            on_missing,
-            fps,
-            bar,
-            accept_any_face=accept_any_face,
-        )
+        with own_words(_names()):
+            found = find_subject(
+                pictures,
+                index,
+                bridge.box_of(box),
+                face_threshold,
+                on_missing,
+                fps,
+                bar,
+                accept_any_face=accept_any_face,
+            )
         seen = crop(found.picture(0), found.nearest(0), CROP_PX)
         label = "" if found.is_still else f"{len(found.crops)} frames, {len(found.missed)} without a face"
         drawn = draw_face(found.picture(0), found.crops[0], label)
         return io.NodeOutput(found, bridge.to_image(seen[None]), bridge.to_image(drawn))
+
+
+def _names() -> dict[str, str]:
+    """The core's names for what this node has, {in the core: here}; Speak has a picture alone."""
+    if not bridge.is_expanded():
+        return {"face_box": "box", "'portrait'": "'image'"}
+    there = "in the node EAD-Net Face of the workflow emotional_talking_head"
+    return {"face_box": f"box ({there})", "'portrait'": "'image'"}

@@ -70,7 +70,8 @@ class Loader(io.ComfyNode):
     @classmethod
     def execute(cls, model: str, precision: str, attention: str) -> io.NodeOutput:
         hosted = load(model, precision, attention)
-        return io.NodeOutput(hosted, ui={"text": [about(hosted)]})
+        # Within Speak the page folds it away.
+        return io.NodeOutput(hosted, ui={"eadnet_about" if bridge.is_expanded() else "text": [about(hosted)]})
 
 
 def load(name: str, precision: str = "auto", attention: str = "auto") -> HostedModel:

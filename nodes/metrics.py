@@ -9,6 +9,14 @@ from comfy_api.latest import io, ui
 from ..eadnet_core.errors import BadInput
 from ..eadnet_core.taxonomy import EMOTIONS
 from . import bridge
+from .own_words import own_words
+
+NAMES = {
+    "face_box": "box",
+    ", or lower face_threshold": "",
+    "set accept_any_face to take it all the same. Else give": "give",
+}
+"""What the core says of a face that it does not find, in this node's words: it has a box alone."""
 
 
 class SyncScore(io.ComfyNode):
@@ -73,7 +81,8 @@ class SyncScore(io.ComfyNode):
         pictures, sound = _source(images, video, audio, fps)
         asked = None if asked_emotion == "any" else asked_emotion
         hosted = bridge.experts(bridge.SHIPPED)
-        scores = score_pictures(pictures, sound, hosted.experts, bridge.box_of(box), asked, bridge.check_cancel)
+        with own_words(NAMES):
+            scores = score_pictures(pictures, sound, hosted.experts, bridge.box_of(box), asked, bridge.check_cancel)
         report = bridge.to_image(np.array(draw_report(scores)))
         shown = {**ui.PreviewImage(report, cls=cls).as_dict(), "text": [_summary(scores)]}
         return io.NodeOutput(scores.lse_c, scores.lse_d, float(scores.offset), scores.identity, report, ui=shown)

@@ -8,10 +8,13 @@ from comfy_api.latest import io
 
 from . import bridge
 from .options import given_options, option_input
+from .own_words import in_own_words
 from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, HostedModel, SampledClip
 
 GUIDANCE = ("guidance_audio", "guidance_emotion", "sync_guidance", "sync_low", "sync_high")
 SETTINGS = ("steps", "seed", *GUIDANCE)
+NAMES = {"has_speech_gate=False": "speech_gate off (EAD-Net Audio Encoder)"}
+"""What the core's notes call widgets of other nodes, and what these are called there."""
 
 
 class Sampler(io.ComfyNode):
@@ -45,5 +48,6 @@ class Sampler(io.ComfyNode):
         ready = bridge.resident(hosted)
         bar = bridge.Bar(len(speech.voice) * sampler_options(ready, hosted.options).steps)
         clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel)
-        ui = {"text": list(clip.notes)} if clip.notes else None
+        notes = [in_own_words(note, NAMES) for note in clip.notes]
+        ui = {"text": notes} if notes else None
         return io.NodeOutput(SampledClip(hosted, clip), ui=ui)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge, denoiser, sampler
+from .loaders import Loader
 from .options import new_widgets, option_input
 
 
@@ -19,7 +20,7 @@ class Speak(io.ComfyNode):
         return bridge.schema(
             node_id="EADNet_Speak",
             display_name="EAD-Net Speak",
-            description="A portrait, a voice and words in, a talking video out, with the shipped mini. Shows the video;"
+            description="A portrait, a voice and words in, a talking video out. Shows the video;"
             " connect Save Video to keep it. The other nodes do the same with every setting.",
             inputs=[
                 io.Image.Input("image", raw_link=True, tooltip="A frontal portrait, any size."),
@@ -43,6 +44,15 @@ class Speak(io.ComfyNode):
                 ),
                 option_input("head", display_mode=io.NumberDisplay.slider),
                 option_input("lips", display_mode=io.NumberDisplay.slider),
+                io.Combo.Input(
+                    "model",
+                    options=bridge.list_models(),
+                    default=bridge.SHIPPED,
+                    optional=True,
+                    tooltip="Which model speaks. 'mini' (128 px) and 'mini-256' (256 px, slower) ship with this pack; "
+                    "others are folders in models/eadnet, and cost their files' memory. Default: mini.",
+                ),
+                option_input("seed", control_after_generate="fixed", optional=True),
             ],
             outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
             is_output_node=True,
@@ -50,13 +60,29 @@ class Speak(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, model: str = bridge.SHIPPED) -> bool | str:
+        return Loader.validate_inputs(model)
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str = bridge.SHIPPED, **_: Any) -> str:
+        return Loader.fingerprint_inputs(model, "auto", "auto")
+
+    @classmethod
     def execute(
-        cls, image: list[Any], audio: list[Any], text: str, intensity: float, head: float, lips: float
+        cls,
+        image: list[Any],
+        audio: list[Any],
+        text: str,
+        intensity: float,
+        head: float,
+        lips: float,
+        model: str = bridge.SHIPPED,
+        seed: int = 0,
     ) -> io.NodeOutput:
         from comfy_execution.graph_utils import GraphBuilder
 
         graph = GraphBuilder()
-        loader = graph.node("EADNet_Loader", model=bridge.SHIPPED, precision="auto", attention="auto")
+        loader = graph.node("EADNet_Loader", model=model, precision="auto", attention="auto")
         face = graph.node("EADNet_Face", image=image, index=0, box="", face_threshold=0.5, on_missing="hold", fps=25.0)
         heard = graph.node("EADNet_AudioEncoder", audio=audio, speech_gate=True, gate_threshold=GATE_DB)
         felt = graph.node(
@@ -76,9 +102,12 @@ class Speak(io.ComfyNode):
             face=face.out(0),
             speech=heard.out(0),
             emotion=felt.out(0),
-            **new_widgets(sampler.SETTINGS),
+            **{**new_widgets(sampler.SETTINGS), "seed": seed},
         )
+        name = bridge.temp_name()
         video = graph.node(
-            "EADNet_RenderVideo", latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0
+            "EADNet_RenderVideo", name, latents=sampled.out(0), face=face.out(0), portrait=image, audio=audio, fps=25.0
         )
-        return io.NodeOutput(video.out(0), expand=graph.finalize())
+        # Said before the video is there, and again by every cached run: web/js/cached_video.js shows it then.
+        shown = {"eadnet_video": [ui.SavedResult(f"{name}.mp4", "", io.FolderType.temp)]}
+        return io.NodeOutput(video.out(0), expand=graph.finalize(), ui=shown)

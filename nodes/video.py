@@ -7,9 +7,12 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io, ui
 
+from ..eadnet_core.config import FPS
 from ..eadnet_core.errors import BadInput
 from . import bridge
 from .sockets import EADFace, EADLatents, SampledClip
+
+ENDS = ("audio", "shortest", "clip")
 
 
 class DecodePaste(io.ComfyNode):
@@ -61,24 +64,38 @@ class RenderVideo(io.ComfyNode):
                     max=120.0,
                     step=0.001,
                     tooltip="Frames per second of the video. The model makes 25; at other rates frames are repeated "
-                    "or left out. The length stays that of the sound. More frames take a little more time. "
+                    "or left out. The length stays the same. More frames take a little more time. "
                     "Default: 25.",
+                ),
+                io.Combo.Input(
+                    "ends_with",
+                    options=list(ENDS),
+                    default="audio",
+                    optional=True,
+                    tooltip="With what the video ends where sound and clip differ in length: with the sound, the last "
+                    "frame staying; with the shortest of the two; or with the clip, the sound cut or its end silent. "
+                    "The node says what it did. No cost. Default: audio.",
                 ),
             ],
             outputs=[io.Video.Output("video", tooltip="The finished video, for Save Video and others.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, latents: SampledClip, face: Any, portrait: Any, audio: Any, fps: float) -> io.NodeOutput:
+    def execute(
+        cls, latents: SampledClip, face: Any, portrait: Any, audio: Any, fps: float, ends_with: str = "audio"
+    ) -> io.NodeOutput:
         from ..eadnet_core.generation.stages import render
 
         pictures = bridge.to_pictures(portrait)
         size = int(pictures.shape[2]), int(pictures.shape[1])
-        path = bridge.temp_file(".mp4")
+        path = bridge.temp_file(".mp4", cls.hidden.unique_id or "")
         settings = {"model": latents.hosted.model.name, "options": vars(latents.hosted.options)}
-        render(path, decoded(latents, face, pictures), size, bridge.to_sound(audio), fps, settings)
-        shown = ui.PreviewVideo([ui.SavedResult(os.path.basename(path), "", io.FolderType.temp)])
-        return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown)
+        fitted, note = fitted_sound(audio, latents.clip.n_frames, ends_with)
+        sound = bridge.to_sound(fitted)
+        render(path, decoded(latents, face, pictures), size, sound, fps, bridge.kept_settings(settings))
+        shown = ui.PreviewVideo([ui.SavedResult(os.path.basename(path), "", io.FolderType.temp)]).as_dict()
+        return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown | ({"text": [note]} if note else {}))
 
 
 def _clip_inputs() -> list[Any]:
@@ -104,6 +121,23 @@ def decoded(latents: SampledClip, face: Any, pictures: Any) -> Any:
         done += len(part)
         bar(done)
         yield part
+
+
+def fitted_sound(audio: dict[str, Any], n_frames: int, ends_with: str) -> tuple[dict[str, Any], str | None]:
+    """AUDIO for a clip of `n_frames` at 25 per second, by one of `ENDS`; what became of a difference, or None."""
+    import torch
+
+    waveform, rate_hz = audio["waveform"], int(audio["sample_rate"])
+    sound_s, clip_s = waveform.shape[-1] / rate_hz, n_frames / FPS
+    if abs(sound_s - clip_s) <= 1 / FPS:
+        return audio, None
+    said = f"The sound lasts {sound_s:.2f} s, the clip {clip_s:.2f} s; with ends_with '{ends_with}' "
+    if ends_with == "audio" or (ends_with == "shortest" and sound_s < clip_s):
+        return audio, said + ("its last frame stays." if sound_s > clip_s else "the clip is cut.")
+    n_samples = round(clip_s * rate_hz)
+    missing = max(0, n_samples - waveform.shape[-1])
+    fitted = torch.nn.functional.pad(waveform[..., :n_samples], (0, missing))
+    return {**audio, "waveform": fitted}, said + ("its end is silent." if missing else "the sound is cut.")
 
 
 def _check_memory(shape: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -288,6 +289,7 @@ class Server:
         command += ["--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes"]
         # A file: connections to one in memory end with a traceback when another thread collects them.
         command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}"]
+        command += shlex.split(os.environ.get("COMFYUI_ARGS", ""))
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
         with self.log.open("wb") as log:
@@ -361,11 +363,25 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Server]:
+    with started(tmp_path_factory, tiny_folder, "eadnet") as made:
+        yield made
+
+
+@pytest.fixture
+def renamed(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Server]:
+    """The same, in a folder with a name of the user's own."""
+    with started(tmp_path_factory, tiny_folder, "my_talking-faces.2") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def started(factory: pytest.TempPathFactory, model: Path, name: str) -> Iterator[Server]:
+    """A server with the pack in a folder of that name, and a model as its mini."""
     if not COMFYUI or not os.environ.get("COMFYUI_PYTHON"):
         pytest.skip("COMFYUI_PATH and COMFYUI_PYTHON are not set: no ComfyUI to start (make test-comfyui)")
-    pack = tmp_path_factory.mktemp("pack")
-    link_pack(pack, tiny_folder)
-    made = Server(tmp_path_factory.mktemp("base"), pack)
+    pack = factory.mktemp("pack")
+    link_pack(pack, model)
+    made = Server(factory.mktemp("base"), pack, name)
     try:
         made.wait()
         yield made
@@ -382,8 +398,8 @@ def link_pack(pack: Path, model: Path) -> None:
     for path in (ROOT / "eadnet_core").iterdir():
         if path.name not in ("assets", "__pycache__"):
             (core / path.name).symlink_to(path)
-    (assets / "__init__.py").symlink_to(ROOT / "eadnet_core" / "assets" / "__init__.py")
-    (assets / "sample").symlink_to(SAMPLE)
+    for name in ("__init__.py", "faces", "sample"):
+        (assets / name).symlink_to(ROOT / "eadnet_core" / "assets" / name)
     (assets / "mini").symlink_to(model)
 
 

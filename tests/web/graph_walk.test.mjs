@@ -84,6 +84,25 @@ test("subgraphs are entered and left, upstream and downstream", () => {
   assert.equal(sourceOf(sampler, "emotion", ["EADNet_EmotionTrack"], root), track);
 });
 
+test("links that write the ids of nodes as text are followed too", () => {
+  const { root, inside, voice, face, track } = withSubgraph();
+  for (const link of [...root.links.values(), ...inside.links.values()]) {
+    link.origin_id = String(link.origin_id);
+    link.target_id = String(link.target_id);
+  }
+  assert.equal(sourceOf(track, "audio", ["LoadAudio"], root), voice);
+  assert.equal(partnerOf(track, "EADNet_Face", root), face);
+});
+
+test("a clone that is in no graph has the links of its original, and leads nowhere", () => {
+  const { graph, prompt, track } = talkingHead();
+  for (const node of [prompt, track]) {
+    const clone = { ...node, graph: null };
+    assert.equal(sourceOf(clone, "audio", ["LoadAudio"], graph), null);
+    assert.equal(partnerOf(clone, "EADNet_Face", graph), null);
+  }
+});
+
 test("a prompt outside finds the face inside a subgraph that it feeds", () => {
   const { root, inside } = withSubgraph();
   const face = inside.add("EADNet_Face", { inputs: ["image"] });

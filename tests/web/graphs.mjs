@@ -21,7 +21,7 @@ export class Graph {
   }
 
   getNodeById(id) {
-    return this.nodes.find((node) => node.id === id) ?? null;
+    return this.nodes.find((node) => String(node.id) === String(id)) ?? null;
   }
 
   /** A link from an output of one node to a named input of another. */

@@ -1,10 +1,12 @@
 /** What the pack adds to ComfyUI's page: a widget for each node that has one. The graph works without any of them. */
 
+import { showCachedVideos } from "./cached_video.js";
 import { keepFields } from "./dynamic_choice.js";
 import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
 import { widgetOf } from "./graph_walk.js";
 import { app, setting } from "./host.js";
+import { addNewTake } from "./new_take.js";
 import { SETTING, addPreview } from "./preview.js";
 import { PREVIEWED } from "./preview_request.js";
 import { bringSamples } from "./samples.js";
@@ -28,6 +30,7 @@ app.registerExtension({
       defaultValue: true,
     },
   ],
+  setup: showCachedVideos,
   afterConfigureGraph: () => bringSamples(app.rootGraph ?? app.graph),
   nodeCreated(node) {
     const id = node.comfyClass ?? "";
@@ -37,6 +40,7 @@ app.registerExtension({
     if (id === "EADNet_EmotionTrack" && has(node, "keyframes", "cross_fade")) addTrackEditor(node, words);
     const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");
     const pad = hasPad ? addEmotionPad(node, words) : null;
+    if (id === "EADNet_Speak" && has(node, "seed")) addNewTake(node, words);
     if (PREVIEWED.includes(id)) addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
     keepFields(node);
     showTextOutput(node, words);

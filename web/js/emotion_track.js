@@ -26,7 +26,6 @@ export function addTrackEditor(node, words) {
   onGraphChange(node, update);
   follow(node, "onExecuted", (output) => editor.takeRun(output));
   follow(node, "onRemoved", () => editor.close());
-  setTimeout(update); // a node from a file has its values by then
 }
 
 class TrackEditor {

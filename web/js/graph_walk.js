@@ -5,9 +5,9 @@
  * It reads ComfyUI's graph objects and changes none: graph {getNodeById, links}, node {graph, inputs, outputs, widgets}.
  */
 
-/** Ids under which a link inside a subgraph names the subgraph's own inputs and outputs. */
-const SUBGRAPH_INPUT = -10;
-const SUBGRAPH_OUTPUT = -20;
+/** Ids under which a link inside a subgraph names the subgraph's own inputs and outputs; newer pages write ids as text. */
+const SUBGRAPH_INPUT = "-10";
+const SUBGRAPH_OUTPUT = "-20";
 
 const BYPASSED = 4;
 
@@ -27,8 +27,9 @@ export function isLinked(node, name) {
   return node.inputs?.find((i) => i.name === name)?.link != null;
 }
 
+/** A link of a graph, or null. A node that is being cloned keeps the ids of its links and is in no graph. */
 function linkOf(graph, id) {
-  return graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
+  return graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null;
 }
 
 /** The node that feeds input slot `slot`, or null. A subgraph's node is passed through to what feeds it inside. */
@@ -40,7 +41,7 @@ function feeder(node, slot, host) {
 
 /** The node that a link of `graph` comes from; `host` is the chain of subgraph nodes that the graph sits in. */
 function origin(graph, link, host) {
-  if (link.origin_id === SUBGRAPH_INPUT) return host && feeder(host.node, link.origin_slot, host.outer);
+  if (String(link.origin_id) === SUBGRAPH_INPUT) return host && feeder(host.node, link.origin_slot, host.outer);
   const node = graph.getNodeById(link.origin_id);
   if (!node?.subgraph) return node && { node, host };
   const id = node.subgraph.outputNode?.slots?.[link.origin_slot]?.linkIds?.[0];
@@ -94,7 +95,7 @@ function* ends(graph, ids, host) {
   for (const id of ids ?? []) {
     const link = linkOf(graph, id);
     if (!link) continue;
-    if (link.target_id === SUBGRAPH_OUTPUT) {
+    if (String(link.target_id) === SUBGRAPH_OUTPUT) {
       if (host) yield* ends(host.node.graph, host.node.outputs[link.target_slot]?.links, host.outer);
       continue;
     }

@@ -87,11 +87,18 @@ export function announceFiles() {
   files.dispatchEvent(new Event("change"));
 }
 
-/** Calls `hear` after anything in the graph or its files has changed, until the node is removed. */
+/**
+ * Calls `hear` after anything in the graph or its files has changed, as long as the node is in a graph.
+ *
+ * A clone may never be added to one, and so never be removed: nothing listens for it.
+ */
 export function onGraphChange(node, hear) {
-  const later = () => setTimeout(hear); // links are made before both ends know of them
-  api.addEventListener("graphChanged", later);
-  files.addEventListener("change", later);
+  const later = () => setTimeout(() => node.graph && hear()); // links are made before both ends know of them
+  follow(node, "onAdded", () => {
+    api.addEventListener("graphChanged", later);
+    files.addEventListener("change", later);
+    later(); // one from a file is configured by then
+  });
   for (const name of ["onConfigure", "onConnectionsChange"]) follow(node, name, later);
   follow(node, "onRemoved", () => {
     api.removeEventListener("graphChanged", later);

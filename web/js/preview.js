@@ -31,6 +31,7 @@ export function addPreview(node, words, { onRead = () => {} } = {}) {
     onError: (error) => panel.showError(error.message),
   });
   const ask = (force) => {
+    if (!node.graph) return; // a clone: its values are set before it is added
     if (setting(SETTING) === false) return newest.cancel(), panel.showNote(words.asleep);
     const request = previewRequest(node, app.rootGraph ?? app.graph, { isStrip: panel.isStrip });
     if (request) return newest.ask(request, { force });
@@ -44,7 +45,6 @@ export function addPreview(node, words, { onRead = () => {} } = {}) {
   }
   onGraphChange(node, () => ask());
   follow(node, "onRemoved", () => newest.cancel());
-  setTimeout(ask); // a node that is added to the graph by hand; one from a file is configured by then
 }
 
 /** The server's answer; while it is busy with another page's request, asks once more after the time it names. */

@@ -29,6 +29,7 @@ class Subject:
     crops      one for each picture; None where the picture passes through as it is
     fps        of the pictures; ignored for a single one
     framing    how the face is cut out and put back
+    batch      of a portrait: its number among the pictures it was chosen from, and how many they are
     """
 
     pictures: np.ndarray | Tensor | VideoReader | TurnedPortrait
@@ -37,6 +38,7 @@ class Subject:
     missed: tuple[int, ...] = field(default=())
     """Pictures that hold no face."""
     framing: Framing = FRAME
+    batch: tuple[int, int] = (0, 1)
 
     @property
     def is_still(self) -> bool:
@@ -113,9 +115,12 @@ class Subject:
         """The same faces on other pictures of the scene, such as enlarged ones; raises BadInput if they cannot be."""
         if isinstance(self.pictures, VideoReader):
             raise BadInput("The face was looked for in a video file; its own frames are what is pasted into.")
-        if len(pictures) not in (1, len(self.crops)) or (len(pictures) == 1 and not self.is_still):
+        chosen, n_searched = self.batch if self.is_still else (0, len(self.crops))
+        if self.is_still and len(pictures) == n_searched:
+            pictures = pictures[chosen : chosen + 1]
+        elif len(pictures) != (1 if self.is_still else n_searched):
             raise BadInput(
-                f"'portrait' holds {len(pictures)} pictures, but the face was looked for in {len(self.crops)}. "
+                f"'portrait' holds {len(pictures)} pictures, but the face was looked for in {n_searched}. "
                 "Connect the same pictures to both nodes."
             )
         scale = pictures.shape[2] / self.size[0]
@@ -195,7 +200,7 @@ def find_subject(
         if index >= 0 or len(pictures) == 1:
             portrait = pictures[max(index, 0)][None]
             found = locate(read_image(portrait), face_box, threshold, index=face_index, accept_any_face=accept_any_face)
-            return Subject(portrait, (found.in_whole_pixels(),))
+            return Subject(portrait, (found.in_whole_pixels(),), batch=(max(index, 0), len(pictures)))
         total, looked_at = len(pictures), (read_image(picture) for picture in pictures)
     searched = islice(looked_at, n_frames)
     tell = None if on_picture is None else lambda done: on_picture(done, total)

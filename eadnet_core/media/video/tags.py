@@ -19,9 +19,9 @@ _XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def synthetic_tags(settings: dict[str, Any]) -> dict[str, str]:
-    """The tags of a file that was made with `settings` (JSON values)."""
+    """The tags of a file that was made with `settings` (JSON values); without any, the mark alone."""
     return {
-        "comment": json.dumps(settings, ensure_ascii=False),
+        **({"comment": json.dumps(settings, ensure_ascii=False)} if settings else {}),
         "description": f"Synthetic media, made by EAD-Net. Digital source type: {DIGITAL_SOURCE_TYPE}",
         "digital_source_type": DIGITAL_SOURCE_TYPE,
     }

@@ -1,7 +1,7 @@
 /** ComfyUI's page in a headless Chromium, worked as a user works it: files opened, widgets typed into, handles dragged. */
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
@@ -10,7 +10,10 @@ const LIMIT_MS = 60_000;
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];
 /** The machine of a test has no internet, and a favicon that is not there is nobody's fault. */
-const HARMLESS = /ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED|404 \(Not Found\)/;
+const OFFLINE = /ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED|404 \(Not Found\)|https:\/\/huggingface\.co/;
+/** What the page says of itself, with any pack or none. */
+const OF_THE_HOST = /Missing Link ID when unpacking|graph accessed before initialization|cleanup event listeners for graph that was never set up/;
+const isHarmless = (text) => OFFLINE.test(text) || OF_THE_HOST.test(text);
 
 /** Opens the page with the renderer that RENDERER names, "classic" or "nodes2". */
 export async function openComfyUI() {
@@ -22,9 +25,9 @@ export async function openComfyUI() {
   page.setDefaultTimeout(LIMIT_MS);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
-  page.on("console", (m) => m.type() === "error" && !HARMLESS.test(m.text()) && complaints.push(m.text()));
+  page.on("console", (m) => m.type() === "error" && !isHarmless(m.text()) && complaints.push(m.text()));
   await page.goto(COMFYUI_URL);
-  await page.waitForFunction(() => window.app?.graph && window.app.extensionManager?.setting);
+  await page.waitForFunction(() => window.app?.canvas?.graph && window.app.extensionManager?.setting);
   await page.waitForFunction(() => window.app.extensions.some((e) => e.name === "EADNet"));
   await page.waitForTimeout(2500); // the page opens its last workflow by itself
   return new ComfyUI(browser, page, complaints);
@@ -71,7 +74,7 @@ class ComfyUI {
     await this.page.evaluate(
       ([type, scale]) => {
         const { app } = window;
-        const [node] = app.graph.findNodesByType(type);
+        const [node] = app.canvas.graph.findNodesByType(type);
         const { width, height } = app.canvas.canvas.getBoundingClientRect();
         app.canvas.ds.scale = scale;
         const [x, y] = [node.pos[0] + node.size[0] / 2, node.pos[1] + node.size[1] / 2];
@@ -86,7 +89,7 @@ class ComfyUI {
   /** A widget's value in the first node of a type. */
   value(type, name) {
     return this.page.evaluate(
-      ([type, name]) => window.app.graph.findNodesByType(type)[0].widgets.find((w) => w.name === name).value,
+      ([type, name]) => window.app.canvas.graph.findNodesByType(type)[0].widgets.find((w) => w.name === name).value,
       [type, name],
     );
   }
@@ -95,7 +98,7 @@ class ComfyUI {
   fields(type) {
     return this.page.evaluate(
       ([type, isNodes2]) => {
-        const [node] = window.app.graph.findNodesByType(type);
+        const [node] = window.app.canvas.graph.findNodesByType(type);
         if (!isNodes2) return node.widgets.filter((w) => !w.hidden && w.isVisible?.() !== false).map((w) => w.label ?? w.name);
         const rows = document.querySelectorAll(`[data-testid="node-body-${node.id}"] [node-id]`);
         return [...rows].map((row) => row.querySelector("label, :scope > div").textContent.trim());
@@ -130,7 +133,7 @@ class ComfyUI {
   async text(type) {
     const id = await this.#id(type);
     const panel = await this.page.waitForFunction(
-      (id) => window.app.graph.getNodeById(id).widgets.find((w) => w.name === "text_output")?.element.querySelector("pre"),
+      (id) => window.app.canvas.graph.getNodeById(id).widgets.find((w) => w.name === "text_output")?.element.querySelector("pre"),
       id,
     );
     assert.ok(await panel.isVisible(), "the node's text is not shown");
@@ -138,7 +141,7 @@ class ComfyUI {
   }
 
   #id(type) {
-    return this.page.evaluate((type) => window.app.graph.findNodesByType(type)[0].id, type);
+    return this.page.evaluate((type) => window.app.canvas.graph.findNodesByType(type)[0].id, type);
   }
 
   /** The element of the first node of a type, in Nodes 2.0. */
@@ -161,7 +164,7 @@ class ComfyUI {
     const { x, y } = await this.page.evaluate(
       ([type, name]) => {
         const { canvas } = window.app;
-        const [node] = window.app.graph.findNodesByType(type);
+        const [node] = window.app.canvas.graph.findNodesByType(type);
         const { y } = node.widgets.find((w) => w.name === name);
         const [left, top] = canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] + y + 10]);
         const box = canvas.canvas.getBoundingClientRect();
@@ -192,6 +195,28 @@ class ComfyUI {
     await this.page.waitForTimeout(500);
   }
 
+  /** Runs a command of the page on the nodes with these ids, as its menu or shortcut would. */
+  async command(id, ids = []) {
+    await this.page.evaluate(
+      async ([id, ids]) => {
+        const { app } = window;
+        app.canvas.deselectAll();
+        app.canvas.selectItems(ids.map((n) => app.canvas.graph.getNodeById(n)));
+        await app.extensionManager.command.execute(id);
+      },
+      [id, ids],
+    );
+    await this.page.waitForTimeout(700);
+  }
+
+  /** The graph as the page would save it, opened anew from a file. */
+  async saveAndOpen(name) {
+    const { workflow } = await this.page.evaluate(() => window.app.graphToPrompt());
+    const path = join(SHOTS, `${name}.json`);
+    await writeFile(path, JSON.stringify(workflow));
+    await this.open(path);
+  }
+
   /** Shows the whole graph. */
   async fit() {
     await this.page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
@@ -217,13 +242,33 @@ class ComfyUI {
   async videoIn(id) {
     const video = await this.page.waitForFunction(
       ([id, isNodes2]) => {
-        const shown = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : window.app.graph.getNodeById(id).videoContainer;
+        const shown = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : window.app.canvas.graph.getNodeById(id).videoContainer;
         const found = shown?.querySelector("video");
         return found?.isConnected && found.videoWidth ? [found.videoWidth, found.videoHeight] : null;
       },
       [id, RENDERER === "nodes2"],
     );
     return video.jsonValue();
+  }
+
+  /** How far the video of a node sticks out of it, in pixels of the graph. */
+  spill(id) {
+    return this.page.evaluate(
+      ([id, isNodes2]) => {
+        const { canvas } = window.app;
+        const node = canvas.graph.getNodeById(id);
+        const element = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : null;
+        const video = (element ?? node.videoContainer).querySelector("video").getBoundingClientRect();
+        const [left, top] = canvas.ds.convertOffsetToCanvas(node.pos);
+        const page = canvas.canvas.getBoundingClientRect();
+        const size = [...node.size].map((v) => v * canvas.ds.scale);
+        const own = { left: page.left + left, top: page.top + top, right: page.left + left + size[0], bottom: page.top + top + size[1] };
+        const box = element?.getBoundingClientRect() ?? own;
+        const out = [box.left - video.left, box.top - video.top, video.right - box.right, video.bottom - box.bottom];
+        return Math.max(0, ...out) / canvas.ds.scale;
+      },
+      [id, RENDERER === "nodes2"],
+    );
   }
 
   /** Presses Run and waits for the end. Returns {event, seconds, detail}. */

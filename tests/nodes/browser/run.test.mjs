@@ -29,6 +29,27 @@ test("the first workflow shows portrait and preview when it is opened, and ends 
   const [width, height] = await comfyui.videoIn(3);
   assert.deepEqual([width, height], [512, 512]);
   await comfyui.shot("first-run");
+  const { workflow } = await page.evaluate(() => window.app.graphToPrompt());
+  writeFileSync(join(process.env.SHOTS, "first_run_as_run.json"), JSON.stringify(workflow));
+});
+
+test("a cached run shows the video on a page that has not seen it", async () => {
+  const other = await openComfyUI();
+  try {
+    await other.open(join(process.env.SHOTS, "first_run_as_run.json"));
+    await other.page.evaluate(() => {
+      window.steps = 0;
+      window.app.api.addEventListener("progress", () => window.steps++);
+    });
+    const { event, detail } = await other.run();
+    assert.equal(event, "execution_success", JSON.stringify(detail));
+    assert.equal(await other.page.evaluate(() => window.steps), 0, "something was computed");
+    assert.deepEqual(await other.videoIn(3), [512, 512]);
+    await other.shot("cached");
+    assert.deepEqual(other.complaints, []);
+  } finally {
+    await other.close();
+  }
 });
 
 /** An Emotion Prompt whose caption is looked at: a graph that needs no model. */

@@ -35,11 +35,21 @@ def node() -> str:
 @pytest.mark.parametrize("renderer", ["classic", "nodes2"])
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.test.mjs")), ids=lambda p: p.name.removesuffix(".test.mjs"))
 def test_in_a_browser(server: Any, node: str, chromium: str, path: Path, renderer: str, tmp_path: Path) -> None:
+    in_a_browser(server, node, chromium, path, renderer, tmp_path)
+
+
+def test_a_renamed_folder_works_as_well(renamed: Any, node: str, chromium: str, tmp_path: Path) -> None:
+    """Manager names the folder after the registry's id, and artists as they like."""
+    in_a_browser(renamed, node, chromium, HERE / "run.test.mjs", "classic", tmp_path)
+
+
+def in_a_browser(server: Any, node: str, chromium: str, path: Path, renderer: str, shots: Path) -> None:
+    """Run a file of tests on a server's page."""
     environment = {
         **os.environ,
         "COMFYUI_URL": f"http://127.0.0.1:{server.port}",
         "RENDERER": renderer,
-        "SHOTS": str(tmp_path),
+        "SHOTS": str(shots),
         "CHROMIUM": chromium,
     }
     command = [node, "--test", "--test-reporter=spec", str(path)]

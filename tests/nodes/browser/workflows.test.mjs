@@ -40,6 +40,7 @@ for (const name of NAMES) {
     await page.waitForTimeout(1500);
     await comfyui.fit();
     await comfyui.shot(name);
+    for (const { id } of nodes.filter((n) => VIDEO.includes(n.type))) assert.ok((await comfyui.spill(id)) < 2, `the video of node ${id} sticks out`);
     assert.deepEqual(await comfyui.overlaps(), [], "after the run");
   });
 }
