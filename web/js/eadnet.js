@@ -10,6 +10,7 @@ import { addNewTake } from "./new_take.js";
 import { SETTING, addPreview } from "./preview.js";
 import { PREVIEWED } from "./preview_request.js";
 import { bringSamples } from "./samples.js";
+import { colorSockets } from "./socket_colors.js";
 import { showTextOutput } from "./text_output.js";
 import { wordsFor } from "./words.js";
 
@@ -30,7 +31,10 @@ app.registerExtension({
       defaultValue: true,
     },
   ],
-  setup: showCachedVideos,
+  setup() {
+    showCachedVideos();
+    colorSockets();
+  },
   afterConfigureGraph: () => bringSamples(app.rootGraph ?? app.graph),
   nodeCreated(node) {
     const id = node.comfyClass ?? "";
