@@ -24,6 +24,7 @@ from ..eadnet_core.errors import BadInput, Cancelled, CheckpointError, EADNetErr
 from ..eadnet_core.taxonomy import EMOTION_RECORDS, EMOTIONS
 from . import bridge
 from .emotion import FROM_TEXT, asked_code, asked_note
+from .own_words import own_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,9 @@ MAX_BODY_BYTES = 64_000
 KEPT_PORTRAITS = 4
 IDLE_S = 300.0
 """The mini of the preview is let go after so long without a request."""
+
+NAMES = {"face_box": "box (EAD-Net Face)", "'portrait'": "the portrait", ", or lower face_threshold": ""}
+"""What the core says of a face that it does not find, as the nodes call it."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,8 @@ class Previews:
             picture = read_image(path)
             while len(self._faces) >= KEPT_PORTRAITS:
                 self._faces.pop(next(iter(self._faces)))
-            self._faces[key] = crop(picture, locate(picture, asked.box), self._model.config.size_px)
+            with own_words(NAMES):
+                self._faces[key] = crop(picture, locate(picture, asked.box), self._model.config.size_px)
         return self._faces[key]
 
     def _release_later(self, loop: asyncio.AbstractEventLoop) -> None:

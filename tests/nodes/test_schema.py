@@ -165,6 +165,23 @@ def test_no_translation_is_missing(host: Any, language: str) -> None:
         assert not english, "these are not Chinese"
 
 
+NAMES = {"fp32", "bf16", "fp16", "sdpa", "xformers", "mini", "mini-256", "tiny"}
+"""Entries of choices that are called so in every language."""
+
+
+def test_every_choice_has_a_name_in_chinese(host: Any) -> None:
+    """As the page shows it; files and requests keep the English."""
+    said = (ROOT / "web" / "js" / "choices.js").read_text(encoding="utf-8")
+    known = {first or second for first, second in re.findall(r'^    (?:"([^"]+)"|(\w+)): "', said, re.MULTILINE)}
+    found = set()
+    for node_id in IDS:
+        for port in host.node(node_id).GET_SCHEMA().inputs:
+            options = getattr(port, "options", None) or []
+            found |= {option if isinstance(option, str) else option.key for option in options}
+    found = {choice for choice in found - NAMES if not choice.startswith("(")}
+    assert found == known
+
+
 def test_an_unknown_keyword_of_the_schema_is_left_out(host: Any) -> None:
     """Older ComfyUIs know fewer keywords; one of them must not keep the pack from loading."""
     made = host.module("nodes.bridge").schema(node_id="x", inputs=[], outputs=[], from_the_future=True)

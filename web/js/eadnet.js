@@ -1,17 +1,20 @@
 /** What the pack adds to ComfyUI's page: a widget for each node that has one. The graph works without any of them. */
 
 import { showCachedVideos } from "./cached_video.js";
+import { choiceIn, nameChoices } from "./choices.js";
 import { keepFields } from "./dynamic_choice.js";
 import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
 import { widgetOf } from "./graph_walk.js";
 import { app, setting } from "./host.js";
 import { addNewTake } from "./new_take.js";
+import { translateNotes } from "./notes.js";
 import { SETTING, addPreview } from "./preview.js";
 import { PREVIEWED } from "./preview_request.js";
 import { bringSamples } from "./samples.js";
+import { colorSockets } from "./socket_colors.js";
 import { showTextOutput } from "./text_output.js";
-import { wordsFor } from "./words.js";
+import { languageOf, wordsFor } from "./words.js";
 
 /** Nodes that show a video of their own: without the hint Nodes 2.0 takes it for a picture, and shows nothing. */
 const SHOW_VIDEO = ["EADNet_Speak", "EADNet_RenderVideo"];
@@ -30,13 +33,23 @@ app.registerExtension({
       defaultValue: true,
     },
   ],
-  setup: showCachedVideos,
-  afterConfigureGraph: () => bringSamples(app.rootGraph ?? app.graph),
+  setup() {
+    showCachedVideos();
+    colorSockets();
+  },
+  afterConfigureGraph() {
+    const graph = app.rootGraph ?? app.graph;
+    bringSamples(graph);
+    const language = languageOf(setting("Comfy.Locale"));
+    if (language !== "en") translateNotes(graph, language);
+  },
   nodeCreated(node) {
     const id = node.comfyClass ?? "";
     if (!id.startsWith("EADNet_")) return;
     if (SHOW_VIDEO.includes(id)) node.previewMediaType = "video";
-    const words = wordsFor(setting("Comfy.Locale"));
+    const locale = setting("Comfy.Locale");
+    const words = { ...wordsFor(locale), choice: choiceIn(locale) };
+    nameChoices(node, words.choice);
     if (id === "EADNet_EmotionTrack" && has(node, "keyframes", "cross_fade")) addTrackEditor(node, words);
     const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");
     const pad = hasPad ? addEmotionPad(node, words) : null;

@@ -51,7 +51,7 @@ class EmotionPad {
     this.#emotions = emotions;
     const sides = labelSides(emotions);
     for (const [i, emotion] of emotions.entries()) {
-      const spot = el("button", { className: "eadnet-spot", type: "button", textContent: emotion.name, tabIndex: -1 });
+      const spot = el("button", { className: "eadnet-spot", type: "button", textContent: this.words.choice(emotion.name), tabIndex: -1 });
       Object.assign(spot.dataset, { emotion: emotion.name, side: sides[i] });
       place(spot, emotion);
       this.read.before(spot);
@@ -79,7 +79,7 @@ class EmotionPad {
     this.word.hidden = !this.#emotions.length;
     if (!this.#emotions.length) return;
     const { name } = nearest(at, this.#emotions);
-    this.word.textContent = `${this.words.write_word} ${name}`;
+    this.word.textContent = `${this.words.write_word} ${this.words.choice(name)}`;
     this.word.dataset.word = name;
     for (const spot of this.plane.querySelectorAll(".eadnet-spot")) {
       spot.setAttribute("aria-current", spot.dataset.emotion === name);

@@ -19,7 +19,7 @@ export function follow(object, name, after) {
 
 /** Puts an element into a node as a widget that is saved nowhere; it takes the height that the node has to spare. */
 export function addPanel(node, name, element, min_px, max_px) {
-  addStyle();
+  addStyleSheet();
   element.style.minHeight = `${min_px}px`; // Nodes 2.0 asks the element, the classic canvas asks the options
   for (const event of ["pointerdown", "dblclick", "contextmenu"]) {
     element.addEventListener(event, (e) => e.stopPropagation()); // or the node is dragged, or its menu opens
@@ -77,7 +77,9 @@ export function hide(widget) {
 
 /** Ends a change of values: one step for undo. */
 export function commit() {
-  app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  if (tracker?.captureCanvasState) tracker.captureCanvasState();
+  else tracker?.checkState?.(); // ComfyUI 0.8's name of it
 }
 
 const files = new EventTarget();
@@ -115,9 +117,14 @@ export function viewUrl(file) {
   return api.apiURL(`/view?${new URLSearchParams(file)}`);
 }
 
+/** Adds rules to the page. */
+export function addStyle(rules) {
+  document.head.append(Object.assign(document.createElement("style"), { textContent: rules }));
+}
+
 let isStyled = false;
 
-function addStyle() {
+function addStyleSheet() {
   if (isStyled) return;
   isStyled = true;
   const link = Object.assign(document.createElement("link"), { rel: "stylesheet" });

@@ -99,7 +99,7 @@ class PreviewPanel {
 
   showAnswer({ pictures, seconds, read }, request) {
     this.#idle();
-    const said = read ? (read.note ?? `${read.label} ${read.intensity.toFixed(2)}`) : "";
+    const said = read ? (read.note ?? `${this.words.choice(read.label)} ${read.intensity.toFixed(2)}`) : "";
     const portrait = request.image ? [] : [this.words.sample];
     this.line.textContent = [said, ...portrait, `${seconds.toFixed(2)} s`].filter(Boolean).join(" · ");
     this.line.title = this.line.textContent;

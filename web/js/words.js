@@ -85,9 +85,15 @@ const WORDS = {
 
 export const LANGUAGES = Object.keys(WORDS);
 
-/** The words of a locale such as "zh-TW"; English where the pack has none. */
+/** The language of a locale such as "zh-TW"; English where the pack has none. */
+export function languageOf(locale) {
+  const [language] = String(locale).split("-");
+  return language in WORDS ? language : "en";
+}
+
+/** The words of a locale. */
 export function wordsFor(locale) {
-  return WORDS[String(locale).split("-")[0]] ?? WORDS.en;
+  return WORDS[languageOf(locale)];
 }
 
 /** Every word of a language, for the test that none is missing. */

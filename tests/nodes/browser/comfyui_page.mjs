@@ -6,13 +6,16 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const { COMFYUI_URL, RENDERER, SHOTS, CHROMIUM } = process.env;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];
 /** The machine of a test has no internet, and a favicon that is not there is nobody's fault. */
 const OFFLINE = /ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED|404 \(Not Found\)|https:\/\/huggingface\.co/;
 /** What the page says of itself, with any pack or none. */
 const OF_THE_HOST = /Missing Link ID when unpacking|graph accessed before initialization|cleanup event listeners for graph that was never set up/;
+/** Of what the page itself still uses. */
+const HOST_DEPRECATES = /legacy queue\/history menu|\[MaskEditor\]/;
+const isDeprecation = (text) => /deprecat/i.test(text) && !HOST_DEPRECATES.test(text);
 const isHarmless = (text) => OFFLINE.test(text) || OF_THE_HOST.test(text);
 
 /** Opens the page with the renderer that RENDERER names, "classic" or "nodes2". */
@@ -26,11 +29,13 @@ export async function openComfyUI() {
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
   page.on("console", (m) => m.type() === "error" && !isHarmless(m.text()) && complaints.push(m.text()));
+  const deprecated = [];
+  page.on("console", (m) => m.type() === "warning" && isDeprecation(m.text()) && deprecated.push(m.text()));
   await page.goto(COMFYUI_URL);
   await page.waitForFunction(() => window.app?.canvas?.graph && window.app.extensionManager?.setting);
   await page.waitForFunction(() => window.app.extensions.some((e) => e.name === "EADNet"));
   await page.waitForTimeout(2500); // the page opens its last workflow by itself
-  return new ComfyUI(browser, page, complaints);
+  return new ComfyUI(browser, page, complaints, deprecated);
 }
 
 export async function setSetting(id, value) {
@@ -39,8 +44,8 @@ export async function setSetting(id, value) {
 }
 
 class ComfyUI {
-  constructor(browser, page, complaints) {
-    Object.assign(this, { browser, page, complaints });
+  constructor(browser, page, complaints, deprecated) {
+    Object.assign(this, { browser, page, complaints, deprecated });
   }
 
   close() {

@@ -122,4 +122,5 @@ test("zoom widens the lane, and the JSON can be seen and edited", async () => {
   assert.equal(await lane.locator(".eadnet-handle").count(), 1);
 });
 
+test("nothing that the pack uses is deprecated", () => assert.deepEqual(comfyui.deprecated, []));
 test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));

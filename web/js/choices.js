@@ -1,0 +1,40 @@
+/** The entries of choices, and the names of the emotions, in the languages of the pack. Files and requests keep the English. */
+
+const CHOICES = {
+  zh: {
+    "from text": "按文字",
+    angry: "愤怒",
+    any: "任意",
+    audio: "声音",
+    auto: "自动",
+    clip: "片段",
+    contempt: "轻蔑",
+    disgusted: "厌恶",
+    fear: "恐惧",
+    happy: "快乐",
+    hold: "保持",
+    local_text: "本地文本模型",
+    local_vision: "本地视觉模型",
+    neutral: "中性",
+    openai: "OpenAI 兼容服务",
+    pass_through: "原样通过",
+    rules: "规则",
+    sad: "悲伤",
+    shortest: "最短",
+    stop: "停止",
+    surprised: "惊讶",
+  },
+};
+
+/** What a choice is called in a locale such as "zh-TW"; itself where the pack has no word for it. */
+export function choiceIn(locale) {
+  const known = CHOICES[String(locale).split("-")[0]];
+  return (choice) => known?.[choice] ?? choice;
+}
+
+/** Shows the entries of a node's choices by other names. */
+export function nameChoices(node, said) {
+  for (const widget of node.widgets ?? []) {
+    if (Array.isArray(widget.options?.values)) widget.options.getOptionLabel ??= said;
+  }
+}
