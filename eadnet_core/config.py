@@ -196,16 +196,6 @@ class VideoFeaturesConfig:
 
 
 @dataclass(frozen=True)
-class ClassifierConfig:
-    """Convolutional reader of pictures of 128 px: emotion and action units, or mouth and pose."""
-
-    widths: tuple[int, ...] = (64, 96, 128)
-    outputs: int = 8
-    emotions: tuple[str, ...] = FIRST_EMOTIONS
-    """The emotions that a reader of expressions knows, in the order of its first outputs."""
-
-
-@dataclass(frozen=True)
 class FaceFinderConfig:
     """MediaPipe's face finder: what it takes and how far away it sees are fixed."""
 

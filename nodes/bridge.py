@@ -247,7 +247,7 @@ def experts(name: str) -> HostedExperts:
 
     with torch.inference_mode(False):
         found = load_experts("cpu", name)
-        nets = EADNets({"sync": found.sync, "emotion": found.emotion, "face": found.face})
+        nets = EADNets({"sync": found.sync, "vae": found.reader.vae, "bank": found.reader.bank})
         patcher = comfy.model_patcher.ModelPatcher(nets, mm.get_torch_device(), mm.unet_offload_device())
         mm.load_models_gpu([patcher], force_full_load=True)
     return HostedExperts(dataclasses.replace(found, device=next(nets.parameters()).device), patcher)

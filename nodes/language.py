@@ -11,6 +11,7 @@ from ..eadnet_core.emotion.llm.providers import Opened, open_provider
 from ..eadnet_core.errors import BadInput
 from . import bridge
 from .emotion import reader, waveform
+from .reference import reference_reader
 from .sockets import EADEmotion
 
 if TYPE_CHECKING:
@@ -284,10 +285,10 @@ def _faces(images: Any) -> np.ndarray:
 
 
 def _see(pictures: np.ndarray) -> np.ndarray:
-    """By the emotion classifier."""
+    """By what reads references."""
     from ..eadnet_core.perception.faces import read_pictures
 
-    return read_pictures(pictures, bridge.experts(bridge.SHIPPED).experts)
+    return read_pictures(pictures, reference_reader())
 
 
 def _voice(audio: Any) -> Any:

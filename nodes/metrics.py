@@ -20,7 +20,7 @@ NAMES = {
 
 
 class SyncScore(io.ComfyNode):
-    """Lip sync, emotion, motion and identity of a clip, by networks trained apart."""
+    """Lip sync, emotion, motion and identity of a clip."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -28,8 +28,8 @@ class SyncScore(io.ComfyNode):
             node_id="EADNet_SyncScore",
             display_name="EAD-Net Sync Score",
             description="Scores pictures or a video against a voice: lip sync (LSE-C, LSE-D, offset), emotion,"
-            " identity. The nets that score were trained apart from all that generate. The figures compare clips "
-            "scored here, not other papers'.",
+            " identity. The net that judges lip sync was trained apart from all that generate; emotion is read as "
+            "references are. The figures compare clips scored here, not other papers'.",
             inputs=[
                 io.Combo.Input(
                     "asked_emotion",

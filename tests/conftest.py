@@ -16,7 +16,6 @@ from torch import nn
 from eadnet_core.config import (
     PRESETS,
     AudioConfig,
-    ClassifierConfig,
     DenoiserConfig,
     EmotionBankConfig,
     EmotionConfig,
@@ -37,9 +36,8 @@ from eadnet_core.heads.anatomy import FOLDER_VARIABLE, Anatomy
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
-from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.files import save_adapters, save_part, write_weights
-from eadnet_core.weights.folders import EXPERT_PARTS, MODEL_PARTS
+from eadnet_core.weights.folders import MODEL_PARTS, SYNC_EXPERT
 from eadnet_core.weights.parts import PARTS
 
 ROOT = Path(__file__).parent.parent
@@ -127,9 +125,6 @@ class Tiny:
         }
         configs |= {"emotion_bank": EmotionBankConfig(width=16, entries=16, query_width=8)}
         configs |= {"sync_expert": pixels, "text_reader": READER}
-        experts = {"emotion_expert": len(EMOTIONS) + 1, "face_expert": 6}
-        if part in experts:
-            return ClassifierConfig(widths=(16, 16, 16), outputs=experts[part])
         return configs[part]
 
     def net(self, part: str, seed: int = 0) -> nn.Module:
@@ -176,7 +171,7 @@ def tiny() -> Tiny:
 def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every part that `load_model` reads, at tiny size and with random weights."""
     folder = tmp_path_factory.mktemp("tiny-model")
-    for part in (*MODEL_PARTS, "emotion_bank", *EXPERT_PARTS):
+    for part in (*MODEL_PARTS, "emotion_bank", SYNC_EXPERT):
         tiny.write(folder, part, scores={}, real_cosine=0.6)
     return folder
 

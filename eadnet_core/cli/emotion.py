@@ -139,16 +139,17 @@ def _caption(args: argparse.Namespace) -> None:
     from ..emotion.caption import asked, rules
     from ..perception.clips import caption_folder, find_clips
     from ..perception.faces import read_pictures
-    from ..weights.experts import load_experts, load_reader
+    from ..weights.device import find_device
+    from ..weights.experts import load_reader, load_reference_reader
 
     check_output(args.output, ".jsonl")
     find_clips(args.folder)
     opened, options = _open(args)
     read = load_reader(args.model).codes
-    experts = load_experts(args.device, args.model)
-    provider = rules(read, lambda pictures: read_pictures(pictures, experts))
+    reader = load_reference_reader(args.model, find_device(args.device))
+    provider = rules(read, lambda pictures: read_pictures(pictures, reader))
     if opened is not None:
-        see = None if opened.sees_pictures else lambda pictures: read_pictures(pictures, experts)
+        see = None if opened.sees_pictures else lambda pictures: read_pictures(pictures, reader)
         fall_back = None if args.no_fall_back else provider
         provider = asked(opened.chat, opened.name, read, fall_back, options, see)
     with Bar("caption", "clip") as bar:

@@ -19,7 +19,7 @@ TRAIN_PARTS = {
     "video-features": ("video_features",),
     "denoiser": ("denoiser",),
     "emotion": ("text_reader", "emotion_bank"),
-    "experts": ("sync_expert", "emotion_expert", "face_expert"),
+    "experts": ("sync_expert",),
     "all": (),
 }
 """What each `eadnet train` command trains; () is everything."""

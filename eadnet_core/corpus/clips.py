@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .stage import People
 
 SPLITS = {"train": 0, "heldout": 1, "expert": 2}
-"""Streams of identities; "expert" clips train the scoring nets and share no identity with the others."""
+"""Streams of identities; "expert" clips train the SyncNet that scores and share no identity with the others."""
 HEADS_PER_SPLIT = 1 << 31
 """Numbers of heads that a split has to itself; those below are the heads of `head_pairs`."""
 

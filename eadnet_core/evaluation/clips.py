@@ -3,7 +3,9 @@
 A held-out clip is generated from its portrait, its sound, a prompt as an artist would type it, and its true track of
 head pose, blinks and gaze: the voice alone does not determine those, and without them no clip could be compared with
 the truth frame by frame. Every figure stands beside what the same ruler reads on the truth, on the truth passed through
-the VAE, and on the portrait standing still. The experts that read are trained apart from all that supervises or guides.
+the VAE, and on the portrait standing still. Lip sync is read by a net trained apart from all that supervises or guides.
+Emotion is read as generation reads portraits, so that it compares models and is no independent judgement
+(`metrics.emotion`).
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ class Tally:
             self.jitter[version] = self.jitter.get(version, 0.0) + difference(frames)
             intensity = measures.intensity
         else:
-            intensity = read_emotion(frames, experts.emotion).intensity
+            intensity = read_emotion(frames, experts.reader).intensity
         self.intensities.setdefault(version, {}).setdefault(case.seed, {})[case.level] = intensity
 
     def summary(self, version: str) -> dict[str, float]:
@@ -102,7 +104,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Bench:
-    """A model, the experts that judge it, and where the clips come from."""
+    """A model, what reads its clips, and where the clips come from."""
 
     model: Model
     experts: Experts
@@ -181,7 +183,7 @@ def evaluate(
     sections   any of SECTIONS
     heads      folder of the anatomy that clips are drawn with; without any, the clips that ship are read
     Raises BadInput for a wrong number of clips, an unknown section, clips that do not ship where none can be drawn, or
-    without espeak-ng; CheckpointError without the model or its experts.
+    without espeak-ng; CheckpointError without the model or what reads its clips.
     """
     if clips < CLIPS_PER_GROUP or clips % CLIPS_PER_GROUP:
         raise BadInput(f"clips is {clips}; give a multiple of {CLIPS_PER_GROUP}, at least {CLIPS_PER_GROUP}.")

@@ -1,7 +1,9 @@
 """How well emotion is understood, shown and steered: `eadnet evaluate --emotion`.
 
-Held-out heads and voices, as in `evaluate`; what is seen is read by experts that supervise nothing. Emotions come the
-ways a user gives them: as a label with an intensity, in free words, off another head's clip, as a blend, by amplitude.
+Held-out heads and voices, as in `evaluate`. Emotions come the ways a user gives them: as a label with an intensity, in
+free words, off another head's clip, as a blend, by amplitude. What is seen is read by the reader of controls and the
+emotion bank, which also read portraits and references for generation: they tell one state of a model from another, and
+are no independent judges. Those are `evaluate --portraits`, and `--controls`, where no net reads.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,20 @@ from ..families.performance import Performance
 from ..generation.animation import animate
 from ..generation.plan import plan
 from ..heads.anatomy import Anatomy
+from ..media.face.controls import read_controls
 from ..media.face.subject import training_frame
 from ..media.sound.audio import SAMPLES_PER_FRAME, Audio
 from ..media.sound.speech import hear
 from ..metrics.curves import Curve, draw_curves
 from ..metrics.emotion import accuracy, confusion, read_emotion
-from ..metrics.face import correlation, read_faces
+from ..metrics.face import correlation, lid_closure, read_faces
 from ..metrics.lip_sync import score_lip_sync
 from ..metrics.motion import motion_stats
 from ..metrics.probe import identity_accuracy
 from ..metrics.report import json_values
-from ..perception.faces import read_controls
-from ..perception.faces import read_faces as read_reference
 from ..request import GenerateOptions
 from ..taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS, MOTION
-from ..weights.experts import Experts, ReferenceReader, load_experts, load_reference_reader
+from ..weights.experts import Experts, load_experts
 from ..weights.folders import find_model
 from .clips import OnProgress, counter
 from .heldout import CLIP_FRAMES, Scene, draw_scenes
@@ -62,7 +62,7 @@ PAIRS = tuple((EMOTIONS[i], EMOTIONS[(i + 3) % len(EMOTIONS)]) for i in range(le
 AMPLITUDES: dict[str, tuple[tuple[float, ...], int, str]] = {
     "emotion_scale": ((0.0, 0.25, 0.5, 0.75, 1.0), 25, "intensity seen, 0 .. 1"),
     "head": ((0.0, 0.5, 1.0, 1.5, 2.0), CLIP_FRAMES, "std of yaw and pitch, radians"),
-    "lips": ((0.0, 0.5, 1.0, 1.5, 2.0), CLIP_FRAMES, "std of the mouth's opening"),
+    "lips": ((0.0, 0.5, 1.0, 1.5, 2.0), CLIP_FRAMES, "std of the lips' gap, eye distances"),
     "blink": ((0.0, 0.5, 1.0, 2.0, 3.0), 200, "closed lids, share of frames"),
     "gaze": ((0.0, 0.5, 1.0, 1.25, 1.5), CLIP_FRAMES, "motion of the eyes, 1/1000 of white"),
 }
@@ -74,7 +74,7 @@ OTHER_HEADS = 1000
 
 @dataclass
 class EmotionBench:
-    """A model, the experts that judge it, and the heads and voices that it is tried on."""
+    """A model, what reads its clips, and the heads and voices that it is tried on."""
 
     model: Model
     experts: Experts
@@ -83,11 +83,6 @@ class EmotionBench:
     seed: int
     on_clip: Callable[[], None]
     heads: Path | None = None
-
-    @cached_property
-    def reader(self) -> ReferenceReader:
-        """What reads references."""
-        return load_reference_reader(str(self.model.folder))
 
     def make(
         self, scene: Scene, track: EmotionTrack | np.ndarray, n_frames: int, is_silent: bool = False, **changes: Any
@@ -115,15 +110,15 @@ class EmotionBench:
                 frames = self.make(scene, track, CLIP_FRAMES)
                 asked.append(label)
                 levels.append(LEVELS[level] if label != "neutral" else "")
-                seen.append(read_emotion(frames, self.experts.emotion).label)
+                seen.append(read_emotion(frames, self.experts.reader).label)
                 drawn = scene.frames(label, level, LOOKED_AT_EVERY)
-                true.append(read_emotion(drawn, self.experts.emotion).label)
+                true.append(read_emotion(drawn, self.experts.reader).label)
                 opening = scene.mouth_opening(label, level)
                 sync.setdefault(label, []).append(
                     (
                         score_lip_sync(self.experts.sync, frames, scene.samples).lse_c,
-                        correlation(read_faces(frames, self.experts.face).opening, opening),
-                        correlation(read_faces(drawn, self.experts.face).opening, opening[::LOOKED_AT_EVERY]),
+                        correlation(read_faces(frames).opening, opening),
+                        correlation(read_faces(drawn).opening, opening[::LOOKED_AT_EVERY]),
                     )
                 )
         return {
@@ -141,7 +136,7 @@ class EmotionBench:
         seen = []
         for number, reading in enumerate(readings):
             frames = self.make(self.scenes[number % len(self.scenes)], reading.code, SHORT_FRAMES)
-            seen.append(read_emotion(frames, self.experts.emotion).label)
+            seen.append(read_emotion(frames, self.experts.reader).label)
         asked = [label for _, label in rows]
         return {
             "prompts": len(rows),
@@ -155,20 +150,18 @@ class EmotionBench:
         others = draw_scenes(
             len(self.scenes) * len(EMOTIONS), self.seed, CLIP_FRAMES, self._size, OTHER_HEADS, self.heads
         )
-        asked, read, true, seen = [], [], [], []
+        asked, read, seen = [], [], []
         for number, other in enumerate(others):
             label, level = EMOTIONS[number % len(EMOTIONS)], number // len(EMOTIONS) % len(LEVELS)
             faces = other.frames(label, level, LOOKED_AT_EVERY)
-            code = read_reference(faces, self.reader)
+            code = read_emotion(faces, self.experts.reader).code
             frames = self.make(self.scenes[number // len(EMOTIONS)], code, REFERENCE_FRAMES)
             asked.append(label)
             read.append(describe(code).label)
-            true.append(read_emotion(faces, self.experts.emotion).label)
-            seen.append(read_emotion(frames, self.experts.emotion).label)
+            seen.append(read_emotion(frames, self.experts.reader).label)
         return {
             "reference_clip_accuracy": accuracy(asked, seen),
             "reference_clip_accuracy_read": accuracy(asked, read),
-            "reference_clip_accuracy_ground_truth": accuracy(asked, true),
         }
 
     def intensity(self) -> dict[str, Curve]:
@@ -177,7 +170,7 @@ class EmotionBench:
         def seen(label: str, amount: float) -> float:
             code = scaled(emotion_code(label, 1.0), amount)
             clips = [self.make(scene, code, SHORT_FRAMES) for scene in self.scenes]
-            return float(np.mean([read_emotion(frames, self.experts.emotion).intensity for frames in clips]))
+            return float(np.mean([read_emotion(frames, self.experts.reader).intensity for frames in clips]))
 
         return {label: Curve(STEPS, tuple(seen(label, amount) for amount in STEPS)) for label in EMOTIONS[1:]}
 
@@ -187,7 +180,7 @@ class EmotionBench:
         def seen(scene: Scene, first: str, second: str, weight: float) -> float:
             ends = [label_code(label) for label in (first, second)]
             frames = self.make(scene, blend(ends, [1.0 - weight, weight]), SHORT_FRAMES)
-            odds = read_emotion(frames, self.experts.emotion).log_probabilities.mean(0)
+            odds = read_emotion(frames, self.experts.reader).log_probabilities
             return float(odds[EMOTIONS.index(second)] - odds[EMOTIONS.index(first)])
 
         curves = {}
@@ -212,10 +205,10 @@ class EmotionBench:
             return float(np.mean([self._closed(scene, calm, n_frames, i) for i, scene in enumerate(self.scenes)]))
         frames = self.make(self.scenes[0], feeling, n_frames, is_silent, **calm)
         if name == "emotion_scale":
-            return read_emotion(frames, self.experts.emotion).intensity
+            return read_emotion(frames, self.experts.reader).intensity
         if name == "gaze":
             return 1000 * motion_stats(frames)["eyes"].amplitude
-        face = read_faces(frames, self.experts.face)
+        face = read_faces(frames)
         if name == "head":
             return float(np.hypot(face.yaw.std(), face.pitch.std()))
         return float(face.opening.std())
@@ -223,24 +216,27 @@ class EmotionBench:
     def _closed(self, scene: Scene, calm: dict[str, float], n_frames: int, seed: int) -> float:
         """Share of frames with the lids more than half closed, on the scale of this head's own blinks.
 
-        The face expert reads closure in units that depend on the head, so a closed and an open eye are shown to it.
+        The reader's units of closure depend on the head, so a closed and an open eye are shown to it.
         """
         motion = np.zeros((2, len(MOTION)), np.float32)
         motion[0, MOTION.index("blink")] = 1.0
         code = np.repeat(emotion_code("neutral", 0.0)[None], 2, axis=0)
         samples, voice = np.zeros(2 * SAMPLES_PER_FRAME, np.float32), np.zeros(2, np.float32)
         ends = animate(self.model, scene.reference, Performance(samples, voice, code, motion), self.options)
-        shut, wide = read_faces(np.concatenate([frames for _, frames in ends]), self.experts.face).blink
+        shut, wide = self._closure(np.concatenate([frames for _, frames in ends]))
         frames = self.make(scene, code[0], n_frames, True, **calm, seed=seed)
-        return float((read_faces(frames, self.experts.face).blink > (shut + wide) / 2).mean())
+        return float((self._closure(frames) > (shut + wide) / 2).mean())
+
+    def _closure(self, frames: np.ndarray) -> np.ndarray:
+        return lid_closure(read_controls(frames, self.experts.reader.vae).numpy())
 
     def leakage(self) -> dict[str, float]:
         """What a probe tells of the head from the code that the bank reads, beside what it tells from the controls."""
         codes, features = [], []
         for scene in draw_scenes(PROBED_HEADS, self.seed, CLIP_FRAMES, self._size, 2 * OTHER_HEADS, self.heads):
             looks = [scene.frames(label, 2, PROBED_EVERY) for label in EMOTIONS]
-            codes.append([read_reference(faces, self.reader) for faces in looks])
-            features.append([read_controls(faces, self.reader.vae).mean(0) for faces in looks])
+            codes.append([read_emotion(faces, self.experts.reader).code for faces in looks])
+            features.append([read_controls(faces, self.experts.reader.vae).mean(0) for faces in looks])
         wide = np.array([[f.numpy() for f in row] for row in features], float)
         return {
             "identity_leakage": identity_accuracy(np.array(codes, float)),
@@ -281,7 +277,7 @@ def evaluate_emotion(
     plot       picture to draw the curves to (.png)
     heads      folder of the anatomy that heads are drawn with
     Raises BadInput for a base, a count below 1, a bad file, or without the anatomy; CheckpointError without the model
-    or its experts.
+    or what reads its clips.
     """
     if portraits < 1:
         raise BadInput(f"portraits is {portraits}; give 1 or more.")
@@ -330,7 +326,7 @@ def format_emotion(results: dict[str, Any]) -> str:
     beside = {
         "emotion_accuracy": "emotion_accuracy_ground_truth",
         "prompt_accuracy": "prompt_accuracy_read",
-        "reference_clip_accuracy": "reference_clip_accuracy_ground_truth",
+        "reference_clip_accuracy": "reference_clip_accuracy_read",
         "identity_leakage": "identity_leakage_chance",
         "mouth_correlation_loss": "mouth_correlation_loss_ground_truth",
         "intensity_spearman": "intensity_spearman_least",

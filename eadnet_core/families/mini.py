@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..config import SAMPLE_RATE_HZ, ModelConfig, from_dict
 from ..emotion.reader import TextReader
 from ..errors import BadInput, CheckpointError
-from ..media.face.crop import FaceCrop
+from ..media.face.controls import picture_inputs
 from ..media.face.framing import FRAME
-from ..media.face.landmarks import read_landmarks
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..nets.audio_encoder import AudioEncoder
@@ -314,29 +312,6 @@ def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
     mask = torch.zeros(cells, cells)
     mask[y0:y1, x0:x1] = 1
     return mask
-
-
-def picture_inputs(pictures: np.ndarray, size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What `VAE.read` is given of pictures, uint8 [B, S, S, 3] in the training frame: images and landmarks.
-
-    size_px  that of the net
-    """
-    small = np.stack([_reduced(picture, size_px) for picture in pictures])
-    points = np.stack([_landmarks(picture) for picture in pictures])
-    return to_unit(small, device), torch.from_numpy(points).to(device)
-
-
-def _reduced(picture: np.ndarray, size_px: int) -> np.ndarray:
-    """A square picture, uint8, at the size that the nets look at."""
-    if len(picture) == size_px:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((size_px, size_px), Image.Resampling.LANCZOS))
-
-
-def _landmarks(picture: np.ndarray) -> np.ndarray:
-    """Landmarks [468, 2] of a square picture, uint8, in frame widths."""
-    side = len(picture)
-    return read_landmarks(picture, [FaceCrop(side / 2, side / 2, side)])[0].xy / side
 
 
 def _parts(frames: Any) -> Iterator[tuple[int, Any]]:

@@ -143,20 +143,25 @@ def score_pictures(
 
     Raises BadInput for less than 5 pictures, FaceNotFound.
     """
+    from ..metrics.followed import FaceFollower
     from ..metrics.frames import SIZE_PX
     from ..metrics.report import Scorer
 
-    scorer, where, block = Scorer(experts), None, []
+    scorer, where, block, seen = Scorer(experts), None, [], []
+    follower = FaceFollower()
     for number, picture in enumerate(pictures):
-        where = where or locate(picture, face_box, what=f"frame {number}")
+        if where is None:
+            where = locate(picture, face_box, what=f"frame {number}")
+            follower = FaceFollower(where)
         block.append(crop(picture, where, SIZE_PX))
+        seen.append(follower.look(picture))
         if cancel is not None and cancel():
             raise Cancelled(f"Stopped at picture {number}.")
         if len(block) == SCORED_BLOCK:
-            scorer.add(np.stack(block))
-            block = []
+            scorer.add(np.stack(block), seen)
+            block, seen = [], []
     if block:
-        scorer.add(np.stack(block))
+        scorer.add(np.stack(block), seen)
     if scorer.n_frames < LEAST_SCORED_FRAMES:
         raise BadInput(f"{scorer.n_frames} pictures are too few to score; give at least {LEAST_SCORED_FRAMES}.")
     return scorer.finish(sound.samples, "", asked_emotion)

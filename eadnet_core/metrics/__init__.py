@@ -1,1 +1,1 @@
-"""Scores of a finished video, read by networks trained apart from all that generates it."""
+"""Scores of a finished video, by landmarks, a SyncNet trained apart, and what reads references."""

@@ -1,4 +1,8 @@
-"""A clip against the truth it was generated from, and what many clips say together."""
+"""A clip against the truth it was generated from, and what many clips say together.
+
+Emotion and lids are read by the reader of controls and the bank, which generation uses too (`metrics.emotion`); lips
+and head by MediaPipe's landmarks, which it uses to find faces.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .emotion import accuracy, read_emotion
-from .face import correlation, read_faces
+from ..media.face.controls import read_controls
+from .emotion import accuracy, emotion_of
+from .face import correlation, lid_closure, read_faces
 from .fidelity import background_mask, mouth_psnr, psnr, ssim
 from .identity import identity
 from .lip_sync import score_lip_sync
@@ -65,16 +70,16 @@ class Measures:
 
 
 def measure(frames: np.ndarray, truth: Truth, experts: Experts) -> Measures:
-    """Read uint8 frames [T, H, W, 3] with the experts and compare them with the truth."""
-    face = read_faces(frames, experts.face)
-    emotion = read_emotion(frames, experts.emotion)
+    """Read uint8 frames [T, H, W, 3] and compare them with the truth."""
+    face, controls = read_faces(frames), read_controls(frames, experts.reader.vae).numpy()
+    emotion = emotion_of(controls, experts.reader.bank)
     sync = score_lip_sync(experts.sync, frames, truth.samples)
     return Measures(
         asked_emotion=truth.emotion,
         emotion=emotion.label,
         intensity=emotion.intensity,
         mouth_correlation=correlation(face.opening, truth.mouth_opening),
-        blink_correlation=correlation(face.blink, truth.blink),
+        blink_correlation=correlation(lid_closure(controls), truth.blink),
         yaw_correlation=correlation(face.yaw, truth.yaw),
         lse_c=sync.lse_c,
         lse_d=sync.lse_d,
@@ -85,7 +90,7 @@ def measure(frames: np.ndarray, truth: Truth, experts: Experts) -> Measures:
         background_psnr=psnr(frames, truth.frames, background_mask(truth.frames, truth.reference)),
         ssim=ssim(frames, truth.frames),
         identity=float(identity(frames, truth.reference).mean()),
-        mouth_band_power=band_power(face.opening),
+        mouth_band_power=band_power(np.nan_to_num(face.opening)),
         motion=motion_stats(frames),
     )
 

@@ -1,4 +1,8 @@
-"""Which emotion a clip shows, and how strongly, read from pixels by the emotion expert."""
+"""Which emotion a clip shows, how strongly and by which muscles: the reader of controls, and the emotion bank.
+
+Both also serve generation: a portrait and a reference clip are read so. What they say of a model's own clips is
+therefore no judgement from outside, see media.face.controls.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +11,72 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ..taxonomy import EMOTIONS
-from .frames import read_batches
+from ..emotion.code import INTENSITY
+from ..media.face.controls import read_controls
+from ..nets.emotion_bank import EmotionBank, typical
+from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS
+from ..weights.experts import ReferenceReader
+
+LEAST_PROBABILITY = 1e-30
+_UNITS = [CONTROLS.index(name) for name in ACTION_UNITS]
 
 
 @dataclass(frozen=True)
 class EmotionReading:
     """The emotion of a clip.
 
-    log_probabilities  [T, 8]  of every frame, in the order of `EMOTIONS`
-    intensities        [T]     0 .. 1 of every frame
+    code            [27]     of the clip as a whole, by the median of each control
+    codes           [T, 27]  of every frame by itself
+    action_units    [16]     medians over the clip, about 0 .. 1, in the order of taxonomy.ACTION_UNITS
     """
 
-    log_probabilities: np.ndarray
-    intensities: np.ndarray
+    code: np.ndarray
+    codes: np.ndarray
+    action_units: np.ndarray
 
     @property
     def probabilities(self) -> np.ndarray:
-        """[8] of the whole clip: the frames' mean log-probability, normalised."""
-        mean = self.log_probabilities.mean(0)
-        odds = np.exp(mean - mean.max())
-        return odds / odds.sum()
+        """[8] of the whole clip, in the order of `EMOTIONS`."""
+        return self.code[: len(EMOTIONS)]
+
+    @property
+    def log_probabilities(self) -> np.ndarray:
+        """Logarithm of `probabilities`, which are at least LEAST_PROBABILITY there."""
+        return np.log(np.maximum(self.probabilities, LEAST_PROBABILITY))
 
     @property
     def label(self) -> str:
         """The likeliest emotion of the whole clip."""
-        return EMOTIONS[int(self.log_probabilities.mean(0).argmax())]
+        return EMOTIONS[int(self.probabilities.argmax())]
 
     @property
     def intensity(self) -> float:
-        """Mean over the frames, 0 .. 1."""
-        return float(self.intensities.mean())
+        """Of the whole clip, 0 .. 1."""
+        return float(self.code[INTENSITY])
+
+    @property
+    def frame_probabilities(self) -> np.ndarray:
+        """[T, 8] of every frame by itself."""
+        return self.codes[:, : len(EMOTIONS)]
+
+    @property
+    def intensities(self) -> np.ndarray:
+        """[T] of every frame by itself, 0 .. 1."""
+        return self.codes[:, INTENSITY]
 
 
-def split_outputs(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The expert's raw outputs as log-probabilities [B, 8] and intensity [B] in 0 .. 1.
-
-    outputs   [B, 9 or more]  eight logits in the order of `EMOTIONS`, the logit of the intensity, and whatever else
-                              the expert learned to read on the way (action units)
-    """
-    return outputs[:, : len(EMOTIONS)].log_softmax(1), outputs[:, len(EMOTIONS)].sigmoid()
+def read_emotion(frames: np.ndarray, reader: ReferenceReader) -> EmotionReading:
+    """The emotion of uint8 frames [T, H, W, 3] in the training frame."""
+    return emotion_of(read_controls(frames, reader.vae).numpy(), reader.bank)
 
 
-def read_emotion(frames: np.ndarray, expert: nn.Module) -> EmotionReading:
-    """The emotion in every frame.
-
-    frames   [T, H, W, 3]  uint8 in the training frame
-    expert                 [B, 3, H, W] in -1 .. 1 -> [B, 9 or more], see `split_outputs`
-    """
-    log_probabilities, intensities = split_outputs(torch.cat(list(read_batches(expert, frames))))
-    return EmotionReading(log_probabilities.numpy(), intensities.numpy())
+@torch.inference_mode()
+def emotion_of(controls: np.ndarray, bank: EmotionBank) -> EmotionReading:
+    """The emotion of controls [T, 28] that were read off a clip."""
+    read = torch.from_numpy(controls).to(bank.keys.device)
+    code, codes = (found.float().cpu().numpy() for found in (bank.read(read), bank.code(bank(read))))
+    return EmotionReading(code, codes, typical(read).cpu().numpy()[_UNITS])
 
 
 def accuracy(asked: Sequence[str], read: Sequence[str]) -> float:

@@ -16,20 +16,43 @@ GROWTH = 1.5
 
 
 def follow_face(pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
-    """Landmarks [468, 3] in pixels of the most prominent face of each picture, uint8 [H, W, 3]; None where none is.
-
-    A face is looked for where it was in the picture before. Whatever looks like one is taken: a face that a model has
-    drawn badly is still to be measured.
-    """
-    last: Landmarks | None = None
+    """Landmarks [468, 3] in pixels of the most prominent face of each picture, uint8 [H, W, 3]; None where none is."""
+    follower = FaceFollower()
     for picture in pictures:
-        here = _look_again(picture, last) if last is not None else None
-        if here is None:
-            found = find_faces(picture) or find_faces(picture, accept_any_face=True)
-            first = found[0].landmarks if found else None
-            here = _look_again(picture, first) if first is not None else None
-        last = here
-        yield None if here is None else here.points
+        yield follower.look(picture)
+
+
+class FaceFollower:
+    """Reads the landmarks of one face in picture after picture.
+
+    It is looked for where it was in the picture before. Whatever looks like one is taken: a face that a model has drawn
+    badly is still to be measured.
+    """
+
+    def __init__(self, face: FaceCrop | None = None) -> None:
+        """`face`: where it lies in the first picture, and is looked for once it is lost; default: it is searched."""
+        self._face = face
+        self._last: Landmarks | None = None
+        self._seen: np.ndarray | None = None
+
+    def look(self, picture: np.ndarray) -> np.ndarray | None:
+        """Landmarks [468, 3] in pixels of the next picture, uint8 [H, W, 3]; None where the face is not there.
+
+        A picture that repeats the one before has its landmarks: a still clip has still lips.
+        """
+        if self._seen is None or not np.array_equal(picture, self._seen):
+            here = _look_again(picture, self._last) if self._last is not None else None
+            if here is None:
+                first = self._search(picture)
+                here = _look_again(picture, first) if first is not None else None
+            self._last, self._seen = here, picture
+        return None if self._last is None else self._last.points
+
+    def _search(self, picture: np.ndarray) -> Landmarks | None:
+        if self._face is not None:
+            return read_landmarks(picture, [self._face])[0]
+        found = find_faces(picture) or find_faces(picture, accept_any_face=True)
+        return found[0].landmarks if found else None
 
 
 def _look_again(picture: np.ndarray, last: Landmarks) -> Landmarks | None:

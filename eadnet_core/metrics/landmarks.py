@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..media.face.landmark_map import lid_opening, lip_opening
-from ..media.face.landmarks import LEAST_PRESENT, Landmarks
 
 LEAST_FRAMES = 5
 """Frames with a face below which nothing is said."""
@@ -34,13 +33,13 @@ class LandmarkScores:
     lid_closed: float
 
 
-def score_landmarks(track: Sequence[Landmarks]) -> LandmarkScores:
-    """The figures of the landmarks of every frame."""
-    present = np.array([found.presence >= LEAST_PRESENT for found in track], bool)
+def score_landmarks(track: Sequence[np.ndarray | None]) -> LandmarkScores:
+    """The figures of the landmarks [468, 2 or 3] of every frame, None where no face was found."""
+    present = np.array([points is not None for points in track], bool)
     share = float(present.mean()) if len(track) else 0.0
     if present.sum() < LEAST_FRAMES:
         return LandmarkScores(share, *[float("nan")] * 5)
-    points = np.stack([found.points for found, is_there in zip(track, present, strict=True) if is_there])
+    points = np.stack([found for found in track if found is not None])
     lips, lids = lip_opening(points), lid_opening(points)
     low, middle, high = np.percentile(lips, (5, 50, 95))
     steps = np.abs(np.diff(lips))[np.diff(np.flatnonzero(present)) == 1]

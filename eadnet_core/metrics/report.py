@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import tee
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,15 @@ from PIL import Image
 
 from ..config import FPS, SAMPLE_RATE_HZ
 from ..errors import BadInput, FaceNotFound
+from ..media.face.controls import read_controls
 from ..media.face.crop import FaceCrop, crop
 from ..media.face.find import locate
-from ..media.face.landmarks import Landmarks, follow_landmarks
 from ..media.sound.audio import frame_energy, read_audio
 from ..media.video.files import VideoReader, read_video
-from ..taxonomy import EMOTIONS
-from .emotion import EmotionReading, read_emotion
-from .face import FaceTrack, correlation, read_faces
+from ..taxonomy import ACTION_UNITS, EMOTIONS
+from .emotion import emotion_of
+from .face import correlation, face_track, lid_closure
+from .followed import FaceFollower
 from .frames import SIZE_PX
 from .identity import identity
 from .landmarks import LandmarkScores, score_landmarks
@@ -50,10 +50,10 @@ class Tracks:
     """What the plots show, one value per frame; kept beside the scores and left out of the JSON.
 
     samples         [N]      16 kHz mono
-    opening         [T]      mouth opening
+    opening         [T]      gap of the lips in eye distances; nan where no frame shows a face
     energy          [T]      loudness 0 .. 1
-    probabilities   [T, 8]   emotions
-    intensities     [T]
+    probabilities   [T, 8]   emotions of every frame by itself
+    intensities     [T]      the same
     identity        [T]
     """
 
@@ -72,9 +72,10 @@ class Scores:
 
     lse_c, lse_d, offset         see metrics.lip_sync; offset in frames, positive where the picture comes too early
     speech_windows               windows of 5 frames that hold speech: what the three figures rest on
-    mouth_energy_correlation     of the mouth's opening with the sound's loudness
-    mouth_amplitude              standard deviation of the opening, 1 = a gap of .11 frame widths
-    emotion, emotion_intensity   what the clip shows as a whole
+    mouth_energy_correlation     of the lips' gap with the sound's loudness
+    mouth_amplitude              standard deviation of the lips' gap, in eye distances
+    emotion, emotion_intensity   what the clip shows as a whole, see metrics.emotion: no judgement from outside
+    action_units                 their medians over the clip, 0 .. 1, by the same reader
     asked_emotion                the label the video was meant to show, if given
     jitter_ratio                 by region: second over first differences of the pixels, against the same of true clips
     motion_amplitude             by region: RMS distance of the pixels from their mean over the clip, 0 .. 1
@@ -95,6 +96,7 @@ class Scores:
     emotion: str
     emotion_intensity: float
     emotion_probabilities: dict[str, float]
+    action_units: dict[str, float]
     asked_emotion: str | None
     jitter_ratio: dict[str, float]
     motion_amplitude: dict[str, float]
@@ -128,30 +130,32 @@ class Scorer:
         self._tail: np.ndarray | None = None
         self._first: np.ndarray | None = None
         self._visual: list[np.ndarray] = []
-        self._faces: list[FaceTrack] = []
-        self._emotions: list[EmotionReading] = []
+        self._controls: list[np.ndarray] = []
         self._identity: list[np.ndarray] = []
         self._motion = MotionMeter()
-        self._landmarks: list[Landmarks] = []
+        self._follower: FaceFollower | None = None
+        self._landmarks: list[np.ndarray | None] = []
         self.n_frames = 0
 
-    def add(self, frames: np.ndarray, landmarks: Sequence[Landmarks] | None = None) -> None:
+    def add(self, frames: np.ndarray, landmarks: Sequence[np.ndarray | None] | None = None) -> None:
         """Take in the next uint8 frames [b, H, W, 3] of the training frame.
 
-        landmarks  of each, where they were read from larger pictures
+        landmarks  [468, 3] of each in pixels, where they were read from larger pictures; None where there is no face
         """
         if not len(frames):
             return
-        size = float(frames.shape[1])
-        self._landmarks += landmarks or follow_landmarks(frames, FaceCrop(size / 2, size / 2, size))
+        if landmarks is None:
+            size = float(frames.shape[1])
+            self._follower = self._follower or FaceFollower(FaceCrop(size / 2, size / 2, size))
+            landmarks = [self._follower.look(frame) for frame in frames]
+        self._landmarks += landmarks
         joined = frames if self._tail is None else np.concatenate([self._tail, frames])
         if len(joined) >= self._window:
             self._visual.append(embed_pictures(self._experts.sync, joined))
         self._tail = joined[-(self._window - 1) :]
         if self._first is None:
             self._first = frames[0]
-        self._faces.append(read_faces(frames, self._experts.face))
-        self._emotions.append(read_emotion(frames, self._experts.emotion))
+        self._controls.append(read_controls(frames, self._experts.reader.vae).numpy())
         self._identity.append(identity(frames, self._first))
         self._motion.add(frames)
         self.n_frames += len(frames)
@@ -161,11 +165,8 @@ class Scorer:
         audio = embed_sound(self._experts.sync, samples, self.n_frames)
         weights = speech_windows(samples, self.n_frames, self._window)
         sync = score_embeddings(np.concatenate(self._visual), audio, weights)
-        opening, blink = (np.concatenate([getattr(f, key) for f in self._faces]) for key in ("opening", "blink"))
-        emotion = EmotionReading(
-            np.concatenate([e.log_probabilities for e in self._emotions]),
-            np.concatenate([e.intensities for e in self._emotions]),
-        )
+        controls, opening = np.concatenate(self._controls), face_track(self._landmarks).opening
+        emotion = emotion_of(controls, self._experts.reader.bank)
         kept = np.concatenate(self._identity)
         energy = frame_energy(samples, self.n_frames)
         motion = self._motion.stats()
@@ -182,14 +183,15 @@ class Scorer:
             emotion=emotion.label,
             emotion_intensity=emotion.intensity,
             emotion_probabilities=dict(zip(EMOTIONS, emotion.probabilities.tolist(), strict=True)),
+            action_units=dict(zip(ACTION_UNITS, emotion.action_units.tolist(), strict=True)),
             asked_emotion=asked_emotion,
             jitter_ratio={key: ratio(s.jitter, s.speed * TRUE_JITTER[key]) for key, s in motion.items()},
             motion_amplitude={key: s.amplitude for key, s in motion.items()},
             identity=float(kept.mean()),
             identity_least=float(kept.min()),
-            blinks_per_minute=count_blinks(blink) * 60 * FPS / self.n_frames,
+            blinks_per_minute=count_blinks(lid_closure(controls)) * 60 * FPS / self.n_frames,
             landmarks=score_landmarks(self._landmarks),
-            tracks=Tracks(sync, samples, opening, energy, np.exp(emotion.log_probabilities), emotion.intensities, kept),
+            tracks=Tracks(sync, samples, opening, energy, emotion.frame_probabilities, emotion.intensities, kept),
         )
 
 
@@ -239,14 +241,14 @@ def _locate_face(reader: VideoReader, face_box: Sequence[float] | None) -> FaceC
     raise missed or BadInput(f"'{reader.path}' holds no frame. Give a video file such as an mp4.")
 
 
-def _blocks(reader: VideoReader, geometry: FaceCrop) -> Iterator[tuple[np.ndarray, list[Landmarks]]]:
+def _blocks(reader: VideoReader, geometry: FaceCrop) -> Iterator[tuple[np.ndarray, list[np.ndarray | None]]]:
     """Training frames, uint8 [b, SIZE_PX, SIZE_PX, 3], and the landmarks in the pictures that they were cut from."""
     block: list[np.ndarray] = []
-    seen: list[Landmarks] = []
-    frames, looked_at = tee(reader)
-    for frame, landmarks in zip(frames, follow_landmarks(looked_at, geometry), strict=True):
+    seen: list[np.ndarray | None] = []
+    follower = FaceFollower(geometry)
+    for frame in reader:
         block.append(crop(frame, geometry, SIZE_PX))
-        seen.append(landmarks)
+        seen.append(follower.look(frame))
         if len(block) == BLOCK_FRAMES:
             yield np.stack(block), seen
             block, seen = [], []
@@ -355,8 +357,8 @@ def _draw_sync(page: Page, scores: Scores, box: tuple[float, float, float, float
 
 def _draw_mouth(page: Page, scores: Scores, box: tuple[float, float, float, float]) -> None:
     tracks = scores.tracks
-    top = max(0.5, float(np.ceil(tracks.opening.max() * 10) / 10))
-    bottom = min(0.0, float(np.floor(tracks.opening.min() * 10) / 10))
+    highest = float(tracks.opening.max())
+    bottom, top = 0.0, max(0.3, np.ceil(highest * 10) / 10 if isfinite(highest) else 0.0)
     chart = Chart(page, box, (0.0, scores.duration_s), (bottom, top), "Mouth opening over the sound")
     chart.grid()
     times, low, high = envelope(tracks.samples, scores.duration_s, int(box[2] - box[0]))
@@ -365,7 +367,7 @@ def _draw_mouth(page: Page, scores: Scores, box: tuple[float, float, float, floa
     chart.area(times, middle + half * low, middle + half * high, (200, 208, 218))
     chart.line((np.arange(scores.n_frames) + 0.5) / FPS, tracks.opening, ACCENT, 2.0)
     page.legend(_LEGEND_X, box[1], [("mouth opening", ACCENT), ("sound", (200, 208, 218))])
-    chart.axes("time", "opening", " s")
+    chart.axes("time", "eye distances", " s")
 
 
 def _draw_emotion(page: Page, scores: Scores, box: tuple[float, float, float, float]) -> None:

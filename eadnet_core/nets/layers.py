@@ -149,7 +149,7 @@ class ConvNorm(nn.Sequential):
 
 
 class ResidualConv(nn.Module):
-    """x + two 3x3 convolutions, for the small readers (sync and classifier)."""
+    """x + two 3x3 convolutions, for SyncNet."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -11,27 +11,20 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..emotion.code import blend, emotion_code
 from ..emotion.reference import Look
 from ..emotion.spacing import evenly_spaced
 from ..errors import BadInput, FaceNotFound
-from ..families.mini import picture_inputs
 from ..media.face.crop import crop
 from ..media.face.find import locate
 from ..media.image import read_image
 from ..media.video.files import VIDEO_SUFFIXES, read_video
+from ..metrics.emotion import read_emotion
 from ..metrics.frames import SIZE_PX
-from ..taxonomy import EMOTIONS
-from ..weights.experts import Experts, ReferenceReader
-
-if TYPE_CHECKING:
-    from ..nets.vae import VAE
+from ..weights.experts import ReferenceReader
 
 LOOKED_AT = 24
 """Pictures of a clip that are looked at, spread over it."""
@@ -48,16 +41,9 @@ def look_by(load: Callable[[], ReferenceReader]) -> Look:
     return lambda reference: seen(reference.path, reference.start_s, reference.end_s)
 
 
-@torch.inference_mode()
 def read_faces(faces: np.ndarray, reader: ReferenceReader) -> np.ndarray:
     """The emotion code [27] that faces, uint8 [T, S, S, 3] in the training frame, show together."""
-    return reader.bank.read(read_controls(faces, reader.vae)).numpy()
-
-
-@torch.inference_mode()
-def read_controls(faces: np.ndarray, vae: VAE) -> Tensor:
-    """What each of some faces, uint8 [T, S, S, 3] in the training frame, does: [T, 28], columns taxonomy.CONTROLS."""
-    return vae.read_controls(*picture_inputs(faces, vae.config.size_px, torch.device("cpu")))
+    return read_emotion(faces, reader).code
 
 
 def pictures_of(path: str | os.PathLike[str], start_s: float = 0.0, end_s: float | None = None) -> list[np.ndarray]:
@@ -113,15 +99,10 @@ def faces_in(pictures: Sequence[np.ndarray] | np.ndarray | Tensor, what: str = "
     return np.stack(faces)
 
 
-def read_pictures(pictures: np.ndarray | Tensor, experts: Experts) -> np.ndarray:
-    """The emotion code [27] that faces show: the mean of up to 24 pictures, by the emotion expert.
+def read_pictures(pictures: np.ndarray | Tensor, reader: ReferenceReader) -> np.ndarray:
+    """The emotion code [27] that the faces in up to 24 of some pictures show together.
 
     pictures  [B, H, W, 3]  uint8, or float 0 .. 1
     Raises FaceNotFound where none of them holds a face.
     """
-    from ..metrics.emotion import read_emotion
-
-    faces = faces_in(pictures)
-    reading = read_emotion(faces, experts.emotion)
-    codes = [emotion_code(label, 0.0 if label == "neutral" else reading.intensity) for label in EMOTIONS]
-    return blend(codes, reading.probabilities)
+    return read_faces(faces_in(pictures), reader)

@@ -1,6 +1,6 @@
 """Training of the emotion bank: the reader of a reference's emotion that ships with the model.
 
-It learns the true codes of scripts, never from the expert that scores, and sees no picture: what the reader of controls
+It learns the true codes of scripts, and sees no picture: what the reader of controls
 would have read off the scripts' faces is imitated (`reader_errors`). A sample is one picture of a speaking face or a
 few, so that what speech does to a face is not taken for a feeling.
 """

@@ -12,7 +12,6 @@ from ..corpus.head_pairs import render_pairs
 from ..errors import BadInput
 from ..weights.experts import load_reader
 from ..weights.files import read_metadata
-from .classifier import train_emotion_expert, train_face_expert
 from .control_reader import train_control_reader
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
@@ -71,10 +70,8 @@ CACHES: dict[str, CachePlan | PairsPlan] = {
     "faces": PairsPlan(n_pairs=2000, n_states=8, size_px=128, seed=101),
     "faces_256": PairsPlan(n_pairs=400, n_states=8, size_px=256, seed=102),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
-    "expert_faces": CachePlan(n_clips=8000, n_frames=1, seed=3, split="expert", speech_utterances=300),
 }
-"""What the model learns from, and what the scoring experts learn from: other heads and other seeds. Experts learn faces
-from clips of one frame each, since the frames of a clip teach no more faces than one of them."""
+"""What the model learns from, and what the SyncNet that scores learns from: other heads and another seed."""
 
 PLANS: dict[str, Plan] = {
     "syncnet": Plan(train_syncnet, 4, "performances"),
@@ -84,8 +81,6 @@ PLANS: dict[str, Plan] = {
     "vae": Plan(train_vae, 120, "faces"),
     "emotion_bank": Plan(train_emotion_bank, 1, "performances", beside=("faces",)),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
-    "emotion_expert": Plan(train_emotion_expert, 24, "expert_faces"),
-    "face_expert": Plan(train_face_expert, 10, "expert_faces"),
 }
 """Every net that learns from clips, in the order of training."""
 NEEDS = {

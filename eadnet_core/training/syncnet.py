@@ -20,7 +20,6 @@ from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..nets.syncnet import PIXEL_CROP, SyncNet
 from ..weights.files import save_part
 from .batch import Batch
-from .classifier import disturb
 from .data import Cache
 from .denoiser_batches import motion_latents
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
@@ -34,6 +33,9 @@ SILENCE = 0.12
 """Mean frame energy of a window under which it counts as silent."""
 EXPERT_CONFIG = SyncNetConfig(space="pixels", in_channels=3)
 TRAINING_SIZE_PX = 128
+_LATENT_NOISE = 0.3
+_LATENT_SHIFT = 0.3
+"""Spread of the random offset of each latent channel, in standard deviations of the latents."""
 _MAX_OFFSET = 5
 _FAR = 3
 """Frames apart from which two windows of a clip are compared in the pairwise score."""
@@ -67,6 +69,26 @@ class SyncObjective(nn.Module):
         seen = self.syncnet.embed_frames(whole(flat.unflatten(0, frames.shape[:2]), self.syncnet.config)).float()
         heard = self.syncnet.embed_audio(batch.mel).float()
         return info_nce(seen, heard, self.syncnet.log_scale, batch.audible)
+
+
+def disturb(frames: Tensor, together: int = 1) -> Tensor:
+    """Blur, noise and recolour pictures [B, 3, H, W], `together` in a row alike; latents get noise and offsets."""
+    n = len(frames) // together
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(n, *shape, device=frames.device).repeat_interleave(together, 0)
+
+    amount = draw(1, 1, 1)
+    if frames.shape[1] != 3:
+        spread = frames.std((0, 2, 3), keepdim=True)
+        offset = _LATENT_SHIFT * 12**0.5 * (draw(frames.shape[1], 1, 1) - 0.5)
+        return frames + spread * (offset + _LATENT_NOISE * amount * torch.randn_like(frames))
+    soft = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    blurred = torch.lerp(frames, soft, (1.5 * amount).clamp(max=1.0))
+    grey = blurred.mean(1, keepdim=True)
+    faded = torch.lerp(blurred, grey, (2 * draw(1, 1, 1) - 1).clamp(min=0.0))
+    gain, offset = 0.75 + 0.5 * draw(3, 1, 1), 0.3 * (draw(3, 1, 1) - 0.5)
+    return (faded * gain + offset + 0.04 * draw(1, 1, 1) * torch.randn_like(frames)).clamp(-1, 1)
 
 
 def info_nce(seen: Tensor, heard: Tensor, log_scale: Tensor, audible: Tensor) -> Losses:

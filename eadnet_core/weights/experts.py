@@ -1,4 +1,4 @@
-"""What stands beside a model: the readers of words and of references, the experts that score."""
+"""What stands beside a model: the readers of words and of references, and what scores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from ..emotion.reader import TextReader
 from .device import find_device
 from .files import load_part
 from .files import save_part as save_part
-from .folders import ASSETS, EXPERT_PARTS, find_model, find_part
+from .folders import ASSETS, SYNC_EXPERT, find_model, find_part
 
 if TYPE_CHECKING:
     from ..nets.emotion_bank import EmotionBank
@@ -22,21 +21,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Experts:
-    """The nets that score; trained apart from everything that supervises or guides."""
-
-    sync: SyncNet
-    emotion: nn.Module
-    face: nn.Module
-    device: torch.device
-
-
-@dataclass(frozen=True)
 class ReferenceReader:
     """What reads the emotion of a face: the picture side, of which it needs what reads controls, and the bank."""
 
     vae: VAE
     bank: EmotionBank
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The nets that score.
+
+    sync    trained apart from everything that supervises or guides
+    reader  the one that reads portraits and references for generation, too: no independent judge of a model's own clips
+    """
+
+    sync: SyncNet
+    reader: ReferenceReader
+    device: torch.device
 
 
 def load_reader(name: str = "mini") -> TextReader:
@@ -48,22 +50,23 @@ def load_reader(name: str = "mini") -> TextReader:
     return TextReader(encoder)
 
 
-def load_reference_reader(name: str = "mini") -> ReferenceReader:
-    """What reads references for a model, on the CPU; a model without an emotion bank has that of the mini.
+def load_reference_reader(name: str = "mini", device: str | torch.device = "cpu") -> ReferenceReader:
+    """What reads references for a model; a model without an emotion bank has that of the mini.
 
     The picture side is the one beside the bank, whose errors the bank learned.
     """
     folder = find_model(name)
     if not (folder / "emotion_bank.safetensors").is_file():
         folder = ASSETS / "mini"
-    nets: Any = [load_part(find_part(folder, part), part)[0] for part in ("vae", "emotion_bank")]
+    nets: Any = [load_part(find_part(folder, part), part, device)[0] for part in ("vae", "emotion_bank")]
     return ReferenceReader(*nets)
 
 
 def load_experts(device: str | torch.device = "auto", name: str | Path = "mini") -> Experts:
-    """The scoring nets beside a model; a model without its own is scored by those that are shipped."""
+    """What scores a model's clips; a model without a sync expert or a bank of its own is scored by those that ship."""
     folder, place = find_model(str(name)), find_device(device)
-    if not any((folder / f"{part}.safetensors").exists() for part in EXPERT_PARTS):
-        folder = find_model("mini")
-    nets: Any = [load_part(folder / f"{part}.safetensors", part, place)[0] for part in EXPERT_PARTS]
-    return Experts(sync=nets[0], emotion=nets[1], face=nets[2], device=place)
+    path = folder / f"{SYNC_EXPERT}.safetensors"
+    if not path.is_file():
+        path = ASSETS / "mini" / path.name
+    sync: Any = load_part(path, SYNC_EXPERT, place)[0]
+    return Experts(sync, load_reference_reader(str(folder), place), place)

@@ -17,7 +17,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 FACES = ASSETS / "faces"
 """The nets that find a face and its landmarks; every model uses them."""
 MODEL_PARTS = ("vae", "denoiser", "syncnet", "text_reader")
-EXPERT_PARTS = ("sync_expert", "emotion_expert", "face_expert")
+SYNC_EXPERT = "sync_expert"
 BASE_PARTS = {"denoiser": "denoiser", "vae": "sd_vae", "whisper": "whisper", "syncnet": "stable_syncnet"}
 """Part in each file of a base's folder; the SyncNet may be missing."""
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..config import (
-    ClassifierConfig,
     EmotionBankConfig,
     FaceFinderConfig,
     FaceMeshConfig,
@@ -91,18 +90,6 @@ def _build_text_encoder(config: TextReaderConfig) -> nn.Module:
     return TextEncoder(config)
 
 
-def _build_classifier(config: ClassifierConfig) -> nn.Module:
-    from ..nets.classifier import Classifier
-
-    return Classifier(config)
-
-
-def _build_expression_reader(config: ClassifierConfig) -> nn.Module:
-    from ..nets.classifier import ExpressionReader
-
-    return ExpressionReader(config)
-
-
 def _build_emotion_bank(config: EmotionBankConfig) -> nn.Module:
     from ..nets.emotion_bank import EmotionBank
 
@@ -138,8 +125,6 @@ PARTS: dict[str, Part] = {
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
     "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
-    "emotion_expert": Part(ClassifierConfig, _build_expression_reader),
-    "face_expert": Part(ClassifierConfig, _build_classifier),
     "face_finder": Part(FaceFinderConfig, _build_face_finder),
     "face_mesh": Part(FaceMeshConfig, _build_face_mesh),
     "sd_vae": Part(SDVAEConfig, _build_sd_vae),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eadnet_core.config import AudioConfig, ClassifierConfig, EmotionConfig
+from eadnet_core.config import AudioConfig, EmotionConfig
 from eadnet_core.nets.audio_encoder import AudioEncoder
-from eadnet_core.nets.classifier import Classifier
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.layers import MEL_SILENCE, GroupNorm
 
@@ -97,18 +96,6 @@ def test_emotion_table_is_the_same_in_every_build() -> None:
     first = EmotionEncoder(config).table
     torch.manual_seed(2)
     assert torch.equal(first, EmotionEncoder(config).table)
-
-
-def test_classifier_reads_frames_one_by_one() -> None:
-    torch.manual_seed(0)
-    config = ClassifierConfig(widths=(16, 16, 32), outputs=6)
-    net = Classifier(config)
-    frames = torch.randn(3, 3, 128, 128)
-    out = net(frames)
-    assert out.shape == (3, config.outputs)
-    torch.testing.assert_close(out[1:2], net(frames[1:2]), atol=1e-5, rtol=1e-5)
-    out.square().sum().backward()
-    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
 
 
 def test_narrow_groups_in_bfloat16_are_normalised_as_wide_ones() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +21,8 @@ from eadnet_core.media.face.landmark_map import (
     lid_opening,
     lip_opening,
 )
-from eadnet_core.media.face.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks, follow_landmarks, read_landmarks
+from eadnet_core.media.face.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks, read_landmarks
+from eadnet_core.metrics.followed import FaceFollower, follow_face
 from eadnet_core.metrics.landmarks import score_landmarks
 from eadnet_core.weights.folders import ASSETS
 
@@ -71,8 +71,16 @@ def test_where_no_face_is_nothing_is_present(portrait: np.ndarray) -> None:
 
 def test_a_lost_face_is_looked_for_at_the_first_place(portrait: np.ndarray, found: Landmarks) -> None:
     wall = np.full_like(portrait, 90)
-    track = list(follow_landmarks([portrait, wall, wall, portrait], found.frame()))
-    assert [one.presence > 0.5 for one in track] == [True, False, False, True]
+    follower = FaceFollower(found.frame())
+    track = [follower.look(picture) for picture in (portrait, wall, wall, portrait)]
+    assert [points is not None for points in track] == [True, False, False, True]
+    assert np.abs(track[3] - found.points).mean() < 0.03 * np.linalg.norm(np.diff(found.eyes, axis=0))
+
+
+def test_a_picture_that_repeats_has_the_same_landmarks(portrait: np.ndarray) -> None:
+    first, second, moved = follow_face([portrait, portrait.copy(), np.roll(portrait, 3, 1)])
+    np.testing.assert_array_equal(first, second)
+    assert float((moved - first)[:, 0].mean()) == pytest.approx(3, abs=1)
 
 
 @pytest.mark.parametrize("size_px", [64, 128])
@@ -127,11 +135,11 @@ def test_score_tells_amplitude_and_speed(found: Landmarks) -> None:
     for gap in (0.0, 0.3, 0.0, 0.3, 0.0, 0.3, 0.0, 0.3):
         points = found.points.copy()
         points[[14, 87, 317], 1] += gap * np.linalg.norm(np.diff(found.eyes[:, :2], axis=0))
-        track.append(replace(found, points=points))
+        track.append(points)
     scores = score_landmarks(track)
     assert scores.face_found == 1 and scores.lip_amplitude == pytest.approx(0.3, abs=0.03)
     assert scores.lip_speed == pytest.approx(0.3, abs=0.03) and scores.lid_closed == pytest.approx(1)
-    missing = score_landmarks([*track[:2], *[replace(found, presence=0.1)] * 6])
+    missing = score_landmarks([*track[:2], *[None] * 6])
     assert missing.face_found == 0.25 and math.isnan(missing.lip_amplitude)
     assert score_landmarks([]).face_found == 0
 

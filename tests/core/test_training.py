@@ -18,7 +18,6 @@ from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.training import emotion_bank
 from eadnet_core.training.batch import Batch
-from eadnet_core.training.classifier import train_emotion_expert, train_face_expert
 from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import DenoiserObjective, Frozen, measure_scales, train_denoiser
 from eadnet_core.training.denoiser_batches import Mix, clips_batch, draw_clips
@@ -231,8 +230,6 @@ def test_rendering_goes_on_where_it_stopped(tmp_path: Path, tiny_anatomy_folder:
 @pytest.mark.parametrize(
     ("train", "part", "score"),
     [
-        (train_emotion_expert, "emotion_expert", "intensity_correlation"),
-        (train_face_expert, "face_expert", "yaw_correlation"),
         (train_syncnet, "syncnet", "offset_exact"),
         (train_sync_expert, "sync_expert", "pairwise"),
         (train_video_features, "video_features", "masked_error"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -112,17 +112,3 @@ def _region(image: np.ndarray, face: FaceCrop) -> np.ndarray:
     half = SIZE_PX / 2
     matrix = (cos, -sin, x - half * (cos - sin), sin, cos, y - half * (sin + cos))
     return np.asarray(part.transform((SIZE_PX, SIZE_PX), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
-
-
-def follow_landmarks(pictures: Iterable[np.ndarray], face: FaceCrop) -> Iterator[Landmarks]:
-    """The landmarks of one face in picture after picture, uint8 [H, W, 3]: each is looked for where the last one was.
-
-    face  where it lies in the first; it is looked for there again where it is lost
-    """
-    here = face
-    for picture in pictures:
-        found = read_landmarks(picture, [here])[0]
-        if found.presence < LEAST_PRESENT and here is not face:
-            found = read_landmarks(picture, [face])[0]
-        here = found.frame() if found.presence >= LEAST_PRESENT else face
-        yield found
