@@ -21,5 +21,5 @@ def own_words(names: dict[str, str]) -> Iterator[None]:
 def in_own_words(text: str, names: dict[str, str]) -> str:
     """A text of the core with a node's names."""
     for name, widget in names.items():
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _, widget=widget: widget, text)
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", widget, text)
     return text
