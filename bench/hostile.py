@@ -255,7 +255,10 @@ def prompt() -> dict[str, Any]:
     """The first workflow as a prompt, with SPEECH_S of the sample speech."""
     values = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     speak = next(node for node in values["nodes"] if node["type"] == "EADNet_Speak")
-    widgets = dict(zip(("text", "intensity", "head", "lips"), speak["widgets_values"], strict=True))
+    given = [port["name"] for port in speak["inputs"] if "widget" in port]
+    names = [part for name in given for part in ((name, "after") if name == "seed" else (name,))]  # what follows a seed
+    widgets = dict(zip(names, speak["widgets_values"], strict=True))
+    widgets.pop("after", None)
     made = {
         "1": ("LoadImage", {"image": "eadnet_portrait.png"}),
         "2": ("LoadAudio", {"audio": "eadnet_speech.wav"}),
