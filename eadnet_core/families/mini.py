@@ -41,7 +41,7 @@ MOST_TIMES = 4
 """A face larger than so many times the model's own size is made smaller and enlarged again."""
 BLINK = CONTROLS.index("blink")
 MOST = 1.3
-"""Of a lip parameter or an action unit: no muscle pushes back, and the rig of the corpus goes no further."""
+"""Of a lip parameter or an action unit, from 0: no muscle pushes back, and most shapes of the rig end by then."""
 GAZE = [CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")]
 _GAZE_MOTION = [MOTION.index("gaze_x"), MOTION.index("gaze_y")]
 GIVEN = (BLINK, *GAZE)

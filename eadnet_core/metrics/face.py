@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..media.face.landmark_map import lip_opening
+from ..media.face.landmark_masks import lip_opening
 from ..media.face.landmarks import LEFT_EYE, RIGHT_EYE
 from ..taxonomy import CONTROLS
 from .followed import follow_face
@@ -20,7 +20,7 @@ _NOSE_BRIDGE, _NOSE_FOOT = 168, 2
 class FaceTrack:
     """One value per frame [T] each; nan throughout where no frame shows a face.
 
-    opening     gap of the lips in eye distances (`media.face.landmark_map.lip_opening`)
+    opening     gap of the lips in eye distances (`media.face.landmark_masks.lip_opening`)
     yaw, pitch  of the head in radians, as in taxonomy.MOTION; pitch has an offset that differs from face to face
     """
 

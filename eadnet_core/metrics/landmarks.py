@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..media.face.landmark_map import lid_opening, lip_opening
+from ..media.face.landmark_masks import lid_opening, lip_opening
 
 LEAST_FRAMES = 5
 """Frames with a face below which nothing is said."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..config import FPS, SAMPLE_RATE_HZ
-from ..media.face.landmark_map import lid_opening, lip_opening
+from ..media.face.landmark_masks import lid_opening, lip_opening
 from ..media.face.landmarks import LEFT_EYE, RIGHT_EYE
 from ..weights.judges import Judges
 from .background import background_shift

@@ -19,7 +19,8 @@ MAP_PX = 64
 STRETCH = (0.35, 0.2)
 """How much wider and higher the middle of the frame becomes, where mouth and eyes lie, at the expense of its edge."""
 SMOOTHING = 0.1
-"""Of the spline: landmarks end .3 pixels of 128 from their places on average, and faces that look aside seldom fold."""
+"""Of the spline. On 180 rendered heads landmarks end .34 pixels of 128 from their places (7.7 before), and one head in
+180 would fold."""
 LEAST_AREA = 0.12
 """Of a cell that is laid out, in areas of the same cell of the frame. A face that would fold is laid less far."""
 _KNOTS_ON_EDGE, _EDGE = 12, 1.12
@@ -43,6 +44,10 @@ class Maps:
 
     to_picture: Tensor
     to_canonical: Tensor
+
+    def repeat(self, times: int) -> Maps:
+        """Those of each face `times` in a row."""
+        return Maps(self.to_picture.repeat_interleave(times, 0), self.to_canonical.repeat_interleave(times, 0))
 
     def lay(self, images: Tensor) -> Tensor:
         """Pictures [B, C, S, S] in the training frame, laid out in the canonical frame at the same size."""

@@ -70,6 +70,11 @@ class Features:
     to_picture: Tensor
     to_canonical: Tensor
 
+    @property
+    def maps(self) -> Maps:
+        """How the pictures were laid out."""
+        return Maps(self.to_picture, self.to_canonical)
+
     def repeat(self, times: int) -> Features:
         """Each reference `times` in a row, for that many frames of it."""
         if times == 1:
@@ -100,14 +105,11 @@ class Change:
         most = LAID_TIMES * self.flow.shape[-1]
         if size_px > most:
             return self.in_picture(reference, most).resized(size_px)
-        times = len(self.flow) // len(reference.image)
-        to_picture, to_canonical = (
-            getattr(reference, name).repeat_interleave(times, 0) for name in ("to_picture", "to_canonical")
-        )
-        where = resized(to_canonical, size_px)
+        maps = reference.maps.repeat(len(self.flow) // len(reference.image))
+        where = resized(maps.to_canonical, size_px)
         everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
         flow, light, alpha, paint = sample(everything, where).split((2, 3, 1, 3), 1)
-        flow = sample(to_picture, where + flow) - sample(to_picture, where)
+        flow = sample(maps.to_picture, where + flow) - sample(maps.to_picture, where)
         return Change(flow, light, alpha, paint)
 
     def resized(self, size_px: int) -> Change:

@@ -136,7 +136,7 @@ class FaceCache:
 def laid(batch: FaceBatch, maps: Maps) -> FaceBatch:
     """Everything of a batch in the canonical frame, by the maps of its references."""
     per = len(batch.frames) // len(batch.references)
-    each = Maps(maps.to_picture.repeat_interleave(per, 0), maps.to_canonical.repeat_interleave(per, 0))
+    each = maps.repeat(per)
     return replace(
         batch,
         references=maps.lay(batch.references),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
 
+Box = tuple[float, float, float, float]
 MOUTH_BOX = (0.5 - 0.22, MOUTH_Y - 0.14, 0.5 + 0.22, MOUTH_Y + 0.16)
 EYES_BOX = (0.5 - EYE_HALF_DISTANCE - 0.13, EYE_LINE_Y - 0.17, 0.5 + EYE_HALF_DISTANCE + 0.13, EYE_LINE_Y + 0.09)
 """x0, y0, x1, y1 in frame widths; roomy, since heads move, and the eyes' box holds the brows."""
@@ -49,7 +50,7 @@ class DenoiserLossWeights:
 
 
 @lru_cache(maxsize=8)
-def region(box: tuple[float, float, float, float], size: int) -> Tensor:
+def region(box: Box, size: int) -> Tensor:
     """Float [size, size], 1 inside `box` and 0 outside."""
     x0, y0, x1, y1 = (min(size, max(0, round(value * size))) for value in box)
     mask = torch.zeros(size, size)
@@ -58,10 +59,12 @@ def region(box: tuple[float, float, float, float], size: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def region_weights(size: int, mouth: float, eyes: float) -> Tensor:
-    """Weight of every pixel or cell [size, size], with mean 1."""
-    values = torch.maximum(torch.ones(size, size), mouth * region(MOUTH_BOX, size))
-    values = torch.maximum(values, eyes * region(EYES_BOX, size))
+def region_weights(
+    size: int, mouth: float, eyes: float, mouth_box: Box = MOUTH_BOX, eyes_box: Box = EYES_BOX
+) -> Tensor:
+    """Weight of every pixel or cell [size, size], with mean 1; the boxes are those of the training frame by default."""
+    values = torch.maximum(torch.ones(size, size), mouth * region(mouth_box, size))
+    values = torch.maximum(values, eyes * region(eyes_box, size))
     return values / values.mean()
 
 

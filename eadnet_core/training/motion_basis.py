@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ..corpus.head_pairs import N_HEADS
 from ..nets.canonical import MAP_PX, places
 from ..nets.motion_basis import N_TERMS, absolute_terms, brightness, terms
-from ..nets.vae import VAE, warp
+from ..nets.vae import MAX_LIGHT, VAE, warp
 from .critic import MOUTH_BOX
 from .faces import FaceBatch, FaceCache, laid
 from .losses import region
@@ -23,11 +23,11 @@ HEADS = 2000
 """Of the cache, at most."""
 _HEADS_AT_ONCE = 16
 _RIDGE, _MOUTH_RIDGE = 0.02, 0.15
-"""Of the mean diagonal, with terms of mean square 1: where a point is seldom seen, it is not said to move."""
+"""See `LeastSquares`: where a point is seldom seen, it is not said to move."""
 MORE_TEETH = 1.5
 """Added to the weight of a place that shows teeth: where they lie differs from head to head."""
-_LEAST_BRIGHT = 0.1
-_MOST_LIGHT = 0.8
+LEAST_BRIGHT = 0.1
+"""Added to brightness, 0 .. 2, before ratios are taken, so that black says nothing of the light."""
 
 
 def fit_motion_basis(vae: VAE, cache: FaceCache) -> None:
@@ -35,10 +35,16 @@ def fit_motion_basis(vae: VAE, cache: FaceCache) -> None:
     fit_template(vae, cache)
     number = _heads(cache)
     logger.info("fitting how a mean face moves, by %d heads", len(number))
-    flow, light = solve_basis(_observed(vae, cache, number))
+    motion, mouth = LeastSquares(N_TERMS), LeastSquares(N_TERMS + 1)
+    for batch in _batches(vae, cache, number):
+        still = batch.reference_controls.repeat_interleave(cache.pairs.n_states, 0)
+        change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
+        motion.add(change, *gathered(batch))
+        mouth.add(absolute_terms(batch.controls, batch.pose), *_mouths(batch))
+    flow, light = motion.solve(_RIDGE).split((2, 1), 1)
     vae.motion_basis.flow.copy_(flow)
     vae.motion_basis.light.copy_(light)
-    vae.motion_basis.mouth.copy_(solve(_mouths(vae, cache, number), N_TERMS + 1, _MOUTH_RIDGE))
+    vae.motion_basis.mouth.copy_(mouth.solve(_MOUTH_RIDGE))
 
 
 def fit_template(vae: VAE, cache: FaceCache) -> None:
@@ -63,25 +69,6 @@ def mean_face(points: Tensor) -> Tensor:
     return (middle + turned[mirror]) / 2
 
 
-def _observed(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(terms [B, K], shifts and light [B, 3, 4096], how often each point was seen [B, 4096])."""
-    for batch in _batches(vae, cache, number):
-        still = batch.reference_controls.repeat_interleave(cache.pairs.n_states, 0)
-        change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
-        yield change, *gathered(batch)
-
-
-def _mouths(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(terms [B, K + 1], colours in brightnesses of the face [B, 3, 4096], where an open mouth shows [B, 4096])."""
-    for batch in _batches(vae, cache, number):
-        size = batch.frames.shape[-1]
-        bright = brightness(batch.references).repeat_interleave(len(batch.frames) // len(batch.references), 0)
-        colours = F.avg_pool2d((batch.frames + 1) / 2 / bright.clamp(min=_LEAST_BRIGHT), size // MAP_PX)
-        shown = (1 - batch.visible) * (1 + MORE_TEETH * batch.teeth) * region(MOUTH_BOX, size)
-        shown = F.avg_pool2d(shown, size // MAP_PX)
-        yield absolute_terms(batch.controls, batch.pose), colours.clamp(0, 2).flatten(2), shown.flatten(1)
-
-
 def _batches(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[FaceBatch]:
     """All frames of some heads at a time, laid out."""
     states = np.arange(cache.pairs.n_states)
@@ -95,8 +82,8 @@ def gathered(batch: FaceBatch) -> tuple[Tensor, Tensor]:
     """Of each point of the references, how far it went and how much lighter it got [B, 3, 4096], and its weight."""
     size = batch.flow.shape[-1]
     true = warp(batch.references.repeat_interleave(len(batch.frames) // len(batch.references), 0), batch.flow)
-    light = torch.log((batch.frames + 1 + _LEAST_BRIGHT) / (true + 1 + _LEAST_BRIGHT)).mean(1, keepdim=True)
-    values = torch.cat([-batch.flow, light.clamp(-_MOST_LIGHT, _MOST_LIGHT)], 1).flatten(2)
+    light = light_of(batch.frames, true).mean(1, keepdim=True)
+    values = torch.cat([-batch.flow, light], 1).flatten(2)
     from_where = (places(batch.flow, size) + batch.flow).flatten(2)
     cells = ((from_where + 1) * (MAP_PX / 2)).floor().long()
     seen = (batch.visible.flatten(1) > 0.9) & ((cells >= 0) & (cells < MAP_PX)).all(1)
@@ -108,26 +95,41 @@ def gathered(batch: FaceBatch) -> tuple[Tensor, Tensor]:
     return sums / count.clamp(min=1)[:, None], (count / 4).clamp(max=1)
 
 
-def solve_basis(observed: Iterator[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Flow [K, 2, 64, 64] and light [K, 1, 64, 64] of the terms."""
-    maps = solve(observed, N_TERMS)
-    return maps[:, :2], maps[:, 2:]
+def _mouths(batch: FaceBatch) -> tuple[Tensor, Tensor]:
+    """Colours in brightnesses of the face [B, 3, 4096], and where an open mouth shows, the weight [B, 4096]."""
+    size = batch.frames.shape[-1]
+    bright = brightness(batch.references).repeat_interleave(len(batch.frames) // len(batch.references), 0)
+    colours = F.avg_pool2d((batch.frames + 1) / 2 / bright.clamp(min=LEAST_BRIGHT), size // MAP_PX)
+    shown = (1 - batch.visible) * (1 + MORE_TEETH * batch.teeth) * region(MOUTH_BOX, size)
+    return colours.clamp(0, 2).flatten(2), F.avg_pool2d(shown, size // MAP_PX).flatten(1)
 
 
-def solve(observed: Iterator[tuple[Tensor, Tensor, Tensor]], n_terms: int, ridge: float = _RIDGE) -> Tensor:
-    """[n_terms, 3, 64, 64]: a weighted least square for each place, of (terms [B, n], values [B, 3, 4096], weights)."""
-    left, right = torch.zeros(MAP_PX**2, n_terms, n_terms), torch.zeros(MAP_PX**2, n_terms, 3)
-    squares, n = torch.zeros(n_terms), 0
-    for change, values, weight in observed:
+def light_of(frames: Tensor, moved: Tensor) -> Tensor:
+    """Logarithm of the factor from moved references to frames [B, 3, H, W], as far as a decoder can follow."""
+    return torch.log((frames + 1 + LEAST_BRIGHT) / (moved + 1 + LEAST_BRIGHT)).clamp(-MAX_LIGHT, MAX_LIGHT)
+
+
+class LeastSquares:
+    """Weighted least squares for each place of a map."""
+
+    def __init__(self, n_terms: int) -> None:
+        self.left, self.right = torch.zeros(MAP_PX**2, n_terms, n_terms), torch.zeros(MAP_PX**2, n_terms, 3)
+        self.squares, self.n = torch.zeros(n_terms), 0
+
+    def add(self, change: Tensor, values: Tensor, weight: Tensor) -> None:
+        """Terms [B, n], what was observed [B, 3, 4096], and how surely [B, 4096]."""
         pairs = (change[:, :, None] * change[:, None]).flatten(1)
-        left += (weight.T @ pairs).unflatten(1, (n_terms, n_terms))
-        right += torch.einsum("nc,nk,nvc->ckv", weight, change, values)
-        squares += change.square().sum(0)
-        n += len(change)
-    scale = (squares / max(1, n)).sqrt() + 1e-6
-    left = left / scale[:, None] / scale
-    left.diagonal(dim1=1, dim2=2).add_(ridge * left.diagonal(dim1=1, dim2=2).mean())
-    found = torch.linalg.solve(left, right / scale[:, None]) / scale[:, None]
-    maps = found.permute(1, 2, 0).unflatten(2, (MAP_PX, MAP_PX))
-    soft = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return (maps + soft) / 2
+        self.left += (weight.T @ pairs).unflatten(1, self.left.shape[1:])
+        self.right += torch.einsum("nc,nk,nvc->ckv", weight, change, values)
+        self.squares += change.square().sum(0)
+        self.n += len(change)
+
+    def solve(self, ridge: float) -> Tensor:
+        """[n, 3, 64, 64]; the ridge is of the mean diagonal, with terms of mean square 1."""
+        scale = (self.squares / max(1, self.n)).sqrt() + 1e-6
+        left = self.left / scale[:, None] / scale
+        left.diagonal(dim1=1, dim2=2).add_(ridge * left.diagonal(dim1=1, dim2=2).mean())
+        found = torch.linalg.solve(left, self.right / scale[:, None]) / scale[:, None]
+        maps = found.permute(1, 2, 0).unflatten(2, (MAP_PX, MAP_PX))
+        soft = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        return (maps + soft) / 2

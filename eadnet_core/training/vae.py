@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from ..weights.files import load_part, save_part
 from .critic import MOUTH_BOX, FaceCritic, critic_losses
 from .faces import FaceBatch, FaceCache, disturbed, laid
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import correlation, psnr, region
-from .motion_basis import fit_motion_basis
+from .losses import correlation, psnr, region, region_weights
+from .motion_basis import fit_motion_basis, light_of
 from .sheets import save_sheet
 
 BATCH = 12
@@ -30,8 +29,6 @@ LEARNING_RATE = 1.2e-3
 NOISE_FROM, NOISE = 0.4, 0.08
 """From this share of the budget on latents are noisy, with this standard deviation by control. A decoder that is given
 noisy latents earlier learns to do without them (measured)."""
-LEAST_BRIGHT = 0.1
-"""Added to brightness, 0 .. 2, before ratios are taken, so that black says nothing of the light."""
 CRITIC_FROM = 0.05
 """Share of the budget after which the critic of faces begins."""
 EYES_BOX = (0.2, 0.24, 0.8, 0.55)
@@ -84,11 +81,11 @@ class VAEObjective(nn.Module):
         weights = self.weights
         batch = disturbed(batch, self.vae.canonical.mirror())
         reference = self.vae.read(batch.references, batch.points)
-        batch = laid(batch, Maps(reference.to_picture, reference.to_canonical))
+        batch = laid(batch, reference.maps)
         controls = batch.controls + self.noise * torch.randn_like(batch.controls)
         change = self.vae.decode(self.vae.motion_latents(controls), batch.pose, reference)
         references = batch.references.repeat_interleave(len(batch.frames) // len(batch.references), 0)
-        area = area_weights(batch.frames.shape[-1], weights.mouth, weights.eyes).to(batch.frames)
+        area = region_weights(batch.frames.shape[-1], weights.mouth, weights.eyes, MOUTH_BOX, EYES_BOX).to(batch.frames)
         losses = taught(change, batch, references, area)
         made = change.apply(references)
         losses["picture"] = (area * (made - batch.frames).abs()).mean()
@@ -102,20 +99,12 @@ class VAEObjective(nn.Module):
         return {"loss": total, **losses}  # type: ignore[dict-item]
 
 
-@lru_cache(maxsize=8)
-def area_weights(size: int, mouth: float, eyes: float) -> Tensor:
-    """Weight of every pixel of the canonical frame [size, size], with mean 1."""
-    values = torch.maximum(torch.ones(size, size), mouth * region(MOUTH_BOX, size))
-    values = torch.maximum(values, eyes * region(EYES_BOX, size))
-    return values / values.mean()
-
-
 def taught(change: Change, batch: FaceBatch, references: Tensor, area: Tensor) -> Losses:
     """Losses of flow, light, alpha and paint [B, ...] against what is true of them, weighted by area [H, W]."""
     seen = batch.visible
     hidden = 1 - seen
     true = warp(references, batch.flow)
-    light = torch.log((batch.frames + 1 + LEAST_BRIGHT) / (true + 1 + LEAST_BRIGHT)).clamp(-0.8, 0.8)
+    light = light_of(batch.frames, true)
     light = F.avg_pool2d(light * seen, 3, 1, 1) / F.avg_pool2d(seen, 3, 1, 1).clamp(min=0.1)
     alpha = F.binary_cross_entropy(change.alpha.clamp(1e-4, 1 - 1e-4), hidden, reduction="none")
     return {
@@ -126,14 +115,26 @@ def taught(change: Change, batch: FaceBatch, references: Tensor, area: Tensor) -
     }
 
 
-@torch.no_grad()
-def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> tuple[Tensor, Change]:
-    """Frames [B, 3, H, W] made of their references and controls, and how, on the CPU, a few at a time.
+@dataclass(frozen=True)
+class Remade:
+    """A batch made anew, on the CPU, all in the canonical frame.
 
-    All in the canonical frame.
+    images    [B, 3, H, W]  and how: change
+    controls  [B', 28]      as they were read off the references
+    batch     what is true
     """
+
+    images: Tensor
+    change: Change
+    controls: Tensor
+    batch: FaceBatch
+
+
+@torch.no_grad()
+def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> Remade:
+    """Frames made of their references and controls, about `step` at a time."""
     per = len(batch.frames) // len(batch.references)
-    images, changes = [], []
+    images, changes, controls, maps = [], [], [], []
     n = max(1, step // per)
     for start in range(0, len(batch.references), n):
         part, frames = slice(start, start + n), slice(start * per, (start + n) * per)
@@ -142,7 +143,12 @@ def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> 
         change = vae.decode(latents, batch.pose[frames].to(device), reference)
         images.append(change.apply(reference.image.repeat_interleave(per, 0)).float().cpu())
         changes.append([x.float().cpu() for x in (change.flow, change.light, change.alpha, change.paint)])
-    return torch.cat(images), Change(*(torch.cat(parts) for parts in zip(*changes, strict=True)))
+        controls.append(reference.controls.float().cpu())
+        maps.append([x.cpu() for x in (reference.to_picture, reference.to_canonical)])
+    change, where = (
+        kind(*(torch.cat(x) for x in zip(*parts, strict=True))) for kind, parts in ((Change, changes), (Maps, maps))
+    )
+    return Remade(torch.cat(images), change, torch.cat(controls), laid(batch, where))
 
 
 def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
@@ -157,13 +163,8 @@ def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
     given = cache.monitor(n_frames, FRAMES_PER_REFERENCE)
 
     def evaluate(nets: Any, device: torch.device) -> dict[str, float]:
-        vae = nets["vae"]
-        images, change = remake(vae, given, device)
-        with torch.no_grad():
-            maps = vae.lay(given.points.to(device))
-            read = vae.reader_inputs(given.references.to(device), given.points.to(device))
-            found = vae.control_reader(*read).float().cpu()
-        sample = laid(given, Maps(maps.to_picture.cpu(), maps.to_canonical.cpu()))
+        made = remake(nets["vae"], given, device)
+        images, change, sample = made.images, made.change, made.batch
         size = images.shape[-1]
         mouth = region(MOUTH_BOX, size)
         still = sample.references.repeat_interleave(FRAMES_PER_REFERENCE, 0)
@@ -174,7 +175,7 @@ def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
 
         eyes = region(EYES_BOX, size)
         painted, hidden = change.alpha > 0.5, sample.visible < 0.5
-        pairs = zip(found.T, sample.reference_controls.T, strict=True)
+        pairs = zip(made.controls.T, sample.reference_controls.T, strict=True)
         return {
             "psnr": float(psnr(images, sample.frames)),
             "psnr_mouth": float(psnr(images, sample.frames, mouth)),
@@ -203,13 +204,11 @@ def face_sheet(cache: FaceCache) -> Any:
     given = cache.monitor(_SHEET_ROWS * 2, 1)
 
     def draw(nets: Any, device: torch.device, path: Path) -> None:
-        images, change = remake(nets["vae"], given, device)
-        maps = nets["vae"].lay(given.points.to(device))
-        sample = laid(given, Maps(maps.to_picture.cpu(), maps.to_canonical.cpu()))
-        alpha = (change.alpha * 2 - 1).expand_as(images)
-        columns = torch.stack([sample.references, sample.frames, images, alpha], 1)
-        n = len(images) // 2
-        save_sheet(columns[: 2 * n].reshape(n, 8, *images.shape[1:]), path)
+        made = remake(nets["vae"], given, device)
+        alpha = (made.change.alpha * 2 - 1).expand_as(made.images)
+        columns = torch.stack([made.batch.references, made.batch.frames, made.images, alpha], 1)
+        n = len(columns) // 2
+        save_sheet(columns[: 2 * n].reshape(n, 8, *columns.shape[2:]), path)
 
     return draw
 

@@ -6,17 +6,14 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from eadnet_core.config import EYE_HALF_DISTANCE, EYE_LINE_Y, MOUTH_Y
 from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.find import find_faces, geometry_of
-from eadnet_core.media.face.landmark_map import (
-    LINES,
+from eadnet_core.media.face.landmark_masks import (
     MASKS,
     in_frame,
-    landmark_map,
     landmark_masks,
     lid_opening,
     lip_opening,
@@ -81,28 +78,6 @@ def test_a_picture_that_repeats_has_the_same_landmarks(portrait: np.ndarray) -> 
     first, second, moved = follow_face([portrait, portrait.copy(), np.roll(portrait, 3, 1)])
     np.testing.assert_array_equal(first, second)
     assert float((moved - first)[:, 0].mean()) == pytest.approx(3, abs=1)
-
-
-@pytest.mark.parametrize("size_px", [64, 128])
-def test_lines_lie_on_their_points(found: Landmarks, size_px: int) -> None:
-    points = in_frame(found.xy, found.frame())
-    maps = landmark_map(points, size_px)
-    assert maps.shape == (len(LINES), size_px, size_px) and float(maps.min()) >= 0 and float(maps.max()) <= 1
-    for channel, lines in enumerate(LINES.values()):
-        for line, _ in lines:
-            for x, y in (points[list(line)] * size_px - 0.5).round().astype(int):
-                assert maps[channel, y, x] > 0.3  # half a pixel off both ways at 64
-        assert (maps[channel] > 0.05).float().mean() < 0.2
-
-
-def test_lines_move_by_less_than_a_pixel_and_leave_the_map(found: Landmarks) -> None:
-    points = in_frame(found.xy, found.frame())
-    maps = landmark_map(np.stack([points, points + np.array([0.25 / 128, 0.0]), points + 5.0]), 128)
-    assert torch.equal(maps[0], landmark_map(points, 128))
-    weights = maps[:2].sum((1, 2))
-    middles = (weights * torch.arange(128)).sum(1) / weights.sum(1)
-    assert float(middles[1] - middles[0]) == pytest.approx(0.25, abs=0.06)
-    assert not maps[2].any()
 
 
 def test_masks_hold_what_they_say(found: Landmarks) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from eadnet_core.cli import main
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation.portraits import PROMPTS, Request, evaluate_portraits, first_seconds
-from eadnet_core.media.face.landmark_map import lid_opening, lip_opening
+from eadnet_core.media.face.landmark_masks import lid_opening, lip_opening
 from eadnet_core.metrics.background import background_shift
 from eadnet_core.metrics.face_geometry import EYES, LIPS, OVAL, eye_distance, lip_width, sharpness, shrunk, turn
 from eadnet_core.metrics.followed import follow_face
