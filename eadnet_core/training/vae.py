@@ -145,10 +145,8 @@ def remake(vae: Any, batch: FaceBatch, device: torch.device, step: int = 24) -> 
         changes.append([x.float().cpu() for x in (change.flow, change.light, change.alpha, change.paint)])
         controls.append(reference.controls.float().cpu())
         maps.append([x.cpu() for x in (reference.to_picture, reference.to_canonical)])
-    change, where = (
-        kind(*(torch.cat(x) for x in zip(*parts, strict=True))) for kind, parts in ((Change, changes), (Maps, maps))
-    )
-    return Remade(torch.cat(images), change, torch.cat(controls), laid(batch, where))
+    whole = [[torch.cat(parts) for parts in zip(*each, strict=True)] for each in (changes, maps)]
+    return Remade(torch.cat(images), Change(*whole[0]), torch.cat(controls), laid(batch, Maps(*whole[1])))
 
 
 def score_vae(cache: FaceCache, n_frames: int = _MONITOR_FRAMES) -> Any:
