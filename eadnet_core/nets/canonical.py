@@ -141,6 +141,12 @@ def sample(source: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
     return found.to(source.dtype)
 
 
+def sample_at(source: Tensor, points: Tensor) -> Tensor:
+    """source [B, C, H, H] at points [B, n, 2] in half frame widths: [B, n, C]."""
+    found = F.grid_sample(source, points[:, None], padding_mode="border", align_corners=False)
+    return found[:, :, 0].transpose(1, 2)
+
+
 def resized(where: Tensor, size: int) -> Tensor:
     """Places [B, 2, h, h] for each pixel of a frame of another size; what a place is does not change with the size."""
     if where.shape[-1] == size:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..taxonomy import CONTROLS
 from .canonical import MAP_PX, places, sample
@@ -33,7 +32,7 @@ TURNS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 N_TERMS = len(CONTROLS) + N_POSE + len(PRODUCTS) + len(TURNS)
 FACE = (0.3, 0.7)
 """Of the canonical frame: from brows to mouth and from cheek to cheek."""
-_STEPS, _STEP = 7, 0.7
+_STEPS, _LEAST_SLOPE, _MOST_SLOPE = 7, 0.8, 6.0
 
 
 class MotionBasis(nn.Module):
@@ -92,12 +91,15 @@ def terms(controls: Tensor, pose: Tensor) -> Tensor:
 
 
 def backwards(moved: Tensor) -> Tensor:
-    """Where what is seen at each place came from, relative, of how far each point goes: both [B, 2, N, N]."""
+    """Where what is seen at each place came from, relative, of how far each point goes: both [B, 2, N, N].
+
+    Newton's steps, each axis alone: where a lid is stretched, a fixed step does not come to rest.
+    """
     here = places(moved)
+    across, down = (torch.gradient(moved[:, i], dim=d)[0] * (moved.shape[-1] / 2) for i, d in ((0, -1), (1, -2)))
+    known = torch.cat([moved, torch.stack([across, down], 1)], 1)
     flow = -moved
     for _ in range(_STEPS):
-        there = F.grid_sample(
-            moved, (here + flow).permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
-        )
-        flow = flow - _STEP * (flow + there)
+        there, slope = sample(known, here + flow).split(2, 1)
+        flow = flow - (flow + there) / (1 + slope).clamp(_LEAST_SLOPE, _MOST_SLOPE)
     return flow

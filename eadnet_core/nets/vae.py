@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from ..config import VAEConfig
 from ..taxonomy import CONTROLS
-from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample
+from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample, sample_at
 from .layers import GroupNorm
+from .lips_and_lids import Layers, Lines, LipsAndLids, lines_of
 from .motion_basis import N_POSE, MotionBasis
 from .motion_latents import MotionLatents
 
@@ -60,6 +61,7 @@ class Features:
     controls      [B, 28]         what the face does in it, as it was read
     to_picture    [B, 2, 64, 64]  where each place of the canonical frame lies in the training frame
     to_canonical  [B, 2, 64, 64]  and back
+    above, below, corners         see `Lines`
     """
 
     image: Tensor
@@ -69,6 +71,14 @@ class Features:
     controls: Tensor
     to_picture: Tensor
     to_canonical: Tensor
+    above: Tensor
+    below: Tensor
+    corners: Tensor
+
+    @property
+    def lines(self) -> Lines:
+        """Where its lids and lips part."""
+        return Lines(self.above, self.below, self.corners)
 
     @property
     def maps(self) -> Maps:
@@ -102,7 +112,7 @@ class Change:
 
         It is laid there at `LAID_TIMES` its own size at most, and enlarged from there, since all of it is smooth.
         """
-        most = LAID_TIMES * self.flow.shape[-1]
+        most = LAID_TIMES * reference.image.shape[-1]
         if size_px > most:
             return self.in_picture(reference, most).resized(size_px)
         maps = reference.maps.repeat(len(self.flow) // len(reference.image))
@@ -117,6 +127,15 @@ class Change:
         everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
         larger = F.interpolate(everything, size=size_px, mode="bilinear", align_corners=False)
         return Change(*larger.split((2, 3, 1, 3), 1))
+
+    def layered(self, layers: Layers) -> Change:
+        """The same with lips and lids as layers, at the size of these."""
+        own = self.resized(layers.flow.shape[-1])
+        flow, alpha, paint = (
+            torch.lerp(getattr(own, name), getattr(layers, name).to(own.flow), layers.share)
+            for name in ("flow", "alpha", "paint")
+        )
+        return Change(flow, own.light, alpha, paint)
 
     def apply(self, pictures: Tensor, is_sharp: bool = False) -> Tensor:
         """The frames that come of pictures [B, 3, S, S] in -1 .. 1, in the frame and of the size that this is in.
@@ -305,6 +324,7 @@ class VAE(nn.Module):
         self.decoder = Decoder(config)
         self.canonical = CanonicalFrame()
         self.motion_basis = MotionBasis()
+        self.lips_and_lids = LipsAndLids()
         self.motion_latents = MotionLatents()
         self.register_buffer("pose_size", torch.tensor(POSE_SIZE), persistent=False)
         self._initialise()
@@ -334,6 +354,10 @@ class VAE(nn.Module):
             points = ((self.canonical.template + 1) / 2).expand(len(points), -1, -1)
         return self.canonical(points)
 
+    def lines(self, points: Tensor, maps: Maps) -> Lines:
+        """Where lips and lids of faces part, by their landmarks [B, 468, 2] in frame widths and how they are laid."""
+        return lines_of(sample_at(maps.to_canonical, points.float() * 2 - 1))
+
     def reader_inputs(self, image: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """What the reader of controls is given of pictures; arguments as of `read`."""
         maps = self.lay(points)
@@ -355,18 +379,21 @@ class VAE(nn.Module):
         seen = _seen(laid, maps)
         half, quarter, eighth = self.reader(seen)
         controls = self.control_reader(seen, self._shape(points))
-        return Features(laid, half, quarter, eighth, controls, maps.to_picture, maps.to_canonical)
+        lines = self.lines(points, maps)
+        where = (maps.to_picture, maps.to_canonical, lines.above, lines.below, lines.corners)
+        return Features(laid, half, quarter, eighth, controls, *where)
 
     def read_controls(self, image: Tensor, points: Tensor) -> Tensor:
         """Only what faces do, [B, 28]; arguments as of `read`."""
         return self.control_reader(*self.reader_inputs(image, points))
 
-    def decode(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
+    def decode(self, latents: Tensor, pose: Tensor, reference: Features, times: int = 1) -> Change:
         """How frames differ from their references.
 
         latents    [B, C, h, w]
         pose       [B, 5]        relative to the reference: the first five of taxonomy.MOTION
         reference  of B' pictures, B a multiple of B': each serves B / B' frames in a row
+        times      how much larger than the net's pictures the change shall be, for sharp edges of lips and lids
         """
         reference = reference.repeat(len(latents) // len(reference.image))
         controls = self.motion_latents.read(latents)
@@ -375,7 +402,10 @@ class VAE(nn.Module):
         still = self.motion_latents(reference.controls)
         asked = torch.cat([controls, controls - reference.controls], 1) / CONTROL_SIZE
         conditions = torch.cat([asked, pose / self.pose_size.to(pose.dtype)], 1)
-        return self.decoder(latents, still, conditions.to(latents.dtype), reference, prior)
+        change = self.decoder(latents, still, conditions.to(latents.dtype), reference, prior)
+        size = times * change.flow.shape[-1]
+        given = (controls, pose, reference.controls, reference.lines, reference.image)
+        return change.layered(self.lips_and_lids(*given, size))
 
 
 def halved(images: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from ..taxonomy import CONTROLS, MOTION
 from .batch import Batch
 
 _CONTROLS = [STATE.index(name) for name in CONTROLS]
-_TEETH = REGIONS.index("teeth")
+_TEETH, _LINING = REGIONS.index("teeth"), REGIONS.index("mouth")
 _POSE = [STATE.index(name) for name in MOTION[:N_POSE]]
 MONITOR_SHARE = 0.05
 """Share of the pairs that are kept out of training, to watch it by: the first."""
@@ -40,7 +40,7 @@ class FaceBatch(Batch):
     pose                [B, 5]                 relative to the reference
     flow                [B, 2, H, W]           where each pixel lies in the reference, relative, half frame widths
     visible             [B, 1, H, W]           1 where it can be seen there
-    teeth               [B, 1, H, W]           1 where the frame shows teeth
+    teeth, lining       [B, 1, H, W]           1 where the frame shows teeth; the mouth's lining or the tongue
     """
 
     references: Tensor
@@ -52,6 +52,7 @@ class FaceBatch(Batch):
     flow: Tensor
     visible: Tensor
     teeth: Tensor
+    lining: Tensor
 
 
 class FaceCache:
@@ -95,6 +96,7 @@ class FaceCache:
         """Frames `states` [B', per] of heads [B'] of pairs [B']."""
         last = self.pairs.n_states
         frames = (pairs[:, None], heads[:, None], states)
+        regions = torch.from_numpy(self.pairs.regions[frames]).flatten(0, 1)[:, None]
         of_states, of_reference = self.pairs.states[pairs[:, None], states], self.pairs.states[pairs, last]
         return FaceBatch(
             references=to_unit(self.pairs.frames[pairs, heads, last]),
@@ -105,12 +107,22 @@ class FaceCache:
             pose=torch.from_numpy(of_states[..., _POSE] - of_reference[:, None, _POSE]).flatten(0, 1),
             flow=torch.from_numpy(self.pairs.flow[frames].astype(np.float32)).flatten(0, 1).permute(0, 3, 1, 2),
             visible=torch.from_numpy(self.pairs.visible[frames]).flatten(0, 1)[:, None].float() / 255,
-            teeth=torch.from_numpy(self.pairs.regions[frames] == _TEETH).flatten(0, 1)[:, None].float(),
+            teeth=(regions == _TEETH).float(),
+            lining=(regions == _LINING).float(),
         )
 
     def points(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
         """Landmarks [n, 468, 2] of the references of heads of pairs, in frame widths."""
         return self.points_of(pairs, heads, np.full(len(pairs), self.pairs.n_states))
+
+    def outlines(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
+        """The renderer's own landmarks [n, N_LANDMARKS, 2] of the references of heads of pairs, in frame widths."""
+        found = self.pairs.landmarks[pairs, heads, self.pairs.n_states, :, :2]
+        return torch.from_numpy(found) / self.pairs.size_px
+
+    def controls(self, pairs: np.ndarray) -> np.ndarray:
+        """What the references of pairs do, [n, 28]; both heads of a pair do the same."""
+        return self.pairs.states[pairs, self.pairs.n_states][:, _CONTROLS]
 
     def draw_pictures(self, rng: np.random.Generator, n: int) -> FaceBatch:
         """`n` random pictures of training heads, references and frames alike, each as a reference without frames."""
@@ -121,7 +133,7 @@ class FaceCache:
         controls, pictures = torch.from_numpy(self.pairs.states[pairs, states][:, _CONTROLS]), to_unit(frames)
         none, no_map = pictures[:0], pictures[:0, :1]
         pose = torch.zeros(0, N_POSE)
-        return FaceBatch(pictures, points, controls, none, controls[:0], pose, none[:, :2], no_map, no_map)
+        return FaceBatch(pictures, points, controls, none, controls[:0], pose, none[:, :2], *[no_map] * 3)
 
     def points_of(self, pairs: np.ndarray, heads: np.ndarray, states: np.ndarray) -> Tensor:
         """Landmarks [n, 468, 2] of pictures in frame widths, found when they are first asked for."""
@@ -144,6 +156,7 @@ def laid(batch: FaceBatch, maps: Maps) -> FaceBatch:
         flow=each.lay_flow(batch.flow),
         visible=sample(batch.visible, each.to_picture),
         teeth=sample(batch.teeth, each.to_picture),
+        lining=sample(batch.lining, each.to_picture),
     )
 
 
@@ -199,4 +212,5 @@ def mirrored(batch: FaceBatch, which: Tensor, mirror: Tensor) -> FaceBatch:
         flow=flow,
         visible=flip(batch.visible, each),
         teeth=flip(batch.teeth, each),
+        lining=flip(batch.lining, each),
     )

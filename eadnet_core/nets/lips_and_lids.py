@@ -1,0 +1,287 @@
+"""Lips and lids as layers: what lies above a mouth or an eye, what lies below, and what shows where they part.
+
+One smooth flow cannot part lips: what lies between two lips that move apart would be stretched, and lids that meet
+would still show half an eye. So each point of the face belongs to the side of its line that it lies on in the
+reference picture. Both sides move by a field of their own, the eyeballs by a third, and an open mouth shows its own
+teeth where the reference shows them, else those of a mean mouth. All is linear in the controls and fitted by least
+squares, as `MotionBasis` is; the lines are the portrait's own landmarks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..taxonomy import CONTROLS
+from .canonical import MAP_PX, places, sample
+from .motion_basis import N_TERMS, absolute_terms, backwards, brightness, terms
+
+LIPS_ABOVE = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LIPS_BELOW = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+LIDS_ABOVE = (33, 246, 161, 160, 159, 158, 157, 173, 133, 362, 398, 384, 385, 386, 387, 388, 466, 263)
+LIDS_BELOW = (33, 7, 163, 144, 145, 153, 154, 155, 133, 362, 382, 381, 380, 374, 373, 390, 249, 263)
+"""MediaPipe's landmarks of inner lips and of lids, from the picture's left to its right."""
+N_COLUMNS = 128
+TEETH_PX = 128
+NOSE = 0.25
+"""y of the canonical frame that divides eyes from mouth."""
+LIPS_BOX, LIDS_BOX, FEATHER = (-0.46, 0.34, 0.46, 0.96), (-0.62, -0.36, 0.62, 0.02), 0.1
+"""x0, y0, x1, y1 in the canonical frame where layers are used, and how softly that ends."""
+CHIN = (0.44, 0.78, 0.56, 0.9)
+"""Of the canonical frame: what goes where the jaw goes."""
+NEAR = 0.12
+"""How far around a line the face is moved with it onto the mean face, in half frame widths."""
+JOINED = 0.06
+"""How far inside its corners a mouth or an eye opens freely, in half frame widths."""
+HALF_TOOTH = 0.35
+"""How often a place of an open mouth shows a tooth where half of it is one: heads differ."""
+LEAST_OPEN, MOST_SCALE = 0.02, 2.5
+_BLINK = CONTROLS.index("blink")
+_CHIN_SKIN = [CONTROLS.index(name) for name in ("AU17", "AU23", "round", "press", "tuck", "upper", "wide")]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Where lids and lips of faces part, in the canonical frame, in half frame widths.
+
+    above    [B, 2, 128]  y of the upper edge in each column: of the lids, of the lips
+    below    [B, 2, 128]  y of the lower edge; the same as above beside the corners
+    corners  [B, 6]       x of both corners of the left eye, of the right one, and of the mouth
+    """
+
+    above: Tensor
+    below: Tensor
+    corners: Tensor
+
+    def repeat(self, times: int) -> Lines:
+        """Those of each face `times` in a row."""
+        return Lines(*(x.repeat_interleave(times, 0) for x in (self.above, self.below, self.corners)))
+
+    def beyond(self, where: Tensor, is_mouth: Tensor) -> tuple[Tensor, Tensor]:
+        """How far places [B, 2, N, N] lie above the upper edge, and below the lower one: [B, 1, N, N] each.
+
+        is_mouth  [..., N, N]  which line counts
+        """
+        above, below = (heights(line, where[:, :1], is_mouth) for line in (self.above, self.below))
+        return above - where[:, 1:], where[:, 1:] - below
+
+    def inside(self, x: Tensor, is_mouth: Tensor) -> Tensor:
+        """How far x [B, 1, N, N] lies between the corners of the mouth or of the nearer eye; below 0 beside them."""
+        corners = self.corners[:, :, None, None, None]
+        left, right, mouth = (torch.minimum(x - corners[:, i], corners[:, i + 1] - x) for i in (0, 2, 4))
+        return torch.where(is_mouth, mouth, torch.maximum(left, right))
+
+    @property
+    def eye_opening(self) -> Tensor:
+        """Mean gap of the lids between the corners, in half frame widths: [B]."""
+        widths = self.corners[:, 1] - self.corners[:, 0] + self.corners[:, 3] - self.corners[:, 2]
+        return (self.below[:, 0] - self.above[:, 0]).sum(1) * (2 / N_COLUMNS) / widths.clamp(min=LEAST_OPEN)
+
+
+def heights(line: Tensor, x: Tensor, is_mouth: Tensor) -> Tensor:
+    """y of lines [B, 2, 128] at x [B, 1, N, N]: of the lips where `is_mouth`, else of the lids."""
+    column = ((x + 1) * (N_COLUMNS / 2) - 0.5).clamp(0, N_COLUMNS - 1.001)
+    left = column.floor()
+    share, left = column - left, left.long().flatten(1)
+    lids, lips = (
+        torch.lerp(line[:, i].gather(1, left), line[:, i].gather(1, left + 1), share.flatten(1)).view_as(x)
+        for i in (0, 1)
+    )
+    return torch.where(is_mouth, lips, lids)
+
+
+def aligned(where: Tensor, own: Tensor, mean: Tensor) -> Tensor:
+    """Places [B, 2, N, N] of faces whose lines are `own` as places of the mean face: a line [B, 2, 128] each.
+
+    So that what a field says of an edge is said of each face's own edge.
+    """
+    is_mouth = where[:, 1:] > NOSE
+    line = heights(own, where[:, :1], is_mouth)
+    shift = heights(mean.expand_as(own), where[:, :1], is_mouth) - line
+    near = torch.exp(-(((where[:, 1:] - line) / NEAR).square()))
+    return torch.cat([where[:, :1], where[:, 1:] + shift * near], 1)
+
+
+def lines_of(points: Tensor) -> Lines:
+    """Lines of faces by their landmarks [B, 468, 2] in the canonical frame, in half frame widths."""
+    return lines_through(*(points[:, list(ids)] for ids in (LIDS_ABOVE, LIDS_BELOW, LIPS_ABOVE, LIPS_BELOW)))
+
+
+def lines_through(lids_above: Tensor, lids_below: Tensor, lips_above: Tensor, lips_below: Tensor) -> Lines:
+    """Lines through points [B, n, 2] from left to right; those of the left eye and of the right one are as many."""
+    columns = torch.arange(N_COLUMNS, device=lids_above.device, dtype=lids_above.dtype)
+    columns = (columns * 2 + 1) / N_COLUMNS - 1
+    above = torch.stack([_heights(points, columns) for points in (lids_above, lips_above)], 1)
+    below = torch.stack([_heights(points, columns) for points in (lids_below, lips_below)], 1)
+    middle = (above + below) / 2
+    n = lids_above.shape[1] // 2
+    corners = torch.cat([lids_above[:, [0, n - 1, n, -1], 0], lips_above[:, [0, -1], 0]], 1)
+    return Lines(torch.minimum(above, middle), torch.maximum(below, middle), corners)
+
+
+def _heights(points: Tensor, columns: Tensor) -> Tensor:
+    """y [B, N] over columns [N] of lines through points [B, n, 2] from left to right; level beyond their ends."""
+    x = points[..., 0].cummax(1).values + 1e-5 * torch.arange(points.shape[1], device=points.device)
+    at = columns.expand(len(points), -1).contiguous()
+    after = torch.searchsorted(x.contiguous(), at).clamp(1, x.shape[1] - 1)
+    x0, x1 = x.gather(1, after - 1), x.gather(1, after)
+    y0, y1 = points[..., 1].gather(1, after - 1), points[..., 1].gather(1, after)
+    return torch.lerp(y0, y1, ((at - x0) / (x1 - x0)).clamp(0, 1))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What layers make of the parts of a frame that they know, all in the canonical frame.
+
+    share  [B, 1, N, N]  1 where layers are used
+    flow   [B, 2, N, N]  where each pixel comes from, relative to its place, in half frame widths
+    alpha  [B, 1, N, N]  1 where a mouth's inside is painted
+    paint  [B, 3, N, N]  -1 .. 1
+    """
+
+    share: Tensor
+    flow: Tensor
+    alpha: Tensor
+    paint: Tensor
+
+
+class LipsAndLids(nn.Module):
+    """Fields of three layers, and what a mouth shows.
+
+    flow    [3, K, 2, 64, 64]      above the lines, below them, and eyeballs: where each point goes by term
+    inside  [K + 1, 3, 64, 64]     what an open mouth shows without teeth, in brightnesses of the face
+    teeth   [2, 4, 128, 128]       upper and lower: how surely a place is a tooth, and its colour, mouth shut
+    above, below  [2, 128]         mean `Lines`, which the fields belong to
+    open    []                     mean `Lines.eye_opening` of faces at rest
+    """
+
+    flow: Tensor
+    inside: Tensor
+    teeth: Tensor
+    above: Tensor
+    below: Tensor
+    open: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("flow", torch.zeros(3, N_TERMS, 2, MAP_PX, MAP_PX))
+        self.register_buffer("inside", torch.zeros(N_TERMS + 1, 3, MAP_PX, MAP_PX))
+        self.register_buffer("teeth", torch.zeros(2, 4, TEETH_PX, TEETH_PX))
+        self.register_buffer("above", torch.zeros(2, N_COLUMNS))
+        self.register_buffer("below", torch.zeros(2, N_COLUMNS))
+        self.register_buffer("open", torch.ones(()))
+
+    def forward(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines, image: Tensor, size: int) -> Layers:
+        """Layers of frames, `size` pixels wide.
+
+        controls  [B, 28]  of frames; `still` those of their references
+        pose      [B, 5]   relative to the reference
+        image     [B, 3, S, S]  references, laid out
+        """
+        here = places(controls, size)
+        above, below, ball = (here + resized_map(f, size) for f in self.fields(controls, pose, still, lines))
+        is_mouth = here[:, 1:] > NOSE
+        above, below = self._joined(above, below, lines, is_mouth)
+        over, _ = lines.beyond(above, is_mouth)
+        _, under = lines.beyond(below, is_mouth)
+        gap = -torch.maximum(over, under) * (size / 2)
+        skin = torch.where(over >= under, above, below)
+        eye = self._within(ball, lines, is_mouth)
+        within_above, within_below = lines.beyond(above, is_mouth)
+        own_mouth = (torch.maximum(within_above, within_below) <= 0) & is_mouth
+        between = torch.where(is_mouth, torch.where(own_mouth, above, skin), eye)
+        flow = torch.where(gap > 0, between, skin) - here
+        alpha = (2 * gap - 0.5).clamp(0, 1) * (is_mouth & ~own_mouth)
+        paint = self.mouths(controls, pose, lines, image, size)
+        return Layers(layer_share(here), flow, alpha, paint)
+
+    def fields(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines) -> list[Tensor]:
+        """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""
+        change = terms(controls.float(), pose.float()) - terms(still.float(), torch.zeros_like(pose).float())
+        lids = self._closing(change, controls, still, lines)
+        above, below, ball = (
+            torch.einsum("bk,kchw->bchw", c, field)
+            for c, field in zip((lids, lids, change), self.flow.float(), strict=True)
+        )
+        here = places(above, N_COLUMNS).expand(len(above), -1, -1, -1)
+        above = sample(above, aligned(here, lines.above, self.above.float()))
+        below = sample(below, aligned(here, lines.below, self.below.float()))
+        return [backwards(above), backwards(below), backwards(ball)]
+
+    def _closing(self, change: Tensor, controls: Tensor, still: Tensor, lines: Lines) -> Tensor:
+        """The same change with blinks in measure of this face's own eyes, so that 1 shuts them."""
+        before = still[:, _BLINK].float().clamp(0, 0.8)
+        closes = (controls[:, _BLINK].float() - before) / (1 - before)
+        scale = (lines.eye_opening / self.open).clamp(LEAST_OPEN, MOST_SCALE)
+        changed = change.clone()
+        changed[:, _BLINK] = closes * scale
+        return changed
+
+    @staticmethod
+    def _joined(above: Tensor, below: Tensor, lines: Lines, is_mouth: Tensor) -> tuple[Tensor, Tensor]:
+        """Places of both skins, which are one skin beside the corners."""
+        middle = (above + below) / 2
+        apart = (lines.inside(middle[:, :1], is_mouth) / JOINED).clamp(0, 1)
+        return torch.lerp(middle, above, apart), torch.lerp(middle, below, apart)
+
+    @staticmethod
+    def _within(ball: Tensor, lines: Lines, is_mouth: Tensor) -> Tensor:
+        """Places of eyeballs, kept between the lids of the reference."""
+        x0, x1, x2, x3 = (lines.corners[:, i, None, None, None] for i in range(4))
+        is_left = ball[:, :1] < 0
+        inset = 0.01
+        x = torch.maximum(ball[:, :1], torch.where(is_left, x0, x2) + inset)
+        x = torch.minimum(x, torch.where(is_left, x1, x3) - inset)
+        kept = torch.cat([x, ball[:, 1:]], 1)
+        over, under = lines.beyond(kept, is_mouth)
+        y = kept[:, 1:] + over.clamp(min=0) - under.clamp(min=0)
+        return torch.cat([x, y], 1)
+
+    def mouths(self, controls: Tensor, pose: Tensor, lines: Lines, image: Tensor, size: int) -> Tensor:
+        """What open mouths show, -1 .. 1 [B, 3, N, N]: the lining, lower teeth, and upper teeth before them."""
+        asked = absolute_terms(controls.float(), pose.float())
+        inside = resized_map(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), size)
+        skull, jaw = self.bones(controls, pose)
+        here = places(controls, size)
+        for teeth, moved in ((self.teeth[1], jaw), (self.teeth[0], skull)):
+            found = sample(teeth.float().expand(len(asked), -1, -1, -1), here + resized_map(moved, size))
+            inside = torch.lerp(inside, found[:, 1:], edge(found[:, :1]))
+        return (brightness(image) * inside.clamp(0, 2) * 2 - 1).clamp(-1, 1)
+
+    def bones(self, controls: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow back to a face at rest of what is fixed to the skull, and to the jaw: [B, 2, 64, 64] each."""
+        nothing, no_pose = torch.zeros_like(controls).float(), torch.zeros_like(pose).float()
+        skull = torch.einsum("bk,kchw->bchw", terms(nothing, pose.float()), self.flow[0].float())
+        bone = controls.float().clone()
+        bone[:, _CHIN_SKIN] = 0
+        down = torch.einsum("bk,kchw->bchw", terms(bone, no_pose), self.flow[1].float())
+        x0, y0, x1, y1 = (round(e * MAP_PX) for e in CHIN)
+        down = down[..., y0:y1, x0:x1].mean((2, 3), keepdim=True)
+        return -skull, -(skull + down)
+
+
+def edge(share: Tensor) -> Tensor:
+    """How much of a pixel is tooth, of how often it is."""
+    return ((share - HALF_TOOTH) * 5 + 0.5).clamp(0, 1)
+
+
+def layer_share(here: Tensor) -> Tensor:
+    """1 in the boxes of lids and lips, 0 elsewhere, of places [1, 2, N, N]: [1, 1, N, N]."""
+    shares = []
+    for x0, y0, x1, y1 in (LIPS_BOX, LIDS_BOX):
+        inside = torch.minimum(
+            torch.minimum(here[:, :1] - x0, x1 - here[:, :1]), torch.minimum(here[:, 1:] - y0, y1 - here[:, 1:])
+        )
+        ramp = (inside / FEATHER).clamp(0, 1)
+        shares.append(ramp * ramp * (3 - 2 * ramp))
+    return torch.maximum(*shares)
+
+
+def resized_map(values: Tensor, size: int) -> Tensor:
+    """Maps [B, C, n, n] for a frame of another size."""
+    if values.shape[-1] == size:
+        return values
+    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
