@@ -38,8 +38,10 @@ JOINED = 0.06
 """How far inside its corners a mouth or an eye opens freely, in half frame widths."""
 HALF_TOOTH = 0.35
 """How often a place of an open mouth shows a tooth where half of it is one: heads differ."""
+GAZE_REACH = 2.0
+"""A gaze of 1 moves the iris of a rendered head by an eighth of the eye's width. People look further aside."""
 LEAST_OPEN, MOST_SCALE = 0.02, 2.5
-_BLINK = CONTROLS.index("blink")
+_BLINK, _GAZE = CONTROLS.index("blink"), [CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")]
 _CHIN_SKIN = [CONTROLS.index(name) for name in ("AU17", "AU23", "round", "press", "tuck", "upper", "wide")]
 
 
@@ -114,15 +116,15 @@ def lines_through(lids_above: Tensor, lids_below: Tensor, lips_above: Tensor, li
     """Lines through points [B, n, 2] from left to right; those of the left eye and of the right one are as many."""
     columns = torch.arange(N_COLUMNS, device=lids_above.device, dtype=lids_above.dtype)
     columns = (columns * 2 + 1) / N_COLUMNS - 1
-    above = torch.stack([_heights(points, columns) for points in (lids_above, lips_above)], 1)
-    below = torch.stack([_heights(points, columns) for points in (lids_below, lips_below)], 1)
+    above = torch.stack([heights_over(columns, points) for points in (lids_above, lips_above)], 1)
+    below = torch.stack([heights_over(columns, points) for points in (lids_below, lips_below)], 1)
     middle = (above + below) / 2
     n = lids_above.shape[1] // 2
     corners = torch.cat([lids_above[:, [0, n - 1, n, -1], 0], lips_above[:, [0, -1], 0]], 1)
     return Lines(torch.minimum(above, middle), torch.maximum(below, middle), corners)
 
 
-def _heights(points: Tensor, columns: Tensor) -> Tensor:
+def heights_over(columns: Tensor, points: Tensor) -> Tensor:
     """y [B, N] over columns [N] of lines through points [B, n, 2] from left to right; level beyond their ends."""
     x = points[..., 0].cummax(1).values + 1e-5 * torch.arange(points.shape[1], device=points.device)
     at = columns.expand(len(points), -1).contiguous()
@@ -202,9 +204,11 @@ class LipsAndLids(nn.Module):
         """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""
         change = terms(controls.float(), pose.float()) - terms(still.float(), torch.zeros_like(pose).float())
         lids = self._closing(change, controls, still, lines)
+        looks = change.clone()
+        looks[:, _GAZE] *= GAZE_REACH
         above, below, ball = (
             torch.einsum("bk,kchw->bchw", c, field)
-            for c, field in zip((lids, lids, change), self.flow.float(), strict=True)
+            for c, field in zip((lids, lids, looks), self.flow.float(), strict=True)
         )
         here = places(above, N_COLUMNS).expand(len(above), -1, -1, -1)
         above = sample(above, aligned(here, lines.above, self.above.float()))

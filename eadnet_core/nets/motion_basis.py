@@ -30,6 +30,7 @@ PRODUCTS = (
 TURNS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 """Products of yaw, pitch and roll."""
 N_TERMS = len(CONTROLS) + N_POSE + len(PRODUCTS) + len(TURNS)
+FOLD_PX = 128
 FACE = (0.3, 0.7)
 """Of the canonical frame: from brows to mouth and from cheek to cheek."""
 _STEPS, _LEAST_SLOPE, _MOST_SLOPE = 7, 0.8, 6.0
@@ -40,17 +41,20 @@ class MotionBasis(nn.Module):
 
     flow   [K, 2, 64, 64]  where each point goes, in half frame widths
     light  [K, 1, 64, 64]  logarithm of the factor on its brightness
+    folds  [K, 1, 128, 128]  what `light` is too coarse for: frown lines and the folds of a smile
     mouth  [K + 1, 3, 64, 64]  what an open mouth shows at each place, in brightnesses of the face; K + 1 for a constant
     """
 
     flow: Tensor
     light: Tensor
+    folds: Tensor
     mouth: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("flow", torch.zeros(N_TERMS, 2, MAP_PX, MAP_PX))
         self.register_buffer("light", torch.zeros(N_TERMS, 1, MAP_PX, MAP_PX))
+        self.register_buffer("folds", torch.zeros(N_TERMS, 1, FOLD_PX, FOLD_PX))
         self.register_buffer("mouth", torch.zeros(N_TERMS + 1, 3, MAP_PX, MAP_PX))
 
     def forward(self, controls: Tensor, pose: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,6 +68,11 @@ class MotionBasis(nn.Module):
         flow = backwards(moved)
         light = torch.einsum("bk,kchw->bchw", change, self.light.float())
         return flow, sample(light, places(flow) + flow)
+
+    def creases(self, controls: Tensor, pose: Tensor, still: Tensor, flow: Tensor) -> Tensor:
+        """Light of folds [B, 1, N, N] in frames that a flow [B, 2, N, N] makes; the rest as of `forward`."""
+        change = terms(controls.float(), pose.float()) - terms(still.float(), torch.zeros_like(pose).float())
+        return sample(torch.einsum("bk,kchw->bchw", change, self.folds.float()), places(flow) + flow)
 
     def paint(self, controls: Tensor, pose: Tensor, image: Tensor) -> Tensor:
         """What mouths show, -1 .. 1 float32 [B, 3, 64, 64], of faces whose pictures [B, 3, S, S] are laid out."""

@@ -10,7 +10,7 @@ All nets see faces in the canonical frame, and begin with how a mean face would 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -405,7 +405,9 @@ class VAE(nn.Module):
         change = self.decoder(latents, still, conditions.to(latents.dtype), reference, prior)
         size = times * change.flow.shape[-1]
         given = (controls, pose, reference.controls, reference.lines, reference.image)
-        return change.layered(self.lips_and_lids(*given, size))
+        change = change.layered(self.lips_and_lids(*given, size))
+        folds = self.motion_basis.creases(controls, pose, reference.controls, change.flow)
+        return replace(change, light=change.light + folds)
 
 
 def halved(images: Tensor) -> Tensor:

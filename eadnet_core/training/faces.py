@@ -120,6 +120,15 @@ class FaceCache:
         found = self.pairs.landmarks[pairs, heads, self.pairs.n_states, :, :2]
         return torch.from_numpy(found) / self.pairs.size_px
 
+    def outlines_of_all(self, pairs: np.ndarray, heads: np.ndarray) -> Tensor:
+        """The same of all their pictures, the reference last: [n, S + 1, N_LANDMARKS, 2]."""
+        return torch.from_numpy(self.pairs.landmarks[pairs, heads, :, :, :2]) / self.pairs.size_px
+
+    def asked(self, pairs: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Controls [n, S + 1, 28] of all pictures of pairs, the reference last, and pose [n, S + 1, 5] from there."""
+        states = torch.from_numpy(self.pairs.states[pairs])
+        return states[..., _CONTROLS], states[..., _POSE] - states[:, -1:, _POSE]
+
     def controls(self, pairs: np.ndarray) -> np.ndarray:
         """What the references of pairs do, [n, 28]; both heads of a pair do the same."""
         return self.pairs.states[pairs, self.pairs.n_states][:, _CONTROLS]

@@ -13,7 +13,19 @@ from torch.nn import functional as F
 from ..corpus.head_pairs import N_HEADS
 from ..heads.features import landmark_slice
 from ..nets.canonical import MAP_PX, Maps, places, sample_at
-from ..nets.lips_and_lids import NOSE, TEETH_PX, Lines, LipsAndLids, aligned, lines_through, resized_map
+from ..nets.lips_and_lids import (
+    JOINED,
+    N_COLUMNS,
+    NOSE,
+    TEETH_PX,
+    Lines,
+    LipsAndLids,
+    aligned,
+    heights,
+    heights_over,
+    lines_through,
+    resized_map,
+)
 from ..nets.motion_basis import N_TERMS, absolute_terms, brightness, terms
 from ..nets.vae import VAE
 from ..taxonomy import CONTROLS
@@ -33,7 +45,10 @@ _BLINK = CONTROLS.index("blink")
 _HEADS_AT_ONCE = 64
 _JAW, _OPEN = CONTROLS.index("jaw"), 0.35
 """Teeth are learned from mouths that are so far open that both rows lie apart."""
-BITE = 0.59
+EDGE_DEPTH, EDGE_SOFT, INNER = 0.03, 0.03, 0.3
+"""How far outside an edge its own motion begins, how softly, and how far inside it ends, in half frame widths."""
+_EDGE_RIDGE, _SURELY = 1e-3, 0.8
+BITE = 0.55
 """y in the canonical frame between the rows of teeth of a mouth at rest."""
 _KNOWN = 0.15
 """Share of the usual weight from which a cell is believed."""
@@ -45,23 +60,27 @@ def fit_lips_and_lids(vae: VAE, cache: FaceCache) -> None:
     logger.info("fitting how lips and lids part, by %d heads", len(number))
     fields = [LeastSquares(N_TERMS) for _ in range(3)]
     inside = LeastSquares(N_TERMS + 1)
-    _fit_lines(vae, cache, number)
+    corners = _fit_lines(vae, cache, number)
     for batch, lines in _seen(vae, cache, number):
         still = batch.reference_controls.repeat_interleave(cache.pairs.n_states, 0)
         change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
         for field, of_layer, where in zip(fields, layer_weights(batch, lines), _aligned(layers, batch, lines), strict=True):
             field.add(change, *gathered(batch, where, of_layer))
         inside.add(absolute_terms(batch.controls, batch.pose), *_insides(batch))
+    edges = _edge_motion(vae, cache, number)
     for i, field in enumerate(fields):
-        maps = field.solve(_RIDGE, is_even=True)[:, :2]
-        layers.flow[i].copy_(softened(spread(maps, field.known(_KNOWN))))
+        maps = softened(spread(field.solve(_RIDGE, is_even=True)[:, :2], field.known(_KNOWN)))
+        if i < 2:
+            line = (layers.above, layers.below)[i]
+            maps = _with_edges(maps, line, edges[i], edges[2 + i], corners, (1, -1)[i])
+        layers.flow[i].copy_(maps)
     layers.inside.copy_(softened(inside.solve(_INSIDE_RIDGE)))
     layers.teeth.copy_(_teeth(vae, cache, number))
 
 
-def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> None:
-    """Set the mean lines, alike on both sides, and the mean opening of eyes, by faces at rest."""
-    above, below, openings = [], [], []
+def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
+    """Set the mean lines, alike on both sides, and the mean opening of eyes, by faces at rest; their corners [6]."""
+    above, below, openings, corners = [], [], [], []
     for start in range(0, len(number), _HEADS_AT_ONCE):
         pair, head = number[start : start + _HEADS_AT_ONCE] // N_HEADS, number[start : start + _HEADS_AT_ONCE] % N_HEADS
         lines = exact_lines(cache.outlines(pair, head), vae.lay(cache.points(pair, head)))
@@ -69,10 +88,12 @@ def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> None:
         above.append(lines.above[rested])
         below.append(lines.below[rested])
         openings.append(lines.eye_opening[rested])
+        corners.append(lines.corners)
     for name, found in (("above", above), ("below", below)):
         line = torch.cat(found).median(0).values
         getattr(vae.lips_and_lids, name).copy_((line + line.flip(-1)) / 2)
     vae.lips_and_lids.open.copy_(torch.cat(openings).median())
+    return torch.cat(corners).mean(0)
 
 
 def _aligned(layers: LipsAndLids, batch: FaceBatch, lines: Lines) -> list[Tensor]:
@@ -89,11 +110,62 @@ def _seen(vae: VAE, cache: FaceCache, number: np.ndarray) -> Iterator[tuple[Face
 
 def exact_lines(outlines: Tensor, maps: Maps) -> Lines:
     """Lines by the renderer's own landmarks [B, N_LANDMARKS, 2] in frame widths, and how faces are laid."""
-    laid = sample_at(maps.to_canonical, outlines * 2 - 1)
-    lips, right, left = (laid[:, landmark_slice(name)] for name in ("lips_inner", "lid_right", "lid_left"))
-    above = [group[:, : group.shape[1] // 2 + 1] for group in (right, left, lips)]
-    below = [torch.cat([group[:, :1], group[:, group.shape[1] // 2 :].flip(1)], 1) for group in (right, left, lips)]
-    return lines_through(torch.cat(above[:2], 1), torch.cat(below[:2], 1), above[2], below[2])
+    return lines_through(*_edges(sample_at(maps.to_canonical, outlines * 2 - 1)))
+
+
+def _edges(laid: Tensor) -> list[Tensor]:
+    """Of the renderer's landmarks [..., N_LANDMARKS, 2]: lids above, below, lips above, below; each from left to right.
+
+    The landmark in the middle of an upper lid is left out: it lies in the lid's fold.
+    """
+    lips, right, left = (laid[..., landmark_slice(name), :] for name in ("lips_inner", "lid_right", "lid_left"))
+    above, below = [], []
+    for group in (right, left, lips):
+        half = group.shape[-2] // 2
+        over, under = list(range(half + 1)), [0, *range(2 * half - 1, half - 1, -1)]
+        kept = [i for i in range(half + 1) if i != half // 2 or group is lips]
+        above.append(group[..., [over[i] for i in kept], :])
+        below.append(group[..., [under[i] for i in kept], :])
+    return [torch.cat(above[:2], -2), torch.cat(below[:2], -2), above[2], below[2]]
+
+
+def _edge_motion(vae: VAE, cache: FaceCache, number: np.ndarray) -> list[Tensor]:
+    """How far lids above and below, lips above and below go, by term and column: [K, 2, 128] each."""
+    left, right, rest, n = 0.0, 0.0, 0.0, 0
+    for start in range(0, len(number), _HEADS_AT_ONCE):
+        some = number[start : start + _HEADS_AT_ONCE]
+        pair, head = some // N_HEADS, some % N_HEADS
+        maps = vae.lay(cache.points(pair, head))
+        outlines = cache.outlines_of_all(pair, head) * 2 - 1
+        laid = torch.stack([sample_at(maps.to_canonical, outlines[:, i]) for i in range(outlines.shape[1])], 1)
+        asked = torch.stack([terms(controls, pose) for controls, pose in zip(*cache.asked(pair), strict=True)])
+        change, moved = (asked[:, :-1] - asked[:, -1:]).flatten(0, 1), (laid[:, :-1] - laid[:, -1:]).flatten(0, 1)
+        left, right = left + change.T @ change, right + change.T @ moved.flatten(1)
+        rest, n = rest + laid[:, -1].sum(0), n + len(laid)
+    ridge = _EDGE_RIDGE * left.diagonal().mean() * torch.eye(len(left))
+    motion = torch.linalg.solve(left + ridge, right).unflatten(1, (-1, 2))
+    columns = (torch.arange(N_COLUMNS) * 2 + 1) / N_COLUMNS - 1
+    found = []
+    for where, moved in zip(_edges(rest / n), _edges(motion), strict=True):
+        x = where[:, 0].expand(len(moved), -1)
+        found.append(torch.stack([heights_over(columns, torch.stack([x, moved[..., i]], -1)) for i in (0, 1)], 1))
+    return found
+
+
+def _with_edges(field: Tensor, line: Tensor, lids: Tensor, lips: Tensor, corners: Tensor, side: int) -> Tensor:
+    """A field [K, 2, 64, 64] that moves edges, and what lies beyond them, as far as the edges are known to go.
+
+    line  [2, 128]  mean `Lines.above` or `below`; lids and lips [K, 2, 128] their motion; corners [6]
+    side  1 where the skin lies above its line, -1 where it lies below
+    """
+    here = places(field)
+    is_mouth = here[:, 1:] > NOSE
+    depth = side * (here[:, 1:] - heights(line[None], here[:, :1], is_mouth))
+    inside = Lines(line[None], line[None], corners[None]).inside(here[:, :1], is_mouth)
+    share = ((depth + EDGE_DEPTH) / EDGE_SOFT).clamp(0, 1) * ((INNER - depth) / INNER).clamp(0, 1).mul(2).clamp(max=1)
+    share = share * (inside / JOINED).clamp(0, 1)
+    moved = torch.where(is_mouth, *(F.interpolate(m, MAP_PX, mode="linear")[:, :, None] for m in (lips, lids)))
+    return torch.lerp(field, moved.expand_as(field), share)
 
 
 def layer_weights(batch: FaceBatch, lines: Lines) -> list[Tensor]:
@@ -112,9 +184,10 @@ def layer_weights(batch: FaceBatch, lines: Lines) -> list[Tensor]:
 def _insides(batch: FaceBatch) -> tuple[Tensor, Tensor]:
     """Colours in brightnesses of the face [B, 3, 4096], and where a mouth shows its lining, the weight [B, 4096]."""
     size = batch.frames.shape[-1]
-    shown = batch.lining * region(MOUTH_BOX, size)
-    colours = F.avg_pool2d(_relative(batch), size // MAP_PX)
-    return colours.flatten(2), F.avg_pool2d(shown, size // MAP_PX).flatten(1)
+    shown = batch.lining * (batch.lining > _SURELY) * region(MOUTH_BOX, size)
+    weight = F.avg_pool2d(shown, size // MAP_PX)
+    colours = F.avg_pool2d(_relative(batch) * shown, size // MAP_PX) / weight.clamp(min=1e-3)
+    return colours.flatten(2), weight.flatten(1)
 
 
 def _relative(batch: FaceBatch) -> Tensor:

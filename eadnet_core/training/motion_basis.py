@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..corpus.head_pairs import N_HEADS
 from ..nets.canonical import MAP_PX, Maps, places
-from ..nets.motion_basis import N_TERMS, absolute_terms, brightness, terms
+from ..nets.motion_basis import FOLD_PX, N_TERMS, absolute_terms, brightness, terms
 from ..nets.vae import MAX_LIGHT, VAE, warp
 from .critic import MOUTH_BOX
 from .faces import FaceBatch, FaceCache, laid
@@ -36,14 +36,19 @@ def fit_motion_basis(vae: VAE, cache: FaceCache) -> None:
     number = heads_of(cache)
     logger.info("fitting how a mean face moves, by %d heads", len(number))
     motion, mouth = LeastSquares(N_TERMS), LeastSquares(N_TERMS + 1)
+    folds = LeastSquares(N_TERMS, 1, FOLD_PX)
     for batch, _, _ in batches(vae, cache, number):
         still = batch.reference_controls.repeat_interleave(cache.pairs.n_states, 0)
         change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
         motion.add(change, *gathered(batch))
+        values, weight = gathered(batch, map_px=FOLD_PX)
+        folds.add(change, values[:, 2:], weight)
         mouth.add(absolute_terms(batch.controls, batch.pose), *_mouths(batch))
     flow, light = softened(motion.solve(_RIDGE)).split((2, 1), 1)
     vae.motion_basis.flow.copy_(flow)
     vae.motion_basis.light.copy_(light)
+    smooth = F.interpolate(light, size=FOLD_PX, mode="bilinear", align_corners=False)
+    vae.motion_basis.folds.copy_(folds.solve(_RIDGE) - smooth)
     vae.motion_basis.mouth.copy_(softened(mouth.solve(_MOUTH_RIDGE)))
 
 
