@@ -26,7 +26,7 @@ from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.motion_basis import N_POSE
 from ..nets.syncnet import SyncNet
-from ..nets.vae import LAID_TIMES, VAE
+from ..nets.vae import LAID_PX, VAE
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION
@@ -166,8 +166,9 @@ class Head:
         returns   uint8 [T, S, S, 3]
         """
         latents = self._to_net(self.model.vae.motion_latents(controls))
-        change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features, LAID_TIMES)
-        change = change.in_picture(self.features, self.shown.shape[-1])
+        size = self.shown.shape[-1]
+        change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features, min(LAID_PX, size))
+        change = change.in_picture(self.features, size)
         shown = self.shown.expand(len(controls), -1, -1, -1) if len(self.shown) == 1 else self.shown
         return to_pixels(change.apply(shown, is_sharp=True))
 

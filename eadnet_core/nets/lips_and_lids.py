@@ -24,6 +24,7 @@ LIPS_BELOW = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 LIDS_ABOVE = (33, 246, 161, 160, 159, 158, 157, 173, 133, 362, 398, 384, 385, 386, 387, 388, 466, 263)
 LIDS_BELOW = (33, 7, 163, 144, 145, 153, 154, 155, 133, 362, 382, 381, 380, 374, 373, 390, 249, 263)
 """MediaPipe's landmarks of inner lips and of lids, from the picture's left to its right."""
+LAYERS = ("skin_above", "skin_below", "balls")
 N_COLUMNS = 128
 TEETH_PX = 128
 NOSE = 0.25
@@ -142,25 +143,29 @@ class Layers:
     flow   [B, 2, N, N]  where each pixel comes from, relative to its place, in half frame widths
     alpha  [B, 1, N, N]  1 where a mouth's inside is painted
     paint  [B, 3, N, N]  -1 .. 1
+    inner  [B, 1, N, N]  1 where an eyeball or a mouth's inside shows, which has no folds
     """
 
     share: Tensor
     flow: Tensor
     alpha: Tensor
     paint: Tensor
+    inner: Tensor
 
 
 class LipsAndLids(nn.Module):
     """Fields of three layers, and what a mouth shows.
 
-    flow    [3, K, 2, 64, 64]      above the lines, below them, and eyeballs: where each point goes by term
+    skin_above, skin_below, balls  [K, 2, 64, 64]  where each point of a layer goes by term, in half frame widths
     inside  [K + 1, 3, 64, 64]     what an open mouth shows without teeth, in brightnesses of the face
     teeth   [2, 4, 128, 128]       upper and lower: how surely a place is a tooth, and its colour, mouth shut
     above, below  [2, 128]         mean `Lines`, which the fields belong to
     open    []                     mean `Lines.eye_opening` of faces at rest
     """
 
-    flow: Tensor
+    skin_above: Tensor
+    skin_below: Tensor
+    balls: Tensor
     inside: Tensor
     teeth: Tensor
     above: Tensor
@@ -169,7 +174,8 @@ class LipsAndLids(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("flow", torch.zeros(3, N_TERMS, 2, MAP_PX, MAP_PX))
+        for name in LAYERS:
+            self.register_buffer(name, torch.zeros(N_TERMS, 2, MAP_PX, MAP_PX))
         self.register_buffer("inside", torch.zeros(N_TERMS + 1, 3, MAP_PX, MAP_PX))
         self.register_buffer("teeth", torch.zeros(2, 4, TEETH_PX, TEETH_PX))
         self.register_buffer("above", torch.zeros(2, N_COLUMNS))
@@ -198,7 +204,7 @@ class LipsAndLids(nn.Module):
         flow = torch.where(gap > 0, between, skin) - here
         alpha = (2 * gap - 0.5).clamp(0, 1) * (is_mouth & ~own_mouth)
         paint = self.mouths(controls, pose, lines, image, size)
-        return Layers(layer_share(here), flow, alpha, paint)
+        return Layers(layer_share(here), flow, alpha, paint, (2 * gap + 0.5).clamp(0, 1))
 
     def fields(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines) -> list[Tensor]:
         """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""
@@ -207,8 +213,8 @@ class LipsAndLids(nn.Module):
         looks = change.clone()
         looks[:, _GAZE] *= GAZE_REACH
         above, below, ball = (
-            torch.einsum("bk,kchw->bchw", c, field)
-            for c, field in zip((lids, lids, looks), self.flow.float(), strict=True)
+            torch.einsum("bk,kchw->bchw", asked, getattr(self, name).float())
+            for asked, name in zip((lids, lids, looks), LAYERS, strict=True)
         )
         here = places(above, N_COLUMNS).expand(len(above), -1, -1, -1)
         above = sample(above, aligned(here, lines.above, self.above.float()))
@@ -236,9 +242,8 @@ class LipsAndLids(nn.Module):
         """Places of eyeballs, kept between the lids of the reference."""
         x0, x1, x2, x3 = (lines.corners[:, i, None, None, None] for i in range(4))
         is_left = ball[:, :1] < 0
-        inset = 0.01
-        x = torch.maximum(ball[:, :1], torch.where(is_left, x0, x2) + inset)
-        x = torch.minimum(x, torch.where(is_left, x1, x3) - inset)
+        x = torch.maximum(ball[:, :1], torch.where(is_left, x0, x2))
+        x = torch.minimum(x, torch.where(is_left, x1, x3))
         kept = torch.cat([x, ball[:, 1:]], 1)
         over, under = lines.beyond(kept, is_mouth)
         y = kept[:, 1:] + over.clamp(min=0) - under.clamp(min=0)
@@ -258,10 +263,10 @@ class LipsAndLids(nn.Module):
     def bones(self, controls: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Flow back to a face at rest of what is fixed to the skull, and to the jaw: [B, 2, 64, 64] each."""
         nothing, no_pose = torch.zeros_like(controls).float(), torch.zeros_like(pose).float()
-        skull = torch.einsum("bk,kchw->bchw", terms(nothing, pose.float()), self.flow[0].float())
+        skull = torch.einsum("bk,kchw->bchw", terms(nothing, pose.float()), self.skin_above.float())
         bone = controls.float().clone()
         bone[:, _CHIN_SKIN] = 0
-        down = torch.einsum("bk,kchw->bchw", terms(bone, no_pose), self.flow[1].float())
+        down = torch.einsum("bk,kchw->bchw", terms(bone, no_pose), self.skin_below.float())
         x0, y0, x1, y1 = (round(e * MAP_PX) for e in CHIN)
         down = down[..., y0:y1, x0:x1].mean((2, 3), keepdim=True)
         return -skull, -(skull + down)

@@ -40,7 +40,8 @@ BRANCH_INIT = 0.3
 READER_DROPOUT = 0.15
 PLACE_SIZE, SHIFT_SIZE, POINT_SIZE = 0.3, 6.0, 15.0
 """What places (-1 .. 1) and shifts (about .1, .07) are multiplied by, so that neither outweighs the picture."""
-LAID_TIMES = 2
+LAID_PX = 256
+"""Side of a change at which lips and lids are cut, and at which it is brought back to the picture."""
 HALF_PX = 64
 """Side of the finest features."""
 ATLAS, ATLAS_SIZE = 16, 3.0
@@ -110,11 +111,10 @@ class Change:
     def in_picture(self, reference: Features, size_px: int) -> Change:
         """The same for the reference's own picture in the training frame, size_px wide.
 
-        It is laid there at `LAID_TIMES` its own size at most, and enlarged from there, since all of it is smooth.
+        It is laid there at `LAID_PX` at most, and enlarged from there.
         """
-        most = LAID_TIMES * reference.image.shape[-1]
-        if size_px > most:
-            return self.in_picture(reference, most).resized(size_px)
+        if size_px > LAID_PX:
+            return self.in_picture(reference, LAID_PX).resized(size_px)
         maps = reference.maps.repeat(len(self.flow) // len(reference.image))
         where = resized(maps.to_canonical, size_px)
         everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
@@ -387,14 +387,8 @@ class VAE(nn.Module):
         """Only what faces do, [B, 28]; arguments as of `read`."""
         return self.control_reader(*self.reader_inputs(image, points))
 
-    def decode(self, latents: Tensor, pose: Tensor, reference: Features, times: int = 1) -> Change:
-        """How frames differ from their references.
-
-        latents    [B, C, h, w]
-        pose       [B, 5]        relative to the reference: the first five of taxonomy.MOTION
-        reference  of B' pictures, B a multiple of B': each serves B / B' frames in a row
-        times      how much larger than the net's pictures the change shall be, for sharp edges of lips and lids
-        """
+    def predict(self, latents: Tensor, pose: Tensor, reference: Features) -> Change:
+        """What the net says of frames, before lips, lids and folds are laid over it; arguments as of `decode`."""
         reference = reference.repeat(len(latents) // len(reference.image))
         controls = self.motion_latents.read(latents)
         flow, light = self.motion_basis(controls, pose, reference.controls)
@@ -402,12 +396,24 @@ class VAE(nn.Module):
         still = self.motion_latents(reference.controls)
         asked = torch.cat([controls, controls - reference.controls], 1) / CONTROL_SIZE
         conditions = torch.cat([asked, pose / self.pose_size.to(pose.dtype)], 1)
-        change = self.decoder(latents, still, conditions.to(latents.dtype), reference, prior)
-        size = times * change.flow.shape[-1]
-        given = (controls, pose, reference.controls, reference.lines, reference.image)
-        change = change.layered(self.lips_and_lids(*given, size))
-        folds = self.motion_basis.creases(controls, pose, reference.controls, change.flow)
-        return replace(change, light=change.light + folds)
+        return self.decoder(latents, still, conditions.to(latents.dtype), reference, prior)
+
+    def decode(self, latents: Tensor, pose: Tensor, reference: Features, size_px: int | None = None) -> Change:
+        """How frames differ from their references.
+
+        latents    [B, C, h, w]
+        pose       [B, 5]        relative to the reference: the first five of taxonomy.MOTION
+        reference  of B' pictures, B a multiple of B': each serves B / B' frames in a row
+        size_px    side of the change. Default: that of the net's pictures
+        """
+        change = self.predict(latents, pose, reference)
+        reference = reference.repeat(len(latents) // len(reference.image))
+        controls, still = self.motion_latents.read(latents), reference.controls
+        size_px = size_px or change.flow.shape[-1]
+        layers = self.lips_and_lids(controls, pose, still, reference.lines, reference.image, size_px)
+        change = change.layered(layers)
+        folds = self.motion_basis.creases(controls, pose, still, change.flow)
+        return replace(change, light=change.light + folds * (1 - layers.share * layers.inner))
 
 
 def halved(images: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ..heads.features import landmark_slice
 from ..nets.canonical import MAP_PX, Maps, places, sample_at
 from ..nets.lips_and_lids import (
     JOINED,
+    LAYERS,
     N_COLUMNS,
     NOSE,
     TEETH_PX,
@@ -48,6 +49,10 @@ _JAW, _OPEN = CONTROLS.index("jaw"), 0.35
 EDGE_DEPTH, EDGE_SOFT, INNER = 0.03, 0.03, 0.3
 """How far outside an edge its own motion begins, how softly, and how far inside it ends, in half frame widths."""
 _EDGE_RIDGE, _SURELY = 1e-3, 0.8
+TOOTH_EDGES = ((0.0, 0.083, 0.146, 0.204, 0.25), (0.0, 0.052, 0.108, 0.165, 0.22))
+"""Where upper and lower teeth meet, from the middle, in half frame widths: a mouth of 50 mm is .49 wide, an upper
+incisor 8.5 mm, and teeth further back are seen from the side (Wheeler's Dental Anatomy)."""
+GAP, GAP_WIDTH = 0.35, 0.008
 BITE = 0.55
 """y in the canonical frame between the rows of teeth of a mouth at rest."""
 _KNOWN = 0.15
@@ -64,7 +69,9 @@ def fit_lips_and_lids(vae: VAE, cache: FaceCache) -> None:
     for batch, lines in _seen(vae, cache, number):
         still = batch.reference_controls.repeat_interleave(cache.pairs.n_states, 0)
         change = terms(batch.controls, batch.pose) - terms(still, torch.zeros_like(batch.pose))
-        for field, of_layer, where in zip(fields, layer_weights(batch, lines), _aligned(layers, batch, lines), strict=True):
+        for field, of_layer, where in zip(
+            fields, layer_weights(batch, lines), _aligned(layers, batch, lines), strict=True
+        ):
             field.add(change, *gathered(batch, where, of_layer))
         inside.add(absolute_terms(batch.controls, batch.pose), *_insides(batch))
     edges = _edge_motion(vae, cache, number)
@@ -73,7 +80,7 @@ def fit_lips_and_lids(vae: VAE, cache: FaceCache) -> None:
         if i < 2:
             line = (layers.above, layers.below)[i]
             maps = _with_edges(maps, line, edges[i], edges[2 + i], corners, (1, -1)[i])
-        layers.flow[i].copy_(maps)
+        getattr(layers, LAYERS[i]).copy_(maps)
     layers.inside.copy_(softened(inside.solve(_INSIDE_RIDGE)))
     layers.teeth.copy_(_teeth(vae, cache, number))
 
@@ -85,6 +92,7 @@ def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
         pair, head = number[start : start + _HEADS_AT_ONCE] // N_HEADS, number[start : start + _HEADS_AT_ONCE] % N_HEADS
         lines = exact_lines(cache.outlines(pair, head), vae.lay(cache.points(pair, head)))
         rested = torch.from_numpy(cache.controls(pair)).abs()[:, _BLINK] < _AT_REST
+        rested = rested if rested.any() else ~rested
         above.append(lines.above[rested])
         below.append(lines.below[rested])
         openings.append(lines.eye_opening[rested])
@@ -221,7 +229,17 @@ def _teeth(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
     maps[0, :1] *= rows < BITE
     maps[1, :1] *= rows > BITE
     filled = torch.stack([spread(m[1:], k) for m, k in zip(maps, known, strict=True)])
-    return torch.cat([maps[:, :1], filled], 1)
+    return torch.cat([maps[:, :1], filled * _gaps()], 1)
+
+
+def _gaps() -> Tensor:
+    """What darkens teeth where they meet, [2, 1, 1, 128]: heads differ by half a tooth, so that their mean is a bar."""
+    x = (torch.arange(TEETH_PX) * 2 + 1) / TEETH_PX - 1
+    rows = []
+    for edges in TOOTH_EDGES:
+        away = (x.abs()[:, None] - torch.tensor(edges)).abs().amin(1)
+        rows.append(1 - GAP * torch.exp(-((away / GAP_WIDTH) ** 2)))
+    return torch.stack(rows)[:, None, None]
 
 
 def _soft(maps: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from ..nets.vae import VAE, Change, warp
 from ..weights.files import load_part, save_part
 from .critic import MOUTH_BOX, FaceCritic, critic_losses
 from .faces import FaceBatch, FaceCache, disturbed, laid
+from .lips_and_lids import fit_lips_and_lids
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import correlation, psnr, region, region_weights
 from .motion_basis import fit_motion_basis, light_of
@@ -83,7 +84,7 @@ class VAEObjective(nn.Module):
         reference = self.vae.read(batch.references, batch.points)
         batch = laid(batch, reference.maps)
         controls = batch.controls + self.noise * torch.randn_like(batch.controls)
-        change = self.vae.decode(self.vae.motion_latents(controls), batch.pose, reference)
+        change = self.vae.predict(self.vae.motion_latents(controls), batch.pose, reference)
         references = batch.references.repeat_interleave(len(batch.frames) // len(batch.references), 0)
         area = region_weights(batch.frames.shape[-1], weights.mouth, weights.eyes, MOUTH_BOX, EYES_BOX).to(batch.frames)
         losses = taught(change, batch, references, area)
@@ -255,6 +256,7 @@ def train_vae(
         reader = load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0]
         vae.control_reader.load_state_dict(reader.state_dict())
         fit_motion_basis(vae, faces)
+        fit_lips_and_lids(vae, faces)
     else:
         vae.load_state_dict(grown(load_part(start, "vae")[0].state_dict(), vae.state_dict()))
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from eadnet_core.nets.canonical import CanonicalFrame, Maps, least_area, places, sample, stretched
+from eadnet_core.nets.lips_and_lids import lines_of
 from eadnet_core.nets.motion_basis import N_TERMS, MotionBasis, backwards, terms
 from eadnet_core.nets.vae import Change, Features
 from eadnet_core.taxonomy import CONTROLS
@@ -72,9 +73,10 @@ def test_new_weights_are_laid_by_their_own_template(frame: CanonicalFrame) -> No
 def test_a_portrait_at_rest_stays_itself_to_the_pixel(frame: CanonicalFrame) -> None:
     maps = frame(in_widths(ring(1.1)))
     empty = torch.zeros(1, 1, 64, 64)
-    reference = Features(
-        torch.zeros(1, 3, 128, 128), empty, empty, empty, torch.zeros(1, 28), maps.to_picture, maps.to_canonical
-    )
+    still, image = torch.zeros(1, 28), torch.zeros(1, 3, 128, 128)
+    lines = lines_of(ring()[None])
+    where = (maps.to_picture, maps.to_canonical, lines.above, lines.below, lines.corners)
+    reference = Features(image, empty, empty, empty, still, *where)
     nothing = Change(*(torch.zeros(1, n, 128, 128) for n in (2, 3, 1, 3)))
     picture = torch.rand(1, 3, 200, 200) * 2 - 1
     assert torch.allclose(nothing.in_picture(reference, 200).apply(picture), picture, atol=1e-4)

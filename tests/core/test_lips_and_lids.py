@@ -1,0 +1,134 @@
+"""Lips and lids part as layers: each pixel comes from its own side of the line, and a mouth's inside is painted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from eadnet_core.nets.canonical import places
+from eadnet_core.nets.lips_and_lids import (
+    LIDS_ABOVE,
+    LIDS_BELOW,
+    LIPS_ABOVE,
+    LIPS_BELOW,
+    NOSE,
+    Layers,
+    Lines,
+    LipsAndLids,
+    aligned,
+    layer_share,
+    lines_of,
+)
+from eadnet_core.taxonomy import CONTROLS
+from eadnet_core.training.lips_and_lids import spread
+
+SIZE = 128
+EYES, MOUTH, GAP = -0.1, 0.55, 0.04
+
+
+def face(gap: float = GAP, at: float = MOUTH) -> Tensor:
+    """Landmarks [1, 468, 2] of a face with level lids, `gap` above and below `EYES`, and a shut mouth."""
+    points = torch.zeros(1, 468, 2)
+    x = torch.cat([torch.linspace(-0.5, -0.2, 9), torch.linspace(0.2, 0.5, 9)])
+    bow = torch.sin(torch.linspace(0, torch.pi, 9)).repeat(2)
+    for ids, sign in ((LIDS_ABOVE, -1), (LIDS_BELOW, 1)):
+        points[0, list(ids)] = torch.stack([x, EYES + sign * gap * bow], 1)
+    for ids in (LIPS_ABOVE, LIPS_BELOW):
+        points[0, list(ids)] = torch.stack([torch.linspace(-0.25, 0.25, 11), torch.full((11,), at)], 1)
+    return points
+
+
+@pytest.fixture(scope="module")
+def layers() -> LipsAndLids:
+    """A jaw that takes all that is below the lips down by .2, and a blink that takes all above the lids down by .08."""
+    net = LipsAndLids()
+    mean = lines_of(face())
+    net.above.copy_(mean.above[0])
+    net.below.copy_(mean.below[0])
+    net.open.copy_(mean.eye_opening[0])
+    here = places(torch.zeros(1, 1, 64, 64))[0, 1]
+    net.skin_below[CONTROLS.index("jaw"), 1] = 0.2 * (here > NOSE)
+    net.skin_above[CONTROLS.index("blink"), 1] = 2 * GAP * (here < NOSE)
+    net.teeth[:] = 0
+    net.inside[-1] = 0.5
+    return net
+
+
+def asked(**controls: float) -> Tensor:
+    values = torch.zeros(1, len(CONTROLS))
+    for name, value in controls.items():
+        values[0, CONTROLS.index(name)] = value
+    return values
+
+
+def made(net: LipsAndLids, lines: Lines, **controls: float) -> Layers:
+    still, pose = asked(), torch.zeros(1, 5)
+    return net(asked(**controls), pose, still, lines, torch.zeros(1, 3, SIZE, SIZE), SIZE)
+
+
+def at(values: Tensor, x: float, y: float) -> Tensor:
+    return values[0, :, round((y + 1) * SIZE / 2), round((x + 1) * SIZE / 2)]
+
+
+def test_nothing_asked_changes_nothing(layers: LipsAndLids) -> None:
+    rest = made(layers, lines_of(face()))
+    assert rest.flow.abs().max() < 1e-5 and rest.alpha.max() == 0
+
+
+def test_a_jaw_parts_the_lips_and_only_what_lies_between_is_painted(layers: LipsAndLids) -> None:
+    wide = made(layers, lines_of(face()), jaw=1.0)
+    assert at(wide.alpha, 0, MOUTH + 0.1) == 1
+    assert at(wide.alpha, 0, MOUTH - 0.06) == 0 and at(wide.alpha, 0, MOUTH + 0.26) == 0
+    assert at(wide.flow, 0, MOUTH - 0.06).abs().max() < 1e-3, "the upper lip stays"
+    assert at(wide.flow, 0, MOUTH + 0.26)[1] == pytest.approx(-0.2, abs=0.01), "the lower lip came from above"
+    assert at(wide.alpha, 0.4, MOUTH + 0.1) == 0, "beside the corners there is no mouth"
+
+
+def test_a_mouth_that_shows_its_inside_keeps_it(layers: LipsAndLids) -> None:
+    points = face()
+    points[0, list(LIPS_BELOW), 1] += 0.08 * torch.sin(torch.linspace(0, torch.pi, 11))
+    wide = made(layers, lines_of(points), jaw=1.0)
+    assert at(wide.alpha, 0, MOUTH + 0.04) == 0, "its own teeth"
+    assert at(wide.alpha, 0, MOUTH + 0.18) == 1
+
+
+@pytest.mark.parametrize("gap", (0.025, 0.04, 0.07))
+def test_a_blink_shuts_eyes_of_any_size(layers: LipsAndLids, gap: float) -> None:
+    lines = lines_of(face(gap))
+    shut = made(layers, lines, blink=1.0)
+    column = [at(shut.flow, -0.35, y)[1] for y in torch.linspace(EYES - gap / 2, EYES + gap / 2, 5).tolist()]
+    came_from = [
+        y + float(flow) for y, flow in zip(torch.linspace(EYES - gap / 2, EYES + gap / 2, 5), column, strict=True)
+    ]
+    assert max(came_from) < EYES - 0.8 * gap, "skin of the upper lid alone"
+
+
+def test_eyeballs_stay_between_the_lids(layers: LipsAndLids) -> None:
+    net = LipsAndLids()
+    net.load_state_dict(layers.state_dict())
+    net.balls[CONTROLS.index("gaze_y"), 1] = 0.2
+    looks = made(net, lines_of(face()), gaze_y=1.0)
+    came_from = EYES + float(at(looks.flow, -0.35, EYES)[1])
+    assert came_from == pytest.approx(EYES - GAP, abs=1.5 / SIZE)
+
+
+def test_edges_of_a_face_are_aligned_with_those_of_the_mean_face() -> None:
+    own, mean = lines_of(face(at=0.6)), lines_of(face(at=0.5))
+    where = torch.tensor([0.0, 0.6]).view(1, 2, 1, 1)
+    assert aligned(where, own.above, mean.above)[0, 1].item() == pytest.approx(0.5, abs=0.01)
+    far = torch.tensor([0.0, 0.98]).view(1, 2, 1, 1)
+    assert aligned(far, own.above, mean.above)[0, 1].item() == pytest.approx(0.98, abs=0.01)
+
+
+def test_layers_end_softly() -> None:
+    share = layer_share(places(torch.zeros(1, 1, SIZE, SIZE)))
+    assert at(share, 0, MOUTH) == 1 and at(share, -0.35, EYES) == 1 and at(share, 0, -0.9) == 0
+    assert share.diff(dim=-1).abs().max() < 0.3 and share.diff(dim=-2).abs().max() < 0.3
+
+
+def test_what_is_unknown_is_like_what_is_known_nearby() -> None:
+    known = torch.zeros(64, 64)
+    known[:, :20] = 1
+    maps = torch.where(known > 0, 3.0, -100.0).expand(2, 1, 64, 64)
+    assert torch.allclose(spread(maps, known), torch.tensor(3.0), atol=1e-4)
