@@ -136,15 +136,18 @@ def sample(source: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
     Places are brought to the source's size where they are fewer. In float32: half precision cannot tell pixels apart.
     """
     size = max(source.shape[-1], where.shape[-1])
-    grid = resized(where.float(), size).permute(0, 2, 3, 1)
-    found = F.grid_sample(source.float(), grid, mode=mode, padding_mode="border", align_corners=False)
-    return found.to(source.dtype)
+    return sampled(source.float(), resized(where.float(), size), mode).to(source.dtype)
+
+
+def sampled(source: Tensor, where: Tensor, mode: str = "bilinear") -> Tensor:
+    """source [B, C, H, W], float32, at places [B, 2, h, w] in half frame widths: [B, C, h, w]; the edge goes on."""
+    where = where.expand(len(source), -1, -1, -1).permute(0, 2, 3, 1)
+    return F.grid_sample(source, where, mode=mode, padding_mode="border", align_corners=False)
 
 
 def sample_at(source: Tensor, points: Tensor) -> Tensor:
     """source [B, C, H, H] at points [B, n, 2] in half frame widths: [B, n, C]."""
-    found = F.grid_sample(source, points[:, None], padding_mode="border", align_corners=False)
-    return found[:, :, 0].transpose(1, 2)
+    return sampled(source, points.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)
 
 
 def resized(where: Tensor, size: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..taxonomy import CONTROLS
-from .canonical import MAP_PX, places, sample
+from .canonical import MAP_PX, places, sampled
 from .motion_basis import N_TERMS, absolute_terms, backwards, brightness, terms
 
 LIPS_ABOVE = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -189,22 +189,24 @@ class LipsAndLids(nn.Module):
         pose      [B, 5]   relative to the reference
         image     [B, 3, S, S]  references, laid out
         """
-        here = places(controls, size)
-        above, below, ball = (here + resized_map(f, size) for f in self.fields(controls, pose, still, lines))
+        rows, columns = window(size)
+        here = places(controls, size)[..., rows, columns]
+        above, below, ball = (here + sampled(flow, here) for flow in self.fields(controls, pose, still, lines))
         is_mouth = here[:, 1:] > NOSE
         above, below = self._joined(above, below, lines, is_mouth)
-        over, _ = lines.beyond(above, is_mouth)
+        over, within_above = lines.beyond(above, is_mouth)
         _, under = lines.beyond(below, is_mouth)
         gap = -torch.maximum(over, under) * (size / 2)
         skin = torch.where(over >= under, above, below)
-        eye = self._within(ball, lines, is_mouth)
-        within_above, within_below = lines.beyond(above, is_mouth)
-        own_mouth = (torch.maximum(within_above, within_below) <= 0) & is_mouth
-        between = torch.where(is_mouth, torch.where(own_mouth, above, skin), eye)
+        own_mouth = (torch.maximum(over, within_above) <= 0) & is_mouth
+        between = torch.where(is_mouth, torch.where(own_mouth, above, skin), self._within(ball, lines, is_mouth))
         flow = torch.where(gap > 0, between, skin) - here
         alpha = (2 * gap - 0.5).clamp(0, 1) * (is_mouth & ~own_mouth)
-        paint = self.mouths(controls, pose, lines, image, size)
-        return Layers(layer_share(here), flow, alpha, paint, (2 * gap + 0.5).clamp(0, 1))
+        paint = self.mouths(controls, pose, image, here)
+        inner = (2 * gap + 0.5).clamp(0, 1)
+        edges = (columns.start, size - columns.stop, rows.start, size - rows.stop)
+        share, *found = (F.pad(x, edges) for x in (layer_share(here), flow, alpha, paint, inner))
+        return Layers(share, *found)
 
     def fields(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines) -> list[Tensor]:
         """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""
@@ -217,9 +219,11 @@ class LipsAndLids(nn.Module):
             for asked, name in zip((lids, lids, looks), LAYERS, strict=True)
         )
         here = places(above, N_COLUMNS).expand(len(above), -1, -1, -1)
-        above = sample(above, aligned(here, lines.above, self.above.float()))
-        below = sample(below, aligned(here, lines.below, self.below.float()))
-        return [backwards(above), backwards(below), backwards(ball)]
+        above = sampled(above, aligned(here, lines.above, self.above.float()))
+        below = sampled(below, aligned(here, lines.below, self.below.float()))
+        rows, columns = window(N_COLUMNS)
+        edges = (columns.start, N_COLUMNS - columns.stop, rows.start, N_COLUMNS - rows.stop)
+        return [*(F.pad(backwards(moved, rows, columns), edges) for moved in (above, below)), backwards(ball)]
 
     def _closing(self, change: Tensor, controls: Tensor, still: Tensor, lines: Lines) -> Tensor:
         """The same change with blinks in measure of this face's own eyes, so that 1 shuts them."""
@@ -249,14 +253,13 @@ class LipsAndLids(nn.Module):
         y = kept[:, 1:] + over.clamp(min=0) - under.clamp(min=0)
         return torch.cat([x, y], 1)
 
-    def mouths(self, controls: Tensor, pose: Tensor, lines: Lines, image: Tensor, size: int) -> Tensor:
-        """What open mouths show, -1 .. 1 [B, 3, N, N]: the lining, lower teeth, and upper teeth before them."""
+    def mouths(self, controls: Tensor, pose: Tensor, image: Tensor, here: Tensor) -> Tensor:
+        """What open mouths show at places [1, 2, h, w], -1 .. 1 [B, 3, h, w]: lining, lower teeth, then upper teeth."""
         asked = absolute_terms(controls.float(), pose.float())
-        inside = resized_map(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), size)
+        inside = sampled(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), here)
         skull, jaw = self.bones(controls, pose)
-        here = places(controls, size)
         for teeth, moved in ((self.teeth[1], jaw), (self.teeth[0], skull)):
-            found = sample(teeth.float().expand(len(asked), -1, -1, -1), here + resized_map(moved, size))
+            found = sampled(teeth.float().expand(len(asked), -1, -1, -1), here + sampled(moved, here))
             inside = torch.lerp(inside, found[:, 1:], edge(found[:, :1]))
         return (brightness(image) * inside.clamp(0, 2) * 2 - 1).clamp(-1, 1)
 
@@ -289,8 +292,10 @@ def layer_share(here: Tensor) -> Tensor:
     return torch.maximum(*shares)
 
 
-def resized_map(values: Tensor, size: int) -> Tensor:
-    """Maps [B, C, n, n] for a frame of another size."""
-    if values.shape[-1] == size:
-        return values
-    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+def window(size: int) -> tuple[slice, slice]:
+    """Rows and columns of a frame that layers are computed in: those of both boxes."""
+    x0, y0, x1, y1 = (
+        (pick(lips, lids) + 1) * size / 2
+        for pick, lips, lids in zip((min, min, max, max), LIPS_BOX, LIDS_BOX, strict=True)
+    )
+    return slice(max(0, int(y0) - 1), min(size, int(y1) + 2)), slice(max(0, int(x0) - 1), min(size, int(x1) + 2))

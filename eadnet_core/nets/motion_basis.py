@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..taxonomy import CONTROLS
-from .canonical import MAP_PX, places, sample
+from .canonical import MAP_PX, places, sample, sampled
 
 N_POSE = 5
 PRODUCTS = (
@@ -99,16 +99,16 @@ def terms(controls: Tensor, pose: Tensor) -> Tensor:
     return torch.cat([controls, pose, torch.stack([*products, *turns], 1)], 1)
 
 
-def backwards(moved: Tensor) -> Tensor:
-    """Where what is seen at each place came from, relative, of how far each point goes: both [B, 2, N, N].
+def backwards(moved: Tensor, rows: slice = slice(None), columns: slice = slice(None)) -> Tensor:
+    """Where what is seen at each place came from, relative, of how far each point goes [B, 2, N, N], in a window.
 
     Newton's steps, each axis alone: where a lid is stretched, a fixed step does not come to rest.
     """
-    here = places(moved)
+    here = places(moved)[..., rows, columns]
     across, down = (torch.gradient(moved[:, i], dim=d)[0] * (moved.shape[-1] / 2) for i, d in ((0, -1), (1, -2)))
     known = torch.cat([moved, torch.stack([across, down], 1)], 1)
-    flow = -moved
+    flow = -moved[..., rows, columns]
     for _ in range(_STEPS):
-        there, slope = sample(known, here + flow).split(2, 1)
+        there, slope = sampled(known, here + flow).split(2, 1)
         flow = flow - (flow + there) / (1 + slope).clamp(_LEAST_SLOPE, _MOST_SLOPE)
     return flow

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..corpus.head_pairs import N_HEADS
 from ..heads.features import landmark_slice
-from ..nets.canonical import MAP_PX, Maps, places, sample_at
+from ..nets.canonical import MAP_PX, Maps, places, sample, sample_at
 from ..nets.lips_and_lids import (
     JOINED,
     LAYERS,
@@ -25,7 +25,6 @@ from ..nets.lips_and_lids import (
     heights,
     heights_over,
     lines_through,
-    resized_map,
 )
 from ..nets.motion_basis import N_TERMS, absolute_terms, brightness, terms
 from ..nets.vae import VAE
@@ -214,7 +213,7 @@ def _teeth(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
         colours = _relative(batch).flatten(2)
         values = torch.cat([torch.ones_like(teeth)[:, None], teeth[:, None], colours * teeth[:, None]], 1)
         for row, moved in enumerate(vae.lips_and_lids.bones(batch.controls, batch.pose)):
-            where = (places(batch.flow) + resized_map(moved, batch.flow.shape[-1])).flatten(2)
+            where = (places(batch.flow) + sample(moved, places(batch.flow))).flatten(2)
             cells = ((where + 1) * (TEETH_PX / 2)).floor().long().clamp(0, TEETH_PX - 1)
             index = (cells[:, 1] * TEETH_PX + cells[:, 0]).flatten()
             sums[row].index_add_(1, index, (values * shown[:, None]).transpose(0, 1).flatten(1))
