@@ -31,6 +31,8 @@ NOSE = 0.25
 """y of the canonical frame that divides eyes from mouth."""
 LIPS_BOX, LIDS_BOX, FEATHER = (-0.46, 0.34, 0.46, 0.96), (-0.62, -0.36, 0.62, 0.02), 0.1
 """x0, y0, x1, y1 in the canonical frame where layers are used, and how softly that ends."""
+FACE_MIDDLE, FACE_RADII, FACE_EDGE = (0.0, 0.15), (0.7, 0.9), 5.0
+"""An ellipse in the canonical frame: only there faces fold, and only beyond it a turning head uncovers anything."""
 CHIN = (0.44, 0.78, 0.56, 0.9)
 """Of the canonical frame: what goes where the jaw goes."""
 NEAR = 0.12
@@ -290,6 +292,14 @@ def layer_share(here: Tensor) -> Tensor:
         ramp = (inside / FEATHER).clamp(0, 1)
         shares.append(ramp * ramp * (3 - 2 * ramp))
     return torch.maximum(*shares)
+
+
+def face_share(size: int, device: torch.device) -> Tensor:
+    """1 in the middle of the face, 0 at its outline and beyond: [1, 1, N, N]."""
+    here = places(torch.empty(0, device=device), size)
+    (x, y), (width, height) = FACE_MIDDLE, FACE_RADII
+    far = (((here[:, :1] - x) / width).square() + ((here[:, 1:] - y) / height).square()).sqrt()
+    return ((1 - far) * FACE_EDGE).clamp(0, 1)
 
 
 def window(size: int) -> tuple[slice, slice]:

@@ -20,7 +20,7 @@ from ..config import VAEConfig
 from ..taxonomy import CONTROLS
 from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample, sample_at
 from .layers import GroupNorm
-from .lips_and_lids import Layers, Lines, LipsAndLids, lines_of
+from .lips_and_lids import Layers, Lines, LipsAndLids, face_share, lines_of
 from .motion_basis import N_POSE, MotionBasis
 from .motion_latents import MotionLatents
 
@@ -129,8 +129,9 @@ class Change:
         return Change(*larger.split((2, 3, 1, 3), 1))
 
     def layered(self, layers: Layers) -> Change:
-        """The same with lips and lids as layers, at the size of these."""
+        """The same with lips and lids as layers, at the size of these; the middle of a face is not painted else."""
         own = self.resized(layers.flow.shape[-1])
+        own = replace(own, alpha=own.alpha * (1 - face_share(own.flow.shape[-1], own.flow.device)))
         flow, alpha, paint = (
             torch.lerp(getattr(own, name), getattr(layers, name).to(own.flow), layers.share)
             for name in ("flow", "alpha", "paint")
@@ -413,7 +414,8 @@ class VAE(nn.Module):
         layers = self.lips_and_lids(controls, pose, still, reference.lines, reference.image, size_px)
         change = change.layered(layers)
         folds = self.motion_basis.creases(controls, pose, still, change.flow)
-        return replace(change, light=change.light + folds * (1 - layers.share * layers.inner))
+        face = face_share(size_px, change.flow.device)
+        return replace(change, light=change.light + folds * face * (1 - layers.share * layers.inner))
 
 
 def halved(images: Tensor) -> Tensor:
