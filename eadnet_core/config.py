@@ -313,11 +313,11 @@ class SamplingConfig:
 
 
 SAMPLING: dict[str, SamplingConfig] = {
-    "mini": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.35, batch_windows=4),
+    "mini": SamplingConfig(steps=1, guidance_audio=1.3, guidance_emotion=1.15, batch_windows=4),
     "base": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
-"""By family: the minis, and what LatentSync uses. At emotion guidance 1.5 a mini's action units reach 1.4 and faces
-lose more of their identity; at 1.15 fury is seldom read (ADR 25). Lips speak more plainly at audio guidance 1.3.
+"""By family: the minis, and what LatentSync uses. At emotion guidance 1.35 a mini's faces are read more often,
+move their lips less, and lose more of their identity (ADR 28). Lips speak more plainly at audio guidance 1.3.
 """
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..corpus.head_pairs import N_HEADS
-from ..heads.features import landmark_slice
+from ..heads.features import N_LANDMARKS, landmark_slice
 from ..nets.canonical import MAP_PX, Maps, places, sample, sample_at
 from ..nets.lips_and_lids import (
     JOINED,
@@ -138,7 +138,8 @@ def _edges(laid: Tensor) -> list[Tensor]:
 
 def _edge_motion(vae: VAE, cache: FaceCache, number: np.ndarray) -> list[Tensor]:
     """How far lids above and below, lips above and below go, by term and column: [K, 2, 128] each."""
-    left, right, rest, n = 0.0, 0.0, 0.0, 0
+    left, right = torch.zeros(N_TERMS, N_TERMS), torch.zeros(N_TERMS, 2 * N_LANDMARKS)
+    rest, n = torch.zeros(N_LANDMARKS, 2), 0
     for start in range(0, len(number), _HEADS_AT_ONCE):
         some = number[start : start + _HEADS_AT_ONCE]
         pair, head = some // N_HEADS, some % N_HEADS
@@ -171,8 +172,8 @@ def _with_edges(field: Tensor, line: Tensor, lids: Tensor, lips: Tensor, corners
     inside = Lines(line[None], line[None], corners[None]).inside(here[:, :1], is_mouth)
     share = ((depth + EDGE_DEPTH) / EDGE_SOFT).clamp(0, 1) * ((INNER - depth) / INNER).clamp(0, 1).mul(2).clamp(max=1)
     share = share * (inside / JOINED).clamp(0, 1)
-    moved = torch.where(is_mouth, *(F.interpolate(m, MAP_PX, mode="linear")[:, :, None] for m in (lips, lids)))
-    return torch.lerp(field, moved.expand_as(field), share)
+    of_lips, of_lids = (F.interpolate(m, MAP_PX, mode="linear")[:, :, None] for m in (lips, lids))
+    return torch.lerp(field, torch.where(is_mouth, of_lips, of_lids).expand_as(field), share)
 
 
 def layer_weights(batch: FaceBatch, lines: Lines) -> list[Tensor]:
