@@ -407,8 +407,8 @@ class VAE(nn.Module):
         reference  of B' pictures, B a multiple of B': each serves B / B' frames in a row
         size_px    side of the change. Default: that of the net's pictures
         """
-        change = self.predict(latents, pose, reference)
         reference = reference.repeat(len(latents) // len(reference.image))
+        change = self.predict(latents, pose, reference)
         controls, still = self.motion_latents.read(latents), reference.controls
         size_px = size_px or change.flow.shape[-1]
         layers = self.lips_and_lids(controls, pose, still, reference.lines, reference.image, size_px)

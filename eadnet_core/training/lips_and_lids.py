@@ -16,6 +16,7 @@ from ..nets.canonical import MAP_PX, Maps, places, sample, sample_at
 from ..nets.lips_and_lids import (
     JOINED,
     LAYERS,
+    LEAST_OPEN,
     N_COLUMNS,
     NOSE,
     TEETH_PX,
@@ -99,7 +100,7 @@ def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
     for name, found in (("above", above), ("below", below)):
         line = torch.cat(found).median(0).values
         getattr(vae.lips_and_lids, name).copy_((line + line.flip(-1)) / 2)
-    vae.lips_and_lids.open.copy_(torch.cat(openings).median())
+    vae.lips_and_lids.open.copy_(torch.cat(openings).median().clamp(min=LEAST_OPEN))
     return torch.cat(corners).mean(0)
 
 
@@ -224,7 +225,11 @@ def _teeth(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
     cover = sums[:, 1] / (sums[:, 0] + 0.02 * sums[:, 0].mean())
     colours = sums[:, 2:] / sums[:, 1:2].clamp(min=1e-3)
     maps = torch.cat([cover[:, None], colours], 1).unflatten(2, (TEETH_PX, TEETH_PX))
-    known = (sums[:, 1] / sums[:, 1].amax(1, keepdim=True) > 0.02).float().unflatten(1, (TEETH_PX, TEETH_PX))
+    known = (
+        (sums[:, 1] / sums[:, 1].amax(1, keepdim=True).clamp(min=1e-6) > 0.02)
+        .float()
+        .unflatten(1, (TEETH_PX, TEETH_PX))
+    )
     rows = ((torch.arange(TEETH_PX) * 2 + 1) / TEETH_PX - 1)[:, None]
     maps[0, :1] *= rows < BITE
     maps[1, :1] *= rows > BITE

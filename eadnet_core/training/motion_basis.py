@@ -147,7 +147,7 @@ class LeastSquares:
 
     def known(self, share: float) -> Tensor:
         """0 where nothing was observed, 1 from this share of the largest weight on: [N, N]."""
-        return (self.weights / (share * self.weights.max())).clamp(max=1).view(self.map_px, self.map_px)
+        return (self.weights / (share * self.weights.max()).clamp(min=1e-6)).clamp(max=1).view(self.map_px, self.map_px)
 
     def solve(self, ridge: float, is_even: bool = False) -> Tensor:
         """[n, V, N, N]; the ridge is of the mean diagonal, with terms of mean square 1.
