@@ -31,8 +31,11 @@ help:  ## list the targets
 demo: $(VENV)/.run  ## the sample portrait speaks the sample speech with two emotions; videos and report in demo/
 	$(BIN)/python -m eadnet_core.cli.demo $(ARGS)
 
+# A process for each core, four at most, and one thread for each: nets as small as these gain little from a second one.
+# A file stays whole in one process, with its fixtures. ARGS="-n 0" runs everything in one process, as a debugger needs.
 test: $(VENV)/.dev  ## all tests
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest \
+		--numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The library alone is put on the path, by a link: beside it `nodes` would shadow ComfyUI's module of that name.
 test-comfyui:  ## the tests of the nodes inside a real ComfyUI (COMFYUI_PATH), in process, over HTTP and in a browser

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import bridge, preview_route, sample_files
 from .audio import AudioEncoder
+from .batch import Batch
 from .denoiser import Denoiser
 from .emotion import EmotionPrompt, EmotionTrack
 from .face import Face
@@ -33,6 +34,7 @@ NODES: list[type[io.ComfyNode]] = [
     DecodePaste,
     RenderVideo,
     SyncScore,
+    Batch,
 ]
 
 

@@ -127,10 +127,19 @@ def input_file(name: str, subfolder: str, kind: str) -> str:
     # Names first: merely to look at \\host\share asks that host.
     path = os.path.realpath(os.path.join(base, subfolder, name)) if _is_below(name) and _is_below(subfolder) else base
     if path == base or os.path.commonpath([base, path]) != base:
-        raise BadInput("The picture must lie in ComfyUI's input or temp folder; give its name and subfolder there.")
+        raise BadInput("The file must lie in ComfyUI's input or temp folder; give its name and subfolder there.")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"'{name[:80]}' is not in ComfyUI's {kind} folder.")
     return path
+
+
+def output_folder(name: str) -> tuple[Path, str]:
+    """A folder in output/, and its name there with slashes. Raises BadInput for anything else, however it is spelled."""
+    base = os.path.realpath(folder_paths.get_output_directory())
+    path = os.path.realpath(os.path.join(base, name.strip())) if _is_below(name) else base
+    if path == base or os.path.commonpath([base, path]) != base:
+        raise BadInput(f"folder is '{name[:80]}'; give the name of a folder in ComfyUI's output folder.")
+    return Path(path), os.path.relpath(path, base).replace(os.sep, "/")
 
 
 def _is_below(name: str) -> bool:
@@ -336,7 +345,12 @@ def video_file(video: Any) -> str:
 
 def kept_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """What a file says of how it was made; nothing where ComfyUI was started with --disable-metadata."""
-    return {} if args.disable_metadata else settings
+    return settings if keeps_settings() else {}
+
+
+def keeps_settings() -> bool:
+    """Whether files may say how they were made."""
+    return not args.disable_metadata
 
 
 def free_memory_bytes() -> int:

@@ -39,12 +39,12 @@ def register() -> None:
 
 
 def copy_for_prompt(data: dict[str, Any]) -> dict[str, Any]:
-    """Copy the samples that a prompt names; hands the prompt on as it is."""
+    """Copy the samples that a prompt names, also in a manifest; hands the prompt on as it is."""
     prompt = data.get("prompt") if isinstance(data, dict) else None
     nodes = prompt.values() if isinstance(prompt, dict) else ()
     inputs = [node.get("inputs") for node in nodes if isinstance(node, dict)]
     values = [value for given in inputs if isinstance(given, dict) for value in given.values()]
-    named = {value for value in values if isinstance(value, str) and value in SAMPLES}
+    named = {name for name in SAMPLES for value in values if isinstance(value, str) and name in value}
     copy_missing(sorted(named))
     return data
 

@@ -42,6 +42,9 @@ from eadnet_core.weights.parts import PARTS
 
 ROOT = Path(__file__).parent.parent
 
+LONGEST = ("quality", "evaluate_emotion", "adapter_training", "acceleration", "training", "portraits", "report")
+"""Test files that take longest, so begin first: no process is left alone with one of them at the end."""
+
 TINY = ModelConfig(
     name="tiny",
     size_px=128,
@@ -91,6 +94,12 @@ READER = TextReaderConfig(
     max_tokens=16,
     pooled_layers=(0, 1),
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests of `LONGEST` to the front; the others stay in order."""
+    names = [f"test_{name}" for name in LONGEST]
+    items.sort(key=lambda item: names.index(item.path.stem) if item.path.stem in names else len(names))
 
 
 class Tiny:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from ..errors import EADNetError
 from ..paths import is_disk_full, shown
+from .batch import add_batch
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
@@ -78,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (
         add_generate,
         add_dub,
+        add_batch,
         add_score,
         add_emotion,
         add_caption,

@@ -70,12 +70,17 @@ def _add_run(parser: Any, options: tuple[str, ...], emotion: str) -> Any:
     group = parser.add_argument_group("settings")
     for name in options:
         add_option(group, name)
+    add_nets(group)
+    return group
+
+
+def add_nets(group: Any) -> None:
+    """--dtype and --attention."""
     text = "what the nets compute in: auto is bfloat16 for the mini on a CPU with AMX, float32 elsewhere; on a GPU the "
     text += "16-bit ones are faster and take half the memory (default: auto)"
     group.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help=text)
     text = "kernels of the attention: torch's own, the package xformers, or plain (default: the model's own, sdpa)"
     group.add_argument("--attention", choices=ATTENTION_BACKENDS, help=text)
-    return group
 
 
 def _generate(args: argparse.Namespace) -> None:

@@ -55,6 +55,7 @@ def write_video(
     cancel: Cancel | None = None,
     report: str | os.PathLike[str] | None = None,
     experts: Experts | None = None,
+    has_settings: bool = True,
 ) -> Scores | None:
     """Write a generation into one video file with its original sound; the file appears when it is whole.
 
@@ -65,6 +66,7 @@ def write_video(
     keep_segments  leave the folder there, for `redo`
     redo           number of one segment, from 0, to make anew with the seed of this generation; the others stay
     report         picture of the scores to draw; experts: what scores, default those shipped with the model
+    has_settings   let the file say what it was made with; that it is synthetic it always says
     returns        the scores where a report was asked for
     Raises BadInput for an output that is refused and for segments of other inputs, MediaError if it cannot be written,
     Cancelled.
@@ -85,7 +87,7 @@ def write_video(
             job.redo(redo)
         clock.start()
         cut = Fraction(about.n_frames, FPS) if about.n_frames < generation.sound.n_frames() else None
-        folder.finish(generation.sound, job.settings(), cut)
+        folder.finish(generation.sound, job.settings() if has_settings else {}, cut)
         if not keep_segments and redo is None:
             folder.remove()
     clock.stop("join")
@@ -229,6 +231,11 @@ def fade(n_frames: int, has_before: bool, has_after: bool) -> np.ndarray:
     return np.minimum(np.minimum(before, after), np.float32(1.0))
 
 
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of all weight files of a model."""
+    return hashlib.sha256("".join(file_hash(path) for path in weight_files(folder)).encode()).hexdigest()
+
+
 def recipe(generation: Generation) -> dict[str, Any]:
     """Everything that decides what the frames look like, files and arrays by their SHA-256; plain JSON values."""
     about, subject, sound, model = generation.report, generation.subject, generation.sound, generation.model
@@ -238,13 +245,12 @@ def recipe(generation: Generation) -> dict[str, Any]:
     else:
         seen = {"portrait": {"sha256": hashlib.sha256(subject.picture(0).tobytes()).hexdigest()}}
     heard = hashlib.sha256(sound.original.tobytes()).hexdigest() if sound.original is not None else ""
-    weights = [file_hash(path) for path in weight_files(model.folder)]
     values = {
         **seen,
         "audio": {"sha256": heard or file_hash(sound.path or "")},
         "emotion": [reading["text"] for reading in about.emotions],
         "emotion_codes": {"sha256": hashlib.sha256(generation.performance.code.tobytes()).hexdigest()},
-        "model": {"name": model.name, "sha256": hashlib.sha256("".join(weights).encode()).hexdigest()},
+        "model": {"name": model.name, "sha256": weights_hash(model.folder)},
         "device": model.device.type,
         "dtype": str(model.dtype).removeprefix("torch."),
         "n_frames": about.n_frames,

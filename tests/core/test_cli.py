@@ -42,6 +42,7 @@ def test_every_command_of_the_help_exists() -> None:
     assert list(commands) == [
         "generate",
         "dub",
+        "batch",
         "score",
         "emotion",
         "caption",

@@ -288,7 +288,9 @@ def _broken_refusal(handler: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [_status_line, _broken_refusal, lambda handler: handler.reply(200, b"[" * 200_000)], ids=str
+    "answer",
+    [_status_line, _broken_refusal, lambda handler: handler.reply(200, b"[" * 200_000)],
+    ids=["status_line", "broken_refusal", "nested_json"],
 )
 def test_a_broken_server_leaves_the_rules_to_decide(server: Server, answer: Any) -> None:
     server.answers = [answer]

@@ -261,7 +261,7 @@ class SegmentFolder:
 
     def _store(self, stem: str, tensors: dict[str, Tensor]) -> str:
         path = self.path / f"{stem}.safetensors"
-        with _whole(path, path.with_suffix(".partial")) as partial:
+        with whole(path, path.with_suffix(".partial")) as partial:
             save_file(tensors, partial)
         return path.name
 
@@ -297,7 +297,7 @@ class SegmentFolder:
     def _save(self, **changes: Any) -> None:
         """Write the manifest; changed values count when that is done."""
         values = {**self.values, **changes}
-        with _whole(self.path / MANIFEST, self.path / f"{MANIFEST}.partial") as partial:
+        with whole(self.path / MANIFEST, self.path / f"{MANIFEST}.partial") as partial:
             partial.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
         self.values = values
 
@@ -322,7 +322,7 @@ class SegmentFolder:
 
 
 @contextlib.contextmanager
-def _whole(path: Path, partial: Path) -> Iterator[Path]:
+def whole(path: Path, partial: Path) -> Iterator[Path]:
     """Write `partial` inside: when it is whole and on the disk it takes the place of `path`; half of it goes."""
     try:
         yield partial

@@ -1,0 +1,63 @@
+"""`eadnet batch`: the videos of a manifest."""
+
+from __future__ import annotations
+
+import argparse
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from ..request import Progress
+from .arguments import Bar, add_model, command
+from .generate import add_nets, load
+
+
+def add_batch(commands: Any) -> None:
+    """`eadnet batch`."""
+    text = "Make a video for each row of a table; a run that was stopped goes on, and what is done is skipped."
+    parser = command(commands, "batch", text, _batch)
+    parser.add_argument("manifest", type=Path, help="table of portrait, voice, words, name and options (.csv, .jsonl)")
+    parser.add_argument("--output", "--out", required=True, type=Path, metavar="FOLDER", help="folder to write to")
+    parser.add_argument("--overwrite", action="store_true", help="replace videos there that no batch made")
+    parser.add_argument("--dry-run", action="store_true", help="check every row, say which are open, and stop")
+    add_model(parser)
+    add_nets(parser)
+
+
+def _batch(args: argparse.Namespace) -> None:
+    from ..generation.batch import run_batch
+    from ..generation.rows import read_rows
+    from ..weights.folders import find_model
+
+    rows = read_rows(args.manifest)
+    flags = {"overwrite": args.overwrite, "dry_run": args.dry_run}
+    with _Bars() as bars:
+        report = run_batch(
+            rows, args.output, cache(lambda: load(args)), find_model(args.model), **flags, on_progress=bars
+        )
+    print(report.table())
+    if n_failed := report.counts["failed"]:
+        raise BadInput(
+            f"{n_failed} of {len(rows)} rows failed, see '{args.output / 'batch.json'}'. Mend them and run again: "
+            "what is done is skipped."
+        )
+
+
+class _Bars:
+    """A progress bar for each row."""
+
+    def __init__(self) -> None:
+        self._row, self._bar = -1, Bar("")
+
+    def __call__(self, done: int, total: int, row: Any, progress: Progress) -> None:
+        if row.number != self._row:
+            self._bar.__exit__()
+            self._row, self._bar = row.number, Bar(f"{done + 1}/{total} {row.name}")
+        self._bar(progress)
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.__exit__()
