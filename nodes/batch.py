@@ -39,9 +39,9 @@ class Batch(io.ComfyNode):
                     "manifest",
                     multiline=True,
                     default=EXAMPLE,
-                    tooltip="A row for each video: CSV with the names of columns first, cells from a spreadsheet, or JSON "
-                    "lines. Or the name of a .csv, .tsv or .jsonl in ComfyUI's input folder, where portraits and voices "
-                    "lie too. Time grows with the rows. Default: an example.",
+                    tooltip="A row for each video: CSV with the names of columns first, cells from a spreadsheet, or "
+                    "JSON lines. Or the name of a .csv, .tsv or .jsonl in ComfyUI's input folder, where portraits and "
+                    "voices lie too. Time grows with the rows. Default: an example.",
                 ),
                 io.String.Input(
                     "folder",

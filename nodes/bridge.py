@@ -134,7 +134,7 @@ def input_file(name: str, subfolder: str, kind: str) -> str:
 
 
 def output_folder(name: str) -> tuple[Path, str]:
-    """A folder in output/, and its name there with slashes. Raises BadInput for anything else, however it is spelled."""
+    """A folder in output/, and its name there with slashes. Raises BadInput for anything else."""
     base = os.path.realpath(folder_paths.get_output_directory())
     path = os.path.realpath(os.path.join(base, name.strip())) if _is_below(name) else base
     if path == base or os.path.commonpath([base, path]) != base:

@@ -1,4 +1,4 @@
-"""The node Batch in a real ComfyUI: rows become videos in the output folder, and nothing is read or written elsewhere."""
+"""The node Batch in a real ComfyUI: rows become videos in the output folder, nothing is read or written elsewhere."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_manifest_reads_nothing_outside_the_input_folder(host: Any, files: Pat
 def test_a_batch_writes_nothing_outside_the_output_folder(host: Any, files: Path, folder: str) -> None:
     with pytest.raises(Exception, match="give the name of a folder in ComfyUI's output folder"):
         host.run(prompt(TABLE, folder))
-    with pytest.raises(Exception, match="Row 2: name .* holds what a file name may not"):
+    with pytest.raises(Exception, match=r"Row 2: name .* holds what a file name may not"):
         host.run(prompt("portrait,voice,name\nset/a.png,a.wav,../up\n"))
 
 
