@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def copy_for_prompt(data: dict[str, Any]) -> dict[str, Any]:
     nodes = prompt.values() if isinstance(prompt, dict) else ()
     inputs = [node.get("inputs") for node in nodes if isinstance(node, dict)]
     values = [value for given in inputs if isinstance(given, dict) for value in given.values()]
-    named = {name for name in SAMPLES for value in values if isinstance(value, str) and name in value}
+    texts = [value for value in values if isinstance(value, str)]
+    named = {
+        name for name in SAMPLES if any(re.search(rf"(?<![\w./\\-]){re.escape(name)}(?![\w.-])", t) for t in texts)
+    }
     copy_missing(sorted(named))
     return data
 
