@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from ..corpus.head_pairs import N_HEADS
 from ..nets.canonical import MAP_PX, Maps, places
-from ..nets.motion_basis import FOLD_PX, N_TERMS, absolute_terms, brightness, terms
+from ..nets.motion_basis import FOLD_PX, N_POSE, N_TERMS, TURNS, absolute_terms, brightness, terms
 from ..nets.vae import MAX_LIGHT, VAE, warp
+from ..taxonomy import CONTROLS
 from .critic import MOUTH_BOX
 from .faces import FaceBatch, FaceCache, laid
 from .losses import region
@@ -25,7 +26,8 @@ _HEADS_AT_ONCE = 16
 _RIDGE, _MOUTH_RIDGE = 0.02, 0.15
 """See `LeastSquares`: where a point is seldom seen, it is not said to move."""
 FOLD_GAIN = 4.0
-"""Folds lie a little elsewhere on each head, so that their mean is fainter than any. See ADR 28 for what was tried."""
+"""Folds lie a little elsewhere on each head, so that their mean is fainter than any. See ADR 28 for what was tried. A turn
+folds nothing: what it does to the light would come out as blotches."""
 MORE_TEETH = 1.5
 """Added to the weight of a place that shows teeth: where they lie differs from head to head."""
 LEAST_BRIGHT = 0.1
@@ -51,6 +53,7 @@ def fit_motion_basis(vae: VAE, cache: FaceCache) -> None:
     vae.motion_basis.light.copy_(light)
     smooth = F.interpolate(light, size=FOLD_PX, mode="bilinear", align_corners=False)
     vae.motion_basis.folds.copy_(FOLD_GAIN * (folds.solve(_RIDGE) - smooth))
+    vae.motion_basis.folds[[*range(len(CONTROLS), len(CONTROLS) + N_POSE), *range(-len(TURNS), 0)]] = 0
     vae.motion_basis.mouth.copy_(softened(mouth.solve(_MOUTH_RIDGE)))
 
 
