@@ -26,8 +26,8 @@ _HEADS_AT_ONCE = 16
 _RIDGE, _MOUTH_RIDGE = 0.02, 0.15
 """See `LeastSquares`: where a point is seldom seen, it is not said to move."""
 FOLD_GAIN = 4.0
-"""Folds lie a little elsewhere on each head, so that their mean is fainter than any. ADR 28 has what was tried. A turn folds
-nothing: what it does to the light would come out as blotches."""
+"""Folds lie a little elsewhere on each head, so that their mean is fainter than any. See ADR 28. A turn folds nothing:
+what it does to the light would come out as blotches."""
 MORE_TEETH = 1.5
 """Added to the weight of a place that shows teeth: where they lie differs from head to head."""
 LEAST_BRIGHT = 0.1
