@@ -222,7 +222,7 @@ def _teeth(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
     sums = sums[..., :-1]
     sums = sums.unflatten(2, (TEETH_PX, TEETH_PX))
     sums = _soft(sums + sums.flip(-1)).flatten(2)
-    cover = sums[:, 1] / (sums[:, 0] + 0.02 * sums[:, 0].mean())
+    cover = sums[:, 1] / (sums[:, 0] + 0.02 * sums[:, 0].mean()).clamp(min=1e-6)
     colours = sums[:, 2:] / sums[:, 1:2].clamp(min=1e-3)
     maps = torch.cat([cover[:, None], colours], 1).unflatten(2, (TEETH_PX, TEETH_PX))
     known = (

@@ -175,7 +175,7 @@ def test_versions_of_the_picture_side_lack_what_they_say(bench: Bench, tiny: Tin
         vae = VAE(replace(tiny.config.vae, **side.VARIANTS[name].vae)).eval()
         with torch.no_grad():
             vae.decoder.conv_out.bias.fill_(0.3)
-            return vae.decode(vae.motion_latents(controls), torch.zeros(1, 5), vae.read(image, points))
+            return vae.predict(vae.motion_latents(controls), torch.zeros(1, 5), vae.read(image, points))
 
     full, no_light, no_paint = change("full"), change("no_light"), change("no_paint")
     assert full.light.any() and full.alpha.all() and full.paint.any()

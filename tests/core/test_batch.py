@@ -172,7 +172,7 @@ def command(folder: Path, model: Path) -> list[str]:
 def test_a_killed_run_loses_no_finished_video(folder: Path, tiny_folder: Path, sent: signal.Signals) -> None:
     """Stopped as soon as the first video is there, in the middle of the second."""
     first, second = TABLE.splitlines()[1:3]
-    (folder / "rows.csv").write_text(f"{HEADER},steps\n{first},1\n{second},12\n", "utf-8")
+    (folder / "rows.csv").write_text(f"{HEADER},steps\n{first},1\n{second},50\n", "utf-8")
     with subprocess.Popen([sys.executable, "-m", "eadnet_core", *command(folder, tiny_folder)], stderr=-1) as process:
         assert process.stderr is not None
         text = b""
