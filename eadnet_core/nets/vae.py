@@ -33,6 +33,8 @@ MAX_FLOW, MAX_FINE_FLOW = 0.25, 0.1
 """What an output of 1 of the coarse and of the fine flow stands for, in half frame widths."""
 MAX_LIGHT = 0.8
 """Furthest that light changes the logarithm of a pixel's brightness."""
+MOST_LIGHT = 2 * MAX_LIGHT
+"""The same with folds."""
 ALPHA_BIAS = -2.0
 """At first little is painted."""
 BRANCH_INIT = 0.3
@@ -415,7 +417,8 @@ class VAE(nn.Module):
         change = change.layered(layers)
         folds = self.motion_basis.creases(controls, pose, still, change.flow)
         face = face_share(size_px, change.flow.device)
-        return replace(change, light=change.light + folds * face * (1 - layers.share * layers.inner))
+        light = change.light + folds * face * (1 - layers.share * layers.inner)
+        return replace(change, light=light.clamp(-MOST_LIGHT, MOST_LIGHT))
 
 
 def halved(images: Tensor) -> Tensor:
