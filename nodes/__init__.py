@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bridge, preview_route, sample_files
+from . import bridge, expression_route, preview_route, sample_files
 from .audio import AudioEncoder
 from .batch import Batch
 from .denoiser import Denoiser
 from .emotion import EmotionPrompt, EmotionTrack
+from .expression import ExpressionEditor
 from .face import Face
 from .language import Director, LLMEmotionCaption
 from .loaders import Loader
@@ -29,6 +30,7 @@ NODES: list[type[io.ComfyNode]] = [
     Director,
     EmotionFromReference,
     EmotionBlend,
+    ExpressionEditor,
     Denoiser,
     Sampler,
     DecodePaste,
@@ -44,6 +46,7 @@ class EADNetExtension(ComfyExtension):
     def __init__(self) -> None:
         bridge.register_model_folder()
         preview_route.register()
+        expression_route.register()
         sample_files.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

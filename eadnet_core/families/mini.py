@@ -26,7 +26,7 @@ from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.motion_basis import N_POSE
 from ..nets.syncnet import SyncNet
-from ..nets.vae import LAID_PX, VAE
+from ..nets.vae import LAID_PX, VAE, Change
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION
@@ -165,12 +165,15 @@ class Head:
         motion    [T, 8]
         returns   uint8 [T, S, S, 3]
         """
-        latents = self._to_net(self.model.vae.motion_latents(controls))
-        size = self.shown.shape[-1]
-        change = self.model.vae.decode(latents, motion[:, :N_POSE], self.features, min(LAID_PX, size))
-        change = change.in_picture(self.features, size)
+        change = self.change(controls, motion).in_picture(self.features, self.shown.shape[-1])
         shown = self.shown.expand(len(controls), -1, -1, -1) if len(self.shown) == 1 else self.shown
         return to_pixels(change.apply(shown, is_sharp=True))
+
+    def change(self, controls: Tensor, motion: Tensor) -> Change:
+        """How frames differ from the pictures; arguments as of `decode`."""
+        latents = self._to_net(self.model.vae.motion_latents(controls))
+        size = min(LAID_PX, self.shown.shape[-1])
+        return self.model.vae.decode(latents, motion[:, :N_POSE], self.features, size)
 
     def _to_net(self, values: Tensor) -> Tensor:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
