@@ -10,6 +10,7 @@ from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge, denoiser, sampler
 from .loaders import Loader
 from .options import new_widgets, option_input
+from .sockets import EADEmotion
 
 
 class Speak(io.ComfyNode):
@@ -53,6 +54,12 @@ class Speak(io.ComfyNode):
                     "others are folders in models/eadnet, and cost their files' memory. Default: mini.",
                 ),
                 option_input("seed", control_after_generate="fixed", optional=True),
+                EADEmotion.Input(
+                    "emotion",
+                    optional=True,
+                    raw_link=True,
+                    tooltip="An emotion from the Expression Editor, a Track or a Blend, instead of the text.",
+                ),
             ],
             outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
             is_output_node=True,
@@ -78,6 +85,7 @@ class Speak(io.ComfyNode):
         lips: float,
         model: str = bridge.SHIPPED,
         seed: int = 0,
+        emotion: list[Any] | None = None,
     ) -> io.NodeOutput:
         from comfy_execution.graph_utils import GraphBuilder
 
@@ -85,23 +93,19 @@ class Speak(io.ComfyNode):
         loader = graph.node("EADNet_Loader", model=model, precision="auto", attention="auto")
         face = graph.node("EADNet_Face", image=image, index=0, box="", face_threshold=0.5, on_missing="hold", fps=25.0)
         heard = graph.node("EADNet_AudioEncoder", audio=audio, speech_gate=True, gate_threshold=GATE_DB)
-        felt = graph.node(
-            "EADNet_EmotionPrompt",
-            text=text,
-            preset="from text",
-            intensity=intensity,
-            valence=0.0,
-            arousal=0.0,
-            use_pad=False,
-        )
         moved = {**new_widgets(denoiser.SETTINGS), "head": head, "lips": lips}
+        if emotion is None:
+            feeling = {"preset": "from text", "valence": 0.0, "arousal": 0.0, "use_pad": False}
+            felt = graph.node("EADNet_EmotionPrompt", text=text, intensity=intensity, **feeling).out(0)
+        else:
+            felt, moved["emotion_scale"] = emotion, intensity
         net = graph.node("EADNet_Denoiser", model=loader.out(0), **moved)
         sampled = graph.node(
             "EADNet_Sampler",
             model=net.out(0),
             face=face.out(0),
             speech=heard.out(0),
-            emotion=felt.out(0),
+            emotion=felt,
             **{**new_widgets(sampler.SETTINGS), "seed": seed},
         )
         name = bridge.temp_name()

@@ -86,7 +86,7 @@ def test_every_input_and_route_stands_in_the_table(host: Any) -> None:
         for file in (ROOT / "nodes").glob("*.py")
         for method, path in re.findall(r'routes\.(\w+)\("([^"]+)"\)', file.read_text(encoding="utf-8"))
     ]
-    assert len(routes) == 3 and len(named) > 15
+    assert len(routes) == 4 and len(named) > 15
     assert [name for name in [*dict.fromkeys(named), *routes] if f"`{name}`" not in TOLD] == []
 
 
@@ -289,12 +289,22 @@ BODIES = {
     "drive": b'{"image": "C:\\\\secret.png"}',
     "share": b'{"image": "\\\\\\\\host\\\\share\\\\x.png"}',
 }
+EXPRESSED = {
+    BODIES["huge number"]: b'{"size": 1' + b"0" * 400 + b"}",
+    BODIES["longer number"]: b'{"size": 1' + b"0" * 5000 + b"}",
+    BODIES["infinite"]: b'{"values": {"corners": 1e999}}',
+    BODIES["NaN"]: b'{"values": {"corners": NaN}}',
+    BODIES["wrong types"]: b'{"values": [1], "box": {"a": 1}, "image": ["a"], "size": "much"}',
+}
+"""The same of what the expression editor asks for."""
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-def test_a_malformed_request_is_a_400_that_says_why(server: Any, body: bytes) -> None:
+@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/expression"])
+def test_a_malformed_request_is_a_400_that_says_why(server: Any, body: bytes, path: str) -> None:
     time.sleep(0.1)  # stays below the rate that is refused as such
-    status, answer = server.request("/eadnet/preview", body)
+    body = body if path == "/eadnet/preview" else EXPRESSED.get(body, body)
+    status, answer = server.request(path, body)
     assert status == 400, answer
     assert 10 < len(answer["error"]) < 400
     assert "Traceback" not in server.log.read_text(errors="replace")
@@ -307,7 +317,7 @@ def test_a_charset_of_the_request_is_not_believed(server: Any, charset: str) -> 
     assert server.request("/eadnet/preview", b'{"frames": 0}', headers)[0] == 400
 
 
-@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/samples"])
+@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/samples"])
 def test_another_origins_page_gets_nowhere(server: Any, path: str) -> None:
     """ComfyUI refuses its origin on the loopback address; elsewhere its browser must ask before it may send JSON."""
     time.sleep(0.1)

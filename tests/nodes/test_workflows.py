@@ -21,6 +21,7 @@ WANTED = {
     "emotion_from_clip",
     "blend",
     "score",
+    "expression_editor",
 }
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 CORE_NODES = {

@@ -5,6 +5,8 @@ import { choiceIn, nameChoices } from "./choices.js";
 import { keepFields } from "./dynamic_choice.js";
 import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
+import { addExpressionEditor } from "./expression_editor.js";
+import { SLIDERS } from "./expression_values.js";
 import { widgetOf } from "./graph_walk.js";
 import { app, setting } from "./host.js";
 import { addNewTake } from "./new_take.js";
@@ -53,6 +55,7 @@ app.registerExtension({
     if (id === "EADNet_EmotionTrack" && has(node, "keyframes", "cross_fade")) addTrackEditor(node, words);
     const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");
     const pad = hasPad ? addEmotionPad(node, words) : null;
+    if (id === "EADNet_ExpressionEditor" && has(node, ...SLIDERS)) addExpressionEditor(node, words);
     if (id === "EADNet_Speak" && has(node, "seed")) addNewTake(node, words);
     if (PREVIEWED.includes(id)) addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
     keepFields(node);

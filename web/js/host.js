@@ -75,6 +75,12 @@ export function hide(widget) {
   widget.options.hidden = true;
 }
 
+/** Shows a widget that was hidden. */
+export function show(widget) {
+  widget.hidden = false;
+  widget.options.hidden = false;
+}
+
 /** Ends a change of values: one step for undo. */
 export function commit() {
   const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;

@@ -62,3 +62,47 @@ export function oneAtATime() {
     return turn;
   };
 }
+
+/**
+ * Runs requests as fast as they are answered: one at a time, and of those that come meanwhile the newest alone.
+ *
+ * Unlike `Newest` it waits for no quiet and aborts nothing, so that a slider that is dragged shows pictures all the way.
+ */
+export class Live {
+  #isRunning = false;
+  #next = null;
+  #key = null;
+
+  constructor({ run, onResult, onError }) {
+    Object.assign(this, { run, onResult, onError });
+  }
+
+  ask(request) {
+    const key = JSON.stringify(request);
+    if (key === this.#key) return;
+    this.#key = key;
+    if (this.#isRunning) this.#next = request;
+    else this.#start(request);
+  }
+
+  /** Forgets what waits; an answer that is under way is not heard of. */
+  cancel() {
+    this.#next = this.#key = null;
+  }
+
+  async #start(request) {
+    this.#isRunning = true;
+    const key = JSON.stringify(request);
+    try {
+      const result = await this.run(request);
+      if (this.#key !== null) this.onResult(result, request);
+    } catch (error) {
+      if (this.#key === key) this.#key = null; // what failed may be asked again
+      if (!this.#next) this.onError(error, request);
+    }
+    this.#isRunning = false;
+    const next = this.#next;
+    this.#next = null;
+    if (next) this.#start(next);
+  }
+}

@@ -27,7 +27,7 @@ function textOf(node, root) {
 }
 
 /** {image, subfolder, type, box} of the portrait that this node's emotion will be seen on; {} where none is loaded. */
-function portraitOf(node, root) {
+export function portraitOf(node, root) {
   const face = widgetOf(node, "image") || node.inputs?.some((i) => i.name === "image") ? node : partnerOf(node, "EADNet_Face", root);
   const loader = face && sourceOf(face, "image", ["LoadImage"], root);
   const file = loader && fileOf(freeValue(loader, "image"));
