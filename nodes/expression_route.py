@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..eadnet_core.generation.still import Still
 
-LEAST_PX, MOST_PX = 64, 1024
+LEAST_PX, MOST_PX = 128, 1024
 """Side of the face's square that may be asked for."""
 KEPT_STILLS = 3
 JPEG_QUALITY = 92

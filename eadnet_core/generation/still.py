@@ -39,7 +39,7 @@ class Still:
         if not isinstance(model, MiniModel):
             raise BadInput(f"'{model.name}' is a base, which has no controls of the face. Take a mini.")
         self.picture, self.face = picture, face.in_whole_pixels()
-        self.size_px = max(16, min(round(self.face.side_px), most_px))
+        self.size_px = max(model.config.vae.size_px, min(round(self.face.side_px), most_px))
         square = crop(picture, self.face, self.size_px)
         with torch.inference_mode():
             self._head = Head(model, square[None])
@@ -49,7 +49,7 @@ class Still:
         self.own = self._head.controls[0].cpu().numpy()
 
     def square(self, expression: Expression, size_px: int) -> np.ndarray:
-        """The face's square with an expression, uint8 [size_px, size_px, 3]."""
+        """The face's square with an expression, uint8 [size_px, size_px, 3], at least as large as the model's own."""
         shown = self._square(size_px)
         if expression.is_rest:
             return to_pixels(shown)[0]

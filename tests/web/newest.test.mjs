@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Newest, oneAtATime } from "../../web/js/newest.js";
+import { Live, Newest, oneAtATime } from "../../web/js/newest.js";
 
 const settle = () => new Promise((done) => setImmediate(done));
 
@@ -115,4 +115,43 @@ test("a task that was given up while it waited is never started", async () => {
   await assert.rejects(second, { name: "AbortError" });
   await first;
   assert.equal(late.mock.callCount(), 0);
+});
+
+/** A Live whose runs are finished by hand. */
+function lively() {
+  const seen = { runs: [], results: [], errors: [] };
+  const run = (request) => {
+    const made = withResolvers();
+    seen.runs.push({ request, ...made });
+    return made.promise;
+  };
+  const onResult = (result) => seen.results.push(result);
+  return { live: new Live({ run, onResult, onError: (error) => seen.errors.push(error.message) }), ...seen };
+}
+
+test("a slider that is dragged is followed all the way, one request at a time", async () => {
+  const { live, runs, results } = lively();
+  for (const value of [1, 2, 3]) live.ask({ value });
+  assert.deepEqual(runs.map((r) => r.request.value), [1]);
+  runs[0].resolve("one");
+  await settle();
+  assert.deepEqual(runs.map((r) => r.request.value), [1, 3]);
+  runs[1].resolve("three");
+  await settle();
+  assert.deepEqual(results, ["one", "three"]);
+  live.ask({ value: 3 });
+  assert.equal(runs.length, 2);
+});
+
+test("what failed may be asked again, and what was cancelled is not heard of", async () => {
+  const { live, runs, results, errors } = lively();
+  live.ask("x");
+  runs[0].reject(new Error("no face"));
+  await settle();
+  assert.deepEqual(errors, ["no face"]);
+  live.ask("x");
+  live.cancel();
+  runs[1].resolve("late");
+  await settle();
+  assert.deepEqual(results, []);
 });

@@ -2,9 +2,9 @@
 
 import { button, el } from "./dom.js";
 import { GROUPS, SLIDERS, formatPreset, parsePreset, posed } from "./expression_values.js";
-import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
+import { freeValue, isLinked, isWire, widgetOf } from "./graph_walk.js";
 import { History } from "./history.js";
-import { addPanel, api, app, commit, follow, grow, hide, onGraphChange, setValue, setting, show } from "./host.js";
+import { addPanel, announce, api, app, commit, follow, grow, hide, onGraphChange, setValue, setting, show } from "./host.js";
 import { Live } from "./newest.js";
 import { SETTING } from "./preview.js";
 import { portraitOf } from "./preview_request.js";
@@ -36,6 +36,7 @@ class ExpressionEditor {
   #still = null;
   #resting = null;
   #isOriginal = false;
+  #isSetting = false;
 
   constructor(node, words) {
     Object.assign(this, { node, words });
@@ -60,6 +61,7 @@ class ExpressionEditor {
 
   /** Brings the panel in line with the node's widgets and links, and asks for the picture. */
   update() {
+    if (this.#isSetting) return;
     for (const name of SLIDERS) this.#showSlider(name);
     this.undoing.disabled = !this.history.canUndo;
     this.redoing.disabled = !this.history.canRedo;
@@ -87,9 +89,11 @@ class ExpressionEditor {
   // Values.
 
   #set(values) {
+    this.#isSetting = true;
     for (const [name, value] of Object.entries(values)) {
       if (!isLinked(this.node, name)) setValue(this.node, this.widgets[name], value);
     }
+    this.#isSetting = false;
     this.update();
   }
 
@@ -110,7 +114,7 @@ class ExpressionEditor {
     this.#set(values);
     commit();
     const changed = SLIDERS.find((name) => values[name] !== before[name]);
-    // On a button the page would undo a step of its own as well; of a slider's keys it takes none.
+    // On a button the page would undo with the next key; of a slider's keys it takes none.
     this.rows[changed ?? SLIDERS[0]].range.focus({ preventScroll: true });
   }
 
@@ -120,7 +124,7 @@ class ExpressionEditor {
     clearTimeout(this.#resting);
     if (setting(SETTING) === false) return this.live.cancel(), this.#showNote(this.words.asleep);
     const root = app.rootGraph ?? app.graph;
-    const portrait = portraitOf(this.node, root);
+    const portrait = portraitOf(this.node, root, isWire);
     const isUnknown = isLinked(this.node, "image") && !portrait.image;
     if (isUnknown && !this.#still) return this.live.cancel(), this.#showNote(this.words.run_once);
     const { filename: image, subfolder, type } = this.#still ?? {};
@@ -259,6 +263,7 @@ class ExpressionEditor {
   #resetAll() {
     this.#set(Object.fromEntries(SLIDERS.map((name) => [name, 0])));
     this.#endStep();
+    this.rows[SLIDERS[0]].range.focus({ preventScroll: true }); // so that undo is the panel's
   }
 
   #key(event) {
@@ -266,7 +271,8 @@ class ExpressionEditor {
     const isUndo = (event.ctrlKey || event.metaKey) && key === "z";
     const isRedo = (isUndo && event.shiftKey) || ((event.ctrlKey || event.metaKey) && key === "y");
     const name = event.target.dataset.slider;
-    if (isUndo || isRedo) this.#step(isRedo ? this.history.redo() : this.history.undo());
+    // With the focus elsewhere than on a slider the page undoes, whose steps are the same.
+    if ((isUndo || isRedo) && name) this.#step(isRedo ? this.history.redo() : this.history.undo());
     else if (name && RESETS.includes(event.key) && !event.ctrlKey && !event.metaKey) this.#reset(name);
     else if (KEEPS.includes(event.key)) return event.stopPropagation(); // ComfyUI moves the node with the arrow keys
     else return;
@@ -277,6 +283,7 @@ class ExpressionEditor {
   #togglePlain() {
     this.node.properties.eadnet_plain = !this.node.properties.eadnet_plain;
     this.#showPlain();
+    announce(this.node);
     grow(this.node, WIDTH_PX);
     commit();
   }

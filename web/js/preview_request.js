@@ -13,7 +13,7 @@ const STRIP_FRAMES = 25;
 /** The body for POST /eadnet/preview; null where the words come from a node that has to run first. */
 export function previewRequest(node, root, { isStrip }) {
   const text = textOf(node, root);
-  if (text === undefined) return null;
+  if (text === undefined || isLinked(node, "emotion")) return null;
   const emotion = Object.fromEntries(WATCHED.map((name) => [name, freeValue(node, name)]));
   if (!emotion.use_pad) delete emotion.valence, delete emotion.arousal;
   const request = { ...portraitOf(node, root), ...emotion, text, frames: isStrip ? STRIP_FRAMES : 1 };
@@ -26,10 +26,13 @@ function textOf(node, root) {
   return source ? freeValue(source, "value") : undefined;
 }
 
-/** {image, subfolder, type, box} of the portrait that this node's emotion will be seen on; {} where none is loaded. */
-export function portraitOf(node, root) {
+/**
+ * {image, subfolder, type, box} of the portrait that this node's emotion will be seen on; {} where none is loaded.
+ * Beyond a node that does not `passes` no file is looked for.
+ */
+export function portraitOf(node, root, passes) {
   const face = widgetOf(node, "image") || node.inputs?.some((i) => i.name === "image") ? node : partnerOf(node, "EADNet_Face", root);
-  const loader = face && sourceOf(face, "image", ["LoadImage"], root);
+  const loader = face && sourceOf(face, "image", ["LoadImage"], root, passes);
   const file = loader && fileOf(freeValue(loader, "image"));
   if (!file) return {};
   const { filename: image, subfolder, type } = file;
