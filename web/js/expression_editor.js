@@ -228,7 +228,7 @@ class ExpressionEditor {
   }
 
   #group(group, names) {
-    const title = this.words[`group_${group}`];
+    const title = titlesOf(this.words)[group];
     const rows = names.map((name) => (this.rows[name] = this.#row(name)).root);
     return el("div", { role: "group", "aria-label": title }, el("div", { className: "eadnet-dim", textContent: title }), ...rows);
   }
@@ -295,6 +295,18 @@ class ExpressionEditor {
     this.sliders.hidden = isPlain;
     this.plain.setAttribute("aria-pressed", isPlain);
   }
+}
+
+/** What the groups of sliders are called. */
+function titlesOf(words) {
+  return {
+    feelings: words.group_feelings,
+    brows: words.group_brows,
+    eyes: words.group_eyes,
+    cheeks: words.group_cheeks,
+    mouth: words.group_mouth,
+    head: words.group_head,
+  };
 }
 
 function limitsOf({ options: { min, max } }) {
