@@ -19,7 +19,7 @@ from ..media.face.crop import FaceCrop, crop
 from ..media.face.paste import Paster
 from ..media.pixels import to_pixels, to_unit
 from ..nets.canonical import places
-from ..nets.vae import LAID_TIMES, Change
+from ..nets.vae import LAID_PX, Change
 
 MOST_PX = 2048
 """Of a face's square; more costs memory and shows nothing more."""
@@ -54,7 +54,7 @@ class Still:
         if expression.is_rest:
             return to_pixels(shown)[0]
         with torch.inference_mode():
-            laid_px = min(size_px, LAID_TIMES * self._head.features.image.shape[-1])
+            laid_px = min(size_px, LAID_PX)
             change = self._change(expression).in_picture(self._head.features, laid_px)
             return to_pixels(applied(change, shown))[0]
 

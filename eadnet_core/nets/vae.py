@@ -117,6 +117,8 @@ class Change:
         """
         if size_px > LAID_PX:
             return self.in_picture(reference, LAID_PX).resized(size_px)
+        if self.flow.shape[-1] > size_px:
+            return self.resized(size_px).in_picture(reference, size_px)
         maps = reference.maps.repeat(len(self.flow) // len(reference.image))
         where = resized(maps.to_canonical, size_px)
         everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
