@@ -167,13 +167,19 @@ def command(folder: Path, model: Path) -> list[str]:
     return [*given, "--dtype", "float32"]
 
 
+def hears_interrupts() -> None:
+    """A job in the background inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no kill -9")
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_loses_no_finished_video(folder: Path, tiny_folder: Path, sent: signal.Signals) -> None:
     """Stopped as soon as the first video is there, in the middle of the second."""
     first, second = TABLE.splitlines()[1:3]
     (folder / "rows.csv").write_text(f"{HEADER},steps\n{first},1\n{second},50\n", "utf-8")
-    with subprocess.Popen([sys.executable, "-m", "eadnet_core", *command(folder, tiny_folder)], stderr=-1) as process:
+    call = [sys.executable, "-m", "eadnet_core", *command(folder, tiny_folder)]
+    with subprocess.Popen(call, stderr=-1, preexec_fn=hears_interrupts) as process:
         assert process.stderr is not None
         text = b""
         while b"2/2 second" not in text:
