@@ -31,6 +31,12 @@ SAMPLE = ROOT / "eadnet_core" / "assets" / "sample"
 COMFYUI = os.environ.get("COMFYUI_PATH", "")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in a browser come last: one file of them takes a minute and more, and says nothing until it has ended."""
+    items.sort(key=lambda item: item.path.parent.name == "browser")
+
+
 class FakeServer:
     """What the executor tells a server; kept as (event, data)."""
 
@@ -241,20 +247,23 @@ DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
 
 
 def ports(described: dict[str, Any], values: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(name, value or None for a socket) of a node's inputs, as /object_info describes them; takes from `values`."""
+    """(name, value or None for a socket) of a node's inputs, as /object_info describes them; takes from `values`.
+
+    Where they have ended, the defaults: a later ComfyUI has more widgets than a saved node of its own, as Save Video.
+    """
     inputs = described.get("input", described)
     for group in ("required", "optional"):
         for name in described.get("input_order", inputs).get(group, []):
             kind, *more = inputs[group][name]
             options = more[0] if more else {}
             if kind == DYNAMIC:
-                chosen = values.pop(0)
+                chosen = values.pop(0) if values else options["options"][0]["key"]
                 yield prefix + name, chosen
                 brings = next(option["inputs"] for option in options["options"] if option["key"] == chosen)
                 yield from ports(brings, values, f"{prefix}{name}.")
             elif (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput"):
-                yield prefix + name, values.pop(0)
-                if options.get("control_after_generate"):
+                yield prefix + name, values.pop(0) if values else options.get("default")
+                if options.get("control_after_generate") and values:
                     assert values.pop(0) in ("fixed", "increment", "decrement", "randomize")
             else:
                 yield prefix + name, None
