@@ -23,6 +23,7 @@ from comfy_execution.utils import get_executing_context
 
 from ..eadnet_core.errors import BadInput
 from ..eadnet_core.request import GenerateOptions, Progress
+from . import host_features
 from .sockets import HostedModel
 
 if TYPE_CHECKING:
@@ -41,12 +42,11 @@ CATEGORY = "EAD-Net"
 PREVIEW_EVERY_S = 0.2
 PREVIEW_SIZE = 384
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_SCHEMA_FIELDS = {field.name for field in dataclasses.fields(io.Schema)}
 
 
 def schema(**values: Any) -> io.Schema:
-    """io.Schema with what this ComfyUI knows of it: an unknown keyword would keep the whole pack from loading."""
-    return io.Schema(category=CATEGORY, **{key: value for key, value in values.items() if key in _SCHEMA_FIELDS})
+    """The schema of a node of this pack, as far as this ComfyUI knows its keywords."""
+    return host_features.schema(category=CATEGORY, **values)
 
 
 # Folders

@@ -304,7 +304,7 @@ class Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=log, env=environment)
 
-    def wait(self, limit_s: float = 120.0) -> None:
+    def wait(self, limit_s: float = 300.0) -> None:
         """Until the server answers. Raises AssertionError with its log."""
         end = time.monotonic() + limit_s
         while time.monotonic() < end and self.process.poll() is None:

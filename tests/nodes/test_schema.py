@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -186,6 +187,31 @@ def test_an_unknown_keyword_of_the_schema_is_left_out(host: Any) -> None:
     """Older ComfyUIs know fewer keywords; one of them must not keep the pack from loading."""
     made = host.module("nodes.bridge").schema(node_id="x", inputs=[], outputs=[], from_the_future=True)
     assert made.node_id == "x"
+
+
+SINCE = {"search_aliases": (0, 11), "essentials_category": (0, 15), "has_intermediate_output": (0, 19)}
+"""Keyword of a schema -> the ComfyUI that first has it."""
+
+
+def test_a_node_has_what_this_comfyui_can_do_with_it(host: Any) -> None:
+    """All of it in a new ComfyUI, nothing of it in an old one, and the pack loads in both."""
+    version = tuple(map(int, importlib.import_module("comfyui_version").__version__.split(".")[:2]))
+    features = host.module("nodes.host_features")
+    tables = (features.ALIASES, features.ESSENTIALS, dict.fromkeys(features.SAYS), features.ADVANCED)
+    assert set(features.ALIASES) == {node_id.removeprefix("EADNet_") for node_id in IDS}
+    assert all(set(table) <= set(features.ALIASES) for table in tables)
+    for name, aliases in features.ALIASES.items():
+        info = host.node(f"EADNet_{name}").GET_NODE_INFO_V1()
+        wanted = {
+            "search_aliases": aliases,
+            "essentials_category": features.ESSENTIALS.get(name),
+            "has_intermediate_output": name in features.SAYS,
+        }
+        for keyword, value in wanted.items():
+            assert (info[keyword] == value) if version >= SINCE[keyword] else keyword not in info
+        ports = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+        advanced = {port for port, (_, *more) in ports.items() if more and more[0].get("advanced")}
+        assert advanced == (features.ADVANCED.get(name, set()) if version >= (0, 10) else set())
 
 
 PROBE = """
