@@ -65,7 +65,6 @@ class ExpressionEditor(io.ComfyNode):
                 EADEmotion.Output("emotion", tooltip="What the face shows, for Speak, tracks, Blend and the Sampler."),
                 io.String.Output("caption", tooltip="What the face shows, in words."),
             ],
-            search_aliases=["expression editor", "face pose", "live portrait", "emotion sliders", "smile"],
         )
 
     @classmethod

@@ -23,7 +23,7 @@ ALIASES = {
     "Director": ["script", "emotion", "screenplay", "transcript", "剧本"],
     "EmotionFromReference": ["emotion", "expression transfer", "face reference", "表情"],
     "EmotionBlend": ["emotion", "mix", "expression blend", "表情"],
-    "ExpressionEditor": ["expression editor", "pose face", "facial expression", "portrait editor", "表情编辑"],
+    "ExpressionEditor": ["expression editor", "face pose", "live portrait", "emotion sliders", "smile", "表情编辑"],
     "Batch": ["batch", "many videos", "csv", "lip sync", "dub", "批量"],
 }
 """Words that find a node in the search, beside its name (ComfyUI 0.11)."""
