@@ -30,14 +30,14 @@ IsStale = Callable[[], bool]
 
 
 async def _body(request: web.Request, what: str) -> Any:
-    """The JSON of a request. Raises BadInput for what is no JSON, too long, or nested too deeply to be read."""
+    """The JSON of a request, in UTF-8. Raises BadInput for what is none, too long, or nested too deeply to be read."""
     data = bytearray()
     async for part in request.content.iter_chunked(8192):
         data += part
         if len(data) > MAX_BODY_BYTES:
             raise BadInput(f"The request is longer than {MAX_BODY_BYTES // 1000} kB; {what} needs less.")
     try:
-        return json.loads(data)
+        return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise BadInput(f"The request is not JSON ({reason}).") from error

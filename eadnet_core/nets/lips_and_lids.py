@@ -43,7 +43,13 @@ HALF_TOOTH = 0.35
 """How often a place of an open mouth shows a tooth where half of it is one: heads differ."""
 GAZE_REACH = 2.0
 """A gaze of 1 moves the iris of a rendered head by an eighth of the eye's width. People look further aside."""
-LEAST_OPEN, MOST_SCALE = 0.02, 2.5
+LID_EDGE, MOST_SCALE = 0.003, 2.5
+"""Added to gaps of lids, in half frame widths, so that a column beside the eyes moves as on the mean face; and how much
+further than there a column moves at most."""
+OVERLAP = 1.2
+"""Of the gap that a blink goes: landmarks of lids lie a little inside the edges that are seen."""
+MOST_SHUT = 0.8
+"""A portrait whose eyes are further shut than this blinks as if they were not."""
 _BLINK, _GAZE = CONTROLS.index("blink"), [CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")]
 _CHIN_SKIN = [CONTROLS.index(name) for name in ("AU17", "AU23", "round", "press", "tuck", "upper", "wide")]
 
@@ -78,12 +84,6 @@ class Lines:
         corners = self.corners[:, :, None, None, None]
         left, right, mouth = (torch.minimum(x - corners[:, i], corners[:, i + 1] - x) for i in (0, 2, 4))
         return torch.where(is_mouth, mouth, torch.maximum(left, right))
-
-    @property
-    def eye_opening(self) -> Tensor:
-        """Mean gap of the lids between the corners, in half frame widths: [B]."""
-        widths = self.corners[:, 1] - self.corners[:, 0] + self.corners[:, 3] - self.corners[:, 2]
-        return (self.below[:, 0] - self.above[:, 0]).sum(1) * (2 / N_COLUMNS) / widths.clamp(min=LEAST_OPEN)
 
 
 def heights(line: Tensor, x: Tensor, is_mouth: Tensor) -> Tensor:
@@ -162,7 +162,6 @@ class LipsAndLids(nn.Module):
     inside  [K + 1, 3, 64, 64]     what an open mouth shows without teeth, in brightnesses of the face
     teeth   [2, 4, 128, 128]       upper and lower: how surely a place is a tooth, and its colour, mouth shut
     above, below  [2, 128]         mean `Lines`, which the fields belong to
-    open    []                     mean `Lines.eye_opening` of faces at rest
     """
 
     skin_above: Tensor
@@ -172,7 +171,6 @@ class LipsAndLids(nn.Module):
     teeth: Tensor
     above: Tensor
     below: Tensor
-    open: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +180,6 @@ class LipsAndLids(nn.Module):
         self.register_buffer("teeth", torch.zeros(2, 4, TEETH_PX, TEETH_PX))
         self.register_buffer("above", torch.zeros(2, N_COLUMNS))
         self.register_buffer("below", torch.zeros(2, N_COLUMNS))
-        self.register_buffer("open", torch.ones(()))
 
     def forward(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines, image: Tensor, size: int) -> Layers:
         """Layers of frames, `size` pixels wide.
@@ -213,12 +210,14 @@ class LipsAndLids(nn.Module):
     def fields(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines) -> list[Tensor]:
         """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""
         change = terms(controls.float(), pose.float()) - terms(still.float(), torch.zeros_like(pose).float())
-        lids = self._closing(change, controls, still, lines)
         looks = change.clone()
         looks[:, _GAZE] *= GAZE_REACH
-        above, below, ball = (
-            torch.einsum("bk,kchw->bchw", asked, getattr(self, name).float())
-            for asked, name in zip((lids, lids, looks), LAYERS, strict=True)
+        ball = torch.einsum("bk,kchw->bchw", looks, self.balls.float())
+        change[:, _BLINK] = 0
+        closes = self._closing(change, controls, still, lines)
+        above, below = (
+            torch.einsum("bk,kchw->bchw", change, field.float()) + closes * field[_BLINK].float()
+            for field in (self.skin_above, self.skin_below)
         )
         here = places(above, N_COLUMNS).expand(len(above), -1, -1, -1)
         above = sampled(above, aligned(here, lines.above, self.above.float()))
@@ -228,13 +227,24 @@ class LipsAndLids(nn.Module):
         return [*(F.pad(backwards(moved, rows, columns), edges) for moved in (above, below)), backwards(ball)]
 
     def _closing(self, change: Tensor, controls: Tensor, still: Tensor, lines: Lines) -> Tensor:
-        """The same change with blinks in measure of this face's own eyes, so that 1 shuts them."""
-        before = still[:, _BLINK].float().clamp(0, 0.8)
+        """How much blink moves each column of the lids, [B, 1, 1, 64], so that 1 shuts the eyes of this face.
+
+        change  [B, K]  all that is asked but the blink: eyes that it opens are shut nevertheless
+        """
+        before = still[:, _BLINK].float().clamp(0, MOST_SHUT)
         closes = (controls[:, _BLINK].float() - before) / (1 - before)
-        scale = (lines.eye_opening / self.open).clamp(LEAST_OPEN, MOST_SCALE)
-        changed = change.clone()
-        changed[:, _BLINK] = closes * scale
-        return changed
+        drops = self._lids_drop(self.skin_above, self.above) - self._lids_drop(self.skin_below, self.below)
+        gap = lines.below[:, 0] - lines.above[:, 0] + (-change @ drops).clamp(min=0)
+        scale = (OVERLAP * gap + LID_EDGE) / (drops[_BLINK].clamp(min=0) + LID_EDGE)
+        scale = F.avg_pool1d(scale[:, None].clamp(max=MOST_SCALE), N_COLUMNS // MAP_PX)
+        return closes[:, None, None, None] * scale[:, None]
+
+    @staticmethod
+    def _lids_drop(field: Tensor, line: Tensor) -> Tensor:
+        """How far each term moves a lid's edge down: [K, 128]. `field` is [K, 2, 64, 64], `line` [2, 128]."""
+        x = (torch.arange(N_COLUMNS, device=line.device) * 2 + 1) / N_COLUMNS - 1
+        edge = torch.stack([x, line[0].float()])[None, :, None].expand(len(field), -1, -1, -1)
+        return sampled(field[:, 1:].float(), edge)[:, 0, 0]
 
     @staticmethod
     def _joined(above: Tensor, below: Tensor, lines: Lines, is_mouth: Tensor) -> tuple[Tensor, Tensor]:

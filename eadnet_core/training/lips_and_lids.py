@@ -16,7 +16,6 @@ from ..nets.canonical import MAP_PX, Maps, places, sample, sample_at
 from ..nets.lips_and_lids import (
     JOINED,
     LAYERS,
-    LEAST_OPEN,
     N_COLUMNS,
     NOSE,
     TEETH_PX,
@@ -86,8 +85,8 @@ def fit_lips_and_lids(vae: VAE, cache: FaceCache) -> None:
 
 
 def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
-    """Set the mean lines, alike on both sides, and the mean opening of eyes, by faces at rest; their corners [6]."""
-    above, below, openings, corners = [], [], [], []
+    """Set the mean lines, alike on both sides, by faces at rest; their corners [6]."""
+    above, below, corners = [], [], []
     for start in range(0, len(number), _HEADS_AT_ONCE):
         pair, head = number[start : start + _HEADS_AT_ONCE] // N_HEADS, number[start : start + _HEADS_AT_ONCE] % N_HEADS
         lines = exact_lines(cache.outlines(pair, head), vae.lay(cache.points(pair, head)))
@@ -95,12 +94,10 @@ def _fit_lines(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:
         rested = rested if rested.any() else ~rested
         above.append(lines.above[rested])
         below.append(lines.below[rested])
-        openings.append(lines.eye_opening[rested])
         corners.append(lines.corners)
     for name, found in (("above", above), ("below", below)):
         line = torch.cat(found).median(0).values
         getattr(vae.lips_and_lids, name).copy_((line + line.flip(-1)) / 2)
-    vae.lips_and_lids.open.copy_(torch.cat(openings).median().clamp(min=LEAST_OPEN))
     return torch.cat(corners).mean(0)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..corpus.head_pairs import N_HEADS
 from ..nets.canonical import MAP_PX, Maps, places
-from ..nets.motion_basis import FOLD_PX, N_POSE, N_TERMS, TURNS, absolute_terms, brightness, terms
+from ..nets.motion_basis import FOLD_PX, N_POSE, N_TERMS, PRODUCTS, TURNS, absolute_terms, brightness, terms
 from ..nets.vae import MAX_LIGHT, VAE, warp
 from ..taxonomy import CONTROLS
 from .critic import MOUTH_BOX
@@ -26,8 +26,14 @@ _HEADS_AT_ONCE = 16
 _RIDGE, _MOUTH_RIDGE = 0.02, 0.15
 """See `LeastSquares`: where a point is seldom seen, it is not said to move."""
 FOLD_GAIN = 4.0
-"""Folds lie a little elsewhere on each head, so that their mean is fainter than any. See ADR 28. A turn folds nothing:
-what it does to the light would come out as blotches."""
+"""Folds lie a little elsewhere on each head, so that their mean is fainter than any. See ADR 28."""
+FOLD_NOTHING = [
+    *(CONTROLS.index(name) for name in ("blink", "gaze_x", "gaze_y")),
+    *range(len(CONTROLS), len(CONTROLS) + N_POSE),
+    len(CONTROLS) + N_POSE + PRODUCTS.index(("AU5", "blink")),
+    *range(N_TERMS - len(TURNS), N_TERMS),
+]
+"""Terms of eyes and turns. What these do to the light comes out as blotches when it is drawn as folds are."""
 MORE_TEETH = 1.5
 """Added to the weight of a place that shows teeth: where they lie differs from head to head."""
 LEAST_BRIGHT = 0.1
@@ -53,7 +59,7 @@ def fit_motion_basis(vae: VAE, cache: FaceCache) -> None:
     vae.motion_basis.light.copy_(light)
     smooth = F.interpolate(light, size=FOLD_PX, mode="bilinear", align_corners=False)
     vae.motion_basis.folds.copy_(FOLD_GAIN * (folds.solve(_RIDGE) - smooth))
-    vae.motion_basis.folds[[*range(len(CONTROLS), len(CONTROLS) + N_POSE), *range(-len(TURNS), 0)]] = 0
+    vae.motion_basis.folds[FOLD_NOTHING] = 0
     vae.motion_basis.mouth.copy_(softened(mouth.solve(_MOUTH_RIDGE)))
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..config import PRESETS, ModelConfig
 from ..nets.canonical import Maps
 from ..nets.vae import VAE, Change, warp
-from ..weights.files import load_part, save_part
+from ..weights.files import drop_shared, load_part, save_part
 from .critic import MOUTH_BOX, FaceCritic, critic_losses
 from .faces import FaceBatch, FaceCache, disturbed, laid
 from .lips_and_lids import fit_lips_and_lids
@@ -276,4 +276,5 @@ def train_vae(
     if config.vae.size_px != PRESETS["mini"].vae.size_px:
         metadata["extends"] = "mini"
     save_part(output, "vae", averaged["vae"], config.vae, metadata)  # type: ignore[index]
+    drop_shared(Path(output), "vae")
     return at.scores

@@ -1,5 +1,7 @@
 """One weight file and back: safetensors only, strict, and an error that says which file was expected.
 
+A file may leave out what the model that it extends has to the bit: `drop_shared` does, `load_part` takes it from there.
+
 Every file holds one part and, in its metadata, what is needed to rebuild it:
 {"format": "eadnet", "part": ..., "config": JSON, "scores": JSON, ...}. Weights may be stored in half precision; nets
 are always built in float32 and stay so unless a dtype is asked for.
@@ -7,6 +9,7 @@ are always built in float32 and stay so unless a dtype is asked for.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from ..nets.latentsync.denoiser import LatentSyncDenoiser
 
 FORMAT = "eadnet"
+ASSETS = Path(__file__).parent.parent / "assets"
+SHARED = "shared_sha256"
+"""In the metadata of a file that leaves weights out: their SHA-256."""
 MOST_LAYERS, MOST_WIDTH = 1000, 10_000_000
 """No config has more: a file with larger numbers was not written by a training."""
 
@@ -130,7 +136,7 @@ def load_part(path: str | Path, part: str, device: str | torch.device = "cpu") -
     config = read_config(path, PARTS[part].config, metadata)
     with torch.device("meta"):  # its shapes, before it takes memory
         expected = build_for(path, part, config).state_dict()
-    state = read_state(path, part, expected)
+    state = read_state(path, part, expected, _shared(path, part, metadata, expected))
     module = PARTS[part].build(config)
     module.load_state_dict(state)
     return module.eval().requires_grad_(False).to(device), metadata
@@ -170,16 +176,81 @@ def _check_numbers(config: Any) -> None:
                 raise ValueError(f"{field.name} is more than {most}")
 
 
-def read_state(path: str | Path, part: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights in a file; raises CheckpointError unless keys and shapes are those of `expected`."""
+def read_state(
+    path: str | Path, part: str, expected: dict[str, Tensor], shared: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The weights in a file, and `shared` ones that it leaves out.
+
+    Raises CheckpointError unless keys and shapes are those of `expected`.
+    """
     path = Path(path)
-    with open_weights(path) as file:
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    state = {**(shared or {}), **_tensors(path)}
     if problem := misfit(expected, state):
         raise CheckpointError(
             f"'{path}' does not fit the part '{part}': {problem}. Expected a '{path.name}' written for this config."
         )
     return state
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    with open_weights(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def extended_folder(path: Path, metadata: Mapping[str, Any]) -> Path | None:
+    """The folder of the model that a file's model extends: beside its own, else shipped. None if it extends none.
+
+    Raises CheckpointError for what is no model's name.
+    """
+    name = metadata.get("extends")
+    if not name:
+        return None
+    if name == ".." or Path(str(name)).name != name:
+        raise CheckpointError(f"'{path}' extends {str(name)!r:.80}, which is no model's name: get it again.")
+    beside = path.parent.parent / name
+    return beside if beside.is_dir() else ASSETS / name
+
+
+def drop_shared(path: Path, part: str) -> None:
+    """Leave out of a file what the model that it extends has to the bit, and note its SHA-256."""
+    metadata = read_metadata(path, part)
+    folder = extended_folder(path, metadata)
+    if folder is None or not (folder / path.name).is_file():
+        return
+    there, state = _tensors(folder / path.name), _tensors(path)
+    shared = {key: value for key, value in state.items() if key in there and _is_same(value, there[key])}
+    own = {key: value for key, value in state.items() if key not in shared}
+    values = {key: value for key, value in metadata.items() if key not in ("format", "part", "config")}
+    write_weights(path, part, own, metadata["config"], {**values, SHARED: _digest(shared)})
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _shared(path: Path, part: str, metadata: dict[str, Any], expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a file leaves out, from the model that it extends. Raises CheckpointError where that is another one."""
+    folder = extended_folder(path, metadata) if SHARED in metadata else None
+    if folder is None:
+        return {}
+    own = read_header(path)[1]
+    read_metadata(folder / path.name, part)
+    shared = {key: value for key, value in _tensors(folder / path.name).items() if key in expected and key not in own}
+    if _digest(shared) != metadata[SHARED]:
+        raise CheckpointError(
+            f"'{path}' shares weights with '{folder / path.name}', which is not the file that it was written beside. "
+            "Get both from the same place."
+        )
+    return shared
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of keys and bytes, in the order of the keys."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        digest.update(key.encode())
+        digest.update(tensors[key].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def open_weights(path: Path) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
-from .files import read_header, read_metadata
+from .files import ASSETS as ASSETS
+from .files import extended_folder, read_header, read_metadata
 from .files import save_part as save_part
 
-ASSETS = Path(__file__).parent.parent / "assets"
 FACES = ASSETS / "faces"
 """The nets that find a face and its landmarks; every model uses them."""
 MODEL_PARTS = ("vae", "denoiser", "syncnet", "text_reader")
@@ -44,15 +44,8 @@ def find_part(folder: Path, part: str) -> Path:
     path = folder / f"{part}.safetensors"
     if path.is_file() or not (folder / "vae.safetensors").is_file():
         return path
-    extended = read_metadata(folder / "vae.safetensors").get("extends")
-    if not extended:
-        return path
-    if extended == ".." or Path(str(extended)).name != extended:
-        raise CheckpointError(
-            f"'{folder / 'vae.safetensors'}' extends {str(extended)!r:.80}, which is no model's name: get it again."
-        )
-    beside = folder.parent / extended
-    return (beside if beside.is_dir() else ASSETS / extended) / path.name
+    vae = folder / "vae.safetensors"
+    return (extended_folder(vae, read_metadata(vae)) or folder) / path.name
 
 
 def weight_files(folder: Path) -> list[Path]:

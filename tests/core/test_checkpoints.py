@@ -18,7 +18,7 @@ from eadnet_core.families.load import auto_dtype, load_model
 from eadnet_core.families.mini import MINI
 from eadnet_core.weights import folders
 from eadnet_core.weights.device import find_device
-from eadnet_core.weights.files import load_part, open_weights, read_metadata, save_part
+from eadnet_core.weights.files import drop_shared, load_part, open_weights, read_metadata, save_part
 from eadnet_core.weights.parts import PARTS
 
 
@@ -212,6 +212,39 @@ def test_a_model_extends_another_by_its_name_alone(tmp_path: Path, tiny: Any, na
     rewritten(tiny.write(tmp_path, "vae"), extends=json.dumps(name))
     with pytest.raises(CheckpointError, match="no model's name"):
         folders.find_part(tmp_path, "denoiser")
+
+
+def extending(tmp_path: Path, tiny: Any) -> tuple[Path, Path]:
+    """A file of a model "base", and one of a model that extends it, in which a single tensor differs."""
+    base, path = (tiny.write(tmp_path / name, "syncnet") for name in ("base", "larger"))
+    weights = load_file(path)
+    weights["log_scale"] = weights["log_scale"] + 1
+    with open_weights(path) as file:
+        metadata = file.metadata()
+    save_file(weights, path, {**metadata, "extends": json.dumps("base")})
+    return base, path
+
+
+def test_a_file_leaves_out_what_the_model_that_it_extends_has(tmp_path: Path, tiny: Any) -> None:
+    base, path = extending(tmp_path, tiny)
+    whole = load_part(path, "syncnet")[0].state_dict()
+    drop_shared(path, "syncnet")
+    assert list(load_file(path)) == ["log_scale"]
+    again = load_part(path, "syncnet")[0].state_dict()
+    assert all(torch.equal(again[key], value) for key, value in whole.items())
+    base.unlink()
+    with pytest.raises(CheckpointError, match="No weight file"):
+        load_part(path, "syncnet")
+
+
+def test_weights_left_out_are_taken_from_no_other_model(tmp_path: Path, tiny: Any) -> None:
+    base, path = extending(tmp_path, tiny)
+    drop_shared(path, "syncnet")
+    with open_weights(base) as file:
+        metadata = file.metadata()
+    save_file({key: value + 1 for key, value in load_file(base).items()}, base, metadata)
+    with pytest.raises(CheckpointError, match="Get both from the same place"):
+        load_part(path, "syncnet")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

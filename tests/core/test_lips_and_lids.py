@@ -6,6 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from eadnet_core.families.load import load_model
+from eadnet_core.families.mini import Head, MiniModel
+from eadnet_core.media.face.crop import crop
+from eadnet_core.media.face.find import locate
+from eadnet_core.media.image import read_image
 from eadnet_core.nets.canonical import places
 from eadnet_core.nets.lips_and_lids import (
     LIDS_ABOVE,
@@ -22,6 +27,7 @@ from eadnet_core.nets.lips_and_lids import (
 )
 from eadnet_core.taxonomy import CONTROLS
 from eadnet_core.training.lips_and_lids import spread
+from eadnet_core.weights.folders import ASSETS
 
 SIZE = 128
 EYES, MOUTH, GAP = -0.1, 0.55, 0.04
@@ -46,7 +52,6 @@ def layers() -> LipsAndLids:
     mean = lines_of(face())
     net.above.copy_(mean.above[0])
     net.below.copy_(mean.below[0])
-    net.open.copy_(mean.eye_opening[0])
     here = places(torch.zeros(1, 1, 64, 64))[0, 1]
     net.skin_below[CONTROLS.index("jaw"), 1] = 0.2 * (here > NOSE)
     net.skin_above[CONTROLS.index("blink"), 1] = 2 * GAP * (here < NOSE)
@@ -132,3 +137,21 @@ def test_what_is_unknown_is_like_what_is_known_nearby() -> None:
     known[:, :20] = 1
     maps = torch.where(known > 0, 3.0, -100.0).expand(2, 1, 64, 64)
     assert torch.allclose(spread(maps, known), torch.tensor(3.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("others", ({}, {"AU5": 0.8}, {"AU4": 0.8, "AU7": 0.5}), ids=("calm", "wide", "cross"))
+def test_a_blink_of_the_shipped_model_shuts_the_eyes_of_the_sample_portrait(others: dict[str, float]) -> None:
+    picture = read_image(ASSETS / "sample" / "portrait.png")
+    model = load_model("mini", device="cpu")
+    assert isinstance(model, MiniModel)
+    head = Head(model, crop(picture, locate(picture), 256)[None])
+    blink = asked(blink=1.0, **others) + head.controls
+    lines, size = head.features.lines, 256
+    with torch.inference_mode():
+        layers = model.vae.lips_and_lids(blink, torch.zeros(1, 5), head.controls, lines, head.features.image, size)
+    here = places(blink, size)
+    is_mouth = here[:, 1:] > NOSE
+    over, under = lines.beyond(here, is_mouth)
+    eyes = ~is_mouth & (torch.maximum(over, under) < 0) & (lines.inside(here[:, :1], is_mouth) > 0)
+    assert eyes.sum() > 500
+    assert layers.inner[eyes].mean() < 0.02

@@ -37,7 +37,7 @@ def sampled(host: Any, face: Any, speech: Any, **changes: Any) -> Any:
 
 
 def test_no_face(host: Any) -> None:
-    with pytest.raises(Exception, match=r"No face in 'portrait'.*face_box.*face_threshold"):
+    with pytest.raises(Exception, match=r"No face in 'image'.*a box \(x0,y0,x1,y1.*face_threshold"):
         host.call("EADNet_Face", image=noise(1, 128, 128, 3), **FACE)
 
 

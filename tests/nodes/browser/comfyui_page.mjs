@@ -104,7 +104,7 @@ class ComfyUI {
     return this.page.evaluate(
       ([type, isNodes2]) => {
         const [node] = window.app.canvas.graph.findNodesByType(type);
-        if (!isNodes2) return node.widgets.filter((w) => !w.hidden && w.isVisible?.() !== false).map((w) => w.label ?? w.name);
+        if (!isNodes2) return node.widgets.filter((w) => node.isWidgetVisible(w)).map((w) => w.label ?? w.name);
         const rows = document.querySelectorAll(`[data-testid="node-body-${node.id}"] [node-id]`);
         return [...rows].map((row) => row.querySelector("label, :scope > div").textContent.trim());
       },
