@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 NODES = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
-WANTED = {
-    "emotional_talking_head",
-    "first_run",
-    "emotion_track",
-    "dub_a_video",
-    "compare_emotions",
-    "director",
-    "emotion_from_clip",
-    "blend",
-    "score",
-    "expression_editor",
-}
+PAGE = (ROOT / "docs" / "workflows.md").read_text(encoding="utf-8")
+FIXED = ("first_run", "emotional_talking_head")
+"""Names that guides point at; those of the others begin with their step."""
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 CORE_NODES = {
     "CreateVideo",
@@ -44,15 +37,23 @@ def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_all_are_there_and_no_second_folder_hides_them() -> None:
-    assert {path.stem for path in WORKFLOWS} == WANTED
+def test_the_page_explains_each_in_the_order_of_learning() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == [path.stem for path in WORKFLOWS]
+    assert tuple(listed[:2]) == FIXED
+    assert [name[:8] for name in listed[2:]] == [f"step_{number:02}_" for number in range(3, len(listed) + 1)]
+
+
+def test_no_second_folder_hides_them() -> None:
     other = {"example_workflows", "example", "examples", "workflow"}
     assert not [name for name in other if (ROOT / name).exists()]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_it_has_a_picture_beside_it(path: Path) -> None:
-    assert path.with_suffix(".jpg").stat().st_size > 10_000
+    with Image.open(path.with_suffix(".jpg")) as picture:
+        assert picture.size == (512, 512)
+    assert 10_000 < path.with_suffix(".jpg").stat().st_size <= 40_000
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

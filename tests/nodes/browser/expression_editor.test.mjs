@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openComfyUI } from "./comfyui_page.mjs";
 
-const WORKFLOW = new URL("../../../workflows/expression_editor.json", import.meta.url).pathname;
+const WORKFLOW = new URL("../../../workflows/step_09_pose_a_still.json", import.meta.url).pathname;
 const NODE = "EADNet_ExpressionEditor";
 const N_MOVES = 25;
 let comfyui, page, panel;

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { openComfyUI } from "./comfyui_page.mjs";
 
 const CAPTION = "EADNet_LLMEmotionCaption";
-const DIRECTOR = new URL("../../../workflows/director.json", import.meta.url).pathname;
+const DIRECTOR = new URL("../../../workflows/step_06_direct_a_script.json", import.meta.url).pathname;
 const ASKED = ["max_tokens", "temperature", "seed", "retries"];
 const FIELDS = {
   rules: ["prosody_weight"],

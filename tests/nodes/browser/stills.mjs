@@ -1,47 +1,82 @@
 /**
- * Draws the stills beside the workflows: opens each in a running ComfyUI, runs it, and takes a picture of the graph.
+ * Draws the pictures beside the workflows: runs each in a running ComfyUI, and lays out faces of what came of it.
  *
- *   COMFYUI_URL=http://127.0.0.1:8188 RENDERER=classic CHROMIUM=/usr/bin/chromium node stills.mjs [--empty] [NAME ..]
+ *   COMFYUI_URL=http://127.0.0.1:8188 RENDERER=classic CHROMIUM=/usr/bin/chromium node stills.mjs [NAME ..]
  *
- * --empty  does not run them, and leaves the instant preview off: the graph alone
+ * NAME  a workflow without ".json"; all of them where none is named
  */
 
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openComfyUI, setSetting } from "./comfyui_page.mjs";
+import { openComfyUI } from "./comfyui_page.mjs";
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "workflows");
-const SIZE = { width: 2000, height: 1200 };
-const SIDEBAR = 64;
-const TOP = 90;
+const SIDE_PX = 512;
+const LIMIT_BYTES = 40_000;
 
-const given = process.argv.slice(2);
-const isEmpty = given.includes("--empty");
-const named = given.filter((name) => !name.startsWith("--"));
+/** What a picture shows, row by row: the type of a node that loads or shows something, and the part of its video that has passed. */
+const USUAL = [["SaveVideo", 0.06], ["SaveVideo", 0.35], ["SaveVideo", 0.6], ["SaveVideo", 0.85]];
+const OTHERS = {
+  emotional_talking_head: [["LoadImage", 0], ["PreviewImage", 0], ["SaveVideo", 0.35], ["SaveVideo", 0.85]],
+  step_03_compare_emotions: [["SaveVideo", 0.5]],
+  step_07_emotion_from_a_clip: [["LoadVideo", 0.5], ["SaveVideo", 0.35], ["SaveVideo", 0.6], ["SaveVideo", 0.85]],
+  step_09_pose_a_still: [["LoadImage", 0], ["PreviewImage", 0], ["SaveVideo", 0.35], ["SaveVideo", 0.6]],
+  step_10_score_a_video: [["LoadVideo", 0.1], ["LoadVideo", 0.4], ["LoadVideo", 0.7], ["PreviewImage", 0]],
+};
+
+const { COMFYUI_URL } = process.env;
+const named = process.argv.slice(2);
 const files = (await readdir(FOLDER)).filter((name) => name.endsWith(".json")).map((name) => basename(name, ".json"));
-
-await setSetting("EADNet.InstantPreview", !isEmpty);
-await setSetting("LiteGraph.Canvas.MinFontSizeForLOD", 0); // texts stay readable when a large graph is shown small
 const comfyui = await openComfyUI();
-const { page } = comfyui;
-await page.setViewportSize(SIZE);
 for (const name of named.length ? named : files) {
-  await comfyui.open(join(FOLDER, `${name}.json`));
-  await page.waitForTimeout(4000);
-  if (!isEmpty) {
-    await comfyui.forget();
-    const { event, seconds, detail } = await comfyui.run();
-    assert.equal(event, "execution_success", `${name}: ${JSON.stringify(detail)}`);
-    console.log(name, `${seconds.toFixed(1)} s`);
-    await page.waitForTimeout(4000);
-    await page.getByText(/jobs? completed/).first().waitFor({ state: "hidden" }); // it lies over the graph for a while
-  }
-  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
-  await page.waitForTimeout(2500);
-  const clip = { x: SIDEBAR, y: TOP, width: SIZE.width - SIDEBAR, height: SIZE.height - TOP };
-  await page.screenshot({ path: join(FOLDER, `${name}.jpg`), type: "jpeg", quality: 78, clip });
+  const path = join(FOLDER, `${name}.json`);
+  await comfyui.open(path);
+  const { event, seconds, detail } = await comfyui.run();
+  assert.equal(event, "execution_success", `${name}: ${JSON.stringify(detail)}`);
+  const { [detail.prompt_id]: history } = await (await fetch(`${COMFYUI_URL}/history/${detail.prompt_id}`)).json();
+  const { nodes } = JSON.parse(await readFile(path, "utf8"));
+  const address = (type) => addressOf(nodes.find((n) => n.type === type), history.outputs);
+  const shown = (OTHERS[name] ?? USUAL).map(([type, passed]) => ({ address: address(type), isVideo: type.endsWith("Video"), passed }));
+  const jpeg = Buffer.from(await comfyui.page.evaluate(draw, { shown, side: SIDE_PX, limit: LIMIT_BYTES }), "base64");
+  await writeFile(join(FOLDER, `${name}.jpg`), jpeg);
+  console.log(name, `${seconds.toFixed(1)} s, ${jpeg.length} bytes`);
 }
-await setSetting("EADNet.InstantPreview", true);
 await comfyui.close();
+
+/** Where the server has what a node has loaded or made. */
+function addressOf({ id, type, widgets_values: [loaded] }, outputs) {
+  const file = type.startsWith("Load") ? { filename: loaded, subfolder: "", type: "input" } : outputs[id].images[0];
+  return `/api/view?${new URLSearchParams(file)}`;
+}
+
+/** In the page: pictures in a square of rows and columns, as a JPEG within the limit, in base64. */
+async function draw({ shown, side, limit }) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, side, side);
+  const columns = Math.ceil(Math.sqrt(shown.length));
+  const tile = side / columns;
+  for (const [i, { address, isVideo, passed }] of shown.entries()) {
+    const media = document.createElement(isVideo ? "video" : "img");
+    const happened = (event) => new Promise((done) => media.addEventListener(event, done, { once: true }));
+    const loaded = happened(isVideo ? "loadeddata" : "load");
+    media.src = address;
+    await loaded;
+    if (isVideo) {
+      const sought = happened("seeked");
+      media.currentTime = passed * media.duration;
+      await sought;
+    }
+    const [width, height] = isVideo ? [media.videoWidth, media.videoHeight] : [media.naturalWidth, media.naturalHeight];
+    const scale = tile / Math.max(width, height);
+    const [x, y] = [(i % columns) * tile, Math.floor(i / columns) * tile];
+    context.drawImage(media, x + (tile - width * scale) / 2, y + (tile - height * scale) / 2, width * scale, height * scale);
+  }
+  for (let quality = 0.9; ; quality -= 0.05) {
+    const [, jpeg] = canvas.toDataURL("image/jpeg", quality).split(",");
+    if ((jpeg.length * 3) / 4 <= limit) return jpeg;
+  }
+}

@@ -75,7 +75,7 @@ const stir = () =>
 for (const name of ["dark", "light"]) {
   test(`every text is read easily in the palette '${name}'`, async (t) => {
     await palette(name);
-    for (const [file, type] of [["emotional_talking_head", "EADNet_EmotionPrompt"], ["emotion_track", "EADNet_EmotionTrack"], ["first_run", "EADNet_Speak"]]) {
+    for (const [file, type] of [["emotional_talking_head", "EADNet_EmotionPrompt"], ["step_05_emotions_over_time", "EADNet_EmotionTrack"], ["first_run", "EADNet_Speak"]]) {
       await comfyui.open(workflow(file));
       await comfyui.show(type, 0.7);
       await page.waitForTimeout(1500);

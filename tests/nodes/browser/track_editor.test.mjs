@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openComfyUI } from "./comfyui_page.mjs";
 
-const WORKFLOW = new URL("../../../workflows/emotion_track.json", import.meta.url).pathname;
+const WORKFLOW = new URL("../../../workflows/step_05_emotions_over_time.json", import.meta.url).pathname;
 const NODE = "EADNet_EmotionTrack";
 let comfyui, page, lane;
 
