@@ -23,10 +23,10 @@ LEAST_FADE_S = 0.04
 """One frame: a fade cannot be shorter."""
 MOST_CODE = 10.0
 """No number of a code is beyond it; those of the words stay within 1, and half precision holds 65504."""
-EASES = ("linear", "smooth")
-"""How a fade runs: evenly, or starting and ending softly."""
+EASES = ("linear", "smooth", "in", "out")
+"""How a fade runs: evenly; starting and ending softly; starting softly; ending softly."""
 _KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease", "reference"}
-_SMOOTH_PARTS = 8
+_SOFT_PARTS = 8
 """Straight pieces that a soft fade becomes where two tracks are blended."""
 
 
@@ -147,7 +147,7 @@ class EmotionTrack:
         for before, k in pairwise(self.keyframes):
             gap = k.time_s - before.time_s
             fade = gap if k.fade_s is None else min(max(k.fade_s, LEAST_FADE_S), gap)
-            parts = _SMOOTH_PARTS if k.ease == "smooth" else 1
+            parts = 1 if k.ease == "linear" else _SOFT_PARTS
             corners += [k.time_s - fade * (1 - i / parts) for i in range(parts + 1)]
         return corners
 
@@ -181,11 +181,22 @@ class EmotionTrack:
             for k, gap in zip(self.keyframes, gaps, strict=True)
         ]
         fades = np.minimum(wanted, gaps)
-        is_smooth = np.array([k.ease == "smooth" for k in self.keyframes])
+        eases = np.array([EASES.index(k.ease) for k in self.keyframes])
         after = np.searchsorted(marks, times, side="right").clip(1, len(marks) - 1)
         share = (1.0 + (times - marks[after]) / fades[after]).clip(0.0, 1.0)
-        share = np.where(is_smooth[after], share * share * (3.0 - 2.0 * share), share)[:, None]
+        share = eased(share, eases[after])[:, None]
         return ((1.0 - share) * codes[after - 1] + share * codes[after]).astype(np.float32)
+
+
+def eased(share: np.ndarray, eases: np.ndarray) -> np.ndarray:
+    """How far fades have come, 0 .. 1, where they have lasted for `share` [T] of their time.
+
+    eases  [T]  indices of EASES
+
+    >>> eased(np.full(4, 0.25), np.arange(4)).tolist()
+    [0.25, 0.15625, 0.0625, 0.4375]
+    """
+    return np.choose(eases, [share, share * share * (3.0 - 2.0 * share), share * share, share * (2.0 - share)])
 
 
 def with_intensity(code: np.ndarray, intensity: float | None) -> np.ndarray:

@@ -55,7 +55,9 @@ class FileKeyframe(BaseModel):
     fade_s: Seconds | None = Field(
         None, description="Seconds before it in which the face changes; 0 at once; left out: since the keyframe before."
     )
-    ease: Literal["linear", "smooth"] = Field("linear", description="How the fade runs.")
+    ease: Literal["linear", "smooth", "in", "out"] = Field(
+        "linear", description="How the fade runs: evenly; soft at both ends; at its start; at its end."
+    )
     reference: FileReference | None = Field(None, description="A face whose emotion is mixed into that of the words.")
 
     @model_validator(mode="after")

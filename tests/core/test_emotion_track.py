@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eadnet_core.emotion.code import emotion_code
-from eadnet_core.emotion.track import EmotionTrack, Keyframe, with_intensity
+from eadnet_core.emotion.track import EASES, EmotionTrack, Keyframe, with_intensity
 from eadnet_core.errors import BadInput
 from eadnet_core.taxonomy import EMOTION_CODE_SIZE
 
@@ -108,6 +108,24 @@ def test_an_ease_starts_and_ends_softly_and_meets_in_the_middle() -> None:
     curve = EmotionTrack.parse(given).read(codes).at(np.linspace(0, 1, 11))[:, 8]
     assert curve[1] < 0.05 and curve[9] > 0.95 and curve[5] == pytest.approx(0.5)
     assert (np.diff(curve) > 0).all()
+
+
+def test_each_ease_runs_as_it_says_and_those_of_older_tracks_to_the_bit_as_before() -> None:
+    times = np.linspace(0, 1, 101)
+    shares = {
+        "linear": times,
+        "smooth": times * times * (3.0 - 2.0 * times),
+        "in": times * times,
+        "out": 1.0 - (1.0 - times) ** 2,
+    }
+    assert tuple(shares) == EASES
+    ends = [with_intensity(np.asarray(tuple(map(float, CODES[name]))), None) for name in ("calm", "furious")]
+    for ease, share in shares.items():
+        made = EmotionTrack.parse([(0, "calm"), {"time_s": 1, "text": "furious", "ease": ease}]).read(codes).at(times)
+        expected = ((1.0 - share[:, None]) * ends[0] + share[:, None] * ends[1]).astype(np.float32)
+        if ease in ("linear", "smooth"):
+            np.testing.assert_array_equal(made, expected)
+        np.testing.assert_allclose(made, expected, atol=1e-7)
 
 
 @pytest.mark.parametrize(("name", "value"), [("ease", "bounce"), ("fade_s", -1), ("fade_s", "soon")])
