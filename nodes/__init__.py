@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bridge, expression_route, preview_route, sample_files
+from . import bridge, expression_route, preview_route, sample_files, track_route
 from .audio import AudioEncoder
 from .batch import Batch
 from .denoiser import Denoiser
@@ -47,6 +47,7 @@ class EADNetExtension(ComfyExtension):
         bridge.register_model_folder()
         preview_route.register()
         expression_route.register()
+        track_route.register()
         sample_files.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

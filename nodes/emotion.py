@@ -147,8 +147,8 @@ class EmotionTrack(io.ComfyNode):
             given.insert(0, {"time_s": 0.0, "text": emotion.keyframes[0].text, "code": code})
         heard = _heard(Track.parse(given), audio)
         notes = _shown(heard.unread())
-        ui = {**(waveform(audio) or {}), **({"text": notes} if notes else {})}
-        return io.NodeOutput(heard.read(reader().codes).held(cross_fade), ui=ui or None)
+        ui = {"eadnet_keyframes": [keyframes], **(waveform(audio) or {}), **({"text": notes} if notes else {})}
+        return io.NodeOutput(heard.read(reader().codes).held(cross_fade), ui=ui)
 
 
 def _heard(track: Any, audio: Any) -> Any:

@@ -248,7 +248,7 @@ def test_a_track_draws_its_waveform_and_holds_between_keyframes(host: Any, voice
     with torch.inference_mode():
         node = host.node("EADNet_EmotionTrack").PREPARE_CLASS_CLONE(None)
         made = node.execute(keyframes=keyframes, cross_fade=0.1, audio=voice)
-    assert made.ui["eadnet_duration"] == [0.6]
+    assert made.ui["eadnet_duration"] == [0.6] and made.ui["eadnet_keyframes"] == [keyframes]
     assert max(made.ui["eadnet_waveform"]) == 1.0
     codes = made.args[0].at([0.0, 0.29, 0.4])
     assert (codes[0] == codes[1]).all()

@@ -3,7 +3,6 @@ import { test } from "node:test";
 import {
   addKeyframe,
   editKeyframe,
-  fadeCorners,
   formatTrack,
   indexAt,
   moveKeyframe,
@@ -12,21 +11,38 @@ import {
   snap,
 } from "../../web/js/keyframes.js";
 
-const calm = { time: 0, text: "calm", intensity: null };
-const furious = { time: 2, text: "furious", intensity: 0.8 };
-const sad = { time: 4.5, text: "sad", intensity: 1 };
+const usual = { fade_s: null, ease: "linear" };
+const calm = { time: 0, text: "calm", intensity: null, ...usual };
+const furious = { time: 2, text: "furious", intensity: 0.8, fade_s: 0.4, ease: "smooth" };
+const sad = { time: 4.5, text: "sad", intensity: 1, ...usual };
 const track = Object.freeze([calm, furious, sad].map(Object.freeze));
 
 test("what is written is read back", () => {
   assert.deepEqual(parseTrack(formatTrack(track)), track);
   assert.equal(formatTrack([calm]), '[{"time":0,"text":"calm"}]');
+  assert.equal(formatTrack([furious]), '[{"time":2,"text":"furious","intensity":0.8,"fade_s":0.4,"ease":"smooth"}]');
+});
+
+test("what the Director writes is kept, to the letter of its names and numbers", () => {
+  const written = '[{"time_s": 0.0, "text": "calm", "fade_s": 0.4, "ease": "smooth"}, {"time_s": 1.237, "text": "sad", "intensity": 0.5, "fade_s": 0, "ease": "out"}]';
+  const [first, second] = parseTrack(written);
+  assert.deepEqual(first, { time: 0, text: "calm", intensity: null, fade_s: 0.4, ease: "smooth" });
+  assert.deepEqual(second, { time: 1.237, text: "sad", intensity: 0.5, fade_s: 0, ease: "out" });
+  assert.deepEqual(parseTrack(formatTrack([first, second])), [first, second]);
+});
+
+test("a code is kept until its words are written anew", () => {
+  const [given] = parseTrack('[{"time": 1, "code": [0.5, 1]}]');
+  assert.deepEqual(given, { time: 1, text: "", intensity: null, ...usual, code: [0.5, 1] });
+  assert.deepEqual(JSON.parse(formatTrack(moveKeyframe([given], 0, 2)[0])), [{ time: 2, text: "", code: [0.5, 1] }]);
+  assert.deepEqual(editKeyframe([given], 0, { text: "sad" }), [{ time: 1, text: "sad", intensity: null, ...usual }]);
 });
 
 test("a track is sorted, and says what it leaves out", () => {
   const read = parseTrack('[{"time": 3, "text": "b", "intensity": 0.5}, {"time_s": 1}]');
-  assert.deepEqual(read, [{ time: 1, text: "", intensity: null }, { time: 3, text: "b", intensity: 0.5 }]);
+  assert.deepEqual(read, [{ time: 1, text: "", intensity: null, ...usual }, { time: 3, text: "b", intensity: 0.5, ...usual }]);
   assert.deepEqual(parseTrack("  "), []);
-  assert.deepEqual(parseTrack('"amused"'), [{ time: 0, text: "amused", intensity: null }]);
+  assert.deepEqual(parseTrack('"amused"'), [{ time: 0, text: "amused", intensity: null, ...usual }]);
 });
 
 test("what cannot be a track is refused with its reason", () => {
@@ -39,6 +55,8 @@ test("what cannot be a track is refused with its reason", () => {
     '[{"time": 1, "text": 3}]': /"text" of keyframe 0/,
     '[{"time": 1, "intensity": 1.5}]': /"intensity" of keyframe 0/,
     '[{"time": 1}, {"time": 1}]': /Two keyframes stand at 1 s/,
+    '[{"time": 1, "fade_s": -1}]': /"fade_s" of keyframe 0/,
+    '[{"time": 1, "ease": "bounce"}]': /"ease" of keyframe 0 must be one of linear, smooth, in, out/,
     "[null]": /Keyframe 0 needs a "time"/,
   };
   for (const [json, reason] of Object.entries(cases)) assert.throws(() => parseTrack(json), reason, json);
@@ -59,9 +77,9 @@ test("the keyframe in force is the last that has begun, before all the first", (
 test("a new keyframe copies the one in force and never lands on another", () => {
   const [more, index] = addKeyframe(track, 3);
   assert.equal(index, 2);
-  assert.deepEqual(more[2], { time: 3, text: "furious", intensity: 0.8 });
+  assert.deepEqual(more[2], { ...furious, time: 3 });
   assert.equal(track.length, 3);
-  assert.deepEqual(addKeyframe([], 1.234), [[{ time: 1.23, text: "", intensity: null }], 0]);
+  assert.deepEqual(addKeyframe([], 1.234), [[{ time: 1.23, text: "", intensity: null, ...usual }], 0]);
   assert.equal(addKeyframe(track, 2)[0][2].time, 2.01);
   assert.equal(addKeyframe(track, 4.5, 4.5)[0][2].time, 4.49);
 });
@@ -81,12 +99,6 @@ test("many keyframes at one spot still get a time each", () => {
   const times = crowd.map((k) => k.time);
   assert.equal(new Set(times).size, 20);
   assert.deepEqual(times, times.toSorted((a, b) => a - b));
-});
-
-test("a keyframe is held until the cross-fade to the next", () => {
-  assert.deepEqual(fadeCorners(track, 0.5, 6), [[0, 0.7], [0, 0.7], [1.5, 0.7], [2, 0.8], [4, 0.8], [4.5, 1], [6, 1]]);
-  assert.deepEqual(fadeCorners(track, Infinity, 6).map(([t]) => t), [0, 0, 0, 2, 2, 4.5, 6]);
-  assert.deepEqual(fadeCorners([], 1, 6), []);
 });
 
 test("editing and removing leave the rest as it is", () => {

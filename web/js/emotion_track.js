@@ -1,17 +1,21 @@
 /** The emotion track editor of the node EADNet_EmotionTrack: the voice's waveform, and on it the emotions over time. */
 
 import { button, el } from "./dom.js";
+import { levelOf } from "./feelings.js";
 import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
 import { addPanel, app, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
-import { addKeyframe, editKeyframe, formatTrack, levelOf, moveKeyframe, parseTrack, removeKeyframe } from "./keyframes.js";
+import { addKeyframe, editKeyframe, formatTrack, moveKeyframe, parseTrack, removeKeyframe, snap } from "./keyframes.js";
 import { Player, readSound, soundFile } from "./sound.js";
 import { clock, laneLength, peaks, toX } from "./timeline.js";
+import { Detail } from "./track_detail.js";
 import { listen } from "./track_gestures.js";
 import { drawLane, movePlayhead } from "./track_lane.js";
+import { Readings } from "./track_readings.js";
+import { fadeOf } from "./transitions.js";
 
 const WIDTH_PX = 480;
-const LEAST_PX = 244;
-const MOST_PX = 420;
+const LEAST_PX = 272;
+const MOST_PX = 460;
 /** Of the lane in its frame, so that a handle at its start or end is whole; as in the style sheet. */
 const MARGIN_PX = 8;
 const ZOOMS = [1, 2, 4, 8, 16];
@@ -37,9 +41,12 @@ class TrackEditor {
   #written = null;
   #file = null;
   #held_s = null;
+  /** JSON of the last run, which is the track where another node gives it. */
+  #ran = null;
 
   constructor(node, widget, words) {
     Object.assign(this, { node, widget, words });
+    this.readings = new Readings(() => this.draw());
     this.player = new Player({ onTime: (s) => this.#showPlayhead(s), onState: (is) => this.#showPlaying(is) });
     this.#build();
     hide(widget);
@@ -59,15 +66,17 @@ class TrackEditor {
 
   /** Brings the editor in line with the node: its JSON, its links, its sound. */
   update() {
-    if (this.widget.value !== this.#written) this.#read();
-    if (document.activeElement !== this.json) this.json.value = this.widget.value;
+    if (this.#given !== this.#written) this.#read();
+    if (document.activeElement !== this.json) this.json.value = this.#given;
     this.#showProblem();
     this.#findSound();
     this.draw();
   }
 
-  /** Takes waveform and length from the node's run: the sound that the emotions are really laid over. */
-  takeRun({ eadnet_waveform: wave, eadnet_duration: [duration_s] = [] } = {}) {
+  /** Takes from the node's run the keyframes, and waveform and length: the sound that the emotions are really laid over. */
+  takeRun({ eadnet_keyframes: [json] = [], eadnet_waveform: wave, eadnet_duration: [duration_s] = [] } = {}) {
+    this.#ran = json ?? null;
+    this.update();
     if (!wave?.length || !duration_s) return;
     const isSame = this.sound && Math.abs(this.sound.duration_s - duration_s) < SAME_LENGTH_S;
     if (!isSame) this.player.open(null); // the file is not what the node hears
@@ -78,6 +87,7 @@ class TrackEditor {
 
   close() {
     this.player.open(null);
+    this.readings.close();
     this.observer.disconnect();
   }
 
@@ -89,24 +99,27 @@ class TrackEditor {
   }
 
   add(time) {
+    if (this.isLocked) return;
     [this.track, this.selected] = addKeyframe(this.track, time, this.sound?.duration_s);
     this.#write();
     this.endStep();
   }
 
   move(index, time) {
+    if (this.isLocked) return;
     [this.track, this.selected] = moveKeyframe(this.track, index, time, this.sound?.duration_s);
     this.#write();
     this.lane.querySelector(`[data-keyframe="${this.selected}"]`)?.focus({ preventScroll: true });
   }
 
   edit(index, change) {
+    if (this.isLocked) return;
     this.track = editKeyframe(this.track, index, change);
     this.#write();
   }
 
   remove() {
-    if (this.selected < 0) return;
+    if (this.selected < 0 || this.isLocked) return;
     this.track = removeKeyframe(this.track, this.selected);
     this.selected = Math.min(this.selected, this.track.length - 1);
     this.#write();
@@ -130,9 +143,24 @@ class TrackEditor {
     this.frame.scrollLeft = toX(this.playhead_s, this.scale) - this.frame.clientWidth / 2;
   }
 
+  /** Seconds that the fade into the selected keyframe takes. */
+  get fade_s() {
+    return fadeOf(this.track, this.selected, this.#crossFade_s);
+  }
+
+  /** Gives the selected keyframe a fade of its own. */
+  setFade(fade_s) {
+    const most_s = this.track[this.selected].time - this.track[this.selected - 1].time;
+    this.edit(this.selected, { fade_s: snap(Math.min(fade_s, most_s)) });
+  }
+
   focusText() {
-    this.text.focus();
-    this.text.select();
+    this.detail.focus();
+  }
+
+  /** Level 0 .. 1 at which a keyframe stands. */
+  levelAt(index) {
+    return levelOf(this.track[index], this.readings.of(this.track[index]));
   }
 
   beginDrag() {
@@ -152,10 +180,19 @@ class TrackEditor {
 
   // Between the widget's JSON and the track.
 
+  /** Whether the keyframes are another node's, and can be looked at alone. */
+  get isLocked() {
+    return isLinked(this.node, "keyframes");
+  }
+
+  get #given() {
+    return (this.isLocked ? this.#ran : this.widget.value) ?? "";
+  }
+
   #read() {
-    this.#written = this.widget.value;
+    this.#written = this.#given;
     try {
-      this.track = parseTrack(this.widget.value ?? "");
+      this.track = parseTrack(this.#given);
       this.problem = null;
     } catch (error) {
       this.track = [];
@@ -178,14 +215,25 @@ class TrackEditor {
     this.endStep();
   }
 
+  /** Cuts the link that gives the keyframes, and keeps them. */
+  #takeOver() {
+    const json = this.#given;
+    this.node.disconnectInput(this.node.inputs.findIndex((input) => input.name === "keyframes"));
+    if (json) setValue(this.node, this.widget, json);
+    this.update();
+    this.endStep();
+  }
+
   #showProblem() {
-    const linked = isLinked(this.node, "keyframes") ? this.words.linked : null;
-    const isBlocked = Boolean(linked ?? this.problem);
-    for (const part of [this.adding, this.removing, this.frame, this.detail]) part.inert = isBlocked;
+    const linked = this.isLocked ? [this.words.linked, this.#ran ? "" : this.words.run_to_see].join(" ") : null;
+    for (const part of [this.adding, this.removing, this.detail.root]) part.inert = Boolean(linked ?? this.problem);
+    this.frame.inert = Boolean(this.problem);
     this.json.readOnly = Boolean(linked);
-    this.trouble.hidden = !isBlocked;
-    this.trouble.firstChild.textContent = linked ?? this.problem ?? "";
-    this.mend.hidden = Boolean(linked);
+    this.trouble.hidden = !linked && !this.problem;
+    this.trouble.classList.toggle("eadnet-bad", Boolean(this.problem));
+    this.trouble.firstChild.textContent = this.problem ?? linked ?? "";
+    this.mend.hidden = !this.problem || Boolean(linked);
+    this.taking.hidden = !linked || !this.#ran;
   }
 
   // The sound.
@@ -200,9 +248,10 @@ class TrackEditor {
     const words = isLinked(this.node, "audio") ? this.words.unreadable : this.words.no_sound;
     this.status.textContent = key ? "" : words;
     if (!key) return;
-    const sound = await readSound(key).catch(() => null);
+    const sound = await readSound(key).catch(() => undefined);
     if (key !== this.#file) return; // another sound was connected meanwhile
-    this.sound = sound;
+    if (sound === null) this.#file = null; // it may come: samples are copied when their workflow opens
+    this.sound = sound ?? null;
     if (sound) this.player.open(key);
     else this.status.textContent = this.words.unreadable;
     this.draw();
@@ -221,63 +270,39 @@ class TrackEditor {
     this.closer = button("⊕", words.zoom_in, () => this.zoom(1));
     this.raw = button("{ }", words.raw, () => this.#toggleRaw());
     this.mend = button(words.mend, "", () => this.#startAnew());
+    this.taking = button(words.take_over, words.take_over_hint, () => this.#takeOver());
     const { playing, clock, status, adding, removing, farther, closer, raw, mend } = this;
     const bar = el("div", { className: "eadnet-row" }, playing, clock, status, adding, removing, farther, closer, raw);
-    this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend);
+    this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend, this.taking);
     this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
     this.frame = el("div", { className: "eadnet-frame" }, this.lane);
+    this.detail = new Detail(this);
     this.json = el("textarea", { className: "eadnet-text", hidden: true, spellcheck: false, onchange: () => this.endStep() });
     this.json.oninput = () => setValue(this.node, this.widget, this.json.value);
-    this.root = el("div", { className: "eadnet" }, this.trouble, bar, this.frame, this.json, this.#details());
-  }
-
-  /** The row for the selected keyframe: its time, words and intensity. */
-  #details() {
-    const { words } = this;
-    const change = (name, value) => this.edit(this.selected, { [name]: value });
-    const end = () => this.endStep();
-    const number = { type: "number", min: 0, step: 0.01, className: "eadnet-field eadnet-time", title: words.keyframe };
-    this.time = el("input", { ...number, onchange: () => this.#retime() });
-    this.text = el("input", { type: "text", className: "eadnet-field eadnet-grow", placeholder: words.prompt, onchange: end });
-    this.text.oninput = () => change("text", this.text.value);
-    this.isSet = el("input", { type: "checkbox", title: words.intensity });
-    this.isSet.onchange = () => {
-      change("intensity", this.isSet.checked ? levelOf(this.track[this.selected]) : null);
-      end();
-    };
-    const range = { type: "range", className: "eadnet-grow", min: 0, max: 1, step: 0.01 };
-    this.level = el("input", { ...range, title: words.intensity, onchange: end });
-    this.level.oninput = () => change("intensity", Number(this.level.value));
-    this.said = el("output");
-    const box = el("label", { className: "eadnet-row" }, this.isSet, words.intensity);
-    const what = el("div", { className: "eadnet-row" }, this.time, this.text);
-    const howStrong = el("div", { className: "eadnet-row" }, box, this.level, this.said);
-    this.detail = el("div", {}, what, howStrong);
-    return this.detail;
-  }
-
-  #retime() {
-    const time = Number(this.time.value);
-    if (this.time.value !== "" && time >= 0) this.move(this.selected, time);
-    this.draw();
-    this.endStep();
+    this.root = el("div", { className: "eadnet" }, this.trouble, bar, this.frame, this.json, this.detail.root);
   }
 
   #toggleRaw() {
     const isRaw = this.json.hidden;
     this.json.hidden = !isRaw;
-    this.json.value = this.widget.value;
-    this.frame.hidden = this.detail.hidden = isRaw;
+    this.json.value = this.#given;
+    this.frame.hidden = this.detail.root.hidden = isRaw;
     this.raw.setAttribute("aria-pressed", isRaw);
+  }
+
+  get #crossFade_s() {
+    return freeValue(this.node, "cross_fade") ?? Infinity;
   }
 
   /** Draws everything that depends on the state. */
   draw() {
     const { scale } = this;
+    const state = this.#state();
+    this.readings.ask(this.track);
     this.lane.style.width = `${scale.width_px}px`;
-    drawLane(this.lane, this.#state(), scale);
+    drawLane(this.lane, state, scale);
     this.#showPlayhead(this.playhead_s);
-    this.#showDetail();
+    this.detail.show(this.track[this.selected], state.readings[this.selected], state.cross_fade_s);
     this.playing.disabled = !this.player.isReady;
     this.removing.disabled = this.selected < 0;
     this.farther.disabled = this.#zoom === 0;
@@ -285,22 +310,10 @@ class TrackEditor {
   }
 
   #state() {
-    const { track, selected, playhead_s, sound, words } = this;
-    const cross_fade_s = freeValue(this.node, "cross_fade") ?? Infinity;
-    return { track, selected, playhead_s, sound, words, cross_fade_s };
-  }
-
-  #showDetail() {
-    const keyframe = this.track[this.selected];
-    this.detail.style.visibility = keyframe ? "visible" : "hidden";
-    if (!keyframe) return;
-    const active = document.activeElement; // what is being typed stays as it was typed
-    if (active !== this.time) this.time.value = keyframe.time.toFixed(2);
-    if (this.text.value !== keyframe.text) this.text.value = keyframe.text;
-    this.isSet.checked = keyframe.intensity !== null;
-    this.level.disabled = keyframe.intensity === null;
-    this.level.value = levelOf(keyframe);
-    this.said.textContent = keyframe.intensity === null ? this.words.as_words : keyframe.intensity.toFixed(2);
+    const { track, selected, playhead_s, sound, words, isLocked } = this;
+    const cross_fade_s = this.#crossFade_s;
+    const readings = track.map((keyframe) => this.readings.of(keyframe));
+    return { track, readings, selected, playhead_s, sound, words, cross_fade_s, isLocked };
   }
 
   #showPlayhead(time) {

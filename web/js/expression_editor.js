@@ -1,10 +1,11 @@
 /** The panel of the node EADNet_ExpressionEditor: the face of its picture, and sliders that it follows at once. */
 
+import { ask } from "./ask.js";
 import { button, el } from "./dom.js";
 import { GROUPS, SLIDERS, formatPreset, parsePreset, posed } from "./expression_values.js";
 import { freeValue, isLinked, isWire, widgetOf } from "./graph_walk.js";
 import { History } from "./history.js";
-import { addPanel, announce, api, app, commit, follow, grow, hide, onGraphChange, setValue, setting, show } from "./host.js";
+import { addPanel, announce, app, commit, follow, grow, hide, onGraphChange, setValue, setting, show } from "./host.js";
 import { Live } from "./newest.js";
 import { SETTING } from "./preview.js";
 import { portraitOf } from "./preview_request.js";
@@ -17,8 +18,6 @@ const DRAFT_PX = 512;
 const SHARP_PX = 1024;
 const SIZE_STEP_PX = 128;
 const REST_MS = 250;
-const RETRY_MS = 300;
-const BUSY = [409, 429];
 const KEEPS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", " ", "Enter"];
 const RESETS = ["Delete", "Backspace", "0"];
 
@@ -319,18 +318,9 @@ function nameOf(widget, words) {
   return GROUPS.feelings.includes(widget.name) ? words.choice(widget.name) : own;
 }
 
-/** The server's answer; while it is busy with another page's request, asks once more. */
+/** The server's answer: the picture, and how it reads. */
 async function post(request) {
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) };
-  let response = await api.fetchApi("/eadnet/expression", options);
-  if (BUSY.includes(response.status)) {
-    await new Promise((done) => setTimeout(done, RETRY_MS));
-    response = await api.fetchApi("/eadnet/expression", options);
-  }
-  if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
-    throw new Error(answer.error ?? `${response.status} ${response.statusText}`);
-  }
+  const response = await ask("/eadnet/expression", request);
   const read = JSON.parse(response.headers.get("EADNet-Read"));
   return { picture: await createImageBitmap(await response.blob()), read };
 }

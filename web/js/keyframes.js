@@ -1,16 +1,19 @@
 /**
  * The keyframes of an emotion track as plain values: what the track editor changes and the node's widget keeps.
  *
- * A track is a list in the order of time, no two at one time. A keyframe is {time, text, intensity}: seconds, words, and
- * 0 .. 1, or null where the face should be as strong as the words ask. Nothing here changes a track in place.
+ * A track is a list in the order of time, no two at one time. A keyframe is {time, text, intensity, fade_s, ease}: seconds,
+ * words, 0 .. 1 or null where the face should be as strong as the words ask, the seconds before it in which the face
+ * changes or null for the node's cross_fade, and one of EASES. What else stands in the JSON, such as `code`, is kept.
+ * Nothing here changes a track in place.
  */
+
+import { EASES } from "./transitions.js";
 
 /** Times are kept to a hundredth of a second: a quarter of a video frame. */
 export const STEP_S = 0.01;
 
-/** Where a keyframe that is as strong as its words ask is drawn. */
-const BY_WORDS = 0.7;
 const STEPS_PER_S = Math.round(1 / STEP_S);
+const NEW = { text: "", intensity: null, fade_s: null, ease: "linear" };
 
 /** Seconds on the grid of STEP_S, never negative; beyond `limit_s` becomes `limit_s`. */
 export function snap(time, limit_s = Infinity) {
@@ -30,7 +33,7 @@ export function parseTrack(json) {
   } catch (error) {
     throw new Error(`The keyframes are not JSON: ${error.message}.`);
   }
-  if (typeof value === "string") return [{ time: 0, text: value, intensity: null }];
+  if (typeof value === "string") return [{ ...NEW, time: 0, text: value }];
   if (!Array.isArray(value)) throw new Error('The keyframes must be a list of {"time": seconds, "text": "words"}.');
   const track = value.map(parseKeyframe).sort((a, b) => a.time - b.time);
   const twin = track.find((k, i) => i > 0 && track[i - 1].time === k.time);
@@ -40,17 +43,24 @@ export function parseTrack(json) {
 
 function parseKeyframe(item, i) {
   const time = item?.time ?? item?.time_s;
-  const { text = "", intensity = null } = item ?? {};
+  const { time: _time, time_s: _time_s, ...given } = item ?? {};
+  const { text, intensity, fade_s, ease, ...more } = { ...NEW, ...given };
   if (!Number.isFinite(time) || time < 0) throw new Error(`Keyframe ${i} needs a "time" of 0 or more seconds.`);
   if (typeof text !== "string") throw new Error(`The "text" of keyframe ${i} must be words.`);
   const isLevel = intensity === null || (Number.isFinite(intensity) && intensity >= 0 && intensity <= 1);
   if (!isLevel) throw new Error(`The "intensity" of keyframe ${i} must be 0 .. 1.`);
-  return { time, text, intensity };
+  const isFade = fade_s === null || (Number.isFinite(fade_s) && fade_s >= 0);
+  if (!isFade) throw new Error(`The "fade_s" of keyframe ${i} must be 0 or more seconds.`);
+  if (!EASES.includes(ease)) throw new Error(`The "ease" of keyframe ${i} must be one of ${EASES.join(", ")}.`);
+  return { time, text, intensity, fade_s, ease, ...more };
 }
 
-/** The JSON that `parseTrack` and the node read; an intensity of null is left out. */
+/** The JSON that `parseTrack` and the node read; what is as usual is left out. */
 export function formatTrack(track) {
-  const plain = track.map(({ time, text, intensity }) => (intensity === null ? { time, text } : { time, text, intensity }));
+  const plain = track.map(({ time, text, ...more }) => {
+    const unusual = Object.entries(more).filter(([name, value]) => value !== NEW[name]);
+    return { time, text, ...Object.fromEntries(unusual) };
+  });
   return JSON.stringify(plain);
 }
 
@@ -62,8 +72,7 @@ export function indexAt(track, time) {
 
 /** [track with one more keyframe at `time`, its index]; it starts as a copy of the one in force there. */
 export function addKeyframe(track, time, limit_s) {
-  const { text, intensity } = track[indexAt(track, time)] ?? { text: "", intensity: null };
-  return place(track, { time, text, intensity }, limit_s);
+  return place(track, { ...NEW, ...track[indexAt(track, time)], time }, limit_s);
 }
 
 /** [track with keyframe `index` at another time, its index there]; it may pass others, and never lands on one. */
@@ -76,29 +85,10 @@ export function removeKeyframe(track, index) {
   return track.toSpliced(index, 1);
 }
 
-/** The track with new `text` or `intensity` in keyframe `index`. */
+/** The track with something else in keyframe `index`; new words take the place of a `code`. */
 export function editKeyframe(track, index, change) {
-  return track.with(index, { ...track[index], ...change });
-}
-
-/** Level 0 .. 1 at which a keyframe is drawn. */
-export function levelOf(keyframe) {
-  return keyframe.intensity ?? BY_WORDS;
-}
-
-/**
- * Corners [time, level] of the line that the levels follow over a clip: each keyframe is held until `cross_fade_s` before
- * the next, or fades all the way where they are closer.
- */
-export function fadeCorners(track, cross_fade_s, duration_s) {
-  if (!track.length) return [];
-  const corners = [[0, levelOf(track[0])]];
-  for (const [i, keyframe] of track.entries()) {
-    const before = track[i - 1];
-    if (before) corners.push([Math.max(before.time, keyframe.time - cross_fade_s), levelOf(before)]);
-    corners.push([keyframe.time, levelOf(keyframe)]);
-  }
-  return [...corners, [duration_s, levelOf(track.at(-1))]];
+  const { code: _code, ...words } = track[index];
+  return track.with(index, { ...(change.text === undefined ? track[index] : words), ...change });
 }
 
 function place(track, keyframe, limit_s) {

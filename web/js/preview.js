@@ -1,8 +1,9 @@
 /** The instant preview: this portrait with this emotion, in the node, without queueing the graph. */
 
+import { ask } from "./ask.js";
 import { button, el } from "./dom.js";
 import { widgetOf } from "./graph_walk.js";
-import { addPanel, api, app, follow, onGraphChange, setting } from "./host.js";
+import { addPanel, app, follow, onGraphChange, setting } from "./host.js";
 import { Newest, oneAtATime } from "./newest.js";
 import { WATCHED, previewRequest } from "./preview_request.js";
 
@@ -10,9 +11,6 @@ export const SETTING = "EADNet.InstantPreview";
 
 const DELAY_MS = 250;
 const FPS = 25;
-/** A newer request from another page, or too many at once. */
-const BUSY = [409, 429];
-const RETRY_MS = 1000;
 
 /** One request at a time from this page: the previews of many nodes must not slow one another. */
 const gate = oneAtATime();
@@ -30,7 +28,7 @@ export function addPreview(node, words, { onRead = () => {} } = {}) {
     },
     onError: (error) => panel.showError(error.message),
   });
-  const ask = (force) => {
+  const askAgain = (force) => {
     if (!node.graph) return; // a clone: its values are set before it is added
     if (setting(SETTING) === false) return newest.cancel(), panel.showNote(words.asleep);
     const request = previewRequest(node, app.rootGraph ?? app.graph, { isStrip: panel.isStrip });
@@ -38,27 +36,18 @@ export function addPreview(node, words, { onRead = () => {} } = {}) {
     newest.cancel();
     panel.showNote(words.text_unknown);
   };
-  panel.onAsk = ask;
+  panel.onAsk = askAgain;
   for (const name of WATCHED) {
     const widget = widgetOf(node, name);
-    if (widget) follow(widget, "callback", () => ask());
+    if (widget) follow(widget, "callback", () => askAgain());
   }
-  onGraphChange(node, () => ask());
+  onGraphChange(node, () => askAgain());
   follow(node, "onRemoved", () => newest.cancel());
 }
 
-/** The server's answer; while it is busy with another page's request, asks once more after the time it names. */
+/** The server's answer, with its frames as pictures. */
 async function post(request, signal) {
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request), signal };
-  let response = await api.fetchApi("/eadnet/preview", options);
-  if (BUSY.includes(response.status)) {
-    const wait_ms = Number(response.headers.get("Retry-After")) * 1000 || RETRY_MS;
-    await new Promise((done) => setTimeout(done, wait_ms));
-    signal.throwIfAborted();
-    response = await api.fetchApi("/eadnet/preview", options);
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `${response.status} ${response.statusText}`);
+  const answer = await (await ask("/eadnet/preview", request, signal)).json();
   return { ...answer, pictures: await Promise.all(answer.frames.map(decode)) };
 }
 

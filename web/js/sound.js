@@ -15,10 +15,10 @@ export function soundFile(node, name, root) {
   return loader && fileOf(freeValue(loader, LOADERS[loader.type]));
 }
 
-/** {wave, duration_s} of a sound or video file at an address; throws where the browser cannot read it. */
+/** {wave, duration_s} of a sound or video file at an address; null where there is none, and throws where it cannot be read. */
 export async function readSound(address) {
   const response = await fetch(address);
-  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  if (!response.ok) return null;
   const decoder = new OfflineAudioContext(1, 1, RATE_HZ);
   const sound = await decoder.decodeAudioData(await response.arrayBuffer());
   const n = Math.max(1, Math.round(sound.duration * PEAKS_PER_S));

