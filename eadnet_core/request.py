@@ -268,6 +268,13 @@ class GenerateOptions:
         choices=("auto", "mouth", "face", "full"),
         default_means="the face where an emotion is given, else the mouth",
     )
+    background: str = option(
+        "moving",
+        "What lies behind the head. moving: near the head it moves a little with it; locked: outside the head every "
+        "pixel is that of the picture, or of the video's frame; transparent: none, for compositing.",
+        "behind the head: moving with it a little, locked to the picture's own pixels, or transparent",
+        choices=("moving", "locked", "transparent"),
+    )
     on_missing: str = option(
         "hold",
         "For videos: what happens to a frame without a face. hold keeps the face where it was, pass_through leaves the "
@@ -351,7 +358,7 @@ class Segment:
     """Finished frames of the full picture."""
 
     frames: np.ndarray
-    """uint8 [T, H, W, 3]"""
+    """uint8 [T, H, W, 3]; RGBA with straight alpha where the background is transparent"""
     start_frame: int
     face_frames: np.ndarray
     """uint8 [T, size, size, 3]: the same in the training frame, what the scores are computed from."""

@@ -79,7 +79,7 @@ class Batch(io.ComfyNode):
             cancel=bridge.check_cancel,
             has_settings=bridge.keeps_settings(),
         )
-        made = [o for o in report.outcomes if o.status in (MADE, KEPT)][:SHOWN_VIDEOS]
+        made = [o for o in report.outcomes if o.status in (MADE, KEPT) and _is_shown(path, o.name)][:SHOWN_VIDEOS]
         shown: dict[str, Any] = {"text": [report.table()]}
         if made:
             files = [ui.SavedResult(f"{outcome.name}.mp4", subfolder, io.FolderType.output) for outcome in made]
@@ -87,6 +87,11 @@ class Batch(io.ComfyNode):
         if report.counts[FAILED] == len(rows):
             raise BadInput(f"No row could be made.\n{report.table()}")
         return io.NodeOutput(json.dumps(report.to_dict(), ensure_ascii=False), ui=shown)
+
+
+def _is_shown(folder: Any, name: str) -> bool:
+    """Whether a row's video is one that browsers play; one with an alpha is a .mov of ProRes."""
+    return (Path(folder) / f"{name}.mp4").is_file()
 
 
 def _rows(manifest: str, model: HostedModel) -> list[Any]:

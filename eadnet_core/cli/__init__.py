@@ -1,4 +1,4 @@
-"""The command line, `eadnet COMMAND`: a video made, dubbed or scored, words read, clips captioned, scripts directed.
+"""The command line, `eadnet COMMAND`: videos made, dubbed, masked and scored, words read, clips captioned, scripts.
 
 Argument parsing only, a file for each subject; every command imports what it needs when it runs. Exit status: 0 done,
 2 bad input (one line on stderr that says what to do), 130 Ctrl-C.
@@ -18,6 +18,7 @@ from .batch import add_batch
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
+from .mask import add_mask
 from .score import add_evaluate, add_score
 from .train import add_corpus, add_train
 from .weights import add_convert, add_download
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_generate,
         add_dub,
         add_batch,
+        add_mask,
         add_score,
         add_emotion,
         add_caption,

@@ -30,7 +30,17 @@ NUMBERS = (
 )
 MOVING = ("head", "blink", "gaze")
 """What a portrait moves of itself, and a video does not."""
-WAYS = ("windows", "hearing", "speed", "times", "face_box", "accept_any_face", "has_speech_gate", "is_tiled")
+WAYS = (
+    "background",
+    "windows",
+    "hearing",
+    "speed",
+    "times",
+    "face_box",
+    "accept_any_face",
+    "has_speech_gate",
+    "is_tiled",
+)
 DUBBING = ("mask", "on_missing", "length")
 GENERATE, DUB = (*NUMBERS, *MOVING, *WAYS), (*NUMBERS, *WAYS, *DUBBING)
 """The options of each command, in the order of its help."""

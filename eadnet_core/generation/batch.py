@@ -157,7 +157,7 @@ class _Batch:
 
     def video(self, row: Row) -> Path:
         """Where the video of a row belongs."""
-        return self.folder / f"{row.name}.mp4"
+        return self.folder / f"{row.name}.{'mov' if row.options.background == 'transparent' else 'mp4'}"
 
     def is_done(self, row: Row) -> bool:
         """Whether the video is there, whole, and made of what the row says."""

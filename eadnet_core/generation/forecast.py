@@ -20,7 +20,7 @@ from ..families.performance import Performance, View
 from ..machine import memory_bytes, peak_memory_bytes
 from ..media.face.framing import SQUARE
 from ..media.face.subject import Subject
-from ..media.video.encoding import SOUND_BITS_PER_S
+from ..media.video.encoding import ALPHA_SUFFIXES, SOUND_BITS_PER_S
 from ..media.video.files import VideoWriter
 from ..request import GenerateOptions
 from ..sampling.conditions import FrameConditions
@@ -101,13 +101,20 @@ class Forecast:
         return f"{text}It should fit with batch_windows {batch}, segment_frames {segment}{tiles}."
 
 
-def forecast(model: Model, subject: Subject, performance: Performance, options: GenerateOptions) -> Forecast:
+def forecast(
+    model: Model,
+    subject: Subject,
+    performance: Performance,
+    options: GenerateOptions,
+    paste: Callable[[np.ndarray, int], np.ndarray],
+) -> Forecast:
     """Forecast a clip by making a few frames from its middle: one batch of windows at one step, some of it decoded.
 
+    paste  as `plan.paster` gives it
     Costs about as much as one step of one batch. A video's frames are taken from its beginning.
     """
     trial = _Trial(model, subject, performance, options)
-    frames = trial.decode(*trial.sample())
+    frames = trial.decode(*trial.sample(), paste)
     video_bytes = trial.encode(frames)
     n_frames, size, per = performance.n_frames, trial.size_px, trial.per_frame
     own = sampler_options(model, options)
@@ -211,7 +218,7 @@ class _Trial:
             stage.wavefront(self.clip.denoiser, tick, source=source).advance(self.n_frames)
         return ticks[-1] - ticks[len(ticks) // 2 - 1]
 
-    def decode(self, x0: Tensor, view: View) -> np.ndarray:
+    def decode(self, x0: Tensor, view: View, paste: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""
         n_frames = min(self.n_frames, TRIAL_FRAMES)
         faces: list[np.ndarray] = []
@@ -226,7 +233,6 @@ class _Trial:
         if self.clip.model.family.framing is SQUARE and not self.options.is_tiled:
             self.tiles_bytes = (peak_memory_bytes() - before) * (n_at_once - 1) // n_at_once
         self._timed("decode", n_frames, lambda: decode(n_frames))
-        paste = self.subject.paster(self.options.mask)
         paste(faces[0][:1], self.first)
         began = time.perf_counter()
         full = paste(faces[0], self.first)
@@ -235,13 +241,15 @@ class _Trial:
 
     def encode(self, frames: np.ndarray) -> float:
         """Bytes per frame that the encoder makes of them; its start and first frame count once in a segment."""
+        has_alpha = frames.shape[-1] == 4
         with tempfile.TemporaryDirectory() as folder:
-            first, path = Path(folder) / "first.mp4", Path(folder) / "trial.mp4"
+            suffix = ALPHA_SUFFIXES[0] if has_alpha else ".mp4"
+            first, path = Path(folder) / f"first{suffix}", Path(folder) / f"trial{suffix}"
             began = time.perf_counter()
-            with VideoWriter(first, self.subject.size, is_part=True) as writer:
+            with VideoWriter(first, self.subject.size, is_part=True, has_alpha=has_alpha) as writer:
                 writer.write(frames[:1])
             middle = time.perf_counter()
-            with VideoWriter(path, self.subject.size, is_part=True) as writer:
+            with VideoWriter(path, self.subject.size, is_part=True, has_alpha=has_alpha) as writer:
                 writer.write(frames)
                 writer.wait()
             once_s, whole_s = middle - began, time.perf_counter() - middle

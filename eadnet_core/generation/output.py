@@ -177,7 +177,8 @@ class _Job:
         frames = self._watched(generation.finished(parts, start, generation.paster()))
         stored = {"x0": latents.x0.contiguous(), "motion": torch.from_numpy(motion.copy())}
         kept = state() if state is not None else None
-        self.folder.add(number, generation.options.seed, generation.subject.size, frames, stored, kept)
+        has_alpha = generation.options.background == "transparent"
+        self.folder.add(number, generation.options.seed, generation.subject.size, frames, stored, kept, has_alpha)
         rest = time.perf_counter() - began - (sum(seconds.values()) - counted)
         seconds["write"] = seconds.get("write", 0.0) + rest
 

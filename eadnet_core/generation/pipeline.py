@@ -36,7 +36,7 @@ from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Seg
 from .animation import Animation
 from .clock import Clock
 from .forecast import OUTPUT_BYTES, Forecast, forecast
-from .plan import plan, shown_reference, shown_subject, timed
+from .plan import paster, plan, shown_reference, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
@@ -87,7 +87,7 @@ def prepare(
     clock = Clock()
     if output is not None:
         check_segments(output, resume)
-        check_writable(output, overwrite or resume)
+        check_writable(output, overwrite or resume, options.background == "transparent")
     asked = emotion if isinstance(emotion, (EmotionTrack, Script)) else EmotionTrack.parse(emotion)
     source = portrait if isinstance(portrait, VideoReader) else np.array(read_image(portrait))[None]  # never read-only
     sound = audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
@@ -195,7 +195,7 @@ class Generation:
 
     def forecast(self) -> Forecast:
         """Time, memory and disk this will take; measured by making a few of its frames."""
-        return forecast(self.model, self.shown, self.performance, self.options)
+        return forecast(self.model, self.shown, self.performance, self.options, self.paster())
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.
@@ -221,7 +221,7 @@ class Generation:
 
     def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
         """(generated squares, number of the first) -> full pictures, for frames in order."""
-        return self.shown.paster(self.options.mask)
+        return paster(self.model, self.subject, self.performance.motion, self.options)
 
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]
@@ -231,7 +231,7 @@ class Generation:
         for frames in parts:
             clock.start()
             pasted = paste(frames, start)
-            faces = seen.faces(frames, pasted, start, PRESETS["mini"].size_px)
+            faces = seen.faces(frames, pasted[..., :3], start, PRESETS["mini"].size_px)
             clock.stop("paste")
             yield Segment(pasted, start, faces)
             start += len(frames)

@@ -5,6 +5,7 @@ Files, graphs and evaluation plan in this one way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
 from ..families.family import Model, sampler_options, with_model_defaults
 from ..families.performance import Performance, Reference
+from ..media.face.backdrop import Backdrop
 from ..media.face.framing import FRAME
 from ..media.face.subject import Subject
 from ..media.sound.audio import frame_energy
@@ -162,6 +164,18 @@ def shown_subject(model: Model, subject: Subject, motion: np.ndarray) -> Subject
     whose head moves before it is shown to it.
     """
     return subject if model.family.framing is FRAME else subject.turned(motion, model.family.framing)
+
+
+def paster(
+    model: Model, subject: Subject, motion: np.ndarray, options: GenerateOptions
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """(generated squares, number of the first) -> full pictures, for frames in order, with the background asked for.
+
+    motion  [T, 8]  of the whole clip
+    """
+    background = options.background
+    finish = None if background == "moving" else Backdrop(background, subject, motion)
+    return shown_subject(model, subject, motion).paster(options.mask, finish)
 
 
 def shown_reference(model: Model, shown: Subject) -> Reference:

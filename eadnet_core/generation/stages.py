@@ -30,7 +30,7 @@ from ..request import Cancel, GenerateOptions, OnProgress
 from ..weights.experts import Experts
 from .animation import animate, decode_latents, sample_latents
 from .output import LEAST_SCORED_FRAMES
-from .plan import plan, shown_reference, shown_subject
+from .plan import paster, plan, shown_reference, shown_subject
 
 if TYPE_CHECKING:
     from ..metrics.report import Scores
@@ -83,7 +83,7 @@ def decode_clip(
     pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
     """
     target = subject if pictures is None else subject.on(pictures)
-    paste = shown_subject(model, target, clip.motion).paster(clip.options.mask)
+    paste = paster(model, target, clip.motion, clip.options)
     reference = shown_reference(model, shown_subject(model, subject, clip.motion))
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(model, reference, clip.x0, clip.motion, clip.options, per_segment):

@@ -15,6 +15,7 @@ from ..config import (
     FaceFinderConfig,
     FaceMeshConfig,
     ModelConfig,
+    PersonConfig,
     SDVAEConfig,
     StableSyncNetConfig,
     SyncNetConfig,
@@ -108,6 +109,12 @@ def _build_face_mesh(config: FaceMeshConfig) -> nn.Module:
     return FaceMesh(config)
 
 
+def _build_person(config: PersonConfig) -> nn.Module:
+    from ..nets.person import Person
+
+    return Person(config)
+
+
 @dataclass(frozen=True)
 class Part:
     """One kind of weight file: the config it is built from, and how."""
@@ -127,6 +134,7 @@ PARTS: dict[str, Part] = {
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
     "face_finder": Part(FaceFinderConfig, _build_face_finder),
     "face_mesh": Part(FaceMeshConfig, _build_face_mesh),
+    "person": Part(PersonConfig, _build_person),
     "sd_vae": Part(SDVAEConfig, _build_sd_vae),
     "whisper": Part(WhisperConfig, _build_whisper),
     "stable_syncnet": Part(StableSyncNetConfig, _build_stable_syncnet),

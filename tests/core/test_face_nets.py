@@ -18,7 +18,7 @@ from eadnet_core.nets.face_mesh import FaceMesh
 from eadnet_core.weights.files import load_part, read_metadata
 from eadnet_core.weights.folders import FACES, find_model
 
-FILES = {"finder_near": "face_finder", "finder_far": "face_finder", "mesh": "face_mesh"}
+FILES = {"finder_near": "face_finder", "finder_far": "face_finder", "mesh": "face_mesh", "person": "person"}
 
 
 @pytest.mark.parametrize(("kind", "size_px", "n_boxes"), [("near", 128, 896), ("far", 192, 2304)])

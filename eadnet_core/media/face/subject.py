@@ -20,6 +20,9 @@ from .follow import follow
 from .framing import FRAME, Framing, Paste
 from .turned import TurnedPortrait
 
+Finish = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+"""(full picture uint8 [H, W, 3], the picture it was pasted into, number of the frame) -> [H, W, 3 or 4]"""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -135,23 +138,28 @@ class Subject:
         )
         return replace(self, pictures=pictures, crops=crops)
 
-    def paster(self, mask: str | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
+    def paster(self, mask: str | None = None, finish: Finish | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
         """(face frames uint8 [T, size, size, 3], number of the first) -> full pictures uint8 [T, H, W, 3].
 
-        mask  a key of MASK_BOXES: what part of the frame is pasted; by default "full" in a portrait, "face" in a video
+        mask    a key of MASK_BOXES: what part of the frame is pasted; by default "full" in a portrait, "face" in a
+                video
+        finish  what is done to every full picture; it may give it an alpha
         """
-        still: list[Paste] = []
         read = self.reader()
+        portrait = read(0) if self.is_still else None
+        still: list[Paste] = []
 
-        def paste(frames: np.ndarray, start: int) -> np.ndarray:
-            numbers = range(start, start + len(frames))
-            if not self.is_still:
-                return np.stack([self._paste(f, read(i), i, mask) for f, i in zip(frames, numbers, strict=True)])
-            if not still:
-                still.append(self.framing.paster(read(0), self.nearest(0), frames.shape[1], mask or "full"))
-            return np.stack([still[0](frame) for frame in frames])
+        def paste_one(frame: np.ndarray, number: int) -> np.ndarray:
+            picture = read(number) if portrait is None else portrait
+            if portrait is None:
+                pasted = self._paste(frame, picture, number, mask)
+            else:
+                if not still:
+                    still.append(self.framing.paster(portrait, self.nearest(0), len(frame), mask or "full"))
+                pasted = still[0](frame)
+            return pasted if finish is None else finish(pasted, picture, number)
 
-        return paste
+        return lambda frames, start: np.stack([paste_one(frame, start + i) for i, frame in enumerate(frames)])
 
     def _paste(self, frame: np.ndarray, picture: np.ndarray, number: int, mask: str | None) -> np.ndarray:
         where = self.crops[self.index(number)]

@@ -11,7 +11,7 @@ from .crop import FaceCrop, crop
 from .paste import Paster
 
 MOST_PX = 1024
-"""Side of the training frame in which a head is turned; a larger face is reduced to it and enlarged again."""
+"""Side of the training frame in which a picture's head is turned at most."""
 _POINTS = ((0.5 - BROW_HALF_DISTANCE, BROW_Y), (0.5 + BROW_HALF_DISTANCE, BROW_Y), (0.5, NOSE_Y))
 """Brows and nose in frame widths: what the aligned square follows."""
 
@@ -22,12 +22,15 @@ class TurnedPortrait:
     shape   (frames, height, width, 3)
     """
 
-    def __init__(self, picture: np.ndarray, face: FaceCrop, motion: np.ndarray) -> None:
-        """`picture` is uint8 [H, W, 3], `face` where its face lies, and `motion` [T, 8] of taxonomy.MOTION."""
+    def __init__(self, picture: np.ndarray, face: FaceCrop, motion: np.ndarray, most_px: int = MOST_PX) -> None:
+        """`picture` is uint8 [H, W, 3], `face` where its face lies, and `motion` [T, 8] of taxonomy.MOTION.
+
+        most_px  side of the training frame in which the head is turned; a larger face is reduced and enlarged again
+        """
         self.picture, self.face = picture, face
         self.motion = torch.from_numpy(np.asarray(motion, np.float32))
         self.shape = (len(motion), *picture.shape)
-        size_px = min(max(16, round(face.side_px)), MOST_PX)
+        size_px = min(max(16, round(face.side_px)), most_px)
         self._frame = torch.from_numpy(crop(picture, face, size_px)).permute(2, 0, 1)[None].float()
         self._paster = Paster(picture, face, size_px, "full")
 

@@ -47,7 +47,7 @@ class Encoder(Protocol):
     """One file that is being written; its calls come from one thread at a time."""
 
     def encode(self, frame: np.ndarray) -> None:
-        """Append a picture, uint8 [H, W, 3]."""
+        """Append a picture, uint8 [H, W, 3], or RGBA [H, W, 4] in a file with an alpha."""
         ...
 
     def finish(self) -> None:
@@ -71,19 +71,26 @@ def open_pictures(path: Path, fps: int | None) -> Pictures:
 
 
 def open_encoder(
-    path: Path, size: tuple[int, int], fps: Fraction, audio: Audio | None, tags: dict[str, str], is_part: bool
+    path: Path,
+    size: tuple[int, int],
+    fps: Fraction,
+    audio: Audio | None,
+    tags: dict[str, str],
+    is_part: bool,
+    has_alpha: bool = False,
 ) -> Encoder:
     """Begin a file. `size` is even; a part has no frames that refer to later ones, see `join_files`.
 
+    has_alpha  pictures are RGBA, and the file is one of encoding.ALPHA_SUFFIXES
     Raises BadInput for a sound that cannot be read.
     """
     if has_pyav():
         from .pyav_writer import PyAVEncoder
 
-        return PyAVEncoder(path, size, fps, audio, tags, is_part)
+        return PyAVEncoder(path, size, fps, audio, tags, is_part, has_alpha=has_alpha)
     from .imageio_backend import ImageioEncoder
 
-    return ImageioEncoder(path, size, fps, audio, tags, is_part)
+    return ImageioEncoder(path, size, fps, audio, tags, is_part, has_alpha)
 
 
 def join_files(

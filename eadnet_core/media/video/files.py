@@ -23,6 +23,7 @@ from ...errors import BadInput, EADNetError, MediaError
 from ...paths import check_path, check_source
 from ..sound.audio import Audio, read_audio
 from .backends import file_errors, open_encoder, open_pictures, read_tags
+from .encoding import ALPHA_SUFFIXES
 from .feeder import Feeder
 from .tags import synthetic_tags, xmp_box
 
@@ -36,15 +37,21 @@ _HELD_BYTES = 16_000_000
 """Frames that wait for the encoder while the next ones are made."""
 
 
-def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+def check_writable(path: str | os.PathLike[str], overwrite: bool = False, has_alpha: bool = False) -> Path:
     """Make sure that a video can be written to `path`, before any work is done for it.
 
-    Raises BadInput for a wrong suffix, an existing file (unless `overwrite`), a folder that is missing or read-only.
+    Raises BadInput for a wrong suffix, one of a format without an alpha where that is needed, an existing file (unless
+    `overwrite`), a folder that is missing or read-only.
     """
     path = check_path(path, "Output")
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(
             f"Output '{path}' ends in '{path.suffix}'. Give a name that ends in one of {', '.join(SUFFIXES)}."
+        )
+    if has_alpha and path.suffix.lower() not in ALPHA_SUFFIXES:
+        raise BadInput(
+            f"Output '{path}' cannot hold a transparent background: {path.suffix} files are H.264, which has no alpha. "
+            f"Give a name that ends in {' or '.join(ALPHA_SUFFIXES)} (ProRes 4444), or another background."
         )
     if path.is_dir():
         raise BadInput(f"Output '{path}' is a folder. Give a file name such as '{path / 'out.mp4'}'.")
@@ -65,8 +72,9 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
 
 
 class VideoWriter:
-    """Streams frames into one H.264 file with the original sound; the file takes its name only when it is whole.
+    """Streams frames into one file with the original sound: H.264, or ProRes 4444 for those that have an alpha.
 
+    The file takes its name only when it is whole.
     Use it as a context manager: leaving by an exception (Ctrl-C too) removes everything written. Frames are encoded in
     a thread of its own. Memory does not grow with the length of the clip. Raises BadInput as `check_writable` and for a
     sound that cannot be read, MediaError if the file cannot be written.
@@ -81,13 +89,15 @@ class VideoWriter:
         settings: dict[str, Any] | None = None,
         overwrite: bool = False,
         is_part: bool = False,
+        has_alpha: bool = False,
     ) -> None:
         """Begin the file. `size` is (width, height) of the frames; `settings` are JSON values kept in the file's tags.
 
-        is_part  one of several files that `join_videos` makes one of; says nothing of padding, which is said there
+        is_part    one of several files that `join_videos` makes one of; says nothing of padding, which is said there
+        has_alpha  frames are RGBA, [T, H, W, 4]
         """
-        self.path = check_writable(path, overwrite)
-        self.size, self.n_frames = size, 0
+        self.path = check_writable(path, overwrite, has_alpha)
+        self.size, self.n_frames, self._channels = size, 0, 4 if has_alpha else 3
         self._overwrite = overwrite
         self._padding = (size[1] % 2, size[0] % 2)
         even = (size[0] + self._padding[1], size[1] + self._padding[0])
@@ -100,7 +110,7 @@ class VideoWriter:
         try:
             with written(self.path, "0 frames"):
                 tags = synthetic_tags(settings or {})
-                self._encoder = open_encoder(self._unfinished, even, Fraction(fps), audio, tags, is_part)
+                self._encoder = open_encoder(self._unfinished, even, Fraction(fps), audio, tags, is_part, has_alpha)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -109,8 +119,8 @@ class VideoWriter:
     def write(self, frames: np.ndarray) -> None:
         """Append frames, uint8 [T, H, W, 3] or [H, W, 3]; the encoder gets a copy of them while the caller goes on."""
         frames = frames if frames.ndim == 4 else frames[None]
-        if frames.shape[1:] != (self.size[1], self.size[0], 3) or frames.dtype != np.uint8:
-            expected = f"uint8 [T, {self.size[1]}, {self.size[0]}, 3]"
+        if frames.shape[1:] != (self.size[1], self.size[0], self._channels) or frames.dtype != np.uint8:
+            expected = f"uint8 [T, {self.size[1]}, {self.size[0]}, {self._channels}]"
             raise MediaError(
                 f"Frames are {frames.dtype} {list(frames.shape)}, but the video was opened for {expected}."
             )

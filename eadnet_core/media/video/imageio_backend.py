@@ -23,9 +23,19 @@ import numpy as np
 from ...errors import BadInput
 from ..notes import Notes
 from ..sound.audio import Audio, original_samples
-from .encoding import CODEC, MP4_FLAGS, PART_OPTIONS, PICTURE_OPTIONS, SOUND_BITS_PER_S, SOUND_CODEC
+from .encoding import (
+    ALPHA_CODEC,
+    ALPHA_OPTIONS,
+    CODEC,
+    MP4_FLAGS,
+    PART_OPTIONS,
+    PICTURE_OPTIONS,
+    SOUND_BITS_PER_S,
+    SOUND_CODEC,
+)
 from .picture_filters import (
     TO_YUV,
+    TO_YUVA,
     Colours,
     Filters,
     assumed_matrix,
@@ -173,7 +183,10 @@ def _listed(filters: Filters) -> str:
 
 
 class ImageioEncoder:
-    """H.264 and AAC into one file; see `backends.Encoder`. Sound and tags are added when the pictures are finished."""
+    """H.264, or ProRes where there is an alpha, and AAC into one file; see `backends.Encoder`.
+
+    Sound and tags are added when the pictures are finished.
+    """
 
     def __init__(
         self,
@@ -183,6 +196,7 @@ class ImageioEncoder:
         audio: Audio | None,
         tags: dict[str, str],
         is_part: bool,
+        has_alpha: bool = False,
     ) -> None:
         """Start the writer. `size` (width, height) is even."""
         import imageio_ffmpeg
@@ -191,22 +205,25 @@ class ImageioEncoder:
         self._pictures = path.with_name(f"pictures{path.suffix}")
         if audio is not None:
             next(original_samples(audio))
-        options = {**PICTURE_OPTIONS, **(PART_OPTIONS if is_part else {})}
+        options = ALPHA_OPTIONS if has_alpha else {**PICTURE_OPTIONS, **(PART_OPTIONS if is_part else {})}
+        filters = TO_YUVA if has_alpha else TO_YUV
         self._frames = imageio_ffmpeg.write_frames(
             str(self._pictures.resolve()),
             size,
             fps=float(fps),
             quality=None,
-            codec=CODEC,
+            codec=ALPHA_CODEC if has_alpha else CODEC,
+            pix_fmt_in="rgba" if has_alpha else "rgb24",
+            pix_fmt_out=filters[1][1],
             macro_block_size=1,
             ffmpeg_log_level="quiet",
             input_params=["-r", str(fps)],
-            output_params=[*(_flags(options)), "-vf", _listed(TO_YUV), *_COLOURS],
+            output_params=[*(_flags(options)), "-vf", _listed(filters), *_COLOURS],
         )
         self._frames.send(None)
 
     def encode(self, frame: np.ndarray) -> None:
-        """Append a picture, uint8 [H, W, 3]."""
+        """See `backends.Encoder`."""
         try:
             self._frames.send(np.ascontiguousarray(frame).tobytes())
         except (OSError, StopIteration) as error:

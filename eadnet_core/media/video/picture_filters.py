@@ -28,6 +28,8 @@ TO_YUV: Filters = [
     ("setparams", "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"),
 ]
 """From RGB to what the encoder is given."""
+TO_YUVA: Filters = [TO_YUV[0], ("format", "yuva444p10le"), TO_YUV[2]]
+"""From RGBA, the same."""
 
 
 @dataclass(frozen=True)

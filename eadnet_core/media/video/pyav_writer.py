@@ -8,20 +8,31 @@ from fractions import Fraction
 from itertools import chain
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..containers import open_input
 from ..sound.audio import Audio, original_samples
-from .encoding import CODEC, MP4_FLAGS, PART_OPTIONS, PICTURE_OPTIONS, SOUND_BITS_PER_S, SOUND_CODEC, SOUND_RATES_HZ
+from .encoding import (
+    ALPHA_CODEC,
+    ALPHA_OPTIONS,
+    CODEC,
+    MP4_FLAGS,
+    PART_OPTIONS,
+    PICTURE_OPTIONS,
+    SOUND_BITS_PER_S,
+    SOUND_CODEC,
+    SOUND_RATES_HZ,
+)
 from .parameter_sets import with_parameter_sets
-from .picture_filters import TO_YUV
+from .picture_filters import TO_YUV, TO_YUVA, Filters
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.filter import Graph
     from av.packet import Packet
+    from av.video.stream import VideoStream
 
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 """FFmpeg's usual layout of so many channels."""
@@ -32,7 +43,7 @@ _BT709, _TV_RANGE = 1, 1
 
 
 class PyAVEncoder:
-    """H.264 and AAC into one file; see `backends.Encoder`."""
+    """H.264, or ProRes where there is an alpha, and AAC into one file; see `backends.Encoder`."""
 
     def __init__(
         self,
@@ -43,25 +54,28 @@ class PyAVEncoder:
         tags: dict[str, str],
         is_part: bool,
         quality: dict[str, str] | None = None,
+        has_alpha: bool = False,
     ) -> None:
         """Open the file. `size` (width, height) is even; `quality` are x264's options in place of the usual ones."""
         self._container = _open_output(path, tags)
         options = {**(quality or PICTURE_OPTIONS), **(PART_OPTIONS if is_part else {})}
-        self._stream = self._container.add_stream(CODEC, rate=fps, options=options)
-        self._stream.width, self._stream.height, self._stream.pix_fmt = *size, "yuv420p"
+        codec, options = (ALPHA_CODEC, ALPHA_OPTIONS) if has_alpha else (CODEC, options)
+        self._stream = cast("VideoStream", self._container.add_stream(codec, rate=fps, options=options))
+        self._pixels, filters = ("rgba", TO_YUVA) if has_alpha else ("rgb24", TO_YUV)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = *size, filters[1][1]
         context = self._stream.codec_context
         context.thread_type = "FRAME"
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _TV_RANGE
         self._sound = None if audio is None else _SoundTrack(self._container, audio, None)
-        self._graph = _to_yuv(size)
+        self._graph = _to_yuv(size, self._pixels, filters)
         self._n, self._fps = 0, fps
 
     def encode(self, frame: np.ndarray) -> None:
-        """Append a picture, uint8 [H, W, 3]."""
+        """See `backends.Encoder`."""
         from av.video.frame import VideoFrame
 
-        self._graph.vpush(VideoFrame.from_ndarray(frame, "rgb24"))
+        self._graph.vpush(VideoFrame.from_ndarray(frame, self._pixels))
         converted = self._graph.vpull()
         converted.pts, converted.time_base = self._n, 1 / self._fps
         self._n += 1
@@ -186,13 +200,13 @@ def _open_output(path: Path, tags: dict[str, str]) -> OutputContainer:
     return container
 
 
-def _to_yuv(size: tuple[int, int]) -> Graph:
+def _to_yuv(size: tuple[int, int], pixels: str, filters: Filters) -> Graph:
     from av.filter import Graph
 
     graph = Graph()
     source = graph.add(
-        "buffer", video_size=f"{size[0]}x{size[1]}", pix_fmt="rgb24", time_base="1/25", pixel_aspect="1/1"
+        "buffer", video_size=f"{size[0]}x{size[1]}", pix_fmt=pixels, time_base="1/25", pixel_aspect="1/1"
     )
-    steps = [graph.add(name, arguments) for name, arguments in TO_YUV]
+    steps = [graph.add(name, arguments) for name, arguments in filters]
     graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
     return graph

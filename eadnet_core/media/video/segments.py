@@ -27,6 +27,7 @@ from ...config import FPS
 from ...errors import BadInput, MediaError
 from ...paths import check_path, write_failure
 from ..sound.audio import Audio
+from .encoding import ALPHA_SUFFIXES
 from .files import VideoWriter
 from .join import join_videos
 from .lock import Lock, check_free
@@ -236,16 +237,19 @@ class SegmentFolder:
         frames: Iterable[np.ndarray],
         latents: dict[str, Tensor],
         state: dict[str, Tensor] | None = None,
+        has_alpha: bool = False,
     ) -> None:
         """Write one segment; it counts when the manifest names it.
 
-        size    (width, height) of the frames, uint8 [t, H, W, 3] in parts
-        state   what `sampler_state` gives back; None leaves what is there
+        size       (width, height) of the frames, uint8 [t, H, W, 3] in parts
+        state      what `sampler_state` gives back; None leaves what is there
+        has_alpha  frames are [t, H, W, 4]
         """
         before = self.segments[number]
         redone = f"-seed{seed}" if "seed" in before and before["seed"] != seed else ""
-        video = self.path / f"segment-{number:05d}{redone}.mp4"
-        with VideoWriter(video, size, FPS, overwrite=True, is_part=True) as writer:
+        suffix = ALPHA_SUFFIXES[0] if has_alpha else ".mp4"
+        video = self.path / f"segment-{number:05d}{redone}{suffix}"
+        with VideoWriter(video, size, FPS, overwrite=True, is_part=True, has_alpha=has_alpha) as writer:
             for part in frames:
                 writer.write(part)
         names = {"video": video.name, "latents": self._store(video.stem, latents)}
