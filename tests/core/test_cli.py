@@ -43,6 +43,7 @@ def test_every_command_of_the_help_exists() -> None:
         "generate",
         "dub",
         "batch",
+        "mask",
         "score",
         "emotion",
         "caption",

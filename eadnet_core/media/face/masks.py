@@ -23,7 +23,7 @@ def masks_of(picture: np.ndarray, face: FaceCrop | None, kinds: tuple[str, ...] 
     face     where its face lies
     kinds    some of MASKS
 
-    >>> masks_of(np.zeros((8, 8, 3), np.uint8), None, ("face",))["face"].max()
+    >>> int(masks_of(np.zeros((8, 8, 3), np.uint8), None, ("face",))["face"].max())
     0
     """
     size = (picture.shape[1], picture.shape[0])
