@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from ..errors import EADNetError
 from ..paths import is_disk_full, shown
 from .batch import add_batch
+from .curate import add_curate
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
@@ -22,6 +23,9 @@ from .mask import add_mask
 from .score import add_evaluate, add_score
 from .train import add_corpus, add_train
 from .weights import add_convert, add_download
+
+EXTRAS = {"cv2": "curate", "pyarrow": "curate", "scenedetect": "curate", "ray": "cluster"}
+"""The extra that brings a package; `train` brings all others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if args.debug or error.name is None or error.name.startswith("eadnet_core"):
             raise
-        print(f"eadnet: this command needs the package '{error.name}': pip install 'eadnet[train]'.", file=sys.stderr)
+        extra = EXTRAS.get(error.name.partition(".")[0], "train")
+        print(f"eadnet: this command needs the package '{error.name}': pip install 'eadnet[{extra}]'.", file=sys.stderr)
         return 2
     except BrokenPipeError:
         sys.stderr.close()
@@ -88,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_direct,
         add_evaluate,
         add_corpus,
+        add_curate,
         add_train,
         add_download,
         add_convert,

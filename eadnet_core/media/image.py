@@ -39,8 +39,30 @@ def read_image(source: str | os.PathLike[str] | np.ndarray | torch.Tensor) -> np
         return _from_array(source)
     path = check_source(source, "Picture")
     _check_file(path)
+    return _decoded(path, path)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """`read_image` of the content of a file, such as a member of a shard; `name` is what errors call it."""
+    if not content:
+        raise BadInput(f"Picture '{name}' is empty (0 bytes). {_WANTED}")
+    return _decoded(io.BytesIO(content), Path(name))
+
+
+def image_size(content: bytes) -> tuple[int, int] | None:
+    """(width, height) as the head of a file says, before EXIF turns it; None where it is no picture."""
     try:
-        return _decode(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as picture:
+                return picture.size
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return None
+
+
+def _decoded(source: Path | io.BytesIO, path: Path) -> np.ndarray:
+    try:
+        return _decode(source, path)
     except UnidentifiedImageError as error:
         more = "HEIC, JPEG XL, SVG and raw photographs have to be saved as one first."
         raise BadInput(f"'{path}' is not a picture in a known format. {_WANTED} {more}") from error
@@ -72,10 +94,10 @@ def _too_large(path: Path, size: str) -> str:
     return f"Picture '{path}' is too large ({size}; at most {MAX_PIXELS // 1_000_000} million pixels). Scale it down."
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(source: Path | io.BytesIO, path: Path) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        picture: Image.Image = Image.open(path)
+        picture: Image.Image = Image.open(source)
     with picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise BadInput(_too_large(path, f"{picture.width} x {picture.height}"))
