@@ -21,6 +21,7 @@ from ..media.face.controls import picture_inputs
 from ..media.face.framing import FRAME
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
+from ..motion.articulation import parted
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
@@ -236,6 +237,7 @@ class MiniScene:
         """
         controls = self.model.vae.motion_latents.read((x0 * self.scale).transpose(0, 1))
         controls[:, :BLINK] = controls[:, :BLINK].clamp(0, MOST)
+        controls = parted(controls)
         reference, motion = view["reference"], view["motion"]
         if self.head is None:
             keep = list(GIVEN if self.mask != "mouth" else (*GIVEN, *UPPER))
