@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ..eadnet_core.emotion.reader import TextReader
 
 FROM_TEXT = "from text"
-WAVEFORM_PEAKS = 1000
+PEAKS_PER_S = 200
+MOST_PEAKS = 20_000
+"""Of a waveform that a run hands to the page; of a file the page hears more by itself."""
 
 
 class EmotionPrompt(io.ComfyNode):
@@ -131,6 +134,13 @@ class EmotionTrack(io.ComfyNode):
                     optional=True,
                     tooltip="What the face shows before the first keyframe. Without: that keyframe.",
                 ),
+                io.String.Input(
+                    "transcript",
+                    optional=True,
+                    force_input=True,
+                    tooltip="The words with their times, as SubRip, WebVTT, or the JSON of Whisper: the editor shows "
+                    "them, and keyframes snap to them. No cost. Default: none, they snap to where the voice sets in.",
+                ),
             ],
             outputs=[
                 EADEmotion.Output("track", display_name="emotion", tooltip="The emotions over time, for the Sampler.")
@@ -138,7 +148,9 @@ class EmotionTrack(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, keyframes: str, cross_fade: float, audio: Any = None, emotion: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, keyframes: str, cross_fade: float, audio: Any = None, emotion: Any = None, transcript: str = ""
+    ) -> io.NodeOutput:
         from ..eadnet_core.emotion.track import EmotionTrack as Track
 
         given = parse_keyframes(keyframes)
@@ -147,8 +159,17 @@ class EmotionTrack(io.ComfyNode):
             given.insert(0, {"time_s": 0.0, "text": emotion.keyframes[0].text, "code": code})
         heard = _heard(Track.parse(given), audio)
         notes = _shown(heard.unread())
-        ui = {"eadnet_keyframes": [keyframes], **(waveform(audio) or {}), **({"text": notes} if notes else {})}
+        ui = {"eadnet_keyframes": [keyframes], "eadnet_words": transcript_words(transcript)}
+        ui = {**ui, **(waveform(audio) or {}), **({"text": notes} if notes else {})}
         return io.NodeOutput(heard.read(reader().codes).held(cross_fade), ui=ui)
+
+
+def transcript_words(transcript: str) -> list[list[Any]]:
+    """[text, start_s, end_s] of each word of a transcript, as the track editor takes them; none of an empty one."""
+    from ..eadnet_core.emotion.transcript import parse_transcript
+
+    words = parse_transcript(transcript) if transcript.strip() else ()
+    return [[w.text, round(w.start_s, 3), round(w.end_s, 3)] for w in words]
 
 
 def _heard(track: Any, audio: Any) -> Any:
@@ -244,5 +265,6 @@ def waveform(audio: Any) -> dict[str, Any] | None:
     from ..eadnet_core.media.annotate import levels
 
     sound = bridge.to_sound(audio)
-    peaks = levels(sound.samples, min(WAVEFORM_PEAKS, len(sound.samples)))
+    n = min(math.ceil(sound.duration_s * PEAKS_PER_S), MOST_PEAKS, len(sound.samples))
+    peaks = levels(sound.samples, n)
     return {"eadnet_waveform": list(peaks), "eadnet_duration": [sound.duration_s]}

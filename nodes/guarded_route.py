@@ -29,13 +29,13 @@ IsStale = Callable[[], bool]
 """Whether a newer request has come."""
 
 
-async def _body(request: web.Request, what: str) -> Any:
+async def _body(request: web.Request, what: str, most_bytes: int) -> Any:
     """The JSON of a request, in UTF-8. Raises BadInput for what is none, too long, or nested too deeply to be read."""
     data = bytearray()
     async for part in request.content.iter_chunked(8192):
         data += part
-        if len(data) > MAX_BODY_BYTES:
-            raise BadInput(f"The request is longer than {MAX_BODY_BYTES // 1000} kB; {what} needs less.")
+        if len(data) > most_bytes:
+            raise BadInput(f"The request is longer than {most_bytes // 1000} kB; {what} needs less.")
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
@@ -59,6 +59,7 @@ class Route:
 
     what = "a request"
     most_per_second = 12
+    most_bytes = MAX_BODY_BYTES
 
     def __init__(self) -> None:
         self._newest = 0
@@ -105,7 +106,7 @@ class Route:
             return ticket != self._newest
 
         try:
-            asked = self.parse(await _body(request, self.what))
+            asked = self.parse(await _body(request, self.what, self.most_bytes))
             async with self._turn:
                 if is_stale():
                     raise Cancelled("A newer one was asked for.")

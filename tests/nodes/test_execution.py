@@ -255,6 +255,18 @@ def test_a_track_draws_its_waveform_and_holds_between_keyframes(host: Any, voice
     assert codes[2][8] == pytest.approx(0.5)
 
 
+def test_a_track_hands_the_words_of_a_transcript_to_the_page_and_is_the_same_with_them(host: Any) -> None:
+    keyframes, said = '[{"time": 1, "text": "sad"}]', "1\n00:00:01,000 --> 00:00:02,000\nHello\n"
+    with torch.inference_mode():
+        node = host.node("EADNet_EmotionTrack").PREPARE_CLASS_CLONE(None)
+        made = node.execute(keyframes=keyframes, cross_fade=0.1, transcript=said)
+        without = node.execute(keyframes=keyframes, cross_fade=0.1)
+        with pytest.raises(ValueError, match="transcript cannot be read"):
+            node.execute(keyframes=keyframes, cross_fade=0.1, transcript="?")
+    assert made.ui["eadnet_words"] == [["Hello", 1.0, 2.0]] and without.ui["eadnet_words"] == []
+    assert made.args == without.args
+
+
 def test_a_point_of_the_pad_is_its_emotion(host: Any) -> None:
     emotion, caption = host.call(
         "EADNet_EmotionPrompt", text="", preset="from text", intensity=1.0, valence=-0.65, arousal=0.75, use_pad=True

@@ -1,7 +1,8 @@
-"""The track editor's route over HTTP: which feelings its keyframes ask for."""
+"""The track editor's route over HTTP: which feelings its keyframes ask for, and a transcript's words."""
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -24,12 +25,23 @@ def test_keyframes_are_read_in_their_order(server: Any) -> None:
     assert given["shares"] == {"sad": 1.0} and given["intensity"] == 0.5
     assert "not understood" in unread["note"]
     assert empty["shares"] == {"neutral": 1.0} and "note" not in empty
-    assert ask(server, []) == (200, {"readings": []})
+    assert ask(server, []) == (200, {"readings": [], "words": []})
 
 
 def test_nothing_but_words_and_codes_is_looked_at(server: Any) -> None:
     status, answer = ask(server, [{"text": "sad", "reference": {"path": "/etc/passwd"}, "intensity": 9, "time": -1}])
     assert status == 200 and answer["readings"][0]["label"] == "sad"
+
+
+def test_the_words_of_a_transcript_come_with_their_times(server: Any) -> None:
+    said = "1\n00:00:01,000 --> 00:00:02,500\nHello there\n"
+    assert ask(server, [], transcript=said)[1]["words"] == [["Hello", 1.0, 2.0], ["there", 2.0, 2.5]]
+    status, answer = ask(server, [], transcript="no times in it")
+    assert status == 400 and ".srt" in answer["error"]
+    assert ask(server, [], transcript=5)[0] == 400
+    long = json.dumps([{"text": "word", "start_s": i, "end_s": i + 1} for i in range(5000)])
+    assert 64_000 < len(long) < 500_000 and len(ask(server, [], transcript=long)[1]["words"]) == 5000
+    assert ask(server, [], transcript=" " * 600_000)[0] == 400
 
 
 @pytest.mark.parametrize(

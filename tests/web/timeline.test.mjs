@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clock, columns, dragAxis, hit, laneLength, peaks, ticks, toTime, toX, wavePath } from "../../web/js/timeline.js";
+import { clock, dragAxis, hit, laneLength, mostZoom, region, ticks, toTime, toX } from "../../web/js/timeline.js";
 
 const scale = { duration_s: 8, width_px: 400 };
 const track = [1, 1.1, 5].map((time) => ({ time }));
@@ -51,19 +51,23 @@ test("a drag has an axis once it is long enough", () => {
   assert.equal(dragAxis(2, 9), "intensity");
 });
 
-test("peaks are relative to the loudest; silence and emptiness are zero", () => {
-  assert.deepEqual(peaks(Float32Array.of(0, 0.25, -0.5, 0.1), 2), [0.5, 1]);
-  assert.deepEqual(peaks(new Float32Array(10), 3), [0, 0, 0]);
-  assert.deepEqual(peaks(new Float32Array(0), 2), [0, 0]);
+test("a lane can be doubled until a second is about a thousand pixels wide", () => {
+  for (const duration_s of [0.3, 5.84, 60, 3600]) {
+    const px_per_s = (480 * 2 ** mostZoom(duration_s, 480)) / duration_s;
+    assert.ok(px_per_s >= 1000 && (px_per_s < 2000 || duration_s < 0.48), `${duration_s}: ${px_per_s}`);
+  }
 });
 
-test("each pixel column shows the loudest of what it covers", () => {
-  assert.deepEqual(columns([0.1, 0.9, 0.2, 0.4], 2), [0.9, 0.4]);
-  assert.deepEqual(columns([0.1, 0.9], 4), [0.1, 0.1, 0.9, 0.9]);
-  assert.deepEqual(columns([0.5], 0), []);
+test("of a zoomed lane the marks of its part alone are made", () => {
+  const wide = { duration_s: 3600, width_px: 3_600_000 };
+  const marks = ticks(wide, 56, 1800, 1800.5);
+  assert.deepEqual(marks, [1800, 1800.1, 1800.2, 1800.3, 1800.4, 1800.5]);
+  assert.deepEqual(ticks(wide, 56, 3599.95, 4000), [3600]);
 });
 
-test("a waveform is a closed path around the middle", () => {
-  assert.equal(wavePath([1], 2, 10), "M0,0.0L1,0.0L1,10.0L0,10.0Z");
-  assert.equal(wavePath([1], 0, 10), "");
+test("a region to repeat is in order, inside the clip and no moment", () => {
+  assert.deepEqual(region(3, 1, 8), { start_s: 1, end_s: 3 });
+  assert.deepEqual(region(-2, 20, 8), { start_s: 0, end_s: 8 });
+  assert.equal(region(2, 2.05, 8), null);
+  assert.equal(region(9, 12, 8), null);
 });

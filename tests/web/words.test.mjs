@@ -26,7 +26,7 @@ test("each word is said somewhere, and no other is asked for", () => {
 });
 
 test("files that are tested here know neither the page nor ComfyUI", () => {
-  const pure = ["feelings.js", "graph_walk.js", "keyframes.js", "newest.js", "pad_plane.js", "preview_request.js", "timeline.js", "transitions.js", "words.js"];
+  const pure = ["feelings.js", "graph_walk.js", "keyframes.js", "marks.js", "newest.js", "pad_plane.js", "preview_request.js", "timeline.js", "transitions.js", "waveform.js", "words.js"];
   for (const name of pure) assert.doesNotMatch(read(name), /\bdocument\.|\bwindow\.|from ".*(?:host|dom|scripts\/)/, name);
   for (const name of sources.filter((n) => n !== "host.js")) assert.doesNotMatch(read(name), /scripts\/(?:app|api)/, name);
 });

@@ -3,14 +3,16 @@
 import { button, el } from "./dom.js";
 import { levelOf } from "./feelings.js";
 import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
-import { addPanel, app, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
+import { addPanel, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
 import { addKeyframe, editKeyframe, formatTrack, moveKeyframe, parseTrack, removeKeyframe, snap } from "./keyframes.js";
-import { Player, readSound, soundFile } from "./sound.js";
-import { clock, laneLength, peaks, toX } from "./timeline.js";
+import { nextMark, snapTo } from "./marks.js";
+import { clock, laneLength, mostZoom, region, toX } from "./timeline.js";
 import { Detail } from "./track_detail.js";
 import { listen } from "./track_gestures.js";
 import { drawLane, movePlayhead } from "./track_lane.js";
+import { floorPx } from "./track_picture.js";
 import { Readings } from "./track_readings.js";
+import { TrackSound } from "./track_sound.js";
 import { fadeOf } from "./transitions.js";
 
 const WIDTH_PX = 480;
@@ -18,9 +20,10 @@ const LEAST_PX = 272;
 const MOST_PX = 460;
 /** Of the lane in its frame, so that a handle at its start or end is whole; as in the style sheet. */
 const MARGIN_PX = 8;
-const ZOOMS = [1, 2, 4, 8, 16];
-/** Two sounds of the same length, give or take what a decoder pads. */
-const SAME_LENGTH_S = 0.1;
+/** How near to a mark a time snaps to it. */
+const SNAP_PX = 8;
+/** Of the frame: how far from its left edge the playhead is put when it has left the frame. */
+const LEAD = 0.1;
 
 /** Puts the editor into the node, in place of the JSON of its `keyframes`. */
 export function addTrackEditor(node, words) {
@@ -36,10 +39,10 @@ class TrackEditor {
   track = [];
   selected = -1;
   playhead_s = 0;
-  sound = null;
+  /** {start_s, end_s} that is played again and again, or null. */
+  loop = null;
   #zoom = 0;
   #written = null;
-  #file = null;
   #held_s = null;
   /** JSON of the last run, which is the track where another node gives it. */
   #ran = null;
@@ -47,8 +50,13 @@ class TrackEditor {
   constructor(node, widget, words) {
     Object.assign(this, { node, widget, words });
     this.readings = new Readings(() => this.draw());
-    this.player = new Player({ onTime: (s) => this.#showPlayhead(s), onState: (is) => this.#showPlaying(is) });
     this.#build();
+    this.sound = new TrackSound(node, words, {
+      onChange: () => this.draw(),
+      onTime: (s) => (this.#showPlayhead(s), this.#follow()),
+      onState: (is) => this.#showPlaying(is),
+      onProblem: (text) => (this.status.textContent = this.status.title = text),
+    });
     hide(widget);
     addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX);
     grow(node, WIDTH_PX);
@@ -59,9 +67,17 @@ class TrackEditor {
 
   /** The lane's size: what x and y on it mean. A drag keeps the length that it began with. */
   get scale() {
-    const duration_s = this.#held_s ?? laneLength(this.track, this.sound?.duration_s);
-    const width_px = Math.max(this.frame.clientWidth - 2 * MARGIN_PX, 1) * ZOOMS[this.#zoom];
-    return { duration_s, width_px, height_px: Math.max(this.frame.clientHeight, 1) };
+    const duration_s = this.#held_s ?? laneLength(this.track, this.sound.duration_s);
+    const { clientWidth, clientHeight, scrollLeft } = this.frame;
+    const height_px = Math.max(clientHeight, 1);
+    const floor_px = floorPx(height_px, this.sound.spoken.length > 0);
+    const width_px = this.#fit_px * 2 ** Math.min(this.#zoom, mostZoom(duration_s, this.#fit_px));
+    return { duration_s, width_px, height_px, floor_px, left_px: scrollLeft - MARGIN_PX, view_px: clientWidth };
+  }
+
+  /** The lane's width when all of it is seen. */
+  get #fit_px() {
+    return Math.max(this.frame.clientWidth - 2 * MARGIN_PX, 1);
   }
 
   /** Brings the editor in line with the node: its JSON, its links, its sound. */
@@ -69,24 +85,19 @@ class TrackEditor {
     if (this.#given !== this.#written) this.#read();
     if (document.activeElement !== this.json) this.json.value = this.#given;
     this.#showProblem();
-    this.#findSound();
+    this.sound.find();
     this.draw();
   }
 
-  /** Takes from the node's run the keyframes, and waveform and length: the sound that the emotions are really laid over. */
-  takeRun({ eadnet_keyframes: [json] = [], eadnet_waveform: wave, eadnet_duration: [duration_s] = [] } = {}) {
-    this.#ran = json ?? null;
+  /** Takes from the node's run its keyframes, and what it heard: the sound that the emotions are really laid over. */
+  takeRun({ eadnet_keyframes, eadnet_waveform, eadnet_duration, eadnet_words } = {}) {
+    this.#ran = eadnet_keyframes?.[0] ?? null;
     this.update();
-    if (!wave?.length || !duration_s) return;
-    const isSame = this.sound && Math.abs(this.sound.duration_s - duration_s) < SAME_LENGTH_S;
-    if (!isSame) this.player.open(null); // the file is not what the node hears
-    this.sound = { wave: peaks(wave, wave.length), duration_s };
-    this.status.textContent = "";
-    this.draw();
+    this.sound.take(eadnet_waveform, eadnet_duration?.[0], eadnet_words);
   }
 
   close() {
-    this.player.open(null);
+    this.sound.close();
     this.readings.close();
     this.observer.disconnect();
   }
@@ -100,16 +111,16 @@ class TrackEditor {
 
   add(time) {
     if (this.isLocked) return;
-    [this.track, this.selected] = addKeyframe(this.track, time, this.sound?.duration_s);
+    [this.track, this.selected] = addKeyframe(this.track, time, this.sound.duration_s);
     this.#write();
     this.endStep();
   }
 
   move(index, time) {
     if (this.isLocked) return;
-    [this.track, this.selected] = moveKeyframe(this.track, index, time, this.sound?.duration_s);
+    [this.track, this.selected] = moveKeyframe(this.track, index, time, this.sound.duration_s);
     this.#write();
-    this.lane.querySelector(`[data-keyframe="${this.selected}"]`)?.focus({ preventScroll: true });
+    this.lane.querySelector(`.eadnet-handle[data-keyframe="${this.selected}"]`)?.focus({ preventScroll: true });
   }
 
   edit(index, change) {
@@ -128,19 +139,64 @@ class TrackEditor {
   }
 
   seek(time) {
-    const most_s = this.scale.duration_s;
-    this.player.seek(Math.min(Math.max(time, 0), most_s));
-    this.#showPlayhead(Math.min(Math.max(time, 0), most_s));
+    const inside_s = Math.min(Math.max(time, 0), this.scale.duration_s);
+    this.sound.player.seek(inside_s);
+    this.#showPlayhead(inside_s);
+    this.#follow();
   }
 
   togglePlay() {
-    return this.player.isPlaying ? this.player.pause() : this.player.play(this.playhead_s);
+    const { player } = this.sound;
+    return player.isPlaying ? player.pause() : player.play(this.playhead_s);
   }
 
   zoom(by) {
-    this.#zoom = Math.min(Math.max(this.#zoom + by, 0), ZOOMS.length - 1);
-    this.draw();
+    const most = mostZoom(this.scale.duration_s, this.#fit_px);
+    this.#zoom = Math.min(Math.max(Math.min(this.#zoom, most) + by, 0), most);
+    this.lane.style.width = `${this.scale.width_px}px`;
     this.frame.scrollLeft = toX(this.playhead_s, this.scale) - this.frame.clientWidth / 2;
+    this.draw();
+  }
+
+  /** The time, or the mark that it snaps to. */
+  snapped(time) {
+    const { duration_s, width_px } = this.scale;
+    return this.isSnapping ? snapTo(time, this.sound.marks, (SNAP_PX * duration_s) / width_px) : time;
+  }
+
+  /** The next mark after a time, or before it for -1; the time where there is none. */
+  markBeside(time, direction) {
+    return nextMark(time, this.sound.marks, direction) ?? time;
+  }
+
+  /** Whether times snap to marks; kept with the node in the workflow. */
+  get isSnapping() {
+    return this.node.properties.eadnet_snap !== false;
+  }
+
+  toggleSnap() {
+    this.node.properties.eadnet_snap = !this.isSnapping;
+    this.draw();
+    this.endStep();
+  }
+
+  /** Repeats what lies between two times; too short a region is none. */
+  setLoop(a_s, b_s) {
+    this.loop = this.sound.player.loop = region(a_s, b_s, this.scale.duration_s);
+    this.draw();
+  }
+
+  /** Repeats from the selected keyframe, or the playhead, to the next keyframe; or repeats no more. */
+  toggleLoop() {
+    const start_s = this.track[this.selected]?.time ?? this.playhead_s;
+    const end_s = this.track.find((k) => k.time > start_s)?.time ?? this.scale.duration_s;
+    this.loop ? this.setLoop(0, 0) : this.setLoop(start_s, end_s);
+  }
+
+  /** Moves "start_s" or "end_s" of the region; the other stays, or is the clip's where there is no region. */
+  moveLoop(end, time) {
+    const { start_s, end_s } = { ...(this.loop ?? { start_s: 0, end_s: this.scale.duration_s }), [end]: time };
+    if (region(start_s, end_s, this.scale.duration_s) && start_s < end_s) this.setLoop(start_s, end_s);
   }
 
   /** Seconds that the fade into the selected keyframe takes. */
@@ -236,46 +292,28 @@ class TrackEditor {
     this.taking.hidden = !linked || !this.#ran;
   }
 
-  // The sound.
-
-  async #findSound() {
-    const file = soundFile(this.node, "audio", app.rootGraph ?? app.graph);
-    const key = file && viewUrl(file);
-    if (key === this.#file) return;
-    this.#file = key;
-    this.sound = null;
-    this.player.open(null);
-    const words = isLinked(this.node, "audio") ? this.words.unreadable : this.words.no_sound;
-    this.status.textContent = key ? "" : words;
-    if (!key) return;
-    const sound = await readSound(key).catch(() => undefined);
-    if (key !== this.#file) return; // another sound was connected meanwhile
-    if (sound === null) this.#file = null; // it may come: samples are copied when their workflow opens
-    this.sound = sound ?? null;
-    if (sound) this.player.open(key);
-    else this.status.textContent = this.words.unreadable;
-    this.draw();
-  }
-
   // The page.
 
   #build() {
     const { words } = this;
     this.playing = button("▶", words.play, () => this.togglePlay());
-    this.clock = el("span", { role: "timer", "aria-label": words.playhead });
+    this.clock = el("span", { className: "eadnet-clock", role: "timer", "aria-label": words.playhead });
     this.status = el("span", { className: "eadnet-grow eadnet-ellipsis eadnet-dim", role: "status" });
-    this.adding = button("+ ◆", words.add, () => this.add(this.playhead_s));
+    this.adding = button("+◆", words.add, () => this.add(this.playhead_s));
     this.removing = button("×", words.delete, () => this.remove());
     this.farther = button("⊖", words.zoom_out, () => this.zoom(-1));
     this.closer = button("⊕", words.zoom_in, () => this.zoom(1));
-    this.raw = button("{ }", words.raw, () => this.#toggleRaw());
+    this.snapping = button("◆|", words.snap, () => this.toggleSnap());
+    this.looping = button("∞", words.loop, () => this.toggleLoop());
+    this.raw = button("{}", words.raw, () => this.#toggleRaw());
     this.mend = button(words.mend, "", () => this.#startAnew());
     this.taking = button(words.take_over, words.take_over_hint, () => this.#takeOver());
-    const { playing, clock, status, adding, removing, farther, closer, raw, mend } = this;
-    const bar = el("div", { className: "eadnet-row" }, playing, clock, status, adding, removing, farther, closer, raw);
+    const { playing, looping, clock, status, adding, removing, snapping, farther, closer, raw, mend } = this;
+    const buttons = [adding, removing, snapping, farther, closer, raw];
+    const bar = el("div", { className: "eadnet-row" }, playing, looping, clock, status, ...buttons);
     this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend, this.taking);
     this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
-    this.frame = el("div", { className: "eadnet-frame" }, this.lane);
+    this.frame = el("div", { className: "eadnet-frame", onscroll: () => this.draw() }, this.lane);
     this.detail = new Detail(this);
     this.json = el("textarea", { className: "eadnet-text", hidden: true, spellcheck: false, onchange: () => this.endStep() });
     this.json.oninput = () => setValue(this.node, this.widget, this.json.value);
@@ -303,23 +341,34 @@ class TrackEditor {
     drawLane(this.lane, state, scale);
     this.#showPlayhead(this.playhead_s);
     this.detail.show(this.track[this.selected], state.readings[this.selected], state.cross_fade_s);
-    this.playing.disabled = !this.player.isReady;
+    this.playing.disabled = !this.sound.player.isReady;
+    this.looping.setAttribute("aria-pressed", Boolean(this.loop));
+    this.snapping.setAttribute("aria-pressed", this.isSnapping);
     this.removing.disabled = this.selected < 0;
-    this.farther.disabled = this.#zoom === 0;
-    this.closer.disabled = this.#zoom === ZOOMS.length - 1;
+    const most = mostZoom(scale.duration_s, this.#fit_px);
+    this.farther.disabled = Math.min(this.#zoom, most) === 0;
+    this.closer.disabled = this.#zoom >= most;
   }
 
   #state() {
-    const { track, selected, playhead_s, sound, words, isLocked } = this;
+    const { track, selected, playhead_s, loop, isLocked, words: said } = this;
+    const { wave, spoken, marks } = this.sound;
     const cross_fade_s = this.#crossFade_s;
     const readings = track.map((keyframe) => this.readings.of(keyframe));
-    return { track, readings, selected, playhead_s, sound, words, cross_fade_s, isLocked };
+    return { track, readings, selected, playhead_s, cross_fade_s, wave, spoken, marks: this.isSnapping ? marks : [], loop, said, isLocked };
   }
 
   #showPlayhead(time) {
     this.playhead_s = Math.min(time, this.scale.duration_s);
     movePlayhead(this.lane, this.playhead_s, this.scale);
     this.clock.textContent = `${clock(this.playhead_s)} / ${clock(this.scale.duration_s)}`;
+  }
+
+  /** Scrolls to the playhead where it has left the frame. */
+  #follow() {
+    const { left_px, view_px } = this.scale;
+    const x = toX(this.playhead_s, this.scale);
+    if (x < left_px || x > left_px + view_px) this.frame.scrollLeft = x - LEAD * view_px;
   }
 
   #showPlaying(isPlaying) {

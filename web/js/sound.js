@@ -1,13 +1,12 @@
 /** The sound that feeds a node, read by the page itself, so that its waveform is there before any run. */
 
 import { fileOf, freeValue, sourceOf } from "./graph_walk.js";
-import { peaks } from "./timeline.js";
+import { Wave } from "./waveform.js";
 
 /** Core's loaders, and the widget that names their file. */
 const LOADERS = { LoadAudio: "audio", LoadVideo: "file" };
-/** Enough for a waveform, and little memory for a long clip. */
+/** Enough for a waveform at any zoom: an hour of it is 33 MB. */
 const RATE_HZ = 8000;
-const PEAKS_PER_S = 50;
 
 /** The file behind input `name` of a node as {filename, subfolder, type}, or null. */
 export function soundFile(node, name, root) {
@@ -15,18 +14,19 @@ export function soundFile(node, name, root) {
   return loader && fileOf(freeValue(loader, LOADERS[loader.type]));
 }
 
-/** {wave, duration_s} of a sound or video file at an address; null where there is none, and throws where it cannot be read. */
+/** The `Wave` of a sound or video file at an address; null where there is none, and throws where it cannot be read. */
 export async function readSound(address) {
   const response = await fetch(address);
   if (!response.ok) return null;
   const decoder = new OfflineAudioContext(1, 1, RATE_HZ);
   const sound = await decoder.decodeAudioData(await response.arrayBuffer());
-  const n = Math.max(1, Math.round(sound.duration * PEAKS_PER_S));
-  return { wave: peaks(sound.getChannelData(0), n), duration_s: sound.duration };
+  return new Wave(sound.getChannelData(0), sound.duration);
 }
 
 /** Plays the sound of an address and tells where it is, many times a second: `onTime(seconds)`, `onState(is_playing)`. */
 export class Player {
+  /** {start_s, end_s} that is played again and again, or null. */
+  loop = null;
   #audio = null;
 
   constructor({ onTime, onState }) {
@@ -51,7 +51,9 @@ export class Player {
   async play(from_s) {
     const audio = this.#audio;
     if (!audio) return;
-    audio.currentTime = from_s < (audio.duration || Infinity) ? from_s : 0;
+    const { start_s = 0, end_s = Infinity } = this.loop ?? {};
+    const end = Math.min(end_s, audio.duration || Infinity);
+    audio.currentTime = from_s >= start_s && from_s < end ? from_s : start_s;
     await audio.play();
     this.onState(true);
     this.#follow(audio);
@@ -67,6 +69,8 @@ export class Player {
   }
 
   #follow(audio) {
+    const isOver = audio.ended || (this.loop && audio.currentTime >= this.loop.end_s);
+    if (audio === this.#audio && this.loop && isOver) return this.play(this.loop.start_s);
     if (audio !== this.#audio || !this.isPlaying) return this.onState(false);
     this.onTime(audio.currentTime);
     requestAnimationFrame(() => this.#follow(audio));

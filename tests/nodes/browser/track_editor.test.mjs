@@ -29,6 +29,7 @@ test("the voice's waveform and a handle per keyframe are there before any run", 
 });
 
 test("a dragged handle moves its keyframe in time by as much as the pointer", async () => {
+  await page.getByTitle(/^Snap to words/).click(); // off
   const before = await track();
   const { width } = await lane.boundingBox();
   await comfyui.drag(handle(1), width / 10, 2);
@@ -149,10 +150,115 @@ test("the voice plays and the playhead follows", async () => {
   await page.getByTitle(/^Play/).waitFor(); // the sound has come to its end
 });
 
-test("zoom widens the lane, and the JSON can be seen and edited", async () => {
+test("a label takes its keyframe along in time, and opens its words", async () => {
+  const before = await track();
+  const { width } = await lane.boundingBox();
+  const label = lane.locator('[data-label="1"]');
+  await comfyui.drag(label, width / 10, -60);
+  const after = await track();
+  assert.ok(Math.abs(after[1].time - before[1].time - 0.584) < 0.04, `${before[1].time} -> ${after[1].time}`);
+  assert.deepEqual({ ...after[1], time: 0 }, { ...before[1], time: 0 });
+  await label.dblclick();
+  assert.equal(await page.evaluate(() => document.activeElement.value), after[1].text);
+  assert.equal((await track()).length, after.length);
+});
+
+test("a region is drawn on the ruler, repeats while it plays, and is moved by keys", async () => {
+  const { x, y, width } = await lane.boundingBox();
+  await page.mouse.move(x + width * 0.2, y + 6);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.3, y + 6, { steps: 4 });
+  await page.mouse.up();
+  const grips = lane.locator(".eadnet-loop-grip");
+  const ends = () => grips.evaluateAll((all) => all.map((g) => Number(g.getAttribute("aria-valuenow"))));
+  const [start, end] = await ends();
+  assert.ok(Math.abs(start - 1.168) < 0.03 && Math.abs(end - 1.752) < 0.03, `${start} ${end}`);
+  await comfyui.shot("track-loop");
+  await page.getByTitle(/^Play/).click();
+  const heard = await page.evaluate(async () => {
+    const clock = document.querySelector('[role="timer"]');
+    const times = [];
+    for (const until = performance.now() + 2500; performance.now() < until; await new Promise(requestAnimationFrame)) {
+      times.push(Number(clock.textContent.slice(2, 7)));
+    }
+    return times;
+  });
+  await page.getByTitle(/^Pause/).click();
+  const returns = heard.filter((t, i) => i && t < heard[i - 1] - 0.2).length;
+  assert.ok(returns >= 2, `${returns} returns in 2.5 s`);
+  assert.ok(Math.min(...heard) >= start - 0.02 && Math.max(...heard) < end + 0.2, `${Math.min(...heard)} .. ${Math.max(...heard)}`);
+  await grips.nth(1).focus();
+  await page.keyboard.press("ArrowLeft");
+  assert.ok(Math.abs((await ends())[1] - end + 0.1) < 0.011);
+  await page.keyboard.press("l");
+  assert.equal(await grips.count(), 0);
+});
+
+test("keyframes snap to where the voice sets in, step to it by key, and are free with Alt", async () => {
+  await lane.focus();
+  await page.keyboard.press("s");
+  const marks = lane.locator(".eadnet-mark");
+  assert.ok((await marks.count()) >= 5);
+  await lane.focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press(".");
+  await page.keyboard.press(".");
+  const at = async () => Number((await page.getByRole("timer").innerText()).slice(2, 7));
+  const onset = await at();
+  assert.ok(onset > 0);
+  const { width } = await lane.boundingBox();
+  const px = (s) => (s / 5.84) * width;
+  await handle(1).focus();
+  const from = (await track())[1].time;
+  await comfyui.drag(handle(1), px(onset - from) + 4, 1);
+  assert.equal((await track())[1].time, onset);
+  await page.keyboard.press(".");
+  const next = (await track())[1].time;
+  assert.ok(next > onset);
+  await page.keyboard.down("Alt");
+  await comfyui.drag(handle(1), px(onset - next) + 4, 1);
+  await page.keyboard.up("Alt");
+  const free = (await track())[1].time;
+  assert.ok(free !== onset && Math.abs(free - onset) < 0.12, `${free}`);
+});
+
+test("the words of a transcript are shown and snapped to", async () => {
+  const srt = "1\n00:00:00,500 --> 00:00:01,000\nHello\n\n2\n00:00:02,130 --> 00:00:03,000\nthere now\n";
+  await page.evaluate(
+    ([type, srt]) => {
+      const { graph } = window.app;
+      const [node] = graph.findNodesByType(type);
+      const source = window.LiteGraph.createNode("PrimitiveStringMultiline");
+      graph.add(source);
+      source.widgets[0].value = srt;
+      source.connect(0, node, node.inputs.findIndex((i) => i.name === "transcript"));
+    },
+    [NODE, srt],
+  );
+  await lane.locator("svg text", { hasText: "Hello" }).waitFor({ state: "attached" });
+  assert.equal(await lane.locator(".eadnet-mark").count(), 3);
+  await handle(1).focus();
+  const steps = [];
+  for (const key of [".", ".", ","]) await page.keyboard.press(key), steps.push((await track())[1].time);
+  assert.deepEqual(steps, [0.5, 2.13, 0.5]);
+  await comfyui.shot("track-words");
+});
+
+test("zoom widens the lane with the waveform as fine as the screen, and the JSON can be seen and edited", async () => {
   const before = await lane.evaluate((e) => e.offsetWidth);
   await page.getByTitle(/^Zoom in/).click();
   assert.equal(await lane.evaluate((e) => e.offsetWidth), before * 2);
+  while (await page.getByTitle(/^Zoom in/).isEnabled()) await page.getByTitle(/^Zoom in/).click();
+  const drawn = await lane.evaluate((e) => {
+    const places = e.querySelector(".eadnet-wave").getAttribute("d").split("L").map((place) => place.replace("M", "").split(",").map(Number));
+    return { width: e.offsetWidth, svg: e.querySelector("svg").clientWidth, places: places.slice(0, places.length / 2) };
+  });
+  assert.ok(drawn.width / 5.84 >= 1000, `${drawn.width}`);
+  assert.ok(drawn.svg < 1000, `${drawn.svg}`); // what is seen is drawn, not all of the lane
+  const steps = drawn.places.slice(1).map(([x], i) => x - drawn.places[i][0]);
+  assert.ok(Math.max(...steps) <= 0.51, `${Math.max(...steps)}`);
+  assert.ok(new Set(drawn.places.map(([, y]) => y)).size > 20);
+  await comfyui.shot("track-zoomed");
   await page.getByTitle("Show the keyframes as JSON").click();
   const text = page.locator(".eadnet textarea");
   await text.fill('[{"time": 1, "text": "calm"}, oops');
