@@ -107,6 +107,26 @@ def test_it_explains_itself_and_asks_only_for_the_samples(path: Path) -> None:
     assert models <= {"mini"}
 
 
+PANELS = {("EADNet_EmotionTrack", "emotion_track"), ("EADNet_ExpressionEditor", "expression")}
+"""Widgets that the page's code adds to a node."""
+SHOWING = {"SaveVideo", "PreviewImage"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_its_form_names_widgets_and_a_result(path: Path) -> None:
+    """App mode leaves out what it does not find, and says nothing."""
+    workflow = load(path)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    assert workflow["extra"]["linearMode"] is False, "it opens as a graph"
+    form = workflow["extra"]["linearData"]
+    for number, name in form["inputs"]:
+        ports = {port["name"]: port["link"] for port in nodes[number]["inputs"] if "widget" in port}
+        assert (nodes[number]["type"], name) in PANELS or ports[name] is None
+    shown = [nodes[number]["type"] for number in form["outputs"]]
+    assert shown and set(shown) <= SHOWING
+    assert shown[0] == "SaveVideo" or not any(node["type"] == "SaveVideo" for node in nodes.values())
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_comfyui_accepts_it(host: Any, as_prompt: Any, path: Path) -> None:
     """As the page would send it, with the samples in place."""

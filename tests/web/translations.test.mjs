@@ -16,13 +16,14 @@ function texts(value, path = "") {
   return Object.entries(value).flatMap(([key, inner]) => texts(inner, `${path}/${key}`));
 }
 
-test("the notes and titles of every workflow", () => {
+test("the notes, titles and labels of every workflow", () => {
   const known = json("web/notes/zh.json");
   const said = new Set();
   for (const name of readdirSync(new URL("workflows/", ROOT)).filter((n) => n.endsWith(".json"))) {
     const { nodes, groups } = json(`workflows/${name}`);
-    for (const { type, title, widgets_values } of nodes) {
+    for (const { type, title, widgets_values, inputs } of nodes) {
       if (title) said.add(title);
+      for (const { label } of inputs) if (label) said.add(label);
       if (type === "MarkdownNote") said.add(widgets_values[0]);
     }
     for (const { title } of groups) said.add(title);

@@ -58,7 +58,7 @@ class TrackEditor {
       onProblem: (text) => (this.status.textContent = this.status.title = text),
     });
     hide(widget);
-    addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX);
+    addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX).label = words.track;
     grow(node, WIDTH_PX);
     listen(this.lane, this);
     this.observer = new ResizeObserver(() => this.draw());

@@ -47,7 +47,7 @@ class ExpressionEditor {
     });
     this.history = new History(this.values);
     this.#build();
-    addPanel(node, "expression", this.root, LEAST_PX, MOST_PX);
+    addPanel(node, "expression", this.root, LEAST_PX, MOST_PX).label = words.expression;
     this.#showPlain();
     grow(node, WIDTH_PX);
     this.update();

@@ -69,16 +69,26 @@ export function setValue(node, widget, value) {
   node.graph?.setDirtyCanvas(true, true);
 }
 
-/** Hides a widget that a panel stands for; its value is saved as before. */
+/**
+ * Hides a widget that a panel stands for; its value is saved as before.
+ *
+ * App mode shows the widgets that a workflow chose and no panel: there it is not hidden. It asks the options alone.
+ */
 export function hide(widget) {
   widget.hidden = true;
-  widget.options.hidden = true;
+  Object.defineProperty(widget.options, "hidden", { get: () => !isApp(), configurable: true, enumerable: true });
 }
 
 /** Shows a widget that was hidden. */
 export function show(widget) {
   widget.hidden = false;
-  widget.options.hidden = false;
+  Object.defineProperty(widget.options, "hidden", { value: false, writable: true, configurable: true, enumerable: true });
+}
+
+/** Whether the page shows the open workflow as an app, or builds one. */
+function isApp() {
+  const { activeMode, initialMode } = app.extensionManager?.workflow?.activeWorkflow ?? {};
+  return (activeMode ?? initialMode ?? "graph") !== "graph";
 }
 
 /** Ends a change of values: one step for undo. */

@@ -287,7 +287,7 @@ class ComfyUI {
         }
       });
     });
-    await this.page.getByTestId("queue-button").or(this.page.getByRole("button", { name: "Run", exact: true })).first().click();
+    await this.page.getByTestId("queue-button").or(this.page.getByRole("button", { name: "Run", exact: true })).filter({ visible: true }).first().click();
     return ended;
   }
 
