@@ -27,7 +27,7 @@ FILES = sorted(p for p in CORE.rglob("*.py"))
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("curation", "evaluation", "training"),
+    ("curation", "evaluation", "training", "live"),
     ("generation", "corpus"),
     ("perception", "heads"),
     ("families", "metrics"),

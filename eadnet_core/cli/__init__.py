@@ -19,6 +19,7 @@ from .curate import add_curate
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
+from .live import add_live
 from .mask import add_mask
 from .score import add_evaluate, add_score
 from .train import add_corpus, add_train
@@ -86,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_generate,
         add_dub,
         add_batch,
+        add_live,
         add_mask,
         add_score,
         add_emotion,

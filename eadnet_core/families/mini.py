@@ -285,7 +285,11 @@ class MelFeatures:
     def tokens(self, start: int, stop: int, voice: Tensor) -> Tensor:
         """[T, S, D_a] of frames start .. stop - 1, drawn towards silence where voice [T] is low."""
         mel, skip = self._mel(start, stop)
-        tokens = self._encode(mel)[skip : skip + stop - start]
+        return self.drawn(mel, slice(skip, skip + stop - start), voice)
+
+    def drawn(self, mel: np.ndarray, part: slice, voice: Tensor) -> Tensor:
+        """Tokens of a part of log-mel [4 T', 80], drawn towards silence where voice [T] is low: [T, S, D_a]."""
+        tokens = self._encode(mel)[part]
         return self.silence + (voice * self.lips)[:, None, None] * (tokens - self.silence)
 
     def sync(self, start: int, stop: int) -> Tensor:

@@ -63,12 +63,10 @@ def generate_motion(
     returns  [T, 8]
     """
     n_frames = len(energy)
-    weight = code[:, : len(EMOTIONS)] * np.clip(code[:, INTENSITY : INTENSITY + 1], 0.0, 1.0)
-    manner = _MANNERS[EMOTIONS.index("neutral")] + weight @ (_MANNERS - _MANNERS[EMOTIONS.index("neutral")])
-    posture, (amplitude, tempo, nod, sharpness, tremor) = manner[:, :5], manner[:, 5:].T
+    posture, (amplitude, tempo, nod, sharpness, tremor) = manner_of(code)
     pose = posture + _sway(n_frames, tempo, generator) * amplitude[:, None]
     pose[:, 1] += NOD * nod * _nods(energy, sharpness, generator)
-    pose[:, :3] += tremor[:, None] * _band_noise(n_frames, 3, TREMOR_HZ, generator)
+    pose[:, :3] += tremor[:, None] * band_noise(n_frames, 3, TREMOR_HZ, generator)
     track = np.zeros((n_frames, len(MOTION)), np.float32)
     track[:, :5] = LIMITS * np.tanh(head * pose / LIMITS)
     track[:, 5] = _blinks(BLINKS_PER_S * blink * (1.0 + 0.4 * np.clip(code[:, AROUSAL], -1.0, 1.0)), generator)
@@ -76,7 +74,15 @@ def generate_motion(
     return track
 
 
-def _band_noise(n_frames: int, n_tracks: int, band_hz: tuple[float, float], generator: np.random.Generator) -> Floats:
+def manner_of(code: Floats) -> tuple[Floats, Floats]:
+    """How a head is held and moves with emotion codes [T, 27]: posture [T, 5], and amplitude, tempo, nod, sharpness and
+    tremor [5, T]."""
+    weight = code[:, : len(EMOTIONS)] * np.clip(code[:, INTENSITY : INTENSITY + 1], 0.0, 1.0)
+    manner = _MANNERS[EMOTIONS.index("neutral")] + weight @ (_MANNERS - _MANNERS[EMOTIONS.index("neutral")])
+    return manner[:, :5], manner[:, 5:].T
+
+
+def band_noise(n_frames: int, n_tracks: int, band_hz: tuple[float, float], generator: np.random.Generator) -> Floats:
     """Gaussian noise [T, n_tracks] of unit variance within a band, smooth where the band is low."""
     # The surplus keeps the end from running into the beginning; a power of two keeps the transform quick.
     length = 1 << (n_frames + round(2 * FPS / band_hz[0]) - 1).bit_length()
@@ -91,7 +97,7 @@ def _band_noise(n_frames: int, n_tracks: int, band_hz: tuple[float, float], gene
 
 def _sway(n_frames: int, tempo: Floats, generator: np.random.Generator) -> Floats:
     """Slow and quick noise mixed by `tempo` [T], with standard deviations SWAY_STD; [T, 5]."""
-    slow, quick = (_band_noise(n_frames, len(SWAY_STD), band, generator) for band in (SLOW_HZ, QUICK_HZ))
+    slow, quick = (band_noise(n_frames, len(SWAY_STD), band, generator) for band in (SLOW_HZ, QUICK_HZ))
     share = np.clip(tempo, 0.0, 1.0)[:, None]
     return (np.sqrt(1.0 - share) * slow + np.sqrt(share) * quick) * SWAY_STD
 
@@ -132,11 +138,12 @@ def _blinks(rate_hz: Floats, generator: np.random.Generator) -> Floats:
             since_s = (frames + 0.5) / FPS - start_s
             closing = np.clip(since_s / CLOSING_S, 0.0, 1.0)
             opening = np.clip((duration_s - since_s) / OPENING_S, 0.0, 1.0)
-            closure[frames] = np.maximum(closure[frames], _ease(np.minimum(closing, opening)))
+            closure[frames] = np.maximum(closure[frames], ease(np.minimum(closing, opening)))
     return closure[lead : lead + n_frames]
 
 
-def _ease(values: Floats) -> Floats:
+def ease(values: Floats) -> Floats:
+    """From 0 to 1, starting and ending softly."""
     return values * values * (3.0 - 2.0 * values)
 
 

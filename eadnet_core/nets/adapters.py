@@ -6,13 +6,15 @@ Emotion attention, frame conditions, STDA and TFRM are adapters: residual branch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
+from ..errors import BadInput
+from .causal import Memory, causal_stda, causal_tfrm
 from .layers import SMALL_INIT, Attention, GroupNorm
 from .stda import STDA
 from .temporal_attention import TemporalAttention
@@ -40,6 +42,7 @@ class Context:
     audio      [B T, S, D_a]
     emotion    [B T, E, D_e]     None where `condition` is
     reference  [B, C, h, w]
+    memory     of the frames before, where a clip comes in order; None: a window by itself
     """
 
     n_frames: int
@@ -48,6 +51,7 @@ class Context:
     emotion: Tensor | None
     reference: Tensor
     strengths: Strengths
+    memory: Memory | None = field(default=None, kw_only=True)
 
 
 class FrameNorm(GroupNorm):
@@ -127,8 +131,20 @@ def build_tfrm(config: DenoiserConfig, width: int) -> TFRM:
     )
 
 
+def apply_stda(stda: STDA | TemporalAttention, x: Tensor, context: Context) -> Tensor:
+    """STDA, or what stands in its place. Raises BadInput where that has no memory and one is given."""
+    if context.memory is None:
+        return stda(x, context.n_frames, context.strengths.stda)
+    if not isinstance(stda, STDA):
+        raise BadInput("This model has plain temporal attention, which cannot make a clip in order; STDA can.")
+    return causal_stda(stda, x, context.n_frames, context.memory, context.strengths.stda)
+
+
 def apply_tfrm(tfrm: TFRM | None, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
     """TFRM where there is one: the output and its graph regulariser (0 without)."""
     if tfrm is None:
         return x, x.new_zeros(())
+    if context.memory is not None:
+        strength = context.strengths.tfrm
+        return causal_tfrm(tfrm, x, context.reference, context.n_frames, context.memory, strength), x.new_zeros(())
     return tfrm(x, context.reference, context.n_frames, context.strengths.tfrm)

@@ -22,10 +22,12 @@ from .adapters import (
     NormAttention,
     Strengths,
     adapter_init,
+    apply_stda,
     apply_tfrm,
     build_stda,
     build_tfrm,
 )
+from .causal import Memory
 from .condition_mixer import ConditionMixer
 from .layers import SMALL_INIT, FeedForward, scale_init
 
@@ -67,6 +69,7 @@ class Denoiser(nn.Module):
         place: Place | None = None,
         *,
         strengths: Strengths = FULL_STRENGTH,
+        memory: Memory | None = None,
         return_aux: bool = False,
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """The raw output of the net; `sampling.prediction` turns it into clean latents.
@@ -76,10 +79,11 @@ class Denoiser(nn.Module):
         conditions  of a batch, with emotion and motion
         place       not looked at: nothing is kept from call to call
         strengths   of STDA and of TFRM
+        memory      of the frames before, where a clip comes in order; these frames are added to it
         returns     [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
         """
         n_frames = sample.shape[2]
-        context = self._context(time, conditions, strengths)
+        context = self._context(time, conditions, strengths, memory)
         x = rearrange(torch.cat([sample, conditions.context], 1), "b c t h w -> (b t) c h w")
         x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips: list[list[Tensor]] = []
@@ -101,7 +105,7 @@ class Denoiser(nn.Module):
         pooled = rearrange(bottleneck.mean((2, 3)), "(b t) c -> b t c", t=n_frames)
         return out, {"graph_regulariser": graph, "bottleneck": pooled}
 
-    def _context(self, time: Tensor, given: FrameConditions, strengths: Strengths) -> Context:
+    def _context(self, time: Tensor, given: FrameConditions, strengths: Strengths, memory: Memory | None) -> Context:
         """What every layer is given."""
         assert given.emotion is not None and given.motion is not None and given.motion_known is not None
         return Context(
@@ -111,6 +115,7 @@ class Denoiser(nn.Module):
             emotion=given.emotion.flatten(0, 1),
             reference=given.context[:, -self.config.latent_channels :, 0],
             strengths=strengths,
+            memory=memory,
         )
 
 
@@ -205,7 +210,7 @@ class Layer(nn.Module):
         if self.attention is not None:
             x = self.attention(x, context)
         if self.stda is not None:
-            x = self.stda(x, context.n_frames, context.strengths.stda)
+            x = apply_stda(self.stda, x, context)
         return x
 
 

@@ -80,7 +80,7 @@ class STDA(nn.Module):
         v = self.to_v(y)
         local = rearrange(self._local(rearrange(v, "n (h w) c -> n c h w", h=h), n_frames), "n c h w -> n (h w) c")
         strips = self._strips(qk, rearrange(v, "(b t) (h w) (heads d) -> b t h w heads d", **sizes))
-        strips = strips * self._gates(y, n_frames)
+        strips = strips * self.gates(y, n_frames)
         out = self.out(rearrange(strips, "b t h w heads d -> (b t) (h w) (heads d)") + local)
         out = rearrange(out, "n (h w) c -> n c h w", h=h)
         return x + (out if strength == 1 else strength * out)
@@ -115,7 +115,7 @@ class STDA(nn.Module):
         out = rearrange(out, inverse(pattern), n=n_blocks, t=block, h=h, w=w)
         return out[:, before : before + n_frames]
 
-    def _gates(self, y: Tensor, n_frames: int) -> Tensor:
+    def gates(self, y: Tensor, n_frames: int) -> Tensor:
         """Weights of the three directions per frame and head, [B, T, 1, 1, heads, 1]; they start at 1, 1, 1."""
         gates = 3 * self.gate(y.mean(1)).softmax(-1)
         return rearrange(gates[:, self.directions], "(b t) heads -> b t 1 1 heads 1", t=n_frames)
@@ -139,13 +139,13 @@ def inverse(pattern: str) -> str:
     return f"{target} -> {source}"
 
 
-def rotate(qk: Tensor, split: tuple[int, int, int]) -> Tensor:
-    """Rotary positions: turn pairs of channels of qk [B, T, h, w, 2, heads, d] by `strip_angles`.
+def rotate(qk: Tensor, split: tuple[int, int, int], start: int = 0) -> Tensor:
+    """Rotary positions: turn pairs of channels of qk [B, T, h, w, 2, heads, d] by `strip_angles`, frame `start` first.
 
     Written with complex numbers: one pass over the memory instead of six.
     """
     _, n_frames, h, w, _, _, d = qk.shape
-    angles = strip_angles(n_frames, h, w, split, d, qk.device).unsqueeze(3)
+    angles = strip_angles(start + n_frames, h, w, split, d, qk.device)[start:].unsqueeze(3)
     pairs = torch.view_as_complex(qk.float().unflatten(-1, (d // 2, 2)))
     return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2).to(qk.dtype)
 

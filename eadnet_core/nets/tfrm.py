@@ -59,21 +59,34 @@ class TFRM(nn.Module):
         """
         if strength == 0:
             return x, x.new_zeros(())
-        h, w = x.shape[-2:]
-        y = rearrange(self.norm(x), "n c h w -> n (h w) c")
-        node_width = self.extend.in_features
-        pool, write, values = self.project(y).split((self.nodes, self.nodes, node_width), dim=-1)
+        pool, write, values = self.parts(x)
         nodes = rearrange(pool.softmax(1).transpose(1, 2) @ values, "(b t) k d -> b (t k) d", t=n_frames)
+        change, learned = self.reason(nodes, reference, n_frames)
+        change = rearrange(change, "b (t k) d -> (b t) k d", t=n_frames)
+        return self.write_back(x, write, change, strength), graph_regulariser(nodes, learned)
+
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of frames [N, C, h, w]: logits of pooling and of writing back [N, h w, K], and values [N, h w, d]."""
+        y = rearrange(self.norm(x), "n c h w -> n (h w) c")
+        pool, write, values = self.project(y).split((self.nodes, self.nodes, self.extend.in_features), dim=-1)
+        return pool, write, values
+
+    def reason(self, nodes: Tensor, reference: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+        """How nodes [B, T K, d] change by one another and the reference, and the learned graph among them."""
         anchors = self._reference_nodes(reference)
         weights, learned = self.adjacency(nodes, anchors, n_frames)
         hidden = nodes
         for norm, hop in zip(self.hop_norms, self.hops, strict=True):
             mixed = weights.to(hidden.dtype) @ torch.cat((hidden, anchors), 1)
             hidden = hidden + F.gelu(hop(norm(mixed)))
-        change = rearrange(hidden - nodes, "b (t k) d -> (b t) k d", t=n_frames)
+        return hidden - nodes, learned
+
+    def write_back(self, x: Tensor, write: Tensor, change: Tensor, strength: float) -> Tensor:
+        """Frames [N, C, h, w] and what their nodes learned, [N, K, d]."""
+        h, w = x.shape[-2:]
         out = self.extend(write.softmax(-1) @ change) * write_share(h, w, x.device).to(x.dtype)
         out = rearrange(out, "n (h w) c -> n c h w", h=h)
-        return x + (out if strength == 1 else strength * out), graph_regulariser(nodes, learned)
+        return x + (out if strength == 1 else strength * out)
 
     def _reference_nodes(self, reference: Tensor) -> Tensor:
         y = rearrange(reference, "b c h w -> b (h w) c")

@@ -78,9 +78,9 @@ def test_positions_are_relative() -> None:
 def test_gates_start_at_one_and_sum_to_three() -> None:
     stda = build()
     y = torch.randn(4, H * W, WIDTH)
-    assert torch.equal(stda._gates(y, 4), torch.ones(1, 4, 1, 1, HEADS, 1))
+    assert torch.equal(stda.gates(y, 4), torch.ones(1, 4, 1, 1, HEADS, 1))
     torch.nn.init.normal_(stda.gate.weight)
-    gates = stda._gates(y, 4).flatten(2)
+    gates = stda.gates(y, 4).flatten(2)
     torch.testing.assert_close(gates[..., 0] + gates[..., 3] + gates[..., 6], torch.full((1, 4), 3.0))
     assert gates[0, 0, 0] == gates[0, 0, 2] != gates[0, 0, 3]
 

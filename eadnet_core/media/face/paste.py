@@ -40,7 +40,7 @@ class Paster:
             self._enlarge = _resize_matrix(size_px, round(geometry.side_px), "bicubic")
             left, top = geometry.point(0.0, 0.0)
             self._left, self._top = x0 - round(left), y0 - round(top)
-        alpha = _coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
+        alpha = coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
         original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
         self._inside, edges = _split(alpha.numpy() == 1)
         # half a level lies in the picture's share, so that cutting off the fraction rounds
@@ -147,7 +147,7 @@ def _depth(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tens
     return torch.minimum(torch.minimum(x - x0, x1 - x), torch.minimum(y - y0, y1 - y))
 
 
-def _coverage(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+def coverage(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Tensor:
     """Smooth weight of the frame: 0 on and outside the box's edge, 1 from FEATHER inwards."""
     t = (_depth(x, y, box) / FEATHER).clamp(0, 1)
     return t * t * (3 - 2 * t)

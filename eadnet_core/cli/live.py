@@ -1,0 +1,117 @@
+"""`eadnet live`: a portrait that speaks while the sound comes in, between two pipes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..request import OPTIONS, GenerateOptions
+from .arguments import add_model, add_option, command
+from .generate import add_nets, load
+
+if TYPE_CHECKING:
+    from ..live.session import LiveSession
+
+LIVE: tuple[str, ...] = (
+    "seed",
+    "steps",
+    "guidance_audio",
+    "guidance_emotion",
+    "lips",
+    "emotion_scale",
+    "head",
+    "blink",
+    "gaze",
+)
+LIVE += ("face_box", "face_index", "face_threshold", "accept_any_face", "has_speech_gate")
+"""The options of a clip that a session without an end can follow."""
+SOUNDS, PICTURES = ("pcm",), ("mp4", "rgb")
+
+logger = logging.getLogger(__name__)
+
+
+def add_live(commands: Any) -> None:
+    """`eadnet live`."""
+    parser = command(commands, "live", "Let a portrait speak while the sound comes in.", _live)
+    parser.add_argument("--portrait", required=True, type=Path, help="picture of a face")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--emotion", default="", help="in your own words (default: neutral)")
+    text = "a text file with the words, read again whenever it changes"
+    words.add_argument("--emotion-file", type=Path, metavar="FILE", help=text)
+    pipes = parser.add_argument_group("pipes", "Sound in, pictures out, chunk by chunk.")
+    pipes.add_argument("--stdin", choices=SOUNDS, help="pcm: 16-bit little-endian mono samples at 16 kHz")
+    text = "mp4: fragmented MP4 with sound; rgb: bare pictures, 3 bytes a pixel, 25 a second"
+    pipes.add_argument("--stdout", choices=PICTURES, help=text)
+    add_model(parser)
+    add_timing(parser.add_argument_group("delay and cost"))
+    group = parser.add_argument_group("settings")
+    for name in LIVE:
+        add_option(group, name)
+    add_nets(group)
+
+
+def add_timing(group: Any) -> None:
+    """--chunk-frames, --ahead-frames, --picture-px."""
+    text = "frames made together: fewer come sooner and cost more (default: 5)"
+    group.add_argument("--chunk-frames", type=int, default=5, metavar="N", help=text)
+    text = "frames of sound waited for beyond a chunk: fewer come sooner, lips guess more (default: 3)"
+    group.add_argument("--ahead-frames", type=int, default=3, metavar="N", help=text)
+    text = "longest side of the picture: time grows with its pixels (default: 512)"
+    group.add_argument("--picture-px", type=int, default=512, metavar="N", help=text)
+
+
+def options_of(args: argparse.Namespace) -> GenerateOptions:
+    """The options that the arguments name."""
+    return GenerateOptions(**{name: value for name, value in vars(args).items() if name in OPTIONS})
+
+
+def _live(args: argparse.Namespace) -> None:
+    if args.stdin is None or args.stdout is None:
+        raise BadInput("eadnet live stands between two pipes: give --stdin pcm and --stdout mp4 or rgb.")
+    _between_pipes(args)
+
+
+def _between_pipes(args: argparse.Namespace) -> None:
+    from ..live.portrait import LivePortrait
+    from ..live.session import LiveSession
+    from ..live.streams import WordsFile
+
+    if sys.stdout.isatty() or sys.stdin.isatty():
+        raise BadInput("Sound and pictures do not go through a terminal: connect both ends, as docs/live.md shows.")
+    words = WordsFile(args.emotion_file) if args.emotion_file else None
+    portrait = LivePortrait(load(args), args.portrait, options_of(args), args.picture_px)
+    session = LiveSession(portrait, words.text if words else args.emotion, args.chunk_frames, args.ahead_frames)
+    height, width = portrait.picture.shape[:2]
+    logger.info("%d x %d pixels, 25 frames a second, %.2f s behind the sound", width, height, session.delay_s)
+    n_frames = _pour(session, args.stdout, words)
+    logger.info("%d frames", n_frames)
+
+
+def _pour(session: LiveSession, kind: str, words: Any) -> int:
+    """Standard input to standard output; returns the number of frames."""
+    from ..live.session import LiveChunk
+    from ..live.streams import read_pcm, speak
+    from ..media.video.fragments import FragmentWriter
+
+    out, portrait = sys.stdout.buffer, session.portrait
+    height, width = portrait.picture.shape[:2]
+    settings = {"model": portrait.model.name, "live": True}
+    writer = FragmentWriter(out, (width, height), settings) if kind == "mp4" else None
+
+    def show(chunk: LiveChunk) -> None:
+        pictures = portrait.whole(chunk.parts)
+        if writer is None:
+            out.write(pictures.tobytes())
+        else:
+            writer.write(pictures, chunk.sound)
+        out.flush()
+
+    n_frames = speak(session, read_pcm(sys.stdin.fileno()), show, words)
+    if writer is not None:
+        writer.close()
+    out.flush()
+    return n_frames
