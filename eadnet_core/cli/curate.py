@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..errors import BadInput
 from .arguments import Bar, command
 
 
@@ -14,6 +15,7 @@ def add_curate(commands: Any) -> None:
     parser = commands.add_parser("curate", help="Filter pictures with captions, or videos, into shards for training.")
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     _add_images(kinds)
+    _add_video(kinds)
 
 
 def _add_images(kinds: Any) -> None:
@@ -56,3 +58,58 @@ def _images(args: argparse.Namespace) -> None:
         report = curate_images(args.source, args.output, rules, args.workers, lambda done: bar.count(done, 0))
     print(report.table())
     print(f"{report.n_kept} pairs are in '{args.output}'; manifest.parquet says why each of the others is not.")
+
+
+def _add_video(kinds: Any) -> None:
+    text = "Cut videos into clips of one face that speaks, as shards for training; run again to go on."
+    parser = command(kinds, "video", text, _video)
+    parser.add_argument("source", type=Path, help="folder of videos, one video, or a list of paths (.txt)")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder to write to")
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the squares (default: 256)")
+    parser.add_argument("--least-seconds", type=float, default=5.0, metavar="S", help="of a clip (default: 5)")
+    parser.add_argument("--most-seconds", type=float, default=10.0, metavar="S", help="of a clip (default: 10)")
+    parser.add_argument(
+        "--syncnet", type=Path, metavar="FILE", help="syncnet_v2.model or a sync expert that judges lips"
+    )
+    parser.add_argument("--confidence", type=float, metavar="X", help="least LSE-C; with syncnet_v2.model 3 by default")
+    parser.add_argument("--offset", type=int, default=6, metavar="N", help="most frames of offset (default: 6)")
+    parser.add_argument("--blur", type=float, default=0.6, metavar="X", help="most blur, 0 .. 1 (default: 0.6)")
+    parser.add_argument("--no-cuts", action="store_true", help="take each video for one scene; needs no PySceneDetect")
+    parser.add_argument("--keep-duplicates", action="store_true", help="keep clips that look like an earlier one")
+    engine = parser.add_mutually_exclusive_group()
+    engine.add_argument("--workers", type=int, default=1, metavar="N", help="processes of this machine (default: 1)")
+    engine.add_argument("--ray", choices=("auto", "local"), help="run on a Ray cluster, or on Ray inside this machine")
+
+
+def _video(args: argparse.Namespace) -> None:
+    from ..curation.video_rules import VideoRules
+    from ..curation.video_run import curate_videos
+
+    if args.confidence is None and args.syncnet is not None and args.syncnet.suffix == ".safetensors":
+        raise BadInput(
+            "A sync expert measures LSE-C on a scale of its own: say with --confidence from where on lips fit. "
+            "`eadnet score` shows what clips have that you trust."
+        )
+    rules = VideoRules(
+        size_px=args.size,
+        least_s=args.least_seconds,
+        most_s=args.most_seconds,
+        has_cuts=not args.no_cuts,
+        least_confidence=3.0 if args.confidence is None else args.confidence,
+        most_offset=args.offset,
+        most_blur=args.blur,
+        is_unique=not args.keep_duplicates,
+    )
+    with Bar("curate", "clip") as bar:
+        sheet = curate_videos(
+            args.source,
+            args.output,
+            rules,
+            args.syncnet,
+            args.workers,
+            args.ray,
+            lambda counts: bar.count(sum(counts.values()), 0),
+        )
+    print(sheet.table())
+    asked = "" if args.syncnet else " Nothing was asked of the lips: no --syncnet was given."
+    print(f"{sheet.counts['kept']} clips are in '{args.output}', by {sheet.engine}.{asked}")

@@ -1,13 +1,14 @@
-"""The same function over many pieces of work: in this process, in several, or on Ray; results in order, few in hand.
+"""The same functions over many pieces of work: in this process, in several, or on Ray; results in order, few in hand.
 
-Nothing is scheduled here: `concurrent.futures` or Ray does that. What is ours is the bound on what is in hand, so that
-memory does not grow with the number of pieces where the reader is slower than the workers.
+Nothing is scheduled here: `concurrent.futures` or Ray Data does that. What is ours is the bound on what is in hand in
+the local engine, so that memory does not grow with the number of pieces; Ray Data has its own back-pressure.
 """
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _IN_HAND = 2
 """Pieces for each process, so that none waits for its next one."""
+AUTO, LOCAL = "auto", "local"
+"""What Ray joins: the cluster that is there (RAY_ADDRESS, else one on this machine), or one that it starts here."""
 
 
 def ordered(work: Callable[[Item], Result], items: Iterable[Item], n_workers: int = 1) -> Iterator[Result]:
@@ -44,7 +47,62 @@ def ordered(work: Callable[[Item], Result], items: Iterable[Item], n_workers: in
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _use_one_thread(*_: Any) -> None:
+def _use_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def on_ray(
+    where: str,
+    rows: Sequence[dict[str, Any]],
+    expand: Callable[[dict[str, Any]], Iterable[dict[str, Any]]],
+    stages: Sequence[Callable[[dict[str, Any]], dict[str, Any]]],
+) -> Iterator[dict[str, Any]]:
+    """Rows through Ray Data: `expand` makes several of each, then every stage is an operator of its own.
+
+    where   AUTO or LOCAL
+    Rows are JSON values; they travel as text, so that rows with other columns go together. The order is kept. The
+    package and the work folder have to be on every machine of a cluster. Raises BadInput where no cluster is found.
+    """
+    import ray
+
+    is_mine = not ray.is_initialized()
+    if is_mine:
+        try:
+            ray.init(address=AUTO if where == AUTO else LOCAL, log_to_driver=False, include_dashboard=None)
+        except ConnectionError as error:
+            raise BadInput(
+                "No Ray cluster is running here. Start one (ray start --head), or give --ray local."
+            ) from error
+    try:
+        ray.data.DataContext.get_current().execution_options.preserve_order = True
+        texts = [{"row": json.dumps(row)} for row in rows]
+        data = ray.data.from_items(texts, override_num_blocks=max(1, len(texts)))
+        data = data.flat_map(_Expanding(expand))
+        for stage in stages:
+            data = data.map(_Mapping(stage))
+        yield from (json.loads(row["row"]) for row in data.iter_rows())
+    finally:
+        if is_mine:
+            ray.shutdown()
+
+
+class _Expanding:
+    """A function of rows as one of Ray's."""
+
+    def __init__(self, work: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
+        self.work = work
+
+    def __call__(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"row": json.dumps(one)} for one in self.work(json.loads(row["row"]))]
+
+
+class _Mapping:
+    """A function of a row as one of Ray's."""
+
+    def __init__(self, work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self.work = work
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"row": json.dumps(self.work(json.loads(row["row"])))}

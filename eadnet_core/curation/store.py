@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..errors import MediaError
 from ..media.video.segments import whole
 from ..paths import write_failure
 
@@ -48,6 +49,13 @@ class Store:
             return json.loads(self.path(key).read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
             return None
+
+    def known(self, key: str) -> Any:
+        """The record of a key that was made before. Raises MediaError where it is gone."""
+        found = self.read(key)
+        if found is None:
+            raise MediaError(f"'{self.path(key)}' is gone or damaged. Run again: it is then made anew.")
+        return found
 
     def write(self, key: str, values: Any) -> None:
         """Keep a record. Raises MediaError where the disk is full."""

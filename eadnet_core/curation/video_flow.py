@@ -1,0 +1,226 @@
+"""The stages of a video in their order, each kept on disk as soon as it is done.
+
+A row is what is known of a video or a clip: JSON values, small, so that engines pass rows and never pictures. What is
+large lies in the work folder. Every stage is found again by the SHA-256 of the video and of the rules that it and those
+before it depend on (`key`); a row with a `reason` passes the stages that follow untouched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import FPS
+from ..corpus.shards import ClipRecord, decode_clip, encode_clip, read_shards, write_shards
+from ..errors import EADNetError, MediaError
+from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
+from ..media.video.files import read_video
+from ..media.video.segments import file_hash
+from .duplicates import perceptual_hash
+from .stages.cuts import scene_starts
+from .stages.face import follow_face
+from .stages.probe import probe
+from .stages.sharpness import blur
+from .stages.signals import TRACKS, read_signals
+from .stages.spans import clip_spans
+from .stages.squares import cut_squares
+from .stages.sync import score, shifted
+from .store import Store, digest
+from .video_rules import BLURRED, BROKEN, SHORT_SCENE, VideoRules
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stage is told: the rules, the work folder, and the SyncNet (file and SHA-256), or None."""
+
+    rules: VideoRules
+    folder: Path
+    syncnet: Path | None = None
+    syncnet_hash: str = ""
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "state")
+
+
+def clips_of(job: Job, row: Row) -> Iterator[Row]:
+    """Stages 1 to 5: the clips of a video, `path` and `video` of the row; a video that is dropped is one row."""
+    path, rules = Path(row["path"]), job.rules
+    try:
+        source = file_hash(path)
+    except OSError as error:
+        yield {**row, "reason": BROKEN, "said": str(error)}
+        return
+    found = job.store.get(digest("probe 1", source), lambda: probe(path))
+    row = {**row, "sha256": source, **found}
+    if row["reason"]:
+        yield row
+        return
+    cut_key = digest("cuts 1", source, repr(rules.cut_threshold if rules.has_cuts else None))
+    scenes = job.store.get(cut_key, lambda: _scenes(path, rules))
+    if scenes.get("reason"):
+        yield {**row, **scenes}
+        return
+    spans = clip_spans(scenes["starts"], scenes["n_frames"], rules.least_frames, rules.most_frames)
+    stream, sound = _Frames(path), _Sound(path)
+    for first, last, is_long in spans:
+        clip = {**row, "first": first, "n_frames": last - first, "reason": "" if is_long else SHORT_SCENE}
+        if is_long:
+            clip["key"] = digest("face 1", source, str(first), str(last), *_values(rules, *_FACE))
+            clip |= _followed(job, clip, stream)
+            clip = clip if clip["reason"] else _squared(job, clip, sound)
+        yield clip
+
+
+_FACE = ("size_px", "most_missed", "most_step", "most_drift", "most_growth")
+
+
+def _values(rules: VideoRules, *names: str) -> tuple[str, ...]:
+    return tuple(repr(getattr(rules, name)) for name in names)
+
+
+def _scenes(path: Path, rules: VideoRules) -> Row:
+    """Starts of scenes and the number of frames; a reason where the video breaks on the way."""
+    video = read_video(path, FPS)
+    try:
+        if not rules.has_cuts:
+            return {"starts": [0], "n_frames": video.n_frames}
+        starts, n_frames = scene_starts(video, rules.cut_threshold)
+        return {"starts": starts, "n_frames": n_frames}
+    except (EADNetError, OSError) as error:
+        return {"reason": BROKEN, "said": str(error)}
+
+
+class _Frames:
+    """The frames of a video at 25 per second by their number, read forwards; opened again where one is past."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._next = path, 0
+        self._frames: Iterator[np.ndarray] = iter(())
+        self._is_open = False
+
+    def take(self, first: int, n_frames: int) -> Iterator[np.ndarray]:
+        """Frames first .. first + n_frames, one at a time; MediaError where the video ends before."""
+        if not self._is_open or first < self._next:
+            self._frames, self._next, self._is_open = read_video(self._path, FPS).frames(first), first, True
+        while self._next < first + n_frames:
+            frame = next(self._frames, None)
+            if frame is None:
+                raise MediaError(f"'{self._path}' ends before frame {self._next}.")
+            self._next += 1
+            if self._next > first:
+                yield frame
+
+
+class _Sound:
+    """The sound of a video, read when it is first needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._samples: np.ndarray | None = None
+
+    def take(self, first: int, n_frames: int) -> np.ndarray:
+        """[640 n_frames] float32 at 16 kHz, silence beyond the end."""
+        if self._samples is None:
+            self._samples = read_video(self._path).audio().samples
+        return fit_length(self._samples[first * SAMPLES_PER_FRAME :], n_frames)
+
+
+def _followed(job: Job, clip: Row, stream: _Frames) -> Row:
+    """Stage 4, kept with the track; the row itself gets the figures alone."""
+    frames = partial(stream.take, clip["first"], clip["n_frames"])
+    found = job.store.get(clip["key"], lambda: follow_face(frames(), job.rules))
+    return {name: value for name, value in found.items() if name != "track"}
+
+
+def _squared(job: Job, clip: Row, sound: _Sound) -> Row:
+    """Stage 5, kept as a shard of one clip."""
+    shard = clip_file(job, clip["key"])
+    if not shard.is_file():
+        track = job.store.known(clip["key"])["track"]
+        stream = _Frames(Path(clip["path"]))
+        frames = cut_squares(stream.take(clip["first"], clip["n_frames"]), track, job.rules.size_px)
+        samples = sound.take(clip["first"], clip["n_frames"])
+        record = ClipRecord(frames, frames[0], samples, {"track": np.array(track, np.float32)}, {})
+        write_shards([("clip", encode_clip(record))], shard.parent)
+    return clip
+
+
+def clip_file(job: Job, key: str) -> Path:
+    """Where the squares and the sound of a clip lie."""
+    return job.folder / "clips" / key[:2] / key / "clips-000000.tar"
+
+
+def read_squares(job: Job, row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squares, sound and track of a clip, its offset taken back where it is known."""
+    ((_, members),) = read_shards([clip_file(job, row["key"])])
+    record = decode_clip(members)
+    offset = row.get("offset", 0)
+    frames, samples = shifted(record.frames, record.samples, offset)
+    return frames, samples, shifted(record.tracks["track"], record.samples, offset)[0]
+
+
+def sync_stage(job: Job, row: Row) -> Row:
+    """Stage 6; nothing is asked where no SyncNet is named."""
+    syncnet = job.syncnet
+    if row["reason"] or syncnet is None:
+        return row
+    key = digest("sync 1", row["key"], job.syncnet_hash, *_values(job.rules, "least_confidence", "most_offset"))
+    return {**row, **job.store.get(key, lambda: score(*read_squares(job, row)[:2], syncnet, job.rules))}
+
+
+def sharpness_stage(job: Job, row: Row) -> Row:
+    """Stage 7, and the perceptual hash of the middle frame."""
+    if row["reason"]:
+        return row
+
+    def measure() -> Row:
+        frames = read_squares(job, row)[0]
+        return {"blur": round(blur(frames), 4), "hash": f"{perceptual_hash(frames[len(frames) // 2]):016x}"}
+
+    found = job.store.get(digest("sharpness 1", row["key"], str(row.get("offset", 0))), measure)
+    return {**row, **found, "reason": BLURRED if found["blur"] > job.rules.most_blur else ""}
+
+
+def signals_key(row: Row) -> str:
+    """Where stage 8 is kept."""
+    return digest("signals 1", row["key"], str(row.get("offset", 0)))
+
+
+def signals_stage(job: Job, row: Row) -> Row:
+    """Stage 8; the tracks stay on disk."""
+    if row["reason"]:
+        return row
+    found = job.store.get(signals_key(row), lambda: read_signals(*read_squares(job, row)))
+    return {**row, **{name: value for name, value in found.items() if name not in TRACKS}}
+
+
+CLIP_STAGES: tuple[Callable[[Job, Row], Row], ...] = (sync_stage, sharpness_stage, signals_stage)
+"""What is done with each clip by itself, in this order."""
+
+
+def rows_of(job: Job, row: Row) -> list[Row]:
+    """All stages of a video, one after the other: what a process of the local engine does."""
+    rows = []
+    for clip in clips_of(job, row):
+        for stage in CLIP_STAGES:
+            clip = stage(job, clip)
+        rows.append(clip)
+    return rows
+
+
+def clip_record(job: Job, row: Row) -> ClipRecord:
+    """A finished clip as it goes into a shard: squares, sound, the tracks of stage 8, and what is known in JSON."""
+    frames, samples, _ = read_squares(job, row)
+    kept = job.store.known(signals_key(row))
+    tracks = {name: np.array(kept[name], np.float32) for name in TRACKS}
+    known = {name: value for name, value in row.items() if name not in ("path", "reason", "said")}
+    return ClipRecord(frames, frames[0], samples, tracks, json.loads(json.dumps(known)))
