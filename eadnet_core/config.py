@@ -24,6 +24,9 @@ BOX_TOP_Y, BOX_BOTTOM_Y = 0.19, 0.84
 MASK_BOXES = {"full": (0.0, 0.0, 1.0, 1.0), "face": (0.125, 0.1875, 0.875, 1.0), "mouth": (0.1875, 0.5625, 0.8125, 1.0)}
 """x0, y0, x1, y1 of the region that is generated, in frame widths; whole latent cells at 16 cells."""
 
+PERFORMANCE_LENGTHS = ("hold", "loop", "bounce")
+"""Where a performance is shorter than the clip: its last pose stays while lids and eyes go on by themselves, it begins
+again, or it runs to and fro."""
 ATTENTION_BACKENDS = ("sdpa", "xformers", "plain")
 """Kernels of all attention: torch's own, the package xformers, or the formula as it stands."""
 DENOISER_LAYOUTS = ("eadnet", "latentsync")

@@ -27,8 +27,7 @@ class Option:
     text: str
     """What it does and what it costs, in sentences: the tooltip, without the default."""
     line: str
-    """The same for a terminal; the first sentence of `text` where nothing else is given. Of a switch that is on: what
-    its --no- does."""
+    """The same for a terminal, by default the first sentence of `text`. Of a switch that is on: what its --no- does."""
     name: str = ""
     default: Any = None
     within: tuple[float, float] | None = None
@@ -67,9 +66,8 @@ class Option:
 
 def option(default: Any, text: str, line: str = "", **more: Any) -> Any:
     """A field of GenerateOptions: its default, and what else an `Option` holds."""
-    first = text.split(". ")[0].removesuffix(".")
-    said = Option(text, line or first[0].lower() + first[1:], default=default, **more)
-    return field(default=default, metadata={"option": said})
+    line = line or text[0].lower() + text[1:].split(". ")[0].removesuffix(".")
+    return field(default=default, metadata={"option": Option(text, line, default=default, **more)})
 
 
 @dataclass(frozen=True)
@@ -385,6 +383,8 @@ class GenerationReport:
     """Every value that had to change, and every input that was repaired."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage."""
+    performance: dict[str, Any] = field(default_factory=dict)
+    """What drives the clip: `Driving.recipe` and its source; empty where nothing does."""
 
     @property
     def seconds_per_second(self) -> float:

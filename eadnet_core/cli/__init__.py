@@ -21,6 +21,7 @@ from .generate import add_dub, add_generate
 from .info import add_info
 from .live import add_live
 from .mask import add_mask
+from .motion import add_motion
 from .score import add_evaluate, add_score
 from .train import add_corpus, add_train
 from .weights import add_convert, add_download
@@ -89,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_batch,
         add_live,
         add_mask,
+        add_motion,
         add_score,
         add_emotion,
         add_caption,

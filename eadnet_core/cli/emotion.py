@@ -44,12 +44,12 @@ def _add_reference(parser: Any, flag: str) -> None:
     """A photo or clip, what of it is looked at, and how vividly."""
     parser.add_argument(flag, type=Path, metavar="FILE", help="photo or clip of any face, for the emotion it shows")
     text = "seconds of the clip that are looked at (default: all of it)"
-    parser.add_argument(f"{flag}-span", type=_span, metavar="START,END", help=text)
+    parser.add_argument(f"{flag}-span", type=span, metavar="START,END", help=text)
     text = "strength of what is seen there, 0 neutral, 1 as it is, up to 2 (default: 1)"
     parser.add_argument("--vividness", type=float, default=1.0, metavar="X", help=text)
 
 
-def _span(text: str) -> tuple[float, float]:
+def span(text: str) -> tuple[float, float]:
     try:
         start_s, end_s = (float(v) for v in text.split(","))
     except ValueError:

@@ -12,6 +12,7 @@ from ..errors import BadInput
 from ..request import OPTIONS, GenerateOptions
 from .arguments import Bar, add_model, add_option, check_output, command, emotion_line, write_json
 from .emotion import add_words, reference_of, words_of
+from .motion import add_performance, performance_of
 
 NUMBERS = (
     "seed",
@@ -58,15 +59,16 @@ def add_dub(commands: Any) -> None:
     """`eadnet dub`."""
     parser = command(commands, "dub", "Make the face in a video speak with another voice.", _dub)
     parser.add_argument("--video", required=True, type=Path, help="video of a face; brought to 25 frames per second")
-    group = _add_run(parser, (*NUMBERS, *WAYS), "")
+    group = _add_run(parser, (*NUMBERS, *WAYS), "", is_video=True)
     for name in DUBBING:
         add_option(group, name)
 
 
-def _add_run(parser: Any, options: tuple[str, ...], emotion: str) -> Any:
+def _add_run(parser: Any, options: tuple[str, ...], emotion: str, is_video: bool = False) -> Any:
     """What both commands take; returns the group of settings."""
     parser.add_argument("--audio", required=True, type=Path, help="speech: any sound or video file")
     add_words(parser, emotion)
+    add_performance(parser, is_video)
     parser.add_argument("--output", required=True, type=Path, help="video to write, .mp4")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--report", type=Path, help="also score the video and draw this picture (.png)")
@@ -139,6 +141,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
     target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
     with Bar("search", "frame") as bar:
         more: dict[str, Any] = {"model": partial(load, args), "on_search": bar.count, "reference": reference_of(args)}
+        more["performance"] = performance_of(args)
         generation = prepare(portrait, args.audio, words_of(args), options, **more, **target)
     for reading in generation.report.emotions:
         print(f"emotion: {emotion_line(reading)}")

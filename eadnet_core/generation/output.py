@@ -258,8 +258,14 @@ def recipe(generation: Generation) -> dict[str, Any]:
         "size_px": [about.width_px, about.height_px],
         "face_crop": about.face_crop,
         "options": asdict(about.options),
+        **_performance(about.performance),
     }
     return json.loads(json.dumps(values))
+
+
+def _performance(about: dict[str, Any]) -> dict[str, Any]:
+    """What drives the clip, whatever its file is called; nothing where nothing does."""
+    return {"performance": {name: value for name, value in about.items() if name != "source"}} if about else {}
 
 
 class _Scoring:

@@ -31,6 +31,7 @@ from ..media.sound.audio import Audio, read_audio
 from ..media.sound.speech import hear
 from ..media.video.files import VideoReader, check_writable
 from ..media.video.segments import check_segments
+from ..motion.driving import Driving
 from ..perception.words import reading_values
 from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Segment
 from .animation import Animation
@@ -70,6 +71,7 @@ def prepare(
     resume: bool = False,
     on_search: Callable[[int, int], None] | None = None,
     reference: Reference | None = None,
+    performance: Driving | Callable[[], Driving] | None = None,
 ) -> Generation:
     """Read and check everything that a generation needs, cheapest checks first.
 
@@ -81,6 +83,8 @@ def prepare(
     output       where `write_video` will write; checked before any work is done for it, with overwrite and resume
     on_search    called with (frames of a video searched for the face, frames to search or 0 where unknown)
     reference    a photo or clip of any face whose emotion is mixed into the words, as far as its weight says
+    performance  motion read off somebody that drives head, gaze and blinks, and if it is taken for that the expression;
+                 or what reads it: it is called when the other inputs have been checked
     Raises BadInput, FaceNotFound or CheckpointError, each with what to do.
     """
     options = options or GenerateOptions()
@@ -99,7 +103,10 @@ def prepare(
     clock.stop("load")
     speech = hear(sound, has_speech_gate=options.has_speech_gate)
     clock.stop("plan")
-    planned = plan(model, subject, speech, timed(asked, speech).borrowing(reference), options, n_frames=n_frames)
+    driving = performance() if callable(performance) else performance
+    clock.stop("performance")
+    words = timed(asked, speech).borrowing(reference)
+    planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
     clock.stop("emotion")
     report = GenerationReport(
         model=model.name,
@@ -113,6 +120,7 @@ def prepare(
         emotions=_readings(planned.track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
         notes=list(planned.notes),
+        performance={} if driving is None else {**driving.recipe(), "source": driving.motion.source},
         seconds=clock.seconds,
     )
     return Generation(model, subject, sound, planned.performance, planned.options, report)
@@ -144,23 +152,6 @@ def _find(
         n_frames=n_frames,
         accept_any_face=options.accept_any_face,
     )
-
-
-def _video_notes(subject: Subject, sound: Audio, n_frames: int) -> list[str]:
-    """What a video had to be changed in, where it and its sound differ in length, and faces that were not found."""
-    if subject.is_still:
-        return []
-    n_sound, n_video, notes = sound.n_frames(), len(subject.crops), [*subject.notes]
-    if n_video < n_sound and n_frames == n_video:
-        notes.append(f"The video ends after {n_video / FPS:.2f} s and the clip with it; length 'audio' goes on.")
-    elif n_video < n_sound:
-        notes.append(f"The video ends after {n_video / FPS:.2f} s; its last frame stays to the end of the sound.")
-    elif n_frames > n_sound:
-        notes.append(f"The sound ends after {n_sound / FPS:.2f} s; the mouth rests from there on.")
-    if subject.missed:
-        fate = "passed through" if None in subject.crops else "held"
-        notes.append(f"{len(subject.missed)} of {n_video} frames show no face that was found; they were {fate}.")
-    return notes
 
 
 @dataclass

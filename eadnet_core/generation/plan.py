@@ -15,6 +15,7 @@ from ..emotion.code import INTENSITY, emotion_code
 from ..emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
+from ..errors import BadInput
 from ..families.family import Model, sampler_options, with_model_defaults
 from ..families.performance import Performance, Reference
 from ..media.face.backdrop import Backdrop
@@ -22,6 +23,7 @@ from ..media.face.framing import FRAME
 from ..media.face.subject import Subject
 from ..media.sound.audio import frame_energy
 from ..media.sound.speech import Speech
+from ..motion.driving import Driving, driven, driven_codes, driving_notes
 from ..motion.generate import generate_motion
 from ..perception.faces import look_by
 from ..request import GenerateOptions
@@ -54,6 +56,7 @@ def plan(
     *,
     n_frames: int | None = None,
     motion: np.ndarray | None = None,
+    driving: Driving | None = None,
 ) -> Plan:
     """Plan a clip.
 
@@ -61,21 +64,30 @@ def plan(
     n_frames  of the clip; default: those of the speech
     motion    [T, 8]  taxonomy.MOTION, where it is known; else a portrait's follows from voice and emotion, and in a
               video the head keeps the motion that the pictures have
+    driving   a performance that is mixed with the generated motion, and with the emotion if it is taken for that
     Raises BadInput for what the model cannot do.
     """
     n_frames = len(speech.voice) if n_frames is None else n_frames
     placed = timed(track, speech)
     read = read_track(model, placed)
-    resolved = resolve_options(model, subject, read, options)
+    driving = None if driving is None else drivable(driving, subject)
+    asks = asks_emotion(read) or (driving is not None and "expression" in driving.taken)
+    resolved = resolve_options(model, subject, asks, options)
     code = emotion_codes(read, speech, n_frames, resolved)
+    code = code if driving is None else driven_codes(code, driving)
     voice = speech.over(n_frames)
     if motion is None:
         energy = frame_energy(speech.sound.samples, n_frames) * voice
         draw = np.random.default_rng(resolved.seed)
         made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
+        made = made if driving is None else driven(made, driving)
         motion = made if subject.is_still else np.zeros_like(made)
-    notes = [*placed.unread(), *option_notes(model, resolved, read), *speech.sound.notes]
+    notes = [*placed.unread(), *option_notes(model, resolved, asks), *speech.sound.notes]
     notes += video_notes(subject, speech, n_frames)
+    if driving is not None:
+        notes += driving_notes(driving, n_frames)
+        if model.family.framing is not FRAME and {"gaze", "blinks"} & set(driving.taken):
+            notes.append(f"'{model.name}' turns the head alone: it shows no gaze and no blinks of a performance.")
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
     return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
@@ -101,15 +113,37 @@ def asks_emotion(track: EmotionTrack) -> bool:
     )
 
 
-def resolve_options(model: Model, subject: Subject, track: EmotionTrack, options: GenerateOptions) -> GenerateOptions:
+def drivable(driving: Driving, subject: Subject) -> Driving:
+    """What of a performance can drive a subject: in a video the head, lids and eyes stay those of the pictures.
+
+    Raises BadInput where nothing is left, or where the motion holds nothing of what is taken.
+    """
+    if not subject.is_still:
+        if "expression" not in driving.options.take:
+            raise BadInput(
+                "A video keeps its own head, gaze and blinks, so that a performance can give it the expression alone. "
+                "Take 'expression', or give a portrait."
+            )
+        driving = replace(driving, options=replace(driving.options, take=("expression",)))
+    if not driving.taken:
+        held, asked = ", ".join(driving.motion.parts), ", ".join(driving.options.take)
+        raise BadInput(
+            f"The performance holds {held}, but {asked} is to be taken of it. Read the clip again with its expression, "
+            "or take what is there."
+        )
+    return driving
+
+
+def resolve_options(model: Model, subject: Subject, asks: bool, options: GenerateOptions) -> GenerateOptions:
     """Options with nothing left open: the model's own numbers, and the mask that the mode needs.
 
+    asks  whether any emotion is asked for
     Raises BadInput for what the model cannot do.
     """
     options = with_model_defaults(model, options)
     if options.mask != "auto":
         return options
-    return replace(options, mask=model.family.mask(model, subject.is_still, asks_emotion(track)))
+    return replace(options, mask=model.family.mask(model, subject.is_still, asks))
 
 
 def emotion_codes(track: EmotionTrack, speech: Speech, n_frames: int, options: GenerateOptions) -> np.ndarray:
@@ -130,11 +164,11 @@ def track_codes(track: EmotionTrack, n_frames: int, scale: float = 1.0) -> np.nd
     return neutral + np.float32(scale) * (track.at((np.arange(n_frames) + 0.5) / FPS) - neutral)
 
 
-def option_notes(model: Model, options: GenerateOptions, track: EmotionTrack) -> list[str]:
+def option_notes(model: Model, options: GenerateOptions, asks: bool) -> list[str]:
     """Settings and words that cannot have the effect they were given for."""
     n_steps = sampler_options(model, options).steps
     steps = prediction_of(model.config.denoiser).grid(n_steps, options.shift).noise_fraction
-    notes = model.family.notes(model, options, asks_emotion(track))
+    notes = model.family.notes(model, options, asks)
     if options.sync_guidance > 0 and not sync_steps(steps, (options.sync_low, options.sync_high)):
         notes.insert(0, f"sync_guidance has no effect with {n_steps} steps: none lies in its noise range.")
     return notes

@@ -25,6 +25,7 @@ from ..media.face.subject import Subject
 from ..media.sound.audio import SAMPLES_PER_FRAME, Audio, n_frames_of
 from ..media.sound.speech import Speech
 from ..media.video.files import VideoWriter
+from ..motion.driving import Driving
 from ..motion.generate import generate_motion
 from ..request import Cancel, GenerateOptions, OnProgress
 from ..weights.experts import Experts
@@ -66,9 +67,10 @@ def sample_clip(
     options: GenerateOptions,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    driving: Driving | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    planned = plan(model, subject, speech, track, options)
+    planned = plan(model, subject, speech, track, options, driving=driving)
     motion = planned.performance.motion
     reference = shown_reference(model, shown_subject(model, subject, motion))
     x0 = sample_latents(model, reference, planned.performance, planned.options, on_progress, cancel)

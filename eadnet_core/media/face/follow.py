@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import BadInput, FaceNotFound
+from ...motion.smoothing import smoothed
 from .appearance import Cuts, Looks, look_of
 from .crop import FaceCrop
 from .find import FACE_THRESHOLD, Face, crop_geometry, find_faces, find_near, geometry_of
@@ -265,14 +266,4 @@ def _run(seen: np.ndarray) -> np.ndarray:
     reaches = (_PLACE_REACH, _PLACE_REACH, _SIDE_REACH, _TURN_REACH)
     turns = np.unwrap(seen[:, 3])
     columns = (*seen[:, :3].T, turns)
-    return np.stack([_smoothed(column, reach) for column, reach in zip(columns, reaches, strict=True)], axis=1)
-
-
-def _smoothed(values: np.ndarray, reach: int) -> np.ndarray:
-    """The mean over `reach` frames to each side, weighted by a bell; at the ends the line goes straight on."""
-    reach = min(reach, len(values) - 1)
-    if reach < 1:
-        return values
-    padded = np.pad(values, reach, mode="reflect", reflect_type="odd")
-    weights = np.hanning(2 * reach + 3)[1:-1]
-    return np.convolve(padded, weights / weights.sum(), mode="valid")
+    return np.stack([smoothed(column, reach) for column, reach in zip(columns, reaches, strict=True)], axis=1)
