@@ -50,6 +50,7 @@ def _add_reference(parser: Any, flag: str) -> None:
 
 
 def span(text: str) -> tuple[float, float]:
+    """Two times typed as START,END in seconds."""
     try:
         start_s, end_s = (float(v) for v in text.split(","))
     except ValueError:

@@ -83,12 +83,10 @@ def prepare(
     output       where `write_video` will write; checked before any work is done for it, with overwrite and resume
     on_search    called with (frames of a video searched for the face, frames to search or 0 where unknown)
     reference    a photo or clip of any face whose emotion is mixed into the words, as far as its weight says
-    performance  motion read off somebody that drives head, gaze and blinks, and if it is taken for that the expression;
-                 or what reads it: it is called when the other inputs have been checked
+    performance  a motion that drives the face, or what reads it: called when the other inputs have been checked
     Raises BadInput, FaceNotFound or CheckpointError, each with what to do.
     """
-    options = options or GenerateOptions()
-    clock = Clock()
+    options, clock = options or GenerateOptions(), Clock()
     if output is not None:
         check_segments(output, resume)
         check_writable(output, overwrite or resume, options.background == "transparent")
@@ -104,7 +102,6 @@ def prepare(
     speech = hear(sound, has_speech_gate=options.has_speech_gate)
     clock.stop("plan")
     driving = performance() if callable(performance) else performance
-    clock.stop("performance")
     words = timed(asked, speech).borrowing(reference)
     planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
     clock.stop("emotion")
@@ -120,7 +117,7 @@ def prepare(
         emotions=_readings(planned.track),
         faces=[] if subject.is_still else subject.face_states(n_frames),
         notes=list(planned.notes),
-        performance={} if driving is None else {**driving.recipe(), "source": driving.motion.source},
+        performance={} if driving is None else driving.described(),
         seconds=clock.seconds,
     )
     return Generation(model, subject, sound, planned.performance, planned.options, report)

@@ -76,6 +76,10 @@ class Driving:
         take = sorted(set(self.options.take))
         return {**asdict(self.options), "take": take, "motion": {"sha256": self.motion.digest()}}
 
+    def described(self) -> dict[str, Any]:
+        """The recipe, and what the motion was read from."""
+        return {**self.recipe(), "source": self.motion.source}
+
 
 def driven(made: np.ndarray, driving: Driving) -> np.ndarray:
     """The motion track [T, 8] of taxonomy.MOTION in which a performance drives what was made, [T, 8].

@@ -45,6 +45,7 @@ def test_every_command_of_the_help_exists() -> None:
         "batch",
         "live",
         "mask",
+        "motion",
         "score",
         "emotion",
         "caption",
