@@ -105,7 +105,15 @@ def prepare(
     words = timed(asked, speech).borrowing(reference)
     planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
     clock.stop("emotion")
-    report = GenerationReport(
+    report = _report(model, subject, planned, n_frames, driving, clock)
+    return Generation(model, subject, sound, planned.performance, planned.options, report)
+
+
+def _report(
+    model: Model, subject: Subject, planned: Plan, n_frames: int, driving: Driving | None, clock: Clock
+) -> GenerationReport:
+    """What is known of a generation before it runs."""
+    return GenerationReport(
         model=model.name,
         device=str(model.device),
         n_frames=n_frames,
@@ -120,7 +128,6 @@ def prepare(
         performance={} if driving is None else driving.described(),
         seconds=clock.seconds,
     )
-    return Generation(model, subject, sound, planned.performance, planned.options, report)
 
 
 def _opened(model: str | Model | Callable[[], Model], device: str) -> Model:
