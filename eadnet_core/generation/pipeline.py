@@ -37,7 +37,7 @@ from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Seg
 from .animation import Animation
 from .clock import Clock
 from .forecast import OUTPUT_BYTES, Forecast, forecast
-from .plan import paster, plan, shown_reference, shown_subject, timed
+from .plan import Plan, paster, plan, shown_reference, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
