@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ..taxonomy import CONTROLS
 from .canonical import MAP_PX, places, sampled
-from .motion_basis import N_TERMS, absolute_terms, backwards, brightness, terms
+from .motion_basis import N_TERMS, absolute_terms, backwards, colour, terms
 
 LIPS_ABOVE = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LIPS_BELOW = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -41,6 +41,12 @@ JOINED = 0.06
 """How far inside its corners a mouth or an eye opens freely, in half frame widths."""
 HALF_TOOTH = 0.35
 """How often a place of an open mouth shows a tooth where half of it is one: heads differ."""
+MEAN_FACE = (0.652, 0.485, 0.390)
+"""Colour of the middle of a rendered face, 0 .. 1, mean of 60 heads."""
+TEETH_FOLLOW, TEETH_TINT = 0.5, 0.3
+"""Powers with which teeth follow the brightness and the colour of the face. On the same heads, whose pictures are
+exposed alike, .28 and .3; a photograph that is dark as a whole would have 1 for its brightness."""
+LEAST_BRIGHT = 0.05
 GAZE_REACH = 2.0
 """A gaze of 1 moves the iris of a rendered head by an eighth of the eye's width. People look further aside."""
 LID_EDGE, MOST_SCALE = 0.003, 2.5
@@ -159,7 +165,7 @@ class LipsAndLids(nn.Module):
     """Fields of three layers, and what a mouth shows.
 
     skin_above, skin_below, balls  [K, 2, 64, 64]  where each point of a layer goes by term, in half frame widths
-    inside  [K + 1, 3, 64, 64]     what an open mouth shows without teeth, in brightnesses of the face
+    inside  [K + 1, 3, 64, 64]     what an open mouth shows without teeth, in units of `light_in_mouth`
     teeth   [2, 4, 128, 128]       upper and lower: how surely a place is a tooth, and its colour, mouth shut
     above, below  [2, 128]         mean `Lines`, which the fields belong to
     """
@@ -273,7 +279,7 @@ class LipsAndLids(nn.Module):
         for teeth, moved in ((self.teeth[1], jaw), (self.teeth[0], skull)):
             found = sampled(teeth.float().expand(len(asked), -1, -1, -1), here + sampled(moved, here))
             inside = torch.lerp(inside, found[:, 1:], edge(found[:, :1]))
-        return (brightness(image) * inside.clamp(0, 2) * 2 - 1).clamp(-1, 1)
+        return (light_in_mouth(image) * inside.clamp(0, 2) * 2 - 1).clamp(-1, 1)
 
     def bones(self, controls: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Flow back to a face at rest of what is fixed to the skull, and to the jaw: [B, 2, 64, 64] each."""
@@ -285,6 +291,18 @@ class LipsAndLids(nn.Module):
         x0, y0, x1, y1 = (round(e * MAP_PX) for e in CHIN)
         down = down[..., y0:y1, x0:x1].mean((2, 3), keepdim=True)
         return -skull, -(skull + down)
+
+
+def light_in_mouth(image: Tensor) -> Tensor:
+    """What a mouth's inside is multiplied with, [B, 3, 1, 1], of faces whose pictures [B, 3, S, S] are laid out.
+
+    Teeth of a dark skin are as white as those of a light one: of a face's brightness they follow what comes of the
+    light alone, and so of its colour.
+    """
+    face, mean = colour(image), image.new_tensor(MEAN_FACE).view(3, 1, 1).float()
+    bright, usual = face.mean(1, keepdim=True), mean.mean()
+    tint = ((face / bright.clamp(min=LEAST_BRIGHT)) / (mean / usual)).clamp(min=LEAST_BRIGHT) ** TEETH_TINT
+    return usual * (bright / usual) ** TEETH_FOLLOW * tint
 
 
 def edge(share: Tensor) -> Tensor:

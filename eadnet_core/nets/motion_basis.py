@@ -87,8 +87,13 @@ def absolute_terms(controls: Tensor, pose: Tensor) -> Tensor:
 
 def brightness(image: Tensor) -> Tensor:
     """Mean of the face in the middle of pictures [B, 3, S, S] that are laid out, 0 .. 1: [B, 1, 1, 1]."""
+    return colour(image).mean(1, keepdim=True)
+
+
+def colour(image: Tensor) -> Tensor:
+    """Colour of the same, 0 .. 1: [B, 3, 1, 1]."""
     low, high = (round(edge * image.shape[-1]) for edge in FACE)
-    return (image[..., low:high, low:high].float().mean((1, 2, 3), keepdim=True) + 1) / 2
+    return (image[..., low:high, low:high].float().mean((2, 3), keepdim=True) + 1) / 2
 
 
 def terms(controls: Tensor, pose: Tensor) -> Tensor:

@@ -24,9 +24,10 @@ from ..nets.lips_and_lids import (
     aligned,
     heights,
     heights_over,
+    light_in_mouth,
     lines_through,
 )
-from ..nets.motion_basis import N_TERMS, absolute_terms, brightness, terms
+from ..nets.motion_basis import N_TERMS, absolute_terms, terms
 from ..nets.vae import VAE
 from ..taxonomy import CONTROLS
 from .critic import MOUTH_BOX
@@ -51,7 +52,7 @@ _EDGE_RIDGE, _SURELY = 1e-3, 0.8
 TOOTH_EDGES = ((0.0, 0.083, 0.146, 0.204, 0.25), (0.0, 0.052, 0.108, 0.165, 0.22))
 """Where upper and lower teeth meet, from the middle, in half frame widths: a mouth of 50 mm is .49 wide, an upper
 incisor 8.5 mm, and teeth further back are seen from the side (Wheeler's Dental Anatomy)."""
-GAP, GAP_WIDTH = 0.35, 0.008
+GAP, GAP_WIDTH = 0.2, 0.008
 BITE = 0.55
 """y in the canonical frame between the rows of teeth of a mouth at rest."""
 _KNOWN = 0.15
@@ -197,8 +198,8 @@ def _insides(batch: FaceBatch) -> tuple[Tensor, Tensor]:
 
 
 def _relative(batch: FaceBatch) -> Tensor:
-    bright = brightness(batch.references).repeat_interleave(len(batch.frames) // len(batch.references), 0)
-    return ((batch.frames + 1) / 2 / bright.clamp(min=LEAST_BRIGHT)).clamp(0, 2)
+    light = light_in_mouth(batch.references).repeat_interleave(len(batch.frames) // len(batch.references), 0)
+    return ((batch.frames + 1) / 2 / light.clamp(min=LEAST_BRIGHT)).clamp(0, 2)
 
 
 def _teeth(vae: VAE, cache: FaceCache, number: np.ndarray) -> Tensor:

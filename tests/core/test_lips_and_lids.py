@@ -17,12 +17,14 @@ from eadnet_core.nets.lips_and_lids import (
     LIDS_BELOW,
     LIPS_ABOVE,
     LIPS_BELOW,
+    MEAN_FACE,
     NOSE,
     Layers,
     Lines,
     LipsAndLids,
     aligned,
     layer_share,
+    light_in_mouth,
     lines_of,
 )
 from eadnet_core.taxonomy import CONTROLS
@@ -155,3 +157,12 @@ def test_a_blink_of_the_shipped_model_shuts_the_eyes_of_the_sample_portrait(othe
     eyes = ~is_mouth & (torch.maximum(over, under) < 0) & (lines.inside(here[:, :1], is_mouth) > 0)
     assert eyes.sum() > 500
     assert layers.inner[eyes].mean() < 0.02
+
+
+def test_teeth_of_a_dark_skin_are_not_as_dark_and_take_the_light_s_colour() -> None:
+    usual = torch.tensor(MEAN_FACE).view(1, 3, 1, 1).expand(-1, -1, 32, 32)
+    light, dark = (light_in_mouth(2 * share * usual - 1) for share in (1.0, 0.5))
+    assert torch.allclose(light, light.mean().expand_as(light), atol=1e-4), "a mean face: white"
+    assert 0.6 < float(dark.mean() / light.mean()) < 0.8
+    golden = light_in_mouth(2 * usual * torch.tensor((1.2, 1.0, 0.4)).view(3, 1, 1) - 1)
+    assert float(golden[0, 2]) < 0.9 * float(golden[0, 0])
