@@ -16,6 +16,7 @@ from ..errors import EADNetError
 from ..paths import is_disk_full, shown
 from .batch import add_batch
 from .curate import add_curate
+from .data import add_data
 from .emotion import add_caption, add_direct, add_emotion
 from .generate import add_dub, add_generate
 from .info import add_info
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_evaluate,
         add_corpus,
         add_curate,
+        add_data,
         add_train,
         add_download,
         add_convert,
