@@ -109,7 +109,7 @@ def _split_file(folder: Path, subset: str) -> Path | None:
 
 
 def _intervals(split: Path) -> Iterator[tuple[str, int, float]]:
-    """(video without suffix, number of the clip, seconds) of each interval of lines such as `Radio11.mp4 00:30-01:00`."""
+    """(video without suffix, number of the clip, seconds) of each interval of lines like `Radio11.mp4 00:30-01:00`."""
     for number, line in enumerate(split.read_text("utf-8", "replace").splitlines(), 1):
         name, *intervals = line.split() or [""]
         for i, interval in enumerate(intervals):
