@@ -53,6 +53,7 @@ def test_every_command_of_the_help_exists() -> None:
         "evaluate",
         "corpus",
         "curate",
+        "data",
         "train",
         "download",
         "convert",
