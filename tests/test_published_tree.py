@@ -73,6 +73,7 @@ def test_what_is_published_is_what_the_nodes_reach(tree: Path) -> None:
 def test_what_the_nodes_show_is_published_and_nothing_of_the_workshop(tree: Path) -> None:
     wanted = ("LICENSE", "NOTICE", "README.md", "pyproject.toml", "requirements.txt", "locales/zh/nodeDefs.json")
     wanted += ("web/js/eadnet.js", "web/docs/EADNet_Speak.md", "workflows/first_run.json", "workflows/first_run.jpg")
+    wanted += ("subgraphs/Talking portrait.json",)
     assert not [name for name in wanted if not (tree / name).is_file()]
     tops = {p.name for p in tree.iterdir()} - {name.split("/")[0] for name in wanted}
     assert tops <= {"__init__.py", "CHANGELOG.md", "SECURITY.md", "eadnet_core", "nodes"}

@@ -402,7 +402,7 @@ def link_pack(pack: Path, model: Path) -> None:
     """The pack by links, with another model as its mini."""
     core, assets = pack / "eadnet_core", pack / "eadnet_core" / "assets"
     assets.mkdir(parents=True)
-    for name in ("__init__.py", "nodes", "web", "locales", "workflows", "pyproject.toml"):
+    for name in ("__init__.py", "nodes", "web", "locales", "workflows", "subgraphs", "pyproject.toml"):
         (pack / name).symlink_to(ROOT / name)
     for path in (ROOT / "eadnet_core").iterdir():
         if path.name not in ("assets", "__pycache__"):

@@ -12,10 +12,13 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+GRAPHS = WORKFLOWS + BLUEPRINTS
 NODES = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "workflows.md").read_text(encoding="utf-8")
 FIXED = ("first_run", "emotional_talking_head")
 """Names that guides point at; those of the others begin with their step."""
+LINK = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 CORE_NODES = {
     "CreateVideo",
@@ -33,8 +36,46 @@ CORE_NODES = {
 """Nodes of ComfyUI 0.8.0 itself: nothing else may be needed."""
 
 
+SOURCES = {
+    "IMAGE": ("LoadImage", ["eadnet_portrait.png", "image"]),
+    "AUDIO": ("LoadAudio", ["eadnet_speech.wav", None, None]),
+    "VIDEO": ("LoadVideo", ["eadnet_clip.mp4", "image"]),
+}
+"""What is wired to the sockets of a blueprint here."""
+
+
 def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def load_graph(path: Path) -> dict[str, Any]:
+    """A workflow; or the inside of a blueprint as one, with a loader at each socket and Save Video at its video."""
+    workflow = load(path)
+    return wired(workflow["definitions"]["subgraphs"][0]) if path in BLUEPRINTS else workflow
+
+
+def wired(inside: dict[str, Any]) -> dict[str, Any]:
+    nodes = {node["id"]: node for node in inside["nodes"]}
+    links = []
+    for number, port in enumerate(inside["inputs"]):
+        if port["type"] in SOURCES:
+            kind, values = SOURCES[port["type"]]
+            outputs = [{"name": kind, "type": port["type"], "links": port["linkIds"]}]
+            nodes[-100 - number] = {"type": kind, "inputs": [], "outputs": outputs, "widgets_values": values}
+    save = {"type": "SaveVideo", "outputs": [], "widgets_values": ["eadnet", "auto", "auto"]}
+    nodes[-20] = save | {"inputs": [{"name": "video", "type": "VIDEO", "link": None}]}
+    for link in inside["links"]:
+        number, source, slot, target, port, kind = (link[key] for key in LINK)
+        if source == -10 and kind in SOURCES:
+            source, slot = -100 - slot, 0
+        if source == -10:  # a widget of the blueprint's node
+            nodes[target]["inputs"][port]["link"] = None
+        elif target == -20 and kind != "VIDEO":
+            nodes[source]["outputs"][slot]["links"].remove(number)
+        else:
+            nodes[target]["inputs"][port]["link"] = number
+            links.append([number, source, slot, target, port, kind])
+    return {"nodes": [{**node, "id": number} for number, node in nodes.items()], "links": links}
 
 
 def test_the_page_explains_each_in_the_order_of_learning() -> None:
@@ -68,10 +109,10 @@ def test_it_is_in_the_pages_format(path: Path) -> None:
         assert node["mode"] == 0
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_its_nodes_exist_and_have_all_their_widgets(path: Path) -> None:
     """One missing value would shift all that follow it."""
-    for node in load(path)["nodes"]:
+    for node in load_graph(path)["nodes"]:
         if node["type"] not in NODES:
             assert node["type"] in CORE_NODES
             continue
@@ -83,9 +124,9 @@ def test_its_nodes_exist_and_have_all_their_widgets(path: Path) -> None:
         assert [port["type"] for port in node["outputs"]] == [kind for _, kind in described["outputs"]]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_its_links_fit_both_ends(path: Path) -> None:
-    workflow = load(path)
+    workflow = load_graph(path)
     nodes = {node["id"]: node for node in workflow["nodes"]}
     for number, source, slot, target, port, kind in workflow["links"]:
         assert number in nodes[source]["outputs"][slot]["links"]
@@ -127,7 +168,24 @@ def test_its_form_names_widgets_and_a_result(path: Path) -> None:
     assert shown[0] == "SaveVideo" or not any(node["type"] == "SaveVideo" for node in nodes.values())
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_a_blueprint_is_one_node_that_says_what_it_is_for(path: Path) -> None:
+    blueprint = load(path)
+    (node,) = blueprint["nodes"]
+    (inside,) = blueprint["definitions"]["subgraphs"]
+    assert node["type"] == inside["id"]
+    assert node["title"] == inside["name"] == path.stem
+    for side in ("inputs", "outputs"):
+        assert [(p["name"], p["type"]) for p in node[side]] == [(p["name"], p["type"]) for p in inside[side]]
+    assert blueprint["extra"]["BlueprintDescription"] == inside["description"]
+    assert "talking head" in blueprint["extra"]["BlueprintSearchAliases"]
+
+
+def test_the_page_of_workflows_names_every_blueprint() -> None:
+    assert sorted(re.findall(r"^\| \*(.+?)\* \|", PAGE, re.MULTILINE)) == [path.stem for path in BLUEPRINTS]
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_comfyui_accepts_it(host: Any, as_prompt: Any, path: Path) -> None:
     """As the page would send it, with the samples in place."""
 
@@ -138,7 +196,7 @@ def test_comfyui_accepts_it(host: Any, as_prompt: Any, path: Path) -> None:
         inputs = node.INPUT_TYPES()
         return {"input": inputs, "input_order": {group: list(ports) for group, ports in inputs.items()}}
 
-    prompt = as_prompt(load(path), describe)
+    prompt = as_prompt(load_graph(path), describe)
     host.module("nodes.sample_files").copy_for_prompt({"prompt": prompt})
     valid, error, outputs, by_node = host.validate(prompt)
     assert valid and outputs and not by_node, (error, by_node)
