@@ -97,5 +97,5 @@ $(VENV)/.run: $(SETUP) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --constraint constraints.txt --editable '.[test,train]'
+	$(PIP) install --constraint constraints.txt --editable '.[test,train,live]'
 	@touch $@

@@ -27,7 +27,7 @@ from .score import add_evaluate, add_score
 from .train import add_corpus, add_train
 from .weights import add_convert, add_download
 
-EXTRAS = {"cv2": "curate", "pyarrow": "curate", "scenedetect": "curate", "ray": "cluster"}
+EXTRAS = {"aiohttp": "live", "cv2": "curate", "pyarrow": "curate", "scenedetect": "curate", "ray": "cluster"}
 """The extra that brings a package; `train` brings all others."""
 
 

@@ -1,4 +1,4 @@
-"""`eadnet live`: a portrait that speaks while the sound comes in, between two pipes."""
+"""`eadnet live`: a portrait that speaks while the sound comes in, on a page or between two pipes."""
 
 from __future__ import annotations
 
@@ -46,6 +46,13 @@ def add_live(commands: Any) -> None:
     pipes.add_argument("--stdin", choices=SOUNDS, help="pcm: 16-bit little-endian mono samples at 16 kHz")
     text = "mp4: fragmented MP4 with sound; rgb: bare pictures, 3 bytes a pixel, 25 a second"
     pipes.add_argument("--stdout", choices=PICTURES, help=text)
+    page = parser.add_argument_group(
+        "page", "Without pipes: a page for this machine alone, at the address that is shown."
+    )
+    page.add_argument("--port", type=int, default=8765, metavar="N", help="0 takes one that is free (default: 8765)")
+    page.add_argument("--sessions", type=int, default=1, metavar="N", help="pages that may talk at once (default: 1)")
+    text = "end by itself when no page has been there for so many minutes"
+    page.add_argument("--stop-when-idle", type=float, metavar="MINUTES", help=text)
     add_model(parser)
     add_timing(parser.add_argument_group("delay and cost"))
     group = parser.add_argument_group("settings")
@@ -70,9 +77,33 @@ def options_of(args: argparse.Namespace) -> GenerateOptions:
 
 
 def _live(args: argparse.Namespace) -> None:
-    if args.stdin is None or args.stdout is None:
-        raise BadInput("eadnet live stands between two pipes: give --stdin pcm and --stdout mp4 or rgb.")
-    _between_pipes(args)
+    if args.stdin is None and args.stdout is None:
+        _on_a_page(args)
+    elif args.stdin is None or args.stdout is None:
+        raise BadInput("A pipe needs both ends: give --stdin pcm and --stdout mp4 or rgb, or neither for the page.")
+    else:
+        _between_pipes(args)
+
+
+def _on_a_page(args: argparse.Namespace) -> None:
+    import asyncio
+
+    import aiohttp  # noqa: F401  missed before a model is loaded
+
+    from ..live.portrait import LivePortrait
+    from ..live.server import LivePage, serve
+
+    if args.emotion_file is not None:
+        raise BadInput("--emotion-file is for pipes; the page has a box for the words.")
+    if not 1 <= args.sessions <= 16 or not 0 <= args.port <= 65535 or (args.stop_when_idle or 1.0) <= 0:
+        raise BadInput("Give --sessions 1 .. 16, --port 0 .. 65535 and --stop-when-idle above 0.")
+    portrait = LivePortrait(load(args), args.portrait, options_of(args), args.picture_px)
+    timing = (args.chunk_frames, args.ahead_frames, args.sessions, args.stop_when_idle)
+    asyncio.run(serve(LivePage(portrait, args.emotion, *timing), args.port, _say_address))
+
+
+def _say_address(address: str) -> None:
+    print(f"live: open {address} in a browser on this machine; Ctrl-C ends it", flush=True)
 
 
 def _between_pipes(args: argparse.Namespace) -> None:

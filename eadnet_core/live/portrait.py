@@ -72,7 +72,7 @@ class LivePortrait:
         return self.painter.paint(controls, motion)
 
     def whole(self, parts: np.ndarray) -> np.ndarray:
-        """Whole pictures, uint8 [T, H, W, 3], of what lies in the box."""
+        """Whole pictures, uint8 [T, H, W, 3], of what lies in the box, uint8 [T, h, w, 3]."""
         pictures = np.repeat(self.picture[None], len(parts), 0)
         pictures[(slice(None), *self.painter.box.part)] = parts
         return pictures

@@ -36,7 +36,8 @@ class LiveChunk:
     """Finished frames, and the sound that belongs to them.
 
     start    number of the first frame
-    parts    uint8 [T, h, w, 3]      what lies in the painter's box; `LivePortrait.whole` makes pictures of it
+    parts    uint8 [T', h, w, 3]     what lies in the painter's box; `LivePortrait.whole` makes pictures of it
+    every    T' is T / every, rounded up: the first of so many frames is painted, and stands for them
     sound    [640 T] float32 mono 16 kHz
     emotion  [27]                    what the last frame was asked to feel
     seconds  wall time by stage
@@ -47,10 +48,11 @@ class LiveChunk:
     sound: np.ndarray
     emotion: np.ndarray
     seconds: dict[str, float]
+    every: int = 1
 
     @property
     def n_frames(self) -> int:
-        return len(self.parts)
+        return len(self.sound) // SAMPLES_PER_FRAME
 
 
 class LiveSession:
@@ -81,8 +83,21 @@ class LiveSession:
             self._sampler = CausalSampler(model, options, chunk_frames)
         self._motion = LiveMotion(options.seed, ahead_frames, options.head, options.blink, options.gaze)
         self._feeling = _Feeling(self._scaled(self.read(emotion).code))
+        self.paint_every = 1
+        """Paint only the first of so many frames of a chunk: for machines that are too slow for 25 a second."""
         self._next = 0
         self._stop: int | None = None
+
+    @property
+    def missing_samples(self) -> int:
+        """Samples that must still come before the next chunk can be made; 0 where it can."""
+        wanted = (self._next + self.chunk_frames + self.ahead_frames) * SAMPLES_PER_FRAME
+        return max(0, wanted - self._hearing.sound.n_samples)
+
+    @property
+    def next_frame(self) -> int:
+        """Number of the first frame of the next chunk."""
+        return self._next
 
     @property
     def delay_s(self) -> float:
@@ -129,11 +144,12 @@ class LiveSession:
             clock.stop("hear")
             x0 = self._sampler.next(conditions)
             clock.stop("sample")
-            parts = self.portrait.paint(x0, motion)
+            n = stop - start if self._stop is None else min(stop, self._stop) - start
+            every = self.paint_every
+            parts = self.portrait.paint(x0[:, :n:every], motion[:n:every])
             clock.stop("paint")
         self._next = stop
-        n = stop - start if self._stop is None else min(stop, self._stop) - start
-        return LiveChunk(start, parts[:n], sound[: n * SAMPLES_PER_FRAME], code[n - 1], clock.seconds)
+        return LiveChunk(start, parts, sound[: n * SAMPLES_PER_FRAME], code[n - 1], clock.seconds, every)
 
     def _conditions(self, tokens: Tensor, voice: np.ndarray, code: np.ndarray, motion: Tensor) -> FrameConditions:
         model, n = self.portrait.model, len(code)

@@ -154,6 +154,20 @@ def test_parts_lie_where_a_clip_is_pasted(shown: LivePortrait) -> None:
     assert np.abs(live.astype(int) - clip).mean() < 1.5  # the picture is sampled once, not three times
 
 
+def test_fewer_frames_are_painted_where_a_machine_is_slow(shown: LivePortrait) -> None:
+    sound = sound_of(18)
+    all_of_them = run(shown, sound, lambda: len(sound))
+    session = LiveSession(shown)
+    session.paint_every = 2
+    session.add(sound)
+    session.finish()
+    assert session.next_frame == 0
+    made = list(session.chunks())
+    assert [(c.n_frames, len(c.parts), c.every) for c in made] == [(5, 3, 2)] * 3 + [(3, 2, 2)]
+    for one, every in zip(made, all_of_them, strict=True):
+        assert np.abs(one.parts.astype(int) - every.parts[::2]).max() <= 1  # nets see batches of another size
+
+
 def test_no_sound_makes_no_frames(shown: LivePortrait) -> None:
     session = LiveSession(shown)
     session.finish()
