@@ -18,9 +18,9 @@ def parted(controls: Tensor) -> Tensor:
     """Controls [T, 28] of lips that speak though an emotion presses them: they press between the sounds that open them.
 
     Added up, as the corpus adds them, a furious mouth hardly opens. People who shout press their lips in between
-    (coarticulation; our design, ADR 30).
+    (coarticulation; our design, ADR 31).
     """
     asked = (controls[:, _OPENING].amax(1, keepdim=True) / WIDE).clamp(0, 1)
-    parted = controls.clone()
-    parted[:, _PRESSING] *= 1 - YIELDS * asked
-    return parted
+    found = controls.clone()
+    found[:, _PRESSING] *= 1 - YIELDS * asked
+    return found
