@@ -1,4 +1,4 @@
-"""Sampling in order: a chunk of frames at a time, each step with its own memory of the frames before (ADR 29)."""
+"""Sampling in order: a chunk of frames at a time, each step with its own memory of the frames before (ADR 30)."""
 
 from __future__ import annotations
 

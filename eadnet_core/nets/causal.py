@@ -1,6 +1,6 @@
 """STDA and TFRM over a clip that comes in order: new frames look at those that are gone, never at those to come.
 
-Our design (ADR 29). The weights are those of the window: what is new sits at the end of it, and in place of the frames
+Our design (ADR 30). The weights are those of the window: what is new sits at the end of it, and in place of the frames
 before it stands what the modules kept of them. Within the new frames all see all, as in a window.
 """
 
