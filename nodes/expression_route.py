@@ -6,45 +6,26 @@ so that moving a slider costs one frame.
 
 from __future__ import annotations
 
-import io as bytes_io
 import json
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..eadnet_core.emotion.expression import Expression
 from ..eadnet_core.errors import BadInput
-from . import bridge, expression
-from .guarded_route import IsStale, Route, number
-from .own_words import own_words
+from .guarded_route import IsStale, Route
+from .kept_stills import READ, KeptStills, Portrait, jpeg
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from ..eadnet_core.generation.still import Still
-
-LEAST_PX, MOST_PX = 128, 1024
-"""Side of the face's square that may be asked for."""
-KEPT_STILLS = 3
-JPEG_QUALITY = 92
-READ = "EADNet-Read"
-"""Header that says, as JSON, how the expression reads and what it cost."""
-
 
 @dataclass(frozen=True)
 class Asked:
-    """A checked request.
+    """A checked request."""
 
-    picture  (name, subfolder, type), or None for the sample portrait
-    size_px  side of the square that is sent, at most that of the face in the picture
-    """
-
-    picture: tuple[str, str, str] | None
-    box: tuple[float, float, float, float] | None
-    accept_any_face: bool
+    portrait: Portrait
     expression: Expression
-    size_px: int
 
 
 class Expressions(Route):
@@ -55,37 +36,27 @@ class Expressions(Route):
 
     def __init__(self) -> None:
         super().__init__()
-        self._stills: dict[Any, Still] = {}
+        self._stills = KeptStills()
 
     def parse(self, data: Any) -> Asked:
         """See Route."""
         if not isinstance(data, dict):
             raise BadInput("Send a JSON object.")
-        values, name = data.get("values") or {}, data.get("image")
+        values = data.get("values") or {}
         if not isinstance(values, dict):
             raise BadInput("values must be an object of sliders and numbers.")
-        return Asked(
-            None if not name else (str(name), str(data.get("subfolder") or ""), str(data.get("type") or "input")),
-            bridge.box_of(str(data.get("box") or "")),
-            data.get("accept_any_face") is True,
-            Expression(values),
-            int(number(data.get("size", 512), "size", LEAST_PX, MOST_PX)),
-        )
+        return Asked(Portrait.parse(data), Expression(values))
 
     def compute(self, asked: Asked, is_stale: IsStale) -> tuple[bytes, dict[str, Any]]:
         """See Route."""
-        from PIL import Image
-
         from ..eadnet_core.emotion.code import describe
 
         began = time.perf_counter()
-        still = self._still(asked)
-        frame = still.square(asked.expression, min(asked.size_px, still.size_px))
-        data = bytes_io.BytesIO()
-        Image.fromarray(frame).save(data, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        still = self._stills.open(asked.portrait)
+        data = jpeg(still.square(asked.expression, min(asked.portrait.size_px, still.size_px)))
         read = describe(asked.expression.code(still.own))
         said = {"label": read.label, "intensity": round(read.intensity, 3), "face_px": round(still.face.side_px)}
-        return data.getvalue(), {**said, "seconds": round(time.perf_counter() - began, 4)}
+        return data, {**said, "seconds": round(time.perf_counter() - began, 4)}
 
     def respond(self, made: tuple[bytes, dict[str, Any]]) -> web.Response:
         """See Route."""
@@ -97,27 +68,6 @@ class Expressions(Route):
     def let_go(self) -> None:
         """See Route."""
         self._stills.clear()
-        expression.mini.cache_clear()
-
-    def _still(self, asked: Asked) -> Still:
-        """The picture and its face; read once for a file."""
-        from ..eadnet_core.generation.still import Still
-        from ..eadnet_core.media.face.find import locate
-        from ..eadnet_core.media.image import read_image
-        from ..eadnet_core.weights.folders import ASSETS
-
-        sample = str(ASSETS / "sample" / "portrait.png")
-        path = sample if asked.picture is None else bridge.input_file(*asked.picture)
-        found = os.stat(path)
-        key = (path, found.st_mtime_ns, found.st_size, asked.box, asked.accept_any_face)
-        if key not in self._stills:
-            picture = read_image(path)
-            while len(self._stills) >= KEPT_STILLS:
-                self._stills.pop(next(iter(self._stills)))
-            with own_words(expression.NAMES):
-                face = locate(picture, asked.box, accept_any_face=asked.accept_any_face)
-            self._stills[key] = Still(expression.mini(), picture, face, MOST_PX)
-        return self._stills[key]
 
 
 def register() -> None:

@@ -1,21 +1,31 @@
-"""What the track editor's page cannot know by itself: how keyframes are read, and the words of a transcript."""
+"""What the track editor's page cannot know by itself: how keyframes are read, the words of a transcript, and the face.
+
+The face is computed on the CPU with the shipped mini, as in the expression editor: a moment of a track costs one frame.
+"""
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..eadnet_core.errors import BadInput
-from .emotion import reader, transcript_words
-from .guarded_route import IsStale, Route
+from .emotion import parse_keyframes, reader, transcript_words
+from .guarded_route import IsStale, Route, number
+from .kept_stills import READ, KeptStills, Portrait, jpeg
 
 if TYPE_CHECKING:
+    import numpy as np
     from aiohttp import web
 
     from ..eadnet_core.emotion.track import EmotionTrack
 
 MOST_KEYFRAMES = 200
 """Of one request; the page asks for more in several."""
+KEPT_TEXTS = 256
+"""Texts of keyframes whose codes are kept for the face."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,78 @@ class Readings(Route):
         """See Route; the reader of words is the nodes', which keep it."""
 
 
+@dataclass(frozen=True)
+class AskedFace:
+    """A checked request: what the track's face looks like at a time."""
+
+    portrait: Portrait
+    track: EmotionTrack
+    time_s: float
+
+
+class Faces(Route):
+    """The portrait with what a track asks of it at one time."""
+
+    what = "a face"
+    most_per_second = 40
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stills = KeptStills()
+
+    def parse(self, data: Any) -> AskedFace:
+        """See Route."""
+        from ..eadnet_core.emotion.track import EmotionTrack
+
+        if not isinstance(data, dict):
+            raise BadInput("Send a JSON object.")
+        keyframes = data.get("keyframes")
+        if not isinstance(keyframes, str):
+            raise BadInput("keyframes must be their JSON, as the node has it.")
+        cross_fade_s = number(data.get("cross_fade", 0.5), "cross_fade", 0, 60)
+        return AskedFace(
+            Portrait.parse(data),
+            EmotionTrack.parse(parse_keyframes(keyframes)).held(cross_fade_s),
+            number(data.get("time", 0.0), "time", 0, 1e6),
+        )
+
+    def compute(self, asked: AskedFace, is_stale: IsStale) -> tuple[bytes, dict[str, Any]]:
+        """See Route."""
+        from ..eadnet_core.emotion.code import describe
+        from ..eadnet_core.emotion.expression import Felt
+
+        began = time.perf_counter()
+        still = self._stills.open(asked.portrait)
+        code = asked.track.read(read_codes).at([asked.time_s])[0]
+        data = jpeg(still.square(Felt(code), min(asked.portrait.size_px, still.size_px)))
+        read = describe(code)
+        said = {"label": read.label, "intensity": round(read.intensity, 3)}
+        return data, {**said, "seconds": round(time.perf_counter() - began, 4)}
+
+    def respond(self, made: tuple[bytes, dict[str, Any]]) -> web.Response:
+        """See Route."""
+        from aiohttp import web
+
+        headers = {READ: json.dumps(made[1]), "Cache-Control": "no-store"}
+        return web.Response(body=made[0], content_type="image/jpeg", headers=headers)
+
+    def let_go(self) -> None:
+        """See Route."""
+        self._stills.clear()
+
+
+def read_codes(texts: list[str]) -> np.ndarray:
+    """The codes [n, 27] of texts, each read once: the same few are asked for while the playhead moves."""
+    import numpy as np
+
+    return np.stack([_read_code(text) for text in texts])
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def _read_code(text: str) -> np.ndarray:
+    return reader().codes([text])[0]
+
+
 def register() -> None:
     """Add the route to ComfyUI's server, where there is one."""
     from server import PromptServer
@@ -74,3 +156,4 @@ def register() -> None:
     server = getattr(PromptServer, "instance", None)
     if server is not None:
         server.routes.post("/eadnet/track")(Readings().answer)
+        server.routes.post("/eadnet/track_face")(Faces().answer)

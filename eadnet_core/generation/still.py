@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..emotion.expression import Expression
+from ..emotion.expression import Pose
 from ..errors import BadInput
 from ..families.family import Model
 from ..families.mini import Head, MiniModel
@@ -48,7 +48,7 @@ class Still:
         self._paster: Paster | None = None
         self.own = self._head.controls[0].cpu().numpy()
 
-    def square(self, expression: Expression, size_px: int) -> np.ndarray:
+    def square(self, expression: Pose, size_px: int) -> np.ndarray:
         """The face's square with an expression, uint8 [size_px, size_px, 3], at least as large as the model's own."""
         shown = self._square(size_px)
         if expression.is_rest:
@@ -58,7 +58,7 @@ class Still:
             change = self._change(expression).in_picture(self._head.features, laid_px)
             return to_pixels(applied(change, shown))[0]
 
-    def whole(self, expression: Expression) -> np.ndarray:
+    def whole(self, expression: Pose) -> np.ndarray:
         """The whole picture with an expression, uint8 [H, W, 3]; outside the face's square to the bit as it was."""
         if expression.is_rest:
             return self.picture.copy()
@@ -73,7 +73,7 @@ class Still:
             self._shown[size_px] = to_unit(square[None], self._head.shown.device)
         return self._shown[size_px]
 
-    def _change(self, expression: Expression) -> Change:
+    def _change(self, expression: Pose) -> Change:
         """How the face differs from the picture, less what the model changes at rest."""
         controls = torch.from_numpy(expression.controls(self.own))[None].to(self._head.shown.device)
         motion = torch.from_numpy(expression.motion())[None].to(self._head.shown.device)

@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eadnet_core.emotion.code import AROUSAL, INTENSITY, blend, emotion_code
-from eadnet_core.emotion.expression import FEELINGS, MOST, MUSCLES, OWN_LEAST, SLIDER, SLIDERS, Expression
+from eadnet_core.emotion.expression import FEELINGS, MOST, MUSCLES, OWN_LEAST, SLIDER, SLIDERS, Expression, Felt
 from eadnet_core.errors import BadInput
 from eadnet_core.families.family import Model
+from eadnet_core.families.load import load_model
 from eadnet_core.families.mini import MOST as MOST_OF_A_MINI
+from eadnet_core.families.mini import MiniScene
+from eadnet_core.generation.stages import preview
 from eadnet_core.generation.still import Still, applied
-from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.crop import FaceCrop, crop
+from eadnet_core.media.face.find import locate
 from eadnet_core.media.image import read_image
 from eadnet_core.taxonomy import CONTROLS, EMOTIONS, MOTION
 
@@ -166,6 +170,28 @@ def test_it_draws_what_the_change_itself_would(still: Still) -> None:
     with torch.inference_mode():
         whole = small.resized(256).apply(shown, is_sharp=True)
         assert (applied(small, shown) - whole).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("label", "strength"), [("happy", 0.6), ("angry", 1.0), ("neutral", 0.0)])
+def test_an_emotion_by_itself_is_what_the_shipped_mini_samples_of_it(
+    label: str, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, picture = load_model("mini", "cpu"), read_image(SAMPLE)
+    face = locate(picture)
+    sampled: list[np.ndarray] = []
+    controls = MiniScene.controls
+    monkeypatch.setattr(MiniScene, "controls", lambda *args: sampled.append(controls(*args).numpy()) or controls(*args))
+    code = emotion_code(label, strength)
+    preview(model, crop(picture, face, model.config.size_px), code)
+    shown = Felt(code).controls(Still(model, picture, face).own)
+    assert np.abs(shown - sampled[-1][0]).mean() < 0.04
+
+
+def test_an_emotion_moves_the_face_alone_and_none_brings_it_to_rest(still: Still) -> None:
+    shown = still.whole(Felt(emotion_code("happy", 1.0)))
+    assert shown.shape == still.picture.shape and not np.array_equal(shown, still.picture)
+    rest = Felt(emotion_code("neutral", 0.0)).controls(still.own)
+    assert set(np.flatnonzero(rest)) <= {CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")}
 
 
 def test_a_base_has_no_sliders(tiny_base: Model) -> None:

@@ -86,7 +86,7 @@ def test_every_input_and_route_stands_in_the_table(host: Any) -> None:
         for file in (ROOT / "nodes").glob("*.py")
         for method, path in re.findall(r'routes\.(\w+)\("([^"]+)"\)', file.read_text(encoding="utf-8"))
     ]
-    assert len(routes) == 5 and len(named) > 15
+    assert len(routes) == 6 and len(named) > 15
     assert [name for name in [*dict.fromkeys(named), *routes] if f"`{name}`" not in TOLD] == []
 
 
@@ -300,7 +300,7 @@ EXPRESSED = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track"])
+@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/track_face"])
 def test_a_malformed_request_is_a_400_that_says_why(server: Any, body: bytes, path: str) -> None:
     time.sleep(0.1)  # stays below the rate that is refused as such
     body = EXPRESSED.get(body, body) if path == "/eadnet/expression" else body
@@ -317,7 +317,9 @@ def test_a_charset_of_the_request_is_not_believed(server: Any, charset: str) -> 
     assert server.request("/eadnet/preview", b'{"frames": 0}', headers)[0] == 400
 
 
-@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/samples"])
+@pytest.mark.parametrize(
+    "path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/track_face", "/eadnet/samples"]
+)
 def test_another_origins_page_gets_nowhere(server: Any, path: str) -> None:
     """ComfyUI refuses its origin on the loopback address; elsewhere its browser must ask before it may send JSON."""
     time.sleep(0.1)

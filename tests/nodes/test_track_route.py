@@ -1,12 +1,15 @@
-"""The track editor's route over HTTP: which feelings its keyframes ask for, and a transcript's words."""
+"""The track editor's routes over HTTP: which feelings its keyframes ask for, a transcript's words, and the face."""
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 CODE = [0.0] * 27
 
@@ -57,3 +60,67 @@ def test_too_many_at_once_are_refused(server: Any) -> None:
     answers = [server.request("/eadnet/track", {"keyframes": []})[0] for _ in range(13)]
     assert answers[0] == 200 and 429 in answers
     time.sleep(1.1)
+
+
+TRACK = '[{"time": 1, "text": "happy", "intensity": 1}, {"time": 3, "text": "angry", "fade_s": 1, "ease": "in"}]'
+
+
+def face(server: Any, time_s: float, **values: Any) -> tuple[int, Any]:
+    time.sleep(0.03)  # stays below the rate that is refused as such
+    asked = {"keyframes": TRACK, "cross_fade": 0.5, "time": time_s, "size": 256, **values}
+    return server.request("/eadnet/track_face", asked)
+
+
+def pixels(answer: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(answer))).astype(int)
+
+
+def test_the_face_is_held_and_fades_as_the_track_does(server: Any) -> None:
+    server.request("/eadnet/samples", {})
+    times = (0.0, 1.0, 2.0, 2.5, 3.0, 9.0)
+    answers = [face(server, t, image="eadnet_portrait.png") for t in times]
+    assert all(status == 200 for status, _ in answers)
+    first, begun, held, fading, there, after = (pixels(answer) for _, answer in answers)
+    assert first.shape == (256, 256, 3)
+    assert np.array_equal(first, begun) and np.array_equal(begun, held) and np.array_equal(there, after)
+    apart = [np.abs(picture - held).mean() for picture in (fading, there)]
+    assert 0 < apart[0] < apart[1]
+
+
+def test_nobody_with_a_code_for_no_feeling_moves_but_to_rest(server: Any) -> None:
+    rest = json.dumps([{"time": 0, "code": [0.0] * 27}])
+    calm = json.dumps([{"time": 0, "text": ""}])
+    assert face(server, 0, keyframes=rest)[1] == face(server, 5, keyframes=calm)[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"image": "../../../etc/passwd"}, 400),
+        ({"image": "a.png", "type": "output"}, 400),
+        ({"image": "not_there.png"}, 404),
+        ({"size": 4096}, 400),
+        ({"time": -1}, 400),
+        ({"time": "soon"}, 400),
+        ({"cross_fade": 1e9}, 400),
+        ({"keyframes": "[]"}, 400),
+        ({"keyframes": [1]}, 400),
+        ({"keyframes": '[{"time": 0, "reference": {"path": "/etc/passwd"}}]'}, 400),
+        ({"keyframes": '[{"time": 0, "text": "a"}, {"time": 0, "text": "b"}]'}, 400),
+    ],
+)
+def test_the_face_is_refused_for_what_it_must(server: Any, values: dict[str, Any], expected: int) -> None:
+    status, answer = face(server, **{"time_s": values.pop("time", 0), **values})
+    assert status == expected and len(answer["error"]) > 20
+
+
+def test_a_face_is_answered_soon(server: Any, record_property: Any) -> None:
+    """Bounds are loose, for busy machines; what was measured is in the help page."""
+    time.sleep(1.1)
+    seconds = []
+    for i in range(20):
+        began = time.perf_counter()
+        assert face(server, 2 + i / 20)[0] == 200
+        seconds.append(time.perf_counter() - began)
+    record_property("median_s", sorted(seconds)[10])
+    assert sorted(seconds)[10] < 1.0

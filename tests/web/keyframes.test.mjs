@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   addKeyframe,
+  around,
   editKeyframe,
   formatTrack,
   indexAt,
@@ -72,6 +73,13 @@ test("the keyframe in force is the last that has begun, before all the first", (
   assert.deepEqual([0, 1.9, 2, 4.4, 99].map((t) => indexAt(track, t)), [0, 0, 1, 1, 2]);
   assert.equal(indexAt(track.slice(1), 0.5), 0);
   assert.equal(indexAt([], 1), -1);
+});
+
+test("what is felt at a time depends on the keyframe in force and the next alone", () => {
+  const texts = (time) => around(track, time).map((k) => k.text);
+  assert.deepEqual([0, 1.9, 2, 9].map(texts), [["calm", "furious"], ["calm", "furious"], ["furious", "sad"], ["sad"]]);
+  assert.deepEqual(around(track.slice(1), 0.5).map((k) => k.text), ["furious"]);
+  assert.deepEqual(around([], 1), []);
 });
 
 test("a new keyframe copies the one in force and never lands on another", () => {

@@ -6,8 +6,10 @@ import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
 import { addPanel, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
 import { addKeyframe, editKeyframe, formatTrack, moveKeyframe, parseTrack, removeKeyframe, snap } from "./keyframes.js";
 import { nextMark, snapTo } from "./marks.js";
-import { clock, laneLength, mostZoom, region, toX } from "./timeline.js";
+import { laneLength, mostZoom, region, toX } from "./timeline.js";
+import { Bar } from "./track_bar.js";
 import { Detail } from "./track_detail.js";
+import { TrackFace } from "./track_face.js";
 import { listen } from "./track_gestures.js";
 import { drawLane, movePlayhead } from "./track_lane.js";
 import { floorPx } from "./track_picture.js";
@@ -54,8 +56,8 @@ class TrackEditor {
     this.sound = new TrackSound(node, words, {
       onChange: () => this.draw(),
       onTime: (s) => (this.#showPlayhead(s), this.#follow()),
-      onState: (is) => this.#showPlaying(is),
-      onProblem: (text) => (this.status.textContent = this.status.title = text),
+      onState: (is) => this.bar.showPlaying(is),
+      onProblem: (text) => this.bar.say(text),
     });
     hide(widget);
     addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX).label = words.track;
@@ -99,6 +101,7 @@ class TrackEditor {
   close() {
     this.sound.close();
     this.readings.close();
+    this.face.close();
     this.observer.disconnect();
   }
 
@@ -282,7 +285,7 @@ class TrackEditor {
 
   #showProblem() {
     const linked = this.isLocked ? [this.words.linked, this.#ran ? "" : this.words.run_to_see].join(" ") : null;
-    for (const part of [this.adding, this.removing, this.detail.root]) part.inert = Boolean(linked ?? this.problem);
+    this.detail.root.inert = Boolean(linked ?? this.problem);
     this.frame.inert = Boolean(this.problem);
     this.json.readOnly = Boolean(linked);
     this.trouble.hidden = !linked && !this.problem;
@@ -296,36 +299,32 @@ class TrackEditor {
 
   #build() {
     const { words } = this;
-    this.playing = button("▶", words.play, () => this.togglePlay());
-    this.clock = el("span", { className: "eadnet-clock", role: "timer", "aria-label": words.playhead });
-    this.status = el("span", { className: "eadnet-grow eadnet-ellipsis eadnet-dim", role: "status" });
-    this.adding = button("+◆", words.add, () => this.add(this.playhead_s));
-    this.removing = button("×", words.delete, () => this.remove());
-    this.farther = button("⊖", words.zoom_out, () => this.zoom(-1));
-    this.closer = button("⊕", words.zoom_in, () => this.zoom(1));
-    this.snapping = button("◆|", words.snap, () => this.toggleSnap());
-    this.looping = button("∞", words.loop, () => this.toggleLoop());
-    this.raw = button("{}", words.raw, () => this.#toggleRaw());
+    this.bar = new Bar(this);
+    this.face = new TrackFace(this.node, words);
     this.mend = button(words.mend, "", () => this.#startAnew());
     this.taking = button(words.take_over, words.take_over_hint, () => this.#takeOver());
-    const { playing, looping, clock, status, adding, removing, snapping, farther, closer, raw, mend } = this;
-    const buttons = [adding, removing, snapping, farther, closer, raw];
-    const bar = el("div", { className: "eadnet-row" }, playing, looping, clock, status, ...buttons);
-    this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), mend, this.taking);
+    this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), this.mend, this.taking);
     this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
     this.frame = el("div", { className: "eadnet-frame", onscroll: () => this.draw() }, this.lane);
+    this.view = el("div", { className: "eadnet-view" }, this.face.root, this.frame);
     this.detail = new Detail(this);
     this.json = el("textarea", { className: "eadnet-text", hidden: true, spellcheck: false, onchange: () => this.endStep() });
     this.json.oninput = () => setValue(this.node, this.widget, this.json.value);
-    this.root = el("div", { className: "eadnet" }, this.trouble, bar, this.frame, this.json, this.detail.root);
+    this.root = el("div", { className: "eadnet" }, this.trouble, this.bar.root, this.view, this.json, this.detail.root);
   }
 
-  #toggleRaw() {
+  toggleRaw() {
     const isRaw = this.json.hidden;
     this.json.hidden = !isRaw;
     this.json.value = this.#given;
-    this.frame.hidden = this.detail.root.hidden = isRaw;
-    this.raw.setAttribute("aria-pressed", isRaw);
+    this.view.hidden = this.detail.root.hidden = isRaw;
+    this.draw();
+  }
+
+  toggleFace() {
+    this.node.properties.eadnet_face = !this.face.isOn;
+    this.draw();
+    this.endStep();
   }
 
   get #crossFade_s() {
@@ -341,13 +340,18 @@ class TrackEditor {
     drawLane(this.lane, state, scale);
     this.#showPlayhead(this.playhead_s);
     this.detail.show(this.track[this.selected], state.readings[this.selected], state.cross_fade_s);
-    this.playing.disabled = !this.sound.player.isReady;
-    this.looping.setAttribute("aria-pressed", Boolean(this.loop));
-    this.snapping.setAttribute("aria-pressed", this.isSnapping);
-    this.removing.disabled = this.selected < 0;
     const most = mostZoom(scale.duration_s, this.#fit_px);
-    this.farther.disabled = Math.min(this.#zoom, most) === 0;
-    this.closer.disabled = this.#zoom >= most;
+    this.bar.show({
+      isReady: this.sound.player.isReady,
+      isEditable: !this.isLocked && !this.problem,
+      hasSelected: this.selected >= 0,
+      loop: this.loop,
+      isSnapping: this.isSnapping,
+      isFacing: this.face.isOn,
+      isRaw: !this.json.hidden,
+      zoom: Math.min(this.#zoom, most),
+      mostZoom: most,
+    });
   }
 
   #state() {
@@ -361,7 +365,8 @@ class TrackEditor {
   #showPlayhead(time) {
     this.playhead_s = Math.min(time, this.scale.duration_s);
     movePlayhead(this.lane, this.playhead_s, this.scale);
-    this.clock.textContent = `${clock(this.playhead_s)} / ${clock(this.scale.duration_s)}`;
+    this.bar.showTime(this.playhead_s, this.scale.duration_s);
+    this.face.show(this.track, this.playhead_s, this.#crossFade_s);
   }
 
   /** Scrolls to the playhead where it has left the frame. */
@@ -369,10 +374,5 @@ class TrackEditor {
     const { left_px, view_px } = this.scale;
     const x = toX(this.playhead_s, this.scale);
     if (x < left_px || x > left_px + view_px) this.frame.scrollLeft = x - LEAD * view_px;
-  }
-
-  #showPlaying(isPlaying) {
-    this.playing.textContent = isPlaying ? "❚❚" : "▶";
-    this.playing.title = isPlaying ? this.words.pause : this.words.play;
   }
 }

@@ -70,6 +70,11 @@ export function indexAt(track, time) {
   return begun < 0 && track.length ? 0 : begun;
 }
 
+/** The keyframes that decide what is felt at a time: the one in force and the next, into which it may be fading. */
+export function around(track, time) {
+  return track.length ? track.slice(indexAt(track, time)).slice(0, track[0].time > time ? 1 : 2) : [];
+}
+
 /** [track with one more keyframe at `time`, its index]; it starts as a copy of the one in force there. */
 export function addKeyframe(track, time, limit_s) {
   return place(track, { ...NEW, ...track[indexAt(track, time)], time }, limit_s);

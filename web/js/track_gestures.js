@@ -119,6 +119,7 @@ const COMMANDS = {
   n: (editor) => editor.add(editor.playhead_s),
   l: (editor) => editor.toggleLoop(),
   s: (editor) => editor.toggleSnap(),
+  f: (editor) => editor.toggleFace(),
   "[": (editor) => editor.moveLoop("start_s", editor.playhead_s),
   "]": (editor) => editor.moveLoop("end_s", editor.playhead_s),
   "+": (editor) => editor.zoom(1),

@@ -107,7 +107,7 @@ test("each keyframe has the colour of what its words ask for, and says it", asyn
   assert.match(colors[texts.indexOf("furious")], /--feel-angry/);
   assert.equal(await lane.locator(".eadnet-ribbon").count(), 1);
   await handle(texts.indexOf("furious")).click();
-  await page.getByText(/^angry [01]\.\d\d$/).waitFor();
+  assert.match(await page.locator(".eadnet-chip + span").innerText(), /^angry [01]\.\d\d$/);
   assert.match(await handle(texts.indexOf("furious")).getAttribute("aria-label"), /furious, angry$/);
 });
 
@@ -163,6 +163,35 @@ test("a label takes its keyframe along in time, and opens its words", async () =
   assert.equal((await track()).length, after.length);
 });
 
+test("the face at the playhead follows it, playing or not, and can be put away", async () => {
+  const canvas = page.locator(".eadnet-face canvas");
+  await lane.focus();
+  await page.keyboard.press("Home");
+  await page.waitForFunction(() => document.querySelector(".eadnet-face canvas").dataset.time === "0");
+  const picture = () => canvas.evaluate((e) => e.toDataURL());
+  const first = await picture();
+  await page.keyboard.press("End");
+  await page.waitForFunction(() => Number(document.querySelector(".eadnet-face canvas").dataset.time) > 5);
+  assert.notEqual(await picture(), first);
+  assert.match(await canvas.getAttribute("aria-label"), /^The face at the playhead .*: \w+/);
+  await page.keyboard.press("Home");
+  await page.keyboard.press(" ");
+  const times = await page.evaluate(async () => {
+    const seen = new Set();
+    const canvas = document.querySelector(".eadnet-face canvas");
+    for (const until = performance.now() + 2500; performance.now() < until; await new Promise(requestAnimationFrame)) seen.add(canvas.dataset.time);
+    return seen.size;
+  });
+  await page.keyboard.press(" ");
+  assert.ok(times >= 4, `${times} faces in 2.5 s`);
+  const { width } = await lane.boundingBox();
+  await page.keyboard.press("f");
+  assert.equal(await canvas.isVisible(), false);
+  assert.ok((await lane.boundingBox()).width > width + 100);
+  await page.keyboard.press("f");
+  await canvas.waitFor();
+});
+
 test("a region is drawn on the ruler, repeats while it plays, and is moved by keys", async () => {
   const { x, y, width } = await lane.boundingBox();
   await page.mouse.move(x + width * 0.2, y + 6);
@@ -212,9 +241,9 @@ test("keyframes snap to where the voice sets in, step to it by key, and are free
   const from = (await track())[1].time;
   await comfyui.drag(handle(1), px(onset - from) + 4, 1);
   assert.equal((await track())[1].time, onset);
-  await page.keyboard.press(".");
+  for (let i = 0; i < 4; i++) await page.keyboard.press(".");
   const next = (await track())[1].time;
-  assert.ok(next > onset);
+  assert.ok(next > onset + 0.5);
   await page.keyboard.down("Alt");
   await comfyui.drag(handle(1), px(onset - next) + 4, 1);
   await page.keyboard.up("Alt");
@@ -237,6 +266,9 @@ test("the words of a transcript are shown and snapped to", async () => {
   );
   await lane.locator("svg text", { hasText: "Hello" }).waitFor({ state: "attached" });
   assert.equal(await lane.locator(".eadnet-mark").count(), 3);
+  await handle(1).focus();
+  await page.getByLabel("seconds from the start").fill("0.3");
+  await page.keyboard.press("Enter");
   await handle(1).focus();
   const steps = [];
   for (const key of [".", ".", ","]) await page.keyboard.press(key), steps.push((await track())[1].time);
