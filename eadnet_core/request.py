@@ -5,69 +5,19 @@ Light on purpose: the command line reads its defaults here without loading torch
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .config import SAMPLING, SamplingConfig
+from .config import SamplingConfig
 from .errors import BadInput
+from .option import Option, option
 
 if TYPE_CHECKING:
     import numpy as np
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the picture."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """What is said of an option, once: command line, node inputs, tooltips and docs/options.md are made from it."""
-
-    text: str
-    """What it does and what it costs, in sentences: the tooltip, without the default."""
-    line: str
-    """The same for a terminal, by default the first sentence of `text`. Of a switch that is on: what its --no- does."""
-    name: str = ""
-    default: Any = None
-    within: tuple[float, float] | None = None
-    """The range of a number, both ends included."""
-    is_whole: bool = False
-    step: float | None = None
-    """By which a node's input goes up and down."""
-    unit: str = ""
-    choices: tuple[str, ...] = ()
-    is_own: bool = False
-    """Whether None stands for the model's own value (`config.SAMPLING`)."""
-    default_means: str = ""
-    """What a default does that its name does not say."""
-
-    @property
-    def own(self) -> dict[str, float]:
-        """The models' own values by family; empty where the default is a number.
-
-        >>> OPTIONS["steps"].own
-        {'mini': 1, 'base': 20}
-        """
-        return {family: getattr(sampling, self.name) for family, sampling in SAMPLING.items()} if self.is_own else {}
-
-    def check(self, value: Any) -> None:
-        """Raise BadInput for a value out of the range or choices."""
-        if self.choices and value not in self.choices:
-            raise BadInput(f"{self.name} is {value!r}; give one of {', '.join(self.choices)}.")
-        if self.within is None or (value is None and self.is_own):
-            return
-        low, high = self.within
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or not low <= value <= high or (self.is_whole and int(value) != value):
-            kind = "a whole number" if self.is_whole else "a number"
-            raise BadInput(f"{self.name} is {value!r}; give {kind} in {low} .. {high}.")
-
-
-def option(default: Any, text: str, line: str = "", **more: Any) -> Any:
-    """A field of GenerateOptions: its default, and what else an `Option` holds."""
-    line = line or text[0].lower() + text[1:].split(". ")[0].removesuffix(".")
-    return field(default=default, metadata={"option": Option(text, line, default=default, **more)})
 
 
 @dataclass(frozen=True)
@@ -323,17 +273,6 @@ class GenerateOptions:
 
 OPTIONS: dict[str, Option] = {f.name: replace(f.metadata["option"], name=f.name) for f in fields(GenerateOptions)}
 """Every option by its name, in the order of the fields."""
-
-
-def shown(value: Any) -> str:
-    """How help and tooltips write a value.
-
-    >>> shown(True), shown(1.0), shown("hold")
-    ('on', '1', 'hold')
-    """
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..eadnet_core.request import OPTIONS, Option, shown
+from ..eadnet_core.option import Option, shown
+from ..eadnet_core.request import OPTIONS
 
 
 def option_input(name: str, id: str | None = None, **widget: Any) -> io.Input:

@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("nets", "motion"),
     ("emotion", "sampling"),
     ("request",),
+    ("option",),
     ("config", "paths"),
     ("errors", "taxonomy", "machine", "assets"),
 )

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import BadInput
 from ..paths import check_path, writing
-from ..request import OPTIONS, Box, Option, Progress
+from ..option import Option
+from ..request import OPTIONS, Box, Progress
 
 
 def command(commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], None]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from ..request import OPTIONS, Option, shown
+from ..option import Option, shown
+from ..request import OPTIONS
 from .arguments import flag_of
 from .generate import DUB, GENERATE
 

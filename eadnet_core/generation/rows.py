@@ -15,7 +15,8 @@ from typing import Any
 
 from ..emotion.text_files import read_text
 from ..errors import BadInput, EADNetError
-from ..request import OPTIONS, GenerateOptions, Option
+from ..option import Option
+from ..request import OPTIONS, GenerateOptions
 
 FILES, WORDS, NAME = ("portrait", "voice"), "words", "name"
 OF_VIDEOS = ("mask", "on_missing", "length")
