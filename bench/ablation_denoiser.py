@@ -30,7 +30,7 @@ from eadnet_core.config import PRESETS, ModelConfig, from_dict, to_dict
 from eadnet_core.emotion.reader import TextReader
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation.heldout import CLIPS_PER_GROUP
-from eadnet_core.families.mini import MINI, MiniModel
+from eadnet_core.families.mini import MINI, MOST_TIMES, MiniModel
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.vae import VAE
 from eadnet_core.training.data import Cache
@@ -221,6 +221,7 @@ class DenoiserSide:
             real_cosine=float(about_syncnet.get("real_cosine", 1.0)),
             device=torch.device("cpu"),
             dtype=torch.float32,
+            most_px=MOST_TIMES * config.vae.size_px,
         )
 
 

@@ -223,6 +223,27 @@ class GenerateOptions:
         "behind the head: moving with it a little, locked to the picture's own pixels, or transparent",
         choices=("moving", "locked", "transparent"),
     )
+    mouth_by: str = option(
+        "base",
+        "Who makes the mouth where a base is given words, which the mini performs. base paints it over the "
+        "performance; blend paints the lips alone, chin and cheeks stay performed; mini leaves it performed, and the "
+        "base does not run.",
+        "with words and a base: the base paints the mouth, the lips alone (blend), or the mini makes it too",
+        choices=("base", "mini", "blend"),
+    )
+    lip_corners: float = option(
+        1.0,
+        "How far the corners of a mouth that a base painted are moved back to where the performance has them: 0 they "
+        "stay as painted, 1 smiles and frowns survive whole. Costs two looks at the landmarks of each frame.",
+        within=(0, 1),
+        step=0.05,
+    )
+    mask_edge: str = option(
+        "landmarks",
+        "Where the mouth that a base painted ends, within the base's own mask: landmarks follows jaw and cheeks of "
+        "each frame, fixed is the mask's own shape. For a base that is given words.",
+        choices=("landmarks", "fixed"),
+    )
     on_missing: str = option(
         "hold",
         "For videos: what happens to a frame without a face. hold keeps the face where it was, pass_through leaves the "
@@ -324,6 +345,8 @@ class GenerationReport:
     """Wall time by stage."""
     performance: dict[str, Any] = field(default_factory=dict)
     """What drives the clip: `Driving.recipe` and its source; empty where nothing does."""
+    performer: str | None = None
+    """The model that performs the words where the one that was asked for cannot."""
 
     @property
     def seconds_per_second(self) -> float:

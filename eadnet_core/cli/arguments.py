@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from ..paths import check_path, writing
 from ..option import Option
+from ..paths import check_path, writing
 from ..request import OPTIONS, Box, Progress
 
 

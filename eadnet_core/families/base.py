@@ -1,7 +1,11 @@
-"""The bases: public weights with adapters where somebody trained them; LatentSync's inpainting, Whisper's features."""
+"""The bases: public weights with adapters where somebody trained them; LatentSync's inpainting, Whisper's features.
+
+Public weights alone hear no emotion. Where words are given, a mini performs them, and the base paints the mouth.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +17,8 @@ from torch import Tensor, nn
 from ..config import ModelConfig
 from ..errors import BadInput, CheckpointError
 from ..media.face.aligned_crop import keep_mask, latent_mask
+from ..media.face.alignment import aligned_box
+from ..media.face.crop import FaceCrop
 from ..media.face.framing import SQUARE, aligned_mask
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.whisper_mel import whisper_mel
@@ -26,10 +32,10 @@ from ..sampling.guidance import SyncGuide
 from ..weights.device import set_attention_backend
 from ..weights.experts import load_reader
 from ..weights.files import build_for, read_config, read_metadata, read_state
-from ..weights.folders import BASE_PARTS
+from ..weights.folders import BASE_PARTS, find_model
 from ..weights.parts import PARTS
 from .family import Family, Model
-from .mini import DECODE_FRAMES
+from .mini import DECODE_FRAMES, MINI, MiniModel
 from .performance import Performance, Reference, View
 
 if TYPE_CHECKING:
@@ -37,18 +43,24 @@ if TYPE_CHECKING:
     from ..nets.latentsync.stable_syncnet import StableSyncNet
     from ..nets.latentsync.whisper import WhisperEncoder
 
+PERFORMER = "mini"
+"""Name of the mini that performs for a base, and of the folder in the base's own that holds another one."""
 SILENCE = 2.0
 """How far Whisper's log-mel lies below its loudest value where the file is silent: 8 decades, divided by 4."""
 
 
 @dataclass(frozen=True)
 class BaseModel(Model):
-    """A model on LatentSync's weights; the SyncNet may be missing, and without adapters so is the emotion encoder."""
+    """A model on LatentSync's weights; the SyncNet may be missing, and without adapters so is the emotion encoder.
+
+    performer  the mini that performs words; None where there are adapters
+    """
 
     vae: SDVAE
     denoiser: LatentSyncDenoiser
     audio_encoder: WhisperEncoder
     syncnet: StableSyncNet | None
+    performer: MiniModel | None = None
 
 
 class Base(Family):
@@ -81,6 +93,9 @@ class Base(Family):
             set_attention_backend(denoiser, attention_backend)
         vae, whisper = (_net(folder, file, device, dtype) for file in ("vae", "whisper"))
         has_syncnet = (folder / "syncnet.safetensors").is_file()
+        performer = (
+            None if emotion_encoder else load_performer(folder, config.size_px, device, dtype, attention_backend)
+        )
         return BaseModel(
             name=config.name,
             folder=folder,
@@ -95,6 +110,7 @@ class Base(Family):
             real_cosine=1.0,
             device=device,
             dtype=dtype,
+            performer=performer,
         )
 
     def check(self, model: Model, options: GenerateOptions) -> None:
@@ -107,10 +123,11 @@ class Base(Family):
             )
 
     def notes(self, model: Model, options: GenerateOptions, asks_emotion: bool) -> list[str]:
-        """Words without adapters, and what the weights were not trained for."""
+        """What words alone make use of, and what the weights were not trained for."""
         notes, trained = [], model.config.denoiser.window_frames
-        if not model.has_emotion and asks_emotion:
-            notes.append(f"'{model.name}' has no emotion adapters: the words change nothing.")
+        if options.mouth_by != "base" and (model.has_emotion or not asks_emotion):
+            why = f"'{model.name}' has emotion adapters" if model.has_emotion else "no emotion was asked for"
+            notes.append(f"mouth_by '{options.mouth_by}' has no effect: {why}, so no mini performs.")
         if not model.has_emotion and options.mask not in ("auto", "mouth"):
             notes.append(
                 f"'{model.name}' was trained to make the mouth alone; mask '{options.mask}' may spoil eyes and brows."
@@ -122,6 +139,11 @@ class Base(Family):
     def mask(self, model: Model, is_still: bool, asks_emotion: bool) -> str:
         """A base without adapters was trained to make the mouth alone."""
         return "face" if asks_emotion and model.has_emotion else "mouth"
+
+    def performer(self, model: Model) -> MiniModel | None:
+        """A mini, where there are no adapters."""
+        assert isinstance(model, BaseModel)
+        return model.performer
 
     def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> BaseScene:
         """See Family."""
@@ -200,6 +222,16 @@ class BaseScene:
     def sync_guide(self, strength: float) -> SyncGuide:
         """There is none; `check` has said so."""
         raise NotImplementedError
+
+
+def load_performer(
+    folder: Path, size_px: int, device: torch.device, dtype: torch.dtype, attention_backend: str | None
+) -> MiniModel:
+    """The mini in the folder `mini` of a base's own, else the shipped one; it performs at the base's size at least."""
+    own = folder / PERFORMER
+    model = MINI.load(own if own.is_dir() else find_model(PERFORMER), device, dtype, attention_backend)
+    frame_px = math.ceil(size_px / aligned_box(FaceCrop(0.5, 0.5, 1.0)).height_px)
+    return replace(model, most_px=max(model.most_px, frame_px))
 
 
 def _net(folder: Path, file: str, device: torch.device, dtype: torch.dtype) -> Any:

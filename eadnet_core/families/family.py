@@ -136,6 +136,10 @@ class Family(ABC):
         """Side of the square that a clip is made in, for a face whose square has a side of `face_px` in the picture."""
         return model.config.size_px
 
+    def performer(self, model: Model) -> Model | None:
+        """The model that performs words for one that hears none; None where it needs nobody."""
+        return None
+
     @abstractmethod
     def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> Scene:
         """How the model sees one clip."""

@@ -23,12 +23,13 @@ from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..motion.articulation import parted
 from ..nets.audio_encoder import AudioEncoder
+from ..nets.canonical import sample_at
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.motion_basis import N_POSE
 from ..nets.syncnet import SyncNet
 from ..nets.vae import LAID_PX, VAE, Change
-from ..request import GenerateOptions
+from ..request import OPTIONS, GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION
 from ..weights.device import set_attention_backend
@@ -39,7 +40,9 @@ from .performance import Crops, Performance, Reference, View
 
 DECODE_FRAMES = 8
 MOST_TIMES = 4
-"""A face larger than so many times the model's own size is made smaller and enlarged again."""
+"""Side of the largest frame, in those of the model's own."""
+OF_A_BASE = ("speed", "reuse", "times", "is_tiled", "mouth_by", "lip_corners", "mask_edge")
+"""Options that a mini knows nothing of."""
 BLINK = CONTROLS.index("blink")
 MOST = 1.3
 """Of a lip parameter or an action unit, from 0: no muscle pushes back, and most shapes of the rig end by then."""
@@ -54,13 +57,17 @@ MOUTH_CELLS = (0.3125, 0.625, 0.6875, 0.9375)
 
 @dataclass(frozen=True)
 class MiniModel(Model):
-    """A model of ours."""
+    """A model of ours.
+
+    most_px  side of the largest frame that it makes; a larger face is made smaller and enlarged again
+    """
 
     vae: VAE
     denoiser: Denoiser
     audio_encoder: AudioEncoder
     emotion_encoder: EmotionEncoder
     syncnet: SyncNet
+    most_px: int
 
 
 class Mini(Family):
@@ -112,13 +119,15 @@ class Mini(Family):
             real_cosine=float(about_syncnet.get("real_cosine", 1.0)),
             device=device,
             dtype=dtype,
+            most_px=MOST_TIMES * config.size_px,
         )
 
     def check(self, model: Model, options: GenerateOptions) -> None:
         """Refuse what is a base's alone. Raises BadInput."""
-        for name, usual in (("speed", "exact"), ("reuse", 1), ("times", "leading"), ("is_tiled", False)):
-            if getattr(options, name) != usual:
-                raise BadInput(f"{name} is {getattr(options, name)!r}, which is for a base; leave it {usual!r}.")
+        for name in OF_A_BASE:
+            value, usual = getattr(options, name), OPTIONS[name].default
+            if value != usual:
+                raise BadInput(f"{name} is {value!r}, which is for a base; leave it {usual!r}.")
 
     def notes(self, model: Model, options: GenerateOptions, asks_emotion: bool) -> list[str]:
         """It hears in one way."""
@@ -131,9 +140,9 @@ class Mini(Family):
         return "full" if is_still else "face" if asks_emotion else "mouth"
 
     def picture_px(self, model: Model, face_px: float) -> int:
-        """As large as the face, since its own pixels are moved: from the model's own size to `MOST_TIMES` that."""
-        size = model.config.size_px
-        return min(max(size, round(face_px)), MOST_TIMES * size)
+        """As large as the face, since its own pixels are moved: from the model's own size to its `most_px`."""
+        assert isinstance(model, MiniModel)
+        return min(max(model.config.size_px, round(face_px)), model.most_px)
 
     def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> MiniScene:
         """See Family."""
@@ -175,6 +184,18 @@ class Head:
         latents = self._to_net(self.model.vae.motion_latents(controls))
         size = min(LAID_PX, self.shown.shape[-1])
         return self.model.vae.decode(latents, motion[:, :N_POSE], self.features, size)
+
+    def turned(self, points: Tensor, motion: Tensor) -> Tensor:
+        """Where points of one picture come to lie when its head turns, about as `decode` moves them.
+
+        points   [n, 2]  in frame widths
+        motion   [T, 8]
+        returns  [T, n, 2]
+        """
+        maps, still = self.features.maps, self.features.controls
+        laid = sample_at(maps.to_canonical.float(), points[None].to(motion.device) * 2 - 1)
+        moved = self.model.vae.motion_basis.turned(laid, motion[:, :N_POSE], still)
+        return sample_at(maps.to_picture.float().expand(len(motion), -1, -1, -1), moved) / 2 + 0.5
 
     def _to_net(self, values: Tensor) -> Tensor:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ..media.sound.audio import SAMPLES_PER_FRAME
+
 Crops = Callable[[int, int], np.ndarray]
 """(first frame, frame after the last) -> the pictures they are made from, uint8 [T, size, size, 3]."""
 Reference = np.ndarray | Crops
@@ -34,3 +36,8 @@ class Performance:
     @property
     def n_frames(self) -> int:
         return len(self.code)
+
+    def part(self, start: int, stop: int) -> Performance:
+        """What is asked in frames start .. stop - 1."""
+        samples = self.samples[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
+        return Performance(samples, self.voice[start:stop], self.code[start:stop], self.motion[start:stop])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..config import FPS
 from ..families.family import Model, sampler_options
-from ..families.mini import DECODE_FRAMES
+from ..families.mini import DECODE_FRAMES, MiniScene
 from ..families.performance import Performance, View
 from ..machine import memory_bytes, peak_memory_bytes
 from ..media.face.framing import SQUARE
@@ -107,13 +107,16 @@ def forecast(
     performance: Performance,
     options: GenerateOptions,
     paste: Callable[[np.ndarray, int], np.ndarray],
+    acted_s: float = 0.0,
 ) -> Forecast:
     """Forecast a clip by making a few frames from its middle: one batch of windows at one step, some of it decoded.
 
     paste  as `plan.paster` gives it
     Costs about as much as one step of one batch. A video's frames are taken from its beginning.
+
+    acted_s  seconds that somebody performs before
     """
-    trial = _Trial(model, subject, performance, options)
+    trial = Trial(model, subject, performance, options)
     frames = trial.decode(*trial.sample(), paste)
     video_bytes = trial.encode(frames)
     n_frames, size, per = performance.n_frames, trial.size_px, trial.per_frame
@@ -123,7 +126,7 @@ def forecast(
     once = per["condition"] + per["decode"] + per["paste"] + per["write"] + n_synced * per["sync"]
     computed = computed_frames(model.config.denoiser, own, n_frames)
     in_full = sum(computed[:: options.reuse])
-    seconds = once * n_frames + in_full * per["step"] + (sum(computed) - in_full) * per["reused step"]
+    seconds = acted_s + once * n_frames + in_full * per["step"] + (sum(computed) - in_full) * per["reused step"]
     picture_bytes = 3 * subject.size[0] * subject.size[1]
     held = min(n_frames, options.segment_frames) - trial.n_frames
     pictures = min(n_frames, max(1, OUTPUT_BYTES // picture_bytes)) - len(frames)
@@ -146,7 +149,7 @@ def forecast(
     )
 
 
-class _Trial:
+class Trial:
     """Makes a few frames as they will be made, and measures what each stage takes per frame."""
 
     def __init__(self, model: Model, subject: Subject, performance: Performance, options: GenerateOptions) -> None:
@@ -217,6 +220,18 @@ class _Trial:
         with torch.inference_mode():
             stage.wavefront(self.clip.denoiser, tick, source=source).advance(self.n_frames)
         return ticks[-1] - ticks[len(ticks) // 2 - 1]
+
+    def performance(self) -> tuple[float, np.ndarray]:
+        """Seconds that a mini performs a whole clip in, and a performance [T, 28] that stands for it in a forecast."""
+        scene, whole = self.clip.stage.scene, self.clip.performance.n_frames
+        assert isinstance(scene, MiniScene)
+        x0, view = self.sample()
+        with torch.inference_mode():
+            controls = scene.controls(x0, view).cpu().numpy()
+        own = sampler_options(self.clip.model, self.options)
+        computed = sum(computed_frames(self.clip.model.config.denoiser, own, whole))
+        seconds = self.per_frame["condition"] * whole + self.per_frame["step"] * computed
+        return seconds, controls[np.arange(whole) % len(controls)]
 
     def decode(self, x0: Tensor, view: View, paste: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""

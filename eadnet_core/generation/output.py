@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 LEAST_SCORED_FRAMES = 5
 KNOWN_WINDOWS = 2
 """Windows of finished frames on both sides that a segment made anew sees."""
+CONTROLS = "controls"
+"""Name of a performance among what is stored of a clip."""
 FADE_FRAMES = 12
 """Over which it fades, in latents and motion, from what was there before: its neighbours belong to that."""
 
@@ -117,7 +119,10 @@ class _Job:
         if all(folder.is_finished(number) for number in range(len(self.spans))):
             self._score_stored(range(len(self.spans)))
             return
-        clip, state = generation.animation(self.on_progress, self.cancel), folder.sampler_state()
+        state = folder.sampler_state()
+        if state is not None and CONTROLS in state:
+            generation.controls = state.pop(CONTROLS).numpy()
+        clip = generation.animation(self.on_progress, self.cancel)
         if state is not None:
             clip.restore(state)
         first = clip.wave.first // generation.options.segment_frames
@@ -127,9 +132,8 @@ class _Job:
                 clip.skip(latents)
                 self._score_stored([number])
                 continue
-            motion = generation.performance.motion[latents.start : latents.start + latents.n_frames]
             is_last = number == len(self.spans) - 1
-            self._add(generation, number, clip, latents, motion, None if is_last else clip.state)
+            self._add(generation, number, clip, latents, None if is_last else clip.state)
             del latents  # its view would be held while the next segment is sampled
 
     def redo(self, number: int) -> None:
@@ -145,7 +149,7 @@ class _Job:
         (start, stop), n_frames = self.spans[number], generation.report.n_frames
         reach = KNOWN_WINDOWS * sampler_options(generation.model, generation.options).window_frames
         first, last = max(0, start - reach), min(n_frames, stop + reach)
-        x0, motion = self._stored(first, last)
+        x0, motion, controls = self._stored(first, last)
         inside = slice(start - first, stop - first)
         weight = fade(stop - start, start > 0, stop < n_frames)
         performance = generation.performance
@@ -153,12 +157,16 @@ class _Job:
         blended[first:last] = motion
         blended[start:stop] += weight[:, None] * (performance.motion[start:stop] - motion[inside])
         moved = generation.moving(0, blended)
+        acted = moved.performed(first, last, cancel=self.cancel)
+        if acted is not None and controls is not None:
+            controls[inside] += weight[:, None] * (acted[inside] - controls[inside])
+            moved = moved.moving(first, blended[first:last], controls)
         clip = moved.animation(self.on_progress, self.cancel)
         made = clip.resample(start, stop, first, x0)
         faded = torch.lerp(x0[:, inside], made.x0, torch.from_numpy(weight)[:, None, None])
         made = replace(made, x0=faded)
         self._score_stored(range(number))
-        self._add(moved, number, clip, made, blended[start:stop], None)
+        self._add(moved, number, clip, made, None)
         self._score_stored(range(number + 1, len(self.spans)))
 
     def _add(
@@ -167,7 +175,6 @@ class _Job:
         number: int,
         clip: Animation,
         latents: Latents,
-        motion: np.ndarray,
         state: Callable[[], dict[str, Tensor]] | None,
     ) -> None:
         seconds = generation.report.seconds
@@ -175,8 +182,13 @@ class _Job:
         start = self.spans[number][0]
         parts = clip.frames(latents, generation.at_once)
         frames = self._watched(generation.finished(parts, start, generation.paster()))
-        stored = {"x0": latents.x0.contiguous(), "motion": torch.from_numpy(motion.copy())}
+        tracks = {"motion": generation.performance.motion, CONTROLS: generation.controls}
+        part = slice(start, start + latents.n_frames)
+        stored = {name: torch.from_numpy(track[part].copy()) for name, track in tracks.items() if track is not None}
+        stored["x0"] = latents.x0.contiguous()
         kept = state() if state is not None else None
+        if kept is not None and generation.controls is not None:
+            kept[CONTROLS] = torch.from_numpy(generation.controls)
         has_alpha = generation.options.background == "transparent"
         self.folder.add(number, generation.options.seed, generation.subject.size, frames, stored, kept, has_alpha)
         rest = time.perf_counter() - began - (sum(seconds.values()) - counted)
@@ -189,13 +201,14 @@ class _Job:
                 self.scorer.add(segment.face_frames)
             yield segment.frames
 
-    def _stored(self, first: int, last: int) -> tuple[Tensor, np.ndarray]:
-        """x0 [C, T, h, w] and motion [T, 8] of frames first .. last - 1 of finished segments."""
+    def _stored(self, first: int, last: int) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
+        """x0 [C, T, h, w], motion [T, 8] and performance [T, 28] of frames first .. last - 1 of finished segments."""
         numbers = [i for i, (start, stop) in enumerate(self.spans) if start < last and stop > first]
         kept = [self.folder.latents(i) for i in numbers]
         inside = slice(first - self.spans[numbers[0]][0], last - self.spans[numbers[0]][0])
         x0, motion = torch.cat([k["x0"] for k in kept], dim=1), torch.cat([k["motion"] for k in kept])
-        return x0[:, inside], motion[inside].numpy()
+        controls = torch.cat([k[CONTROLS] for k in kept])[inside].numpy() if CONTROLS in kept[0] else None
+        return x0[:, inside], motion[inside].numpy(), controls
 
     def _score_stored(self, numbers: Iterable[int]) -> None:
         """Let the scorer see segments that were finished before."""
@@ -203,8 +216,8 @@ class _Job:
             return
         for number in numbers:
             start, stop = self.spans[number]
-            x0, motion = self._stored(start, stop)
-            generation = self.generation.moving(start, motion)
+            x0, motion, controls = self._stored(start, stop)
+            generation = self.generation.moving(start, motion, controls)
             reference = shown_reference(generation.model, generation.shown)
             decoded = decode_latents(generation.model, reference, x0, motion, generation.options, first=start)
             for segment in generation.finished((frames for _, frames in decoded), start, generation.paster()):
@@ -240,7 +253,7 @@ def weights_hash(folder: Path) -> str:
 def recipe(generation: Generation) -> dict[str, Any]:
     """Everything that decides what the frames look like, files and arrays by their SHA-256; plain JSON values."""
     about, subject, sound, model = generation.report, generation.subject, generation.sound, generation.model
-    pictures = subject.pictures
+    pictures, performer = subject.pictures, generation.performer
     if isinstance(pictures, VideoReader):
         seen = {"video": {"sha256": file_hash(pictures.path)}}
     else:
@@ -252,6 +265,7 @@ def recipe(generation: Generation) -> dict[str, Any]:
         "emotion": [reading["text"] for reading in about.emotions],
         "emotion_codes": {"sha256": hashlib.sha256(generation.performance.code.tobytes()).hexdigest()},
         "model": {"name": model.name, "sha256": weights_hash(model.folder)},
+        "performer": None if performer is None else {"name": performer.name, "sha256": weights_hash(performer.folder)},
         "device": model.device.type,
         "dtype": str(model.dtype).removeprefix("torch."),
         "n_frames": about.n_frames,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ from ..emotion.code import describe
 from ..emotion.reference import Reference
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
-from ..families.family import Model
+from ..families.family import Model, sampler_options
 from ..families.load import load_model
 from ..families.mini import DECODE_FRAMES
-from ..families.performance import Performance
+from ..families.performance import Crops, Performance
 from ..media.face.crop import FaceCrop
 from ..media.face.subject import Subject, find_subject
 from ..media.image import read_image
@@ -34,9 +34,17 @@ from ..media.video.segments import check_segments
 from ..motion.driving import Driving
 from ..perception.words import reading_values
 from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Segment
+from .acting import (
+    Acting,
+    mouth_style,
+    performer_reference,
+    progress_after,
+    progress_of_acting,
+    sample_controls,
+)
 from .animation import Animation
 from .clock import Clock
-from .forecast import OUTPUT_BYTES, Forecast, forecast
+from .forecast import OUTPUT_BYTES, Forecast, Trial, forecast
 from .plan import Plan, paster, plan, shown_reference, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
@@ -105,17 +113,15 @@ def prepare(
     words = timed(asked, speech).borrowing(reference)
     planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
     clock.stop("emotion")
-    report = _report(model, subject, planned, n_frames, driving, clock)
-    return Generation(model, subject, sound, planned.performance, planned.options, report)
+    report = _report(subject, planned, n_frames, driving, clock)
+    return Generation(planned.model, subject, sound, planned.performance, planned.options, report, planned.acting)
 
 
-def _report(
-    model: Model, subject: Subject, planned: Plan, n_frames: int, driving: Driving | None, clock: Clock
-) -> GenerationReport:
+def _report(subject: Subject, planned: Plan, n_frames: int, driving: Driving | None, clock: Clock) -> GenerationReport:
     """What is known of a generation before it runs."""
     return GenerationReport(
-        model=model.name,
-        device=str(model.device),
+        model=planned.model.name,
+        device=str(planned.model.device),
         n_frames=n_frames,
         fps=FPS,
         width_px=subject.size[0],
@@ -127,6 +133,7 @@ def _report(
         notes=list(planned.notes),
         performance={} if driving is None else driving.described(),
         seconds=clock.seconds,
+        performer=planned.performer.name if planned.performer else None,
     )
 
 
@@ -160,7 +167,11 @@ def _find(
 
 @dataclass
 class Generation:
-    """Everything a clip is made from, ready to run; `report` is filled while it runs."""
+    """Everything a clip is made from, ready to run; `report` is filled while it runs.
+
+    acting    what the model's performer performs by; None where nobody performs
+    controls  [T, 28]  what it was found to do in each frame; None until it has performed
+    """
 
     model: Model
     subject: Subject
@@ -168,20 +179,57 @@ class Generation:
     performance: Performance
     options: GenerateOptions
     report: GenerationReport
+    acting: GenerateOptions | None = None
+    controls: np.ndarray | None = None
 
     def __iter__(self) -> Iterator[Segment]:
         return self.segments()
 
     @cached_property
     def shown(self) -> Subject:
-        """The subject as the model is shown it: a portrait's head may have been turned already."""
-        return shown_subject(self.model, self.subject, self.performance.motion)
+        """The subject as the model is shown it: its head may have been turned already, or it may have performed.
 
-    def moving(self, start: int, motion: np.ndarray) -> Generation:
-        """The same with other motion [T, 8] in the frames from `start` on."""
-        whole = self.performance.motion.copy()
-        whole[start : start + len(motion)] = motion
-        return replace(self, performance=replace(self.performance, motion=whole))
+        It performs when this is asked for first; `perform` before does so with progress.
+        """
+        self.perform()
+        motion, acting = self.performance.motion, None
+        if self.acting is not None:
+            assert self.performer is not None and self.controls is not None
+            acting = Acting(self.performer, self.acting, mouth_style(self.options), motion, self.controls)
+        return shown_subject(self.model, self.subject, motion, acting)
+
+    @property
+    def performer(self) -> Model | None:
+        """Who performs before the model makes the mouth."""
+        return None if self.acting is None else self.model.family.performer(self.model)
+
+    def perform(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> None:
+        """Let the performer perform, unless it has or there is none. Raises Cancelled."""
+        if self.controls is None:
+            self.controls = self.performed(0, self.performance.n_frames, on_progress, cancel)
+
+    def performed(
+        self, start: int, stop: int, on_progress: OnProgress | None = None, cancel: Cancel | None = None
+    ) -> np.ndarray | None:
+        """What the performer does in frames start .. stop - 1, [T, 28], as if they were a clip; None without one."""
+        if self.acting is None:
+            return None
+        assert self.performer is not None
+        reference = performer_reference(self.performer, self.subject)
+        if not isinstance(reference, np.ndarray):
+            reference = partial(_later, reference, start)
+        part, seconds = self.performance.part(start, stop), self.report.seconds
+        return sample_controls(self.performer, reference, part, self.acting, on_progress, cancel, seconds)
+
+    def moving(self, start: int, motion: np.ndarray, controls: np.ndarray | None = None) -> Generation:
+        """The same with other motion [T, 8], and another performance [T, 28], in the frames from `start` on."""
+        whole, part = self.performance.motion.copy(), slice(start, start + len(motion))
+        whole[part] = motion
+        acted = self.controls
+        if controls is not None:
+            acted = np.zeros((len(whole), controls.shape[1]), np.float32) if acted is None else acted.copy()
+            acted[part] = controls
+        return replace(self, performance=replace(self.performance, motion=whole), controls=acted)
 
     @property
     def geometry(self) -> FaceCrop:
@@ -190,7 +238,12 @@ class Generation:
 
     def forecast(self) -> Forecast:
         """Time, memory and disk this will take; measured by making a few of its frames."""
-        return forecast(self.model, self.shown, self.performance, self.options, self.paster())
+        if self.acting is None:
+            return forecast(self.model, self.shown, self.performance, self.options, self.paster())
+        assert self.performer is not None
+        acted_s, controls = Trial(self.performer, self.subject, self.performance, self.acting).performance()
+        trial = replace(self, controls=controls)
+        return forecast(self.model, trial.shown, self.performance, self.options, trial.paster(), acted_s)
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.
@@ -203,9 +256,14 @@ class Generation:
             del latents  # its view would be held while the next segment is sampled
 
     def animation(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Animation:
-        """The clip in the training frame."""
-        reference = shown_reference(self.model, self.shown)
-        seconds = self.report.seconds
+        """The clip in the square that the model sees; what it is shown is performed first."""
+        n_frames, n_before = self.performance.n_frames, 0
+        if self.performer is not None and self.controls is None:
+            n_before = n_frames * sampler_options(self.performer, self.acting or self.options).steps
+            n_more = n_frames * (sampler_options(self.model, self.options).steps + 1)
+            self.perform(progress_of_acting(on_progress, n_more), cancel)
+            on_progress = progress_after(on_progress, n_before)
+        reference, seconds = shown_reference(self.model, self.shown), self.report.seconds
         return Animation(self.model, reference, self.performance, self.options, on_progress, cancel, seconds)
 
     @property
@@ -216,7 +274,7 @@ class Generation:
 
     def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
         """(generated squares, number of the first) -> full pictures, for frames in order."""
-        return paster(self.model, self.subject, self.performance.motion, self.options)
+        return paster(self.shown, self.subject, self.performance.motion, self.options)
 
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]
@@ -230,6 +288,11 @@ class Generation:
             clock.stop("paste")
             yield Segment(pasted, start, faces)
             start += len(frames)
+
+
+def _later(crops: Crops, by: int, start: int, stop: int) -> np.ndarray:
+    """Crops of frames that are counted from `by`."""
+    return crops(by + start, by + stop)
 
 
 def _readings(track: EmotionTrack) -> list[dict[str, Any]]:

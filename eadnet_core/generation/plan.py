@@ -30,21 +30,31 @@ from ..request import GenerateOptions
 from ..sampling.guidance import sync_steps
 from ..sampling.prediction import prediction_of
 from ..weights.experts import load_reference_reader
+from .acting import Acting, acted_subject, acting_options, asks_performance
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that is decided before sampling.
 
+    model    what makes the clip: the model that was asked for, or its performer where that makes the mouth too
     options  nothing left open to the model
     track    the emotions over time, read
     notes    values that had to change, and settings and words that cannot have the effect they were given for
+    acting   what a performer performs by, before the model makes the mouth; None where nobody does
     """
 
+    model: Model
     performance: Performance
     options: GenerateOptions
     track: EmotionTrack
     notes: tuple[str, ...]
+    acting: GenerateOptions | None = None
+
+    @property
+    def performer(self) -> Model | None:
+        """Who performs before the model makes the mouth."""
+        return None if self.acting is None else self.model.family.performer(self.model)
 
 
 def plan(
@@ -71,8 +81,15 @@ def plan(
     placed = timed(track, speech)
     read = read_track(model, placed)
     driving = None if driving is None else drivable(driving, subject)
-    asks = asks_emotion(read) or (driving is not None and "expression" in driving.taken)
+    is_expressive = driving is not None and "expression" in driving.taken
+    performer, acting = model.family.performer(model), None
+    is_acted = performer is not None and asks_performance(read, options, driving)
+    asks = asks_emotion(read) or is_expressive or is_acted
     resolved = resolve_options(model, subject, asks, options)
+    if performer is not None and is_acted:
+        acting = with_model_defaults(performer, acting_options(subject, options))
+        if options.mouth_by == "mini":
+            model, resolved, acting = performer, replace(acting, background=options.background), None
     code = emotion_codes(read, speech, n_frames, resolved)
     code = code if driving is None else driven_codes(code, driving)
     voice = speech.over(n_frames)
@@ -86,11 +103,12 @@ def plan(
     notes += video_notes(subject, speech, n_frames)
     if driving is not None:
         notes += driving_notes(driving, n_frames)
-        if model.family.framing is not FRAME and {"gaze", "blinks"} & set(driving.taken):
+        if model.family.framing is not FRAME and acting is None and {"gaze", "blinks"} & set(driving.taken):
             notes.append(f"'{model.name}' turns the head alone: it shows no gaze and no blinks of a performance.")
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
-    return Plan(Performance(speech.sound.samples, voice, code, motion), resolved, read, tuple(notes))
+    performance = Performance(speech.sound.samples, voice, code, motion)
+    return Plan(model, performance, resolved, read, tuple(notes), acting)
 
 
 def timed(track: EmotionTrack | Script, speech: Speech) -> EmotionTrack:
@@ -191,25 +209,39 @@ def video_notes(subject: Subject, speech: Speech, n_frames: int) -> list[str]:
     return notes
 
 
-def shown_subject(model: Model, subject: Subject, motion: np.ndarray) -> Subject:
+def shown_subject(
+    model: Model, subject: Subject, motion: np.ndarray, acting: Acting | None = None, target: Subject | None = None
+) -> Subject:
     """The subject as a model is shown it, for motion [T, 8].
 
     The mini turns the head itself. A base changes the lower face of what it sees, so that a portrait becomes a video
-    whose head moves before it is shown to it.
+    whose head moves before it is shown to it, or one that performs.
+
+    acting  the performance, where there is one
+    target  the same faces on the pictures that are pasted into, where those are others
     """
-    return subject if model.family.framing is FRAME else subject.turned(motion, model.family.framing)
+    target = target or subject
+    if acting is not None:
+        return acted_subject(acting, subject, target)
+    return target if model.family.framing is FRAME else target.turned(motion, model.family.framing)
 
 
 def paster(
-    model: Model, subject: Subject, motion: np.ndarray, options: GenerateOptions
+    shown: Subject, subject: Subject, motion: np.ndarray, options: GenerateOptions
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """(generated squares, number of the first) -> full pictures, for frames in order, with the background asked for.
 
-    motion  [T, 8]  of the whole clip
+    shown    the subject as the model is shown it
+    subject  as it was found, on the pictures that are pasted into
+    motion   [T, 8]  of the whole clip
     """
-    background = options.background
-    finish = None if background == "moving" else Backdrop(background, subject, motion)
-    return shown_subject(model, subject, motion).paster(options.mask, finish)
+    if options.background == "moving":
+        return shown.paster(options.mask)
+    backdrop = Backdrop(options.background, subject, motion)
+    if subject.is_still or shown.pictures is subject.pictures:
+        return shown.paster(options.mask, backdrop)
+    original = subject.reader()  # not the performed picture
+    return shown.paster(options.mask, lambda finished, _, number: backdrop(finished, original(number), number))
 
 
 def shown_reference(model: Model, shown: Subject) -> Reference:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..config import FPS
 from ..emotion.track import EmotionTrack
 from ..errors import BadInput, Cancelled
-from ..families.family import Model
+from ..families.family import Model, sampler_options
 from ..families.performance import Performance
 from ..media.face.crop import crop
 from ..media.face.find import locate
@@ -29,6 +30,14 @@ from ..motion.driving import Driving
 from ..motion.generate import generate_motion
 from ..request import Cancel, GenerateOptions, OnProgress
 from ..weights.experts import Experts
+from .acting import (
+    Acting,
+    mouth_style,
+    performer_reference,
+    progress_after,
+    progress_of_acting,
+    sample_controls,
+)
 from .animation import animate, decode_latents, sample_latents
 from .output import LEAST_SCORED_FRAMES
 from .plan import paster, plan, shown_reference, shown_subject
@@ -43,16 +52,22 @@ SCORED_BLOCK = 64
 class Clip:
     """What was sampled: everything about a clip but its pictures.
 
-    x0       [C, T, h, w]  scaled motion latents of a mini, latents of a base; on the CPU
-    motion   [T, 8]        taxonomy.MOTION
-    options  what it was sampled with, nothing left to the model
-    notes    settings and words that had no effect, and what had to change in the sound
+    x0        [C, T, h, w]  scaled motion latents of a mini, latents of a base; on the CPU
+    motion    [T, 8]        taxonomy.MOTION
+    options   what it was sampled with, nothing left to the model
+    notes     settings and words that had no effect, and what had to change in the sound
+    acting    what the model's performer performed by, where it did
+    controls  [T, 28]       what it did in each frame
+    is_performers  whether the performer made the mouth too: x0 is its own
     """
 
     x0: Tensor
     motion: np.ndarray
     options: GenerateOptions
     notes: tuple[str, ...] = ()
+    acting: GenerateOptions | None = None
+    controls: np.ndarray | None = None
+    is_performers: bool = False
 
     @property
     def n_frames(self) -> int:
@@ -71,10 +86,26 @@ def sample_clip(
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
     planned = plan(model, subject, speech, track, options, driving=driving)
-    motion = planned.performance.motion
-    reference = shown_reference(model, shown_subject(model, subject, motion))
-    x0 = sample_latents(model, reference, planned.performance, planned.options, on_progress, cancel)
-    return Clip(x0, motion, planned.options, planned.notes)
+    made_by, performance, performer = planned.model, planned.performance, planned.performer
+    controls = None
+    if performer is not None and planned.acting is not None:
+        n_frames = performance.n_frames
+        more = progress_of_acting(on_progress, n_frames * sampler_options(made_by, planned.options).steps)
+        reference = performer_reference(performer, subject)
+        controls = sample_controls(performer, reference, performance, planned.acting, more, cancel)
+        on_progress = progress_after(on_progress, n_frames * sampler_options(performer, planned.acting).steps)
+    clip = Clip(
+        torch.zeros(0),
+        performance.motion,
+        planned.options,
+        planned.notes,
+        planned.acting,
+        controls,
+        made_by is not model,
+    )
+    reference = shown_reference(made_by, _shown(model, clip, subject))
+    x0 = sample_latents(made_by, reference, performance, planned.options, on_progress, cancel)
+    return replace(clip, x0=x0)
 
 
 def decode_clip(
@@ -85,11 +116,26 @@ def decode_clip(
     pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
     """
     target = subject if pictures is None else subject.on(pictures)
-    paste = paster(model, target, clip.motion, clip.options)
-    reference = shown_reference(model, shown_subject(model, subject, clip.motion))
+    made_by, shown = _maker(model, clip), _shown(model, clip, subject, target)
+    paste = paster(shown, target, clip.motion, clip.options)
+    reference = shown_reference(made_by, _shown(model, clip, subject))
     per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
-    for start, frames in decode_latents(model, reference, clip.x0, clip.motion, clip.options, per_segment):
+    for start, frames in decode_latents(made_by, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)
+
+
+def _maker(model: Model, clip: Clip) -> Model:
+    """Which model the latents of a clip are of: the one it was asked of, or its performer."""
+    performer = model.family.performer(model)
+    return performer if clip.is_performers and performer is not None else model
+
+
+def _shown(model: Model, clip: Clip, subject: Subject, target: Subject | None = None) -> Subject:
+    """The subject as the model of a clip is shown it; see `plan.shown_subject`."""
+    performer, acting = model.family.performer(model), None
+    if clip.acting is not None and clip.controls is not None and performer is not None:
+        acting = Acting(performer, clip.acting, mouth_style(clip.options), clip.motion, clip.controls)
+    return shown_subject(_maker(model, clip), subject, clip.motion, acting, target)
 
 
 def render(

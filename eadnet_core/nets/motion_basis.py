@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..taxonomy import CONTROLS
-from .canonical import MAP_PX, places, sample, sampled
+from .canonical import MAP_PX, places, sample, sample_at, sampled
 
 N_POSE = 5
 PRODUCTS = (
@@ -68,6 +68,19 @@ class MotionBasis(nn.Module):
         flow = backwards(moved)
         light = torch.einsum("bk,kchw->bchw", change, self.light.float())
         return flow, sample(light, places(flow) + flow)
+
+    def turned(self, points: Tensor, pose: Tensor, still: Tensor) -> Tensor:
+        """Where points of faces go that turn and do nothing else.
+
+        points   [1, n, 2]  in half frame widths of the canonical frame
+        pose     [B, 5]     relative to the reference
+        still    [1, 28]    what the face does in its reference
+        returns  [B, n, 2]
+        """
+        still, pose = still.float().expand(len(pose), -1), pose.float()
+        change = terms(still, pose) - terms(still, torch.zeros_like(pose))
+        steps = sample_at(self.flow.float(), points.float().expand(N_TERMS, -1, -1))
+        return points + torch.einsum("bk,knc->bnc", change, steps)
 
     def creases(self, controls: Tensor, pose: Tensor, still: Tensor, flow: Tensor) -> Tensor:
         """Light of folds [B, 1, N, N] in frames that a flow [B, 2, N, N] makes; the rest as of `forward`."""

@@ -106,13 +106,6 @@ def test_a_video_is_dubbed_and_stays_as_it_is_around_the_mouth(
         assert np.array_equal(frame[mask], before[mask]) and not np.array_equal(frame, before)
 
 
-def test_words_change_nothing_without_adapters_and_the_report_says_so(tiny_base: Model, picture: np.ndarray) -> None:
-    plain, asked = prepared(tiny_base, picture, 5, head=0.0), prepared(tiny_base, picture, 5, "so happy", head=0.0)
-    assert "'tiny-base' has no emotion adapters: the words change nothing." in asked.report.notes
-    assert not [note for note in plain.report.notes if "adapters" in note]
-    assert np.array_equal(made(plain), made(asked))
-
-
 def test_words_change_the_face_with_adapters(tiny_adapted: Model, picture: np.ndarray) -> None:
     plain, asked = prepared(tiny_adapted, picture, 5, head=0.0), prepared(tiny_adapted, picture, 5, "happy", head=0.0)
     assert (plain.options.mask, asked.options.mask) == ("mouth", "face")

@@ -115,26 +115,44 @@ def paste_aligned(image: np.ndarray, box: AlignedBox, frame: np.ndarray, kind: s
     returns  uint8 [H, W, 3]
     """
     out = image.copy()
-    corners = np.array([box.point(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)])
-    x0, y0 = np.clip(np.floor(corners.min(0)).astype(int), 0, image.shape[1::-1])
-    x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int), 0, image.shape[1::-1])
-    if x1 <= x0 or y1 <= y0:
+    rows, columns = box_bounds(image, box)
+    if rows.start == rows.stop or columns.start == columns.stop:
         return out
-    y, x = torch.meshgrid(torch.arange(y0, y1) + 0.5, torch.arange(x0, x1) + 0.5, indexing="ij")
-    cos, sin = math.cos(box.angle), math.sin(box.angle)
-    across = ((x - box.center_x) * cos + (y - box.center_y) * sin) / (box.height_px * BOX_WIDTH / BOX_HEIGHT)
-    down = ((y - box.center_y) * cos - (x - box.center_x) * sin) / box.height_px
-    grid = torch.stack([2 * across, 2 * down], -1)[None]
+    grid = _grid(box, rows, columns)
     pixels = torch.from_numpy(frame.transpose(2, 0, 1).astype(np.float32))[None]
     wanted = max(1, round(box.height_px)), max(1, round(box.height_px * BOX_WIDTH / BOX_HEIGHT))
     size = min(wanted[0], frame.shape[0]), min(wanted[1], frame.shape[1])
     pixels = F.interpolate(pixels, size=size, mode="bicubic", antialias=True)
     placed = F.grid_sample(pixels, grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
     alpha = F.grid_sample(_alpha(frame.shape[0], kind), grid, align_corners=False)[0]
-    original = torch.from_numpy(out[y0:y1, x0:x1]).permute(2, 0, 1).float()
+    original = torch.from_numpy(out[rows, columns]).permute(2, 0, 1).float()
     blended = torch.lerp(original, placed.clamp(0, 255), alpha).round().to(torch.uint8)
-    out[y0:y1, x0:x1] = blended.permute(1, 2, 0).numpy()
+    out[rows, columns] = blended.permute(1, 2, 0).numpy()
     return out
+
+
+def box_bounds(image: np.ndarray, box: AlignedBox) -> tuple[slice, slice]:
+    """The rows and columns of a picture that a box touches; empty where it lies outside."""
+    corners = np.array([box.point(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)])
+    x0, y0 = (int(v) for v in np.clip(np.floor(corners.min(0)), 0, image.shape[1::-1]))
+    x1, y1 = (int(v) for v in np.clip(np.ceil(corners.max(0)), 0, image.shape[1::-1]))
+    return slice(y0, max(y0, y1)), slice(x0, max(x0, x1))
+
+
+def pasted_share(box: AlignedBox, rows: slice, columns: slice, size_px: int, kind: str) -> Tensor:
+    """How much of each pixel of a part of a picture `paste_aligned` takes from a square: [h, w], 0 .. 1."""
+    return F.grid_sample(_alpha(size_px, kind), _grid(box, rows, columns), align_corners=False)[0, 0]
+
+
+def _grid(box: AlignedBox, rows: slice, columns: slice) -> Tensor:
+    """Where the pixels of a part of a picture lie in the square, -1 .. 1: [1, h, w, 2]."""
+    y, x = torch.meshgrid(
+        torch.arange(rows.start, rows.stop) + 0.5, torch.arange(columns.start, columns.stop) + 0.5, indexing="ij"
+    )
+    cos, sin = math.cos(box.angle), math.sin(box.angle)
+    across = ((x - box.center_x) * cos + (y - box.center_y) * sin) / (box.height_px * BOX_WIDTH / BOX_HEIGHT)
+    down = ((y - box.center_y) * cos - (x - box.center_x) * sin) / box.height_px
+    return torch.stack([2 * across, 2 * down], -1)[None]
 
 
 @lru_cache(maxsize=4)

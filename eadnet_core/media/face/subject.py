@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -24,18 +24,34 @@ Finish = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """(full picture uint8 [H, W, 3], the picture it was pasted into, number of the frame) -> [H, W, 3 or 4]"""
 
 
+class Drawn(Protocol):
+    """Pictures that are drawn when they are asked for.
+
+    shape   (frames, height, width, 3)
+    """
+
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frame: int) -> np.ndarray: ...
+
+    def reader(self) -> Callable[[int], np.ndarray]:
+        """What draws uint8 [H, W, 3] of a frame, for frames in order."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """Pictures and the face in each.
 
-    pictures   [B, H, W, 3]  uint8, or float 0 .. 1; or a video, read as it is needed
+    pictures   [B, H, W, 3]  uint8, or float 0 .. 1; or a video, read as it is needed, or pictures that are drawn then
     crops      one for each picture; None where the picture passes through as it is
     fps        of the pictures; ignored for a single one
     framing    how the face is cut out and put back
     batch      of a portrait: its number among the pictures it was chosen from, and how many they are
     """
 
-    pictures: np.ndarray | Tensor | VideoReader | TurnedPortrait
+    pictures: np.ndarray | Tensor | VideoReader | Drawn
     crops: tuple[FaceCrop | None, ...]
     fps: float = FPS
     missed: tuple[int, ...] = field(default=())
@@ -69,7 +85,12 @@ class Subject:
 
     def reader(self) -> Callable[[int], np.ndarray]:
         """What `picture` does, for frames in order: a video is read on, not opened again for each."""
-        pictures = FrameCursor(self.pictures) if isinstance(self.pictures, VideoReader) else self.pictures
+        pictures: Any = self.pictures
+        if isinstance(pictures, VideoReader):
+            pictures = FrameCursor(pictures)
+        elif not isinstance(pictures, (np.ndarray, Tensor)):
+            read = pictures.reader()
+            return lambda frame: read(self.index(frame))
         return lambda frame: read_image(pictures[self.index(frame)])
 
     def reference(self, size_px: int) -> np.ndarray | Callable[[int, int], np.ndarray]:

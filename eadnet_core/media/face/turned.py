@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from ...motion.turn import POSE, turn_head, turned_points
 from .alignment import BROW_HALF_DISTANCE, BROW_Y, NOSE_Y
@@ -12,7 +15,7 @@ from .paste import Paster
 
 MOST_PX = 1024
 """Side of the training frame in which a picture's head is turned at most."""
-_POINTS = ((0.5 - BROW_HALF_DISTANCE, BROW_Y), (0.5 + BROW_HALF_DISTANCE, BROW_Y), (0.5, NOSE_Y))
+POINTS = ((0.5 - BROW_HALF_DISTANCE, BROW_Y), (0.5 + BROW_HALF_DISTANCE, BROW_Y), (0.5, NOSE_Y))
 """Brows and nose in frame widths: what the aligned square follows."""
 
 
@@ -45,19 +48,28 @@ class TurnedPortrait:
         turned = turn_head(self._frame, motion)[0]
         return self._paster.paste(turned.permute(1, 2, 0).numpy())
 
+    def reader(self) -> Callable[[int], np.ndarray]:
+        """What draws pictures, for frames in order."""
+        return self.__getitem__
+
     def faces(self) -> tuple[FaceCrop, ...]:
-        """Where the face lies in each frame: what moves its brows and nose there, as nearly as a similarity can."""
-        if not len(self.motion):
-            return ()
-        before = torch.tensor(_POINTS)
-        after = turned_points(before, self.motion).double()
-        z, moved = torch.view_as_complex(before.double()), torch.view_as_complex(after.contiguous())
-        centred = z - z.mean()
-        scale = (centred.conj() * moved).sum(1) / (centred.abs() ** 2).sum()
-        middle = moved.mean(1) + scale * (0.5 + 0.5j - z.mean())
-        found = []
-        for s, m in zip(scale.tolist(), middle.tolist(), strict=True):
-            x, y = self.face.point(m.real, m.imag)
-            turn = float(np.angle(s))
-            found.append(FaceCrop(x, y, self.face.side_px * abs(s), self.face.angle + turn))
-        return tuple(found)
+        """Where the face lies in each frame."""
+        return faces_by_points(self.face, turned_points(torch.tensor(POINTS), self.motion))
+
+
+def faces_by_points(face: FaceCrop, after: Tensor) -> tuple[FaceCrop, ...]:
+    """Where a face lies when its brows and nose have moved, as nearly as a similarity can say.
+
+    after  [T, 3, 2]  where POINTS have gone, in widths of the face's own frame
+    """
+    z = torch.view_as_complex(torch.tensor(POINTS).double())
+    moved = torch.view_as_complex(after.double().contiguous())
+    centred = z - z.mean()
+    scale = (centred.conj() * moved).sum(1) / (centred.abs() ** 2).sum()
+    middle = moved.mean(1) + scale * (0.5 + 0.5j - z.mean())
+    found = []
+    for s, m in zip(scale.tolist(), middle.tolist(), strict=True):
+        x, y = face.point(m.real, m.imag)
+        turn = float(np.angle(s))
+        found.append(FaceCrop(x, y, face.side_px * abs(s), face.angle + turn))
+    return tuple(found)
