@@ -226,22 +226,22 @@ class GenerateOptions:
     mouth_by: str = option(
         "base",
         "Who makes the mouth where a base is given words, which the mini performs. base paints it over the "
-        "performance; blend paints the lips alone, chin and cheeks stay performed; mini leaves it performed, and the "
-        "base does not run.",
+        "performance; blend paints the lips alone. mini leaves it performed: the base does not run, which saves most "
+        "of the time.",
         "with words and a base: the base paints the mouth, the lips alone (blend), or the mini makes it too",
         choices=("base", "mini", "blend"),
     )
     lip_corners: float = option(
         1.0,
-        "How far the corners of a mouth that a base painted are moved back to where the performance has them: 0 they "
-        "stay as painted, 1 smiles and frowns survive whole. Costs two looks at the landmarks of each frame.",
+        "How far the lip corners that a base painted are moved back to where the performance has them. 0 leaves them "
+        "as painted, 1 keeps smiles and frowns whole. A little time, to find landmarks in every frame.",
         within=(0, 1),
         step=0.05,
     )
     mask_edge: str = option(
         "landmarks",
         "Where the mouth that a base painted ends, within the base's own mask: landmarks follows jaw and cheeks of "
-        "each frame, fixed is the mask's own shape. For a base that is given words.",
+        "each frame, fixed is the mask's own shape. For a base that is given words. A little time, as lip_corners.",
         choices=("landmarks", "fixed"),
     )
     on_missing: str = option(

@@ -201,14 +201,8 @@ def host(model: Model) -> HostedModel:
     Layers become ComfyUI's own kinds, which compute with weights that lie elsewhere: on a small card a plain torch net
     would be left half on the CPU and fail.
     """
-    parts = {
-        "vae": model.vae,
-        "denoiser": model.denoiser,
-        "audio": model.audio_encoder,
-        "emotion": model.emotion_encoder,
-        "syncnet": model.syncnet,
-    }
-    nets = EADNets({name: net for name, net in parts.items() if net is not None})
+    performer = model.family.performer(model)
+    nets = EADNets({**_nets(model), **(_nets(performer, "performer_") if performer else {})})
     for net in nets.modules():
         castable = getattr(comfy.ops.manual_cast, type(net).__name__, None)
         if castable is not None and type(net).__module__.startswith("torch.nn."):
@@ -216,6 +210,18 @@ def host(model: Model) -> HostedModel:
             vars(net).update(weight_function=[], bias_function=[])
     patcher = comfy.model_patcher.ModelPatcher(nets, mm.get_torch_device(), mm.unet_offload_device())
     return HostedModel(model, patcher, GenerateOptions())
+
+
+def _nets(model: Model, prefix: str = "") -> dict[str, torch.nn.Module]:
+    """The nets that a model generates with, by name."""
+    parts = {
+        "vae": model.vae,
+        "denoiser": model.denoiser,
+        "audio": model.audio_encoder,
+        "emotion": model.emotion_encoder,
+        "syncnet": model.syncnet,
+    }
+    return {prefix + name: net for name, net in parts.items() if net is not None}
 
 
 def resident(hosted: HostedModel) -> Model:
@@ -229,7 +235,7 @@ def resident(hosted: HostedModel) -> Model:
     with torch.inference_mode(False):  # SyncNet guidance differentiates, which tensors made in inference mode forbid
         mm.load_models_gpu([patcher], memory_required=activations)
         _move_loose_weights(patcher.model, patcher.load_device)
-    return dataclasses.replace(hosted.model, device=patcher.load_device)
+    return hosted.model.on(patcher.load_device)
 
 
 def _move_loose_weights(nets: torch.nn.Module, device: torch.device) -> None:

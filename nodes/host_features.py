@@ -49,7 +49,7 @@ ADVANCED = {
     "Loader": {"precision", "attention"},
     "Face": {"face_threshold", "on_missing", "accept_any_face"},
     "AudioEncoder": {"gate_threshold"},
-    "Denoiser": {"stda_strength", "tfrm_strength", "window_frames"},
+    "Denoiser": {"stda_strength", "tfrm_strength", "window_frames", "mouth_by", "lip_corners", "mask_edge"},
     "Sampler": {"sync_guidance", "sync_low", "sync_high"},
 }
 """Widgets that are folded away until an artist asks for them (0.10)."""

@@ -96,8 +96,11 @@ def about(hosted: HostedModel) -> str:
 
     model = hosted.model
     n_weights = sum(part.n_weights for part in info(str(model.folder)))
-    deaf = "" if model.has_emotion else "\nNo emotion adapters: it moves the lips, and words change nothing."
+    performer = model.family.performer(model)
+    performed = (
+        f"\nNo emotion adapters: '{performer.name}' performs the words, it paints the mouth." if performer else ""
+    )
     return (
         f"{model.name}: {model.config.size_px} px, {n_weights / 1e6:.1f} M weights, {str(model.dtype).split('.')[-1]}\n"
-        f"Licence: {licence(model.folder)}{deaf}"
+        f"Licence: {licence(model.folder)}{performed}"
     )

@@ -26,11 +26,14 @@ NUMBERS = (
     "face_index",
     "face_threshold",
     "reuse",
+    "lip_corners",
     "segment_frames",
     "batch_windows",
 )
 MOVING = ("head", "blink", "gaze")
 """What a portrait moves of itself, and a video does not."""
+MOUTH = ("mouth_by", "mask_edge")
+"""Who makes it where a base is given words."""
 WAYS = (
     "background",
     "windows",
@@ -41,6 +44,7 @@ WAYS = (
     "accept_any_face",
     "has_speech_gate",
     "is_tiled",
+    *MOUTH,
 )
 DUBBING = ("mask", "on_missing", "length")
 GENERATE, DUB = (*NUMBERS, *MOVING, *WAYS), (*NUMBERS, *WAYS, *DUBBING)

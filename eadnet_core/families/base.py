@@ -62,6 +62,10 @@ class BaseModel(Model):
     syncnet: StableSyncNet | None
     performer: MiniModel | None = None
 
+    def on(self, device: torch.device) -> BaseModel:
+        """See Model."""
+        return replace(self, device=device, performer=self.performer and replace(self.performer, device=device))
+
 
 class Base(Family):
     """Models in the shape of LatentSync's: the masked part of an aligned square is generated, frame by frame."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,6 +55,10 @@ class Model:
     def has_emotion(self) -> bool:
         """Whether words change what it makes."""
         return self.emotion_encoder is not None
+
+    def on(self, device: torch.device) -> Model:
+        """The same where its nets lie on another device already."""
+        return replace(self, device=device)
 
 
 class AudioFeatures(Protocol):

@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from eadnet_core.families.load import load_model
+from eadnet_core.families.mini import Head
 from eadnet_core.media.face.aligned_crop import pasted_share
 from eadnet_core.media.face.alignment import aligned_box
-from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.find import locate
 from eadnet_core.media.face.framing import SQUARE
 from eadnet_core.media.face.landmarks import read_landmarks
 from eadnet_core.media.face.painted_mouth import CORNERS, MOST_SHIFT, MouthStyle, corner_shifts, mouth_width, moved
 from eadnet_core.media.image import read_image
+from eadnet_core.taxonomy import CONTROLS
 
 SIZE_PX = 256
 PORTRAIT = Path(__file__).parents[2] / "eadnet_core" / "assets" / "sample" / "portrait.png"
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    return read_image(PORTRAIT)
+def faces() -> np.ndarray:
+    """The sample portrait in the training frame as the shipped mini shows it: a smile, and lips apart without one."""
+    model: Any = load_model("mini", "cpu")
+    still = read_image(PORTRAIT)
+    head = Head(model, crop(still, locate(still), 384)[None])
+    controls = head.controls.repeat(2, 1)
+    controls[:, [CONTROLS.index(name) for name in ("AU25", "jaw", "open")]] += 0.3
+    controls[0, [CONTROLS.index(name) for name in ("AU6", "AU12")]] = 1.0
+    with torch.inference_mode():
+        return head.decode(controls, torch.zeros(2, 8))
 
 
 @pytest.fixture(scope="module")
-def face(picture: np.ndarray) -> FaceCrop:
-    return locate(picture)
+def picture(faces: np.ndarray) -> np.ndarray:
+    """What was performed."""
+    return faces[0]
 
 
 @pytest.fixture(scope="module")
-def painted(picture: np.ndarray, face: FaceCrop) -> np.ndarray:
-    """The square of the portrait with the corners of its mouth drawn down and inwards, and a darker tint."""
-    points = read_landmarks(picture, [face])[0].xy
-    width = mouth_width(points)
-    shifts = np.array([[0.08, 0.12], [-0.08, 0.12]]) * width
-    whole = torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))
-    drawn = moved(whole, points[list(CORNERS)], shifts, width, torch.ones(picture.shape[:2]))
-    frowning = (drawn - 8).clamp(0, 255).permute(1, 2, 0).numpy().astype(np.uint8)
-    return SQUARE.cut(frowning, face, SIZE_PX)
+def face() -> FaceCrop:
+    return FaceCrop(192.0, 192.0, 384.0)
+
+
+@pytest.fixture(scope="module")
+def painted(faces: np.ndarray, face: FaceCrop) -> np.ndarray:
+    """What a base would paint that hears no emotion: a square."""
+    return SQUARE.cut(faces[1], face, SIZE_PX)
 
 
 def laid(style: MouthStyle, picture: np.ndarray, face: FaceCrop, square: np.ndarray) -> np.ndarray:
