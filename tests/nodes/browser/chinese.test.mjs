@@ -29,6 +29,13 @@ test("notes, titles, the pad and the button are Chinese", async () => {
   await comfyui.shot("chinese");
 });
 
+test("the labels that a workflow gives to its widgets are Chinese", async () => {
+  const labels = await page.evaluate(() =>
+    window.app.graph.nodes.flatMap((n) => (n.inputs ?? []).filter((port) => port.label && port.widget).map((port) => n.widgets.find((w) => w.name === port.widget.name).label)),
+  );
+  assert.ok(["肖像", "语音", "文字"].every((label) => labels.includes(label)), labels.join());
+});
+
 test("the entries of a choice are Chinese, and its value is not", async () => {
   const [labels, value] = await page.evaluate(() => {
     const [node] = window.app.graph.findNodesByType("EADNet_EmotionPrompt");
