@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ def add_batch(commands: Any) -> None:
     parser.add_argument("--output", "--out", required=True, type=Path, metavar="FOLDER", help="folder to write to")
     parser.add_argument("--overwrite", action="store_true", help="replace videos there that no batch made")
     parser.add_argument("--dry-run", action="store_true", help="check every row, say which are open, and stop")
+    parser.add_argument("--ray", choices=("auto", "local"), help="run on a Ray cluster, or on Ray inside this machine")
+    text = "videos at once with --ray (default: one for each GPU, or 1)"
+    parser.add_argument("--actors", type=int, metavar="N", help=text)
     add_model(parser)
     add_nets(parser)
 
@@ -31,16 +34,34 @@ def _batch(args: argparse.Namespace) -> None:
     from ..weights.folders import find_model
 
     rows = read_rows(args.manifest)
-    flags = {"overwrite": args.overwrite, "dry_run": args.dry_run}
-    with _Bars() as bars:
-        report = run_batch(
-            rows, args.output, cache(lambda: load(args)), find_model(args.model), **flags, on_progress=bars
-        )
+    if args.actors is not None and args.ray is None:
+        raise BadInput("--actors goes with --ray auto or --ray local alone.")
+    if args.ray is not None and not args.dry_run:
+        report = _on_ray(args, rows)
+    else:
+        flags = {"overwrite": args.overwrite, "dry_run": args.dry_run}
+        with _Bars() as bars:
+            report = run_batch(
+                rows, args.output, cache(lambda: load(args)), find_model(args.model), **flags, on_progress=bars
+            )
     print(report.table())
     if n_failed := report.counts["failed"]:
         raise BadInput(
             f"{n_failed} of {len(rows)} rows failed, see '{args.output / 'batch.json'}'. Mend them and run again: "
             "what is done is skipped."
+        )
+
+
+def _on_ray(args: argparse.Namespace, rows: list[Any]) -> Any:
+    from ..families.load import load_model
+    from ..generation.batch_on_ray import run_batch_on_ray
+    from ..weights.folders import find_model
+
+    folder = find_model(args.model)
+    opened = partial(load_model, str(folder), args.device, args.dtype, args.attention)
+    with Bar("batch", "video") as bar:
+        return run_batch_on_ray(
+            rows, args.output, opened, folder, args.ray, args.actors, args.overwrite, on_row=bar.count
         )
 
 

@@ -110,8 +110,28 @@ def run_batch(
     Raises BadInput before any work for outputs that are in the way, CheckpointError, Cancelled, and MediaError for a
     full disk. Any other error ends its row alone.
     """
+    with open_batch(rows, folder, weights, overwrite) as (batch, report, todo):
+        if dry_run:
+            return report
+        write_report(folder, report)
+        for i, (row, outcome) in enumerate(todo):
+            opened = model()
+            step = _step(on_progress, i, len(todo), row)
+            batch.finish(row, outcome, opened, step, cancel, has_settings)
+            write_report(folder, report)
+        return report
+
+
+@contextlib.contextmanager
+def open_batch(
+    rows: Sequence[Row], folder: Path, weights: Path, overwrite: bool = False
+) -> Iterator[tuple[Batch, BatchReport, list[tuple[Row, Outcome]]]]:
+    """The folder of a batch, held inside the block: the batch, its report, and the rows that are open.
+
+    Raises BadInput while another batch works there, and for outputs that are in the way.
+    """
     with _opened(check_path(folder, "Output")):
-        batch = _Batch(rows, folder, weights, overwrite)
+        batch = Batch(rows, folder, weights, overwrite)
         report = BatchReport(weights.name, [Outcome(row.number, row.name) for row in rows])
         todo = []
         for row, outcome in zip(rows, report.outcomes, strict=True):
@@ -119,30 +139,15 @@ def run_batch(
                 outcome.status = KEPT
             else:
                 todo.append((row, outcome))
-        if dry_run:
-            return report
-        _write(folder / f"{RESERVED}.json", report.to_dict())
-        for i, (row, outcome) in enumerate(todo):
-            opened = model()
-            step = _step(on_progress, i, len(todo), row)
-            begun = time.perf_counter()
-            try:
-                made = batch.make(row, opened, step, cancel, has_settings)
-            except Cancelled:
-                raise
-            except (EADNetError, OSError, RuntimeError, ValueError, MemoryError) as error:
-                if is_disk_full(error) or (error.__cause__ is not None and is_disk_full(error.__cause__)):
-                    raise
-                outcome.status, outcome.error = FAILED, _said(error)
-                log.debug("row %d failed", row.number, exc_info=True)
-            else:
-                outcome.status, outcome.n_frames, outcome.notes = MADE, made.n_frames, made.notes
-            outcome.seconds = round(time.perf_counter() - begun, 2)
-            _write(folder / f"{RESERVED}.json", report.to_dict())
-        return report
+        yield batch, report, todo
 
 
-class _Batch:
+def write_report(folder: Path, report: BatchReport) -> None:
+    """Replace the report in a batch's folder."""
+    _write(folder / f"{RESERVED}.json", report.to_dict())
+
+
+class Batch:
     """The rows, their hashes, and what a folder has of them."""
 
     def __init__(self, rows: Sequence[Row], folder: Path, weights: Path, overwrite: bool) -> None:
@@ -164,6 +169,30 @@ class _Batch:
         record = self._record(row)
         is_made = record.get("key") == self._keys[row.name] and "video_sha256" in record
         return is_made and file_hash(self.video(row)) == record["video_sha256"]
+
+    def finish(
+        self,
+        row: Row,
+        outcome: Outcome,
+        model: Model,
+        on_progress: Callable[[Progress], None] | None = None,
+        cancel: Cancel | None = None,
+        has_settings: bool = True,
+    ) -> None:
+        """Make the video of a row and say in `outcome` what became of it; raises what must end the whole batch."""
+        begun = time.perf_counter()
+        try:
+            made = self.make(row, model, on_progress, cancel, has_settings)
+        except Cancelled:
+            raise
+        except (EADNetError, OSError, RuntimeError, ValueError, MemoryError) as error:
+            if is_disk_full(error) or (error.__cause__ is not None and is_disk_full(error.__cause__)):
+                raise
+            outcome.status, outcome.error = FAILED, _said(error)
+            log.debug("row %d failed", row.number, exc_info=True)
+        else:
+            outcome.status, outcome.n_frames, outcome.notes = MADE, made.n_frames, made.notes
+        outcome.seconds = round(time.perf_counter() - begun, 2)
 
     def make(
         self,
