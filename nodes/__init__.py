@@ -14,6 +14,7 @@ from .face import Face
 from .language import Director, LLMEmotionCaption
 from .loaders import Loader
 from .metrics import SyncScore
+from .motion import LoadMotion, MotionFromVideo, MotionSettings, SaveMotion
 from .reference import EmotionBlend, EmotionFromReference
 from .sampler import Sampler
 from .speak import Speak
@@ -31,6 +32,10 @@ NODES: list[type[io.ComfyNode]] = [
     EmotionFromReference,
     EmotionBlend,
     ExpressionEditor,
+    MotionFromVideo,
+    MotionSettings,
+    SaveMotion,
+    LoadMotion,
     Denoiser,
     Sampler,
     DecodePaste,

@@ -125,7 +125,7 @@ def input_file(name: str, subfolder: str, kind: str) -> str:
         raise BadInput(f"type is '{kind[:20]}'; give 'input' or 'temp'.")
     base = os.path.realpath(base)
     # Names first: merely to look at \\host\share asks that host.
-    path = os.path.realpath(os.path.join(base, subfolder, name)) if _is_below(name) and _is_below(subfolder) else base
+    path = os.path.realpath(os.path.join(base, subfolder, name)) if is_below(name) and is_below(subfolder) else base
     if path == base or os.path.commonpath([base, path]) != base:
         raise BadInput("The file must lie in ComfyUI's input or temp folder; give its name and subfolder there.")
     if not os.path.isfile(path):
@@ -136,13 +136,13 @@ def input_file(name: str, subfolder: str, kind: str) -> str:
 def output_folder(name: str) -> tuple[Path, str]:
     """A folder in output/, and its name there with slashes. Raises BadInput for anything else."""
     base = os.path.realpath(folder_paths.get_output_directory())
-    path = os.path.realpath(os.path.join(base, name.strip())) if _is_below(name) else base
+    path = os.path.realpath(os.path.join(base, name.strip())) if is_below(name) else base
     if path == base or os.path.commonpath([base, path]) != base:
         raise BadInput(f"folder is '{name[:80]}'; give the name of a folder in ComfyUI's output folder.")
     return Path(path), os.path.relpath(path, base).replace(os.sep, "/")
 
 
-def _is_below(name: str) -> bool:
+def is_below(name: str) -> bool:
     """Whether a name stays below the folder it is looked for in, on any system: no drive, host, root or way up."""
     path = PureWindowsPath(name)
     return not (path.drive or path.root or ".." in path.parts or any(c < " " for c in name))

@@ -24,6 +24,10 @@ ALIASES = {
     "EmotionFromReference": ["emotion", "expression transfer", "face reference", "表情"],
     "EmotionBlend": ["emotion", "mix", "expression blend", "表情"],
     "ExpressionEditor": ["expression editor", "face pose", "live portrait", "emotion sliders", "smile", "表情编辑"],
+    "MotionFromVideo": ["motion capture", "head pose", "driving video", "gaze", "blink", "live portrait", "动作捕捉"],
+    "MotionSettings": ["driving video", "head movement", "motion strength", "动作"],
+    "SaveMotion": ["motion", "head pose", "export", "动作"],
+    "LoadMotion": ["motion", "head pose", "import", "动作"],
     "Batch": ["batch", "many videos", "csv", "lip sync", "dub", "批量"],
 }
 """Words that find a node in the search, beside its name (ComfyUI 0.11)."""
@@ -39,7 +43,9 @@ SAYS = {
     "EmotionPrompt",
     "EmotionTrack",
     "LLMEmotionCaption",
+    "LoadMotion",
     "Loader",
+    "MotionFromVideo",
     "RenderVideo",
     "Sampler",
 }
@@ -50,6 +56,7 @@ ADVANCED = {
     "Face": {"face_threshold", "on_missing", "accept_any_face"},
     "AudioEncoder": {"gate_threshold"},
     "Denoiser": {"stda_strength", "tfrm_strength", "window_frames", "mouth_by", "lip_corners", "mask_edge"},
+    "MotionSettings": {"smoothing_s"},
     "Sampler": {"sync_guidance", "sync_low", "sync_high"},
 }
 """Widgets that are folded away until an artist asks for them (0.10)."""

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from . import bridge
 from .options import given_options, option_input
 from .own_words import in_own_words
-from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, HostedModel, SampledClip
+from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, EADMotion, HostedModel, SampledClip
 
 GUIDANCE = ("guidance_audio", "guidance_emotion", "sync_guidance", "sync_low", "sync_high")
 SETTINGS = ("steps", "seed", *GUIDANCE)
@@ -35,19 +35,27 @@ class Sampler(io.ComfyNode):
                 option_input("steps"),
                 option_input("seed", control_after_generate=True),
                 *(option_input(name) for name in GUIDANCE),
+                EADMotion.Input(
+                    "motion",
+                    optional=True,
+                    tooltip="How somebody moves in a clip, from Motion From Video or Load Motion: it drives head, gaze "
+                    "and blinks of a portrait. Without: they are generated.",
+                ),
             ],
             outputs=[EADLatents.Output("latents", tooltip="The clip before it has pictures, for Decode or Render.")],
         )
 
     @classmethod
-    def execute(cls, model: HostedModel, face: Any, speech: Any, emotion: Any, **settings: Any) -> io.NodeOutput:
+    def execute(
+        cls, model: HostedModel, face: Any, speech: Any, emotion: Any, motion: Any = None, **settings: Any
+    ) -> io.NodeOutput:
         from ..eadnet_core.families.family import sampler_options
         from ..eadnet_core.generation.stages import sample_clip
 
         hosted = model.with_options(**given_options(settings))
         ready = bridge.resident(hosted)
         bar = bridge.Bar(len(speech.voice) * sampler_options(ready, hosted.options).steps)
-        clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel)
+        clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel, motion)
         notes = [in_own_words(note, NAMES) for note in clip.notes]
         ui = {"text": notes} if notes else None
         return io.NodeOutput(SampledClip(hosted, clip), ui=ui)

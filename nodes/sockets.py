@@ -20,6 +20,8 @@ EADAudio = io.Custom("EAD_AUDIO")
 """eadnet_core.generation.stages.Speech"""
 EADEmotion = io.Custom("EAD_EMOTION")
 """eadnet_core.emotion.track.EmotionTrack, its words read"""
+EADMotion = io.Custom("EAD_MOTION")
+"""eadnet_core.motion.driving.Driving"""
 EADLatents = io.Custom("EAD_LATENTS")
 """SampledClip"""
 

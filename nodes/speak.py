@@ -10,7 +10,7 @@ from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge, denoiser, sampler
 from .loaders import Loader
 from .options import new_widgets, option_input
-from .sockets import EADEmotion
+from .sockets import EADEmotion, EADMotion
 
 
 class Speak(io.ComfyNode):
@@ -60,6 +60,13 @@ class Speak(io.ComfyNode):
                     raw_link=True,
                     tooltip="An emotion from the Expression Editor, a Track or a Blend, instead of the text.",
                 ),
+                EADMotion.Input(
+                    "motion",
+                    optional=True,
+                    raw_link=True,
+                    tooltip="How somebody moves in a clip, from Motion From Video or Load Motion: head, gaze and "
+                    "blinks follow it.",
+                ),
             ],
             outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
             is_output_node=True,
@@ -86,6 +93,7 @@ class Speak(io.ComfyNode):
         model: str = bridge.SHIPPED,
         seed: int = 0,
         emotion: list[Any] | None = None,
+        motion: list[Any] | None = None,
     ) -> io.NodeOutput:
         from comfy_execution.graph_utils import GraphBuilder
 
@@ -107,6 +115,7 @@ class Speak(io.ComfyNode):
             speech=heard.out(0),
             emotion=felt,
             **{**new_widgets(sampler.SETTINGS), "seed": seed},
+            **({} if motion is None else {"motion": motion}),
         )
         name = bridge.temp_name()
         video = graph.node(

@@ -48,7 +48,7 @@ def _motion(args: argparse.Namespace) -> None:
     write_motion(args.output, motion, args.overwrite)
     for note in motion.notes:
         print(f"note: {note}")
-    print(f"{args.output}: {motion.n_frames} frames at {motion.fps:g} per second, {', '.join(motion.parts)}")
+    print(f"{args.output}: {motion.summary()}")
 
 
 def add_performance(parser: Any, is_video: bool) -> None:

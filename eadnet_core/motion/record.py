@@ -21,6 +21,8 @@ EXPRESSION = (*EMOTIONS, "intensity", "valence", "arousal", *ACTION_UNITS)
 PARTS: dict[str, tuple[str, ...]] = {"head": HEAD, "gaze": GAZE, "blinks": ("blink",), "expression": EXPRESSION}
 """What can be taken from a performance, and the tracks that it is made of."""
 TRACKS = tuple(name for names in PARTS.values() for name in names)
+SHUT = 0.5
+"""Closure from which lids blink."""
 MOST_FRAMES = 1_000_000
 RATES_HZ = (1.0, 240.0)
 _LARGEST = {"head": 180.0, "gaze": 2.0, "blinks": 1.0, "expression": 2.0}
@@ -82,6 +84,21 @@ class Motion:
         """Emotion codes [T, 27]; a column that is not there is 0."""
         nothing = np.zeros(self.n_frames, np.float32)
         return np.stack([self.tracks.get(name, nothing) for name in EXPRESSION], 1)
+
+    def summary(self) -> str:
+        """How long it is and what it holds, in a line.
+
+        >>> Motion({"yaw": np.array([-4.0, 2.0])}).summary()
+        '2 frames, 0.08 s: yaw -4 .. 2 degrees'
+        """
+        held = [
+            f"{n} {self.tracks[n].min():.0f} .. {self.tracks[n].max():.0f} degrees" for n in HEAD if n in self.tracks
+        ]
+        if "blink" in self.tracks:
+            n_blinks = int((np.diff(np.pad(self.tracks["blink"] > SHUT, 1).astype(int)) > 0).sum())
+            held.append(f"{n_blinks} blink{'' if n_blinks == 1 else 's'}")
+        held += [part for part in self.parts if part in ("gaze", "expression")]
+        return f"{self.n_frames} frames, {self.duration_s:.2f} s: {', '.join(held)}"
 
     def at_rate(self, fps: float = FPS) -> Motion:
         """The same over the same time at another rate, in straight lines between the middles of frames.

@@ -159,7 +159,7 @@ def test_the_command_line_reads_and_drives(clip_path: Path, tmp_path: Path, caps
     output = tmp_path / "m.json"
     command = ["motion", str(clip_path), "--output", str(output), "--span", "0,1"]
     assert main(command) == 0
-    assert "25 frames at 25 per second, head, gaze, blinks" in capsys.readouterr().out
+    assert "25 frames, 1.00 s: yaw " in capsys.readouterr().out
     assert read_motion(output).n_frames == 25
     assert main(command) == 2
     sample = ASSETS / "sample"
