@@ -19,7 +19,9 @@ from torch import Tensor
 
 from ..config import FPS
 from ..errors import BadInput
+from ..families.base import BaseModel
 from ..families.family import sampler_options
+from ..media.face.subject import Subject
 from ..media.video.files import VideoReader
 from ..media.video.segments import MANIFEST, SegmentFolder, file_hash, segment_folder
 from ..paths import check_path, writing
@@ -181,7 +183,7 @@ class _Job:
         began, counted = time.perf_counter(), sum(seconds.values())
         start = self.spans[number][0]
         parts = clip.frames(latents, generation.at_once)
-        frames = self._watched(generation.finished(parts, start, generation.paster()))
+        frames = self._watched(generation, generation.finished(parts, start, generation.paster()))
         tracks = {"motion": generation.performance.motion, CONTROLS: generation.controls}
         part = slice(start, start + latents.n_frames)
         stored = {name: torch.from_numpy(track[part].copy()) for name, track in tracks.items() if track is not None}
@@ -194,11 +196,11 @@ class _Job:
         rest = time.perf_counter() - began - (sum(seconds.values()) - counted)
         seconds["write"] = seconds.get("write", 0.0) + rest
 
-    def _watched(self, segments: Iterable[Segment]) -> Iterator[np.ndarray]:
+    def _watched(self, generation: Generation, segments: Iterable[Segment]) -> Iterator[np.ndarray]:
         """The full pictures, after the scorer has seen the face."""
         for segment in segments:
             if self.scorer is not None:
-                self.scorer.add(segment.face_frames)
+                self.scorer.add(segment, generation.shown)
             yield segment.frames
 
     def _stored(self, first: int, last: int) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
@@ -221,7 +223,7 @@ class _Job:
             reference = shown_reference(generation.model, generation.shown)
             decoded = decode_latents(generation.model, reference, x0, motion, generation.options, first=start)
             for segment in generation.finished((frames for _, frames in decoded), start, generation.paster()):
-                self.scorer.add(segment.face_frames)
+                self.scorer.add(segment, generation.shown)
 
     def settings(self) -> dict[str, Any]:
         """What the file says it was made with; segments that were made anew are named with their seeds."""
@@ -286,6 +288,7 @@ class _Scoring:
     """Scores the frames on their way to the file, and draws the report."""
 
     def __init__(self, generation: Generation, path: Path, experts: Experts | None) -> None:
+        from ..metrics.base_sync import BaseSyncMeter
         from ..metrics.report import Scorer
 
         if generation.report.n_frames < LEAST_SCORED_FRAMES:
@@ -295,14 +298,32 @@ class _Scoring:
             raise BadInput(f"Report '{path}' cannot be written: give a .png in a folder that exists.")
         self.generation, self.path = generation, path
         self.scorer = Scorer(experts or load_experts(generation.model.device, generation.model.folder))
-        self.add = self.scorer.add
+        model = generation.model
+        own = model.syncnet if isinstance(model, BaseModel) else None
+        self.base = BaseSyncMeter(own) if own is not None else None
+
+    def add(self, segment: Segment, shown: Subject) -> None:
+        """Take in finished frames in order.
+
+        shown  the subject as the model was shown it, which knows where the face lies in each
+        """
+        from ..metrics.base_sync import SIZE_PX
+
+        self.scorer.add(segment.face_frames)
+        if self.base is None:
+            return
+        for number, frame in enumerate(segment.frames[..., :3], segment.start_frame):
+            self.base.add(shown.framing.cut(frame, shown.nearest(shown.index(number)), SIZE_PX)[None])
 
     def finish(self, name: str) -> Scores:
         from ..metrics.report import draw_report
 
         labels = {reading["label"] for reading in self.generation.report.emotions}
         asked = labels.pop() if len(labels) == 1 else None
-        scores = self.scorer.finish(self.generation.sound.samples, name, asked)
+        samples = self.generation.sound.samples
+        scores = self.scorer.finish(samples, name, asked)
+        if self.base is not None:
+            scores = replace(scores, base_sync=self.base.finish(samples))
         with writing(self.path, "The video is whole; score it again with `eadnet score`."):
             draw_report(scores).save(self.path)
         return scores

@@ -24,6 +24,7 @@ from ..media.face.find import locate
 from ..media.sound.audio import frame_energy, read_audio
 from ..media.video.files import VideoReader, read_video
 from ..taxonomy import ACTION_UNITS, EMOTIONS
+from .base_sync import BaseSync
 from .emotion import emotion_of
 from .face import correlation, face_track, lid_closure
 from .followed import FaceFollower
@@ -82,6 +83,7 @@ class Scores:
     identity, identity_least     see metrics.identity, against the first frame: mean and least
     landmarks                    see metrics.landmarks: lips and lids by MediaPipe's landmarks
     syncnet_v2                   the original SyncNet's figures, where its weights were given
+    base_sync                    what the SyncNet of a base says of its own clip, where it has one
     """
 
     video: str
@@ -106,11 +108,12 @@ class Scores:
     landmarks: LandmarkScores
     tracks: Tracks = field(repr=False, compare=False)
     syncnet_v2: SyncNetV2Score | None = None
+    base_sync: BaseSync | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values, without the tracks; null for nan."""
         values = {key: value for key, value in vars(self).items() if key not in ("tracks", "syncnet_v2")}
-        values["landmarks"] = asdict(self.landmarks)
+        values |= {"landmarks": asdict(self.landmarks), "base_sync": self.base_sync and asdict(self.base_sync)}
         if self.syncnet_v2 is not None:
             values["syncnet_v2"] = self.syncnet_v2.to_json()
         return json_values({**values, "emotion_is_right": self.emotion_is_right})
@@ -302,6 +305,8 @@ def draw_report(scores: Scores) -> Image.Image:
     if (v2 := scores.syncnet_v2) is not None:
         line = f"Original SyncNet: LSE-C {v2.lse_c:.2f}, LSE-D {v2.lse_d:.2f}, offset {_offset(v2.offset)} frames."
         page.text(40, 112, line, 15, SOFT_INK)
+    if scores.base_sync is not None:
+        page.text(40, 112, str(scores.base_sync), 15, SOFT_INK)
     _draw_sync(page, scores, (_LEFT, 156, _RIGHT, 350))
     _draw_mouth(page, scores, (_LEFT, 456, _RIGHT, 650))
     _draw_emotion(page, scores, (_LEFT, 756, _RIGHT, 980))

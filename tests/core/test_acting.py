@@ -25,6 +25,8 @@ from eadnet_core.media.sound.audio import read_audio
 from eadnet_core.media.sound.speech import hear
 from eadnet_core.media.video.files import read_video
 from eadnet_core.media.video.files import write_video as write_frames
+from eadnet_core.motion.driving import Driving, DrivingOptions
+from eadnet_core.motion.record import Motion
 from eadnet_core.request import GenerateOptions, Progress
 
 BOX = (60.0, 40.0, 140.0, 120.0)
@@ -139,6 +141,32 @@ def test_without_words_nobody_performs(base: Model, tiny_base: Model, picture: n
         assert np.array_equal(made(generation), made(prepared(tiny_base, source, 12, "")))
     assert prepared(base, picture, 4, "auto").acting is not None
     assert prepared(base, picture, 4, "", prosody_weight=0.5).acting is not None
+
+
+def test_a_clip_that_drives_more_than_the_head_is_performed(base: Model, picture: np.ndarray) -> None:
+    time_s = np.arange(12) / 25
+    motion = Motion({"yaw": 8 * np.sin(6 * time_s), "gaze_x": np.cos(6 * time_s)}, 25.0, "clip.mp4", ())
+    for take, is_acted in ((("head",), False), (("head", "gaze"), True)):
+        driving = Driving(motion, DrivingOptions(take=take))
+        generation = prepare(picture, SOUND[:7680], "", QUICK, model=base, sample_rate=16_000, performance=driving)
+        assert (generation.acting is not None) == is_acted and len(made(generation)) == 12
+        assert not [note for note in generation.report.notes if "no gaze" in note]
+
+
+def test_a_background_is_that_of_the_picture_that_was_given(base: Model, picture: np.ndarray, video: Any) -> None:
+    for source, n_frames in ((picture, 9), (video, 14)):
+        given = [picture] * n_frames if source is picture else list(video)
+        for by in ("base", "mini"):
+            moving, locked = (
+                made(prepared(base, source, n_frames, mouth_by=by, background=background))
+                for background in ("moving", "locked")
+            )
+            kept = [(frame == before).all(-1).mean() for frame, before in zip(locked, given, strict=True)]
+            free = [(frame == before).all(-1).mean() for frame, before in zip(moving, given, strict=True)]
+            assert np.mean(kept) >= np.mean(free) and np.array_equal(locked[:, :4, :4], np.stack(given)[:, :4, :4])
+    clear = made(prepared(base, picture, 9, background="transparent"))
+    assert clear.shape == (9, 170, 201, 4)
+    assert np.array_equal(clear[..., :3], made(prepared(base, picture, 9)))
 
 
 def test_settings_without_effect_and_of_others_are_said(
