@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import bridge
+from .boxes import BoundingBox, box_text
 from .options import option_input
 from .own_words import own_words
 from .sockets import EADFace
@@ -53,6 +54,13 @@ class Face(io.ComfyNode):
                     "model works at. Ignored for a portrait. No cost. Default: 25.",
                 ),
                 option_input("accept_any_face", optional=True),
+                BoundingBox.Input(
+                    "bboxes",
+                    optional=True,
+                    tooltip="The face as another node found or drew it, such as Bounding Box or a face detection. The "
+                    "largest box of the picture is used as box would be, and box wins over it. No cost.",
+                    extra_dict={"forceInput": True},
+                ),
             ],
             outputs=[
                 EADFace.Output("face", tooltip="Where the face lies, for Sampler, Decode and Render."),
@@ -71,7 +79,9 @@ class Face(io.ComfyNode):
         on_missing: str,
         fps: float,
         accept_any_face: bool = False,
+        bboxes: Any = None,
     ) -> io.NodeOutput:
+        box = box if box.strip() else box_text(bboxes, index)
         from ..eadnet_core.media.annotate import draw_face
         from ..eadnet_core.media.face.crop import crop
         from ..eadnet_core.media.face.subject import find_subject

@@ -48,6 +48,44 @@ def test_no_face_in_a_video(host: Any) -> None:
         host.call("EADNet_Face", image=noise(8, 64, 64, 3), **{**FACE, "index": -1, "on_missing": "stop"})
 
 
+HERE = {"x": 60, "y": 50, "width": 120, "height": 140}
+
+
+@pytest.mark.parametrize(
+    "bboxes", [HERE, [HERE], [[{**HERE, "width": 9}, {**HERE, "score": 0.9}]]], ids=("one", "a list", "of each picture")
+)
+def test_a_box_of_another_node_is_what_the_widget_would_be(host: Any, bboxes: Any) -> None:
+    blank = noise(1, 256, 256, 3)
+    written, *_ = host.call("EADNet_Face", image=blank, **{**FACE, "box": "60,50,180,190"})
+    drawn, *_ = host.call("EADNet_Face", image=blank, **FACE, bboxes=bboxes)
+    assert drawn.crops == written.crops
+    both, *_ = host.call("EADNet_Face", image=blank, **{**FACE, "box": "10,10,90,100"}, bboxes=bboxes)
+    assert both.crops != written.crops, "box wins"
+
+
+def test_each_picture_has_its_own_box(host: Any) -> None:
+    other = {**HERE, "x": 20}
+    batch = noise(2, 256, 256, 3)
+    second, *_ = host.call("EADNet_Face", image=batch, **{**FACE, "index": 1}, bboxes=[[HERE], [other]])
+    written, *_ = host.call("EADNet_Face", image=batch, **{**FACE, "index": 1, "box": "20,50,140,190"})
+    assert second.crops == written.crops
+
+
+@pytest.mark.parametrize(
+    ("bboxes", "said"),
+    [
+        ([], "no box for picture 0"),
+        ([[]], "no box for picture 0"),
+        ({**HERE, "width": 0}, "no box for picture 0"),
+        ({"x": 1}, "x, y, width and height"),
+        ("here", "x, y, width and height"),
+    ],
+)
+def test_boxes_that_hold_none(host: Any, portrait_image: torch.Tensor, bboxes: Any, said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        host.call("EADNet_Face", image=portrait_image, **FACE, bboxes=bboxes)
+
+
 def test_frames_without_a_face_pass_through(host: Any, portrait_image: torch.Tensor) -> None:
     blank = noise(1, 256, 256, 3)
     frames = torch.cat([portrait_image] * 6 + [blank] * 10)
