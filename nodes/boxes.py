@@ -21,7 +21,7 @@ def box_text(bboxes: Any, index: int) -> str:
     """
     if bboxes is None:
         return ""
-    found = [bboxes] if isinstance(bboxes, dict) else list(bboxes)
+    found: list[Any] = [bboxes] if isinstance(bboxes, dict) else list(bboxes)
     if found and isinstance(found[0], list):
         found = found[min(max(index, 0), len(found) - 1)]
     try:

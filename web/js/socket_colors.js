@@ -8,7 +8,7 @@ export const SOCKETS = {
   EAD_AUDIO: "#3393c4",
   EAD_EMOTION: "#d9639f",
   EAD_LATENTS: "#6f9a32",
-  EAD_MOTION: "#2f9e86",
+  EAD_MOTION: "#2c967f",
 };
 
 /** Colours sockets and links, on the canvas and in Nodes 2.0. */
