@@ -68,7 +68,7 @@ class Painter:
         self._to_picture = scale.to(device)
         whole = torch.from_numpy(picture.transpose(2, 0, 1).copy()).to(device, torch.float32)[None]
         fine = F.interpolate(whole, scale_factor=FINE, mode="bicubic", align_corners=False)
-        self._fine = fine.clamp(0, 255).contiguous(memory_format=torch.channels_last)
+        self._fine = fine.clamp(0, 255)
         self._weight, self._rest = weight, (1 - weight) * whole[..., y0:y1, x0:x1]
 
     def paint(self, controls: Tensor, motion: Tensor) -> np.ndarray:

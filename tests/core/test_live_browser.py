@@ -85,7 +85,7 @@ def test_lips_follow_the_microphone(seen: dict[str, Any]) -> None:
 def test_what_is_recorded_holds_what_the_microphone_heard(seen: dict[str, Any]) -> None:
     with av.open(seen["file"]) as video:
         heard = np.concatenate([f.to_ndarray()[0] for f in video.decode(audio=0)])
-    assert 0.02 < np.abs(heard).max() <= 1.0
+    assert 0.02 < np.abs(heard).max() < 1.1  # AAC overshoots a little
 
 
 def test_a_second_page_is_told_and_a_reload_goes_on(seen: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ let player = null;
 let rateHz = 16000;
 let stopSound = null;
 let last = Promise.resolve();
+let hasChosenToHear = false;
 
 function say(problem) {
   $("problem").textContent = problem;
@@ -37,7 +38,8 @@ async function show(buffer) {
   const { behind_ms: behind, made_ms: made, dropped_ms: dropped, every } = chunk.header;
   $("latency").textContent = `${Math.round(behind + 1000 * wait)} ms`;
   $("making").textContent = `${made} ms`;
-  $("pace").textContent = `${player.hello.fps / every}${dropped ? `, ${(dropped / 1000).toFixed(1)} s of sound dropped` : ""}`;
+  $("pace").textContent = player.hello.fps / every;
+  $("dropped").textContent = dropped ? `${(dropped / 1000).toFixed(1)} s: this machine is too slow` : "none";
   $("shown").textContent = player.shown;
 }
 
@@ -69,6 +71,13 @@ socket.onclose = ({ code, reason }) => {
   say(code === 4009 ? "Somebody else talks with this portrait. Close the other page, or start with --sessions 2." : `The talk is over${reason ? `: ${reason}` : ""}. Reload the page to begin again.`);
 };
 
+/** A click: sound may be played. A microphone would hear it again, unless somebody wants it played. */
+function begin(isMicrophone) {
+  say("");
+  if (!hasChosenToHear) $("hear").checked = !isMicrophone;
+  player?.begin($("hear").checked);
+}
+
 function stop() {
   if (stopSound) stopSound();
   stopSound = null;
@@ -93,8 +102,7 @@ $("microphone").onclick = async () => {
   const isOn = stopSound !== null && $("microphone").getAttribute("aria-pressed") === "true";
   stop();
   if (isOn) return;
-  say("");
-  player?.begin($("hear").checked);
+  begin(true);
   try {
     stopSound = await fromMicrophone(rateHz, send);
     $("microphone").setAttribute("aria-pressed", "true");
@@ -108,13 +116,15 @@ $("chosen").onchange = async () => {
   $("chosen").value = "";
   if (!file) return;
   stop();
-  say("");
-  player?.begin($("hear").checked);
+  begin(false);
   try {
     stopSound = atSpeed(await decode(file, rateHz), rateHz, send, stop);
   } catch (error) {
     say(`'${file.name}' cannot be played by this browser (${error.message}). Try a WAV or MP3 file.`);
   }
 };
-$("hear").onchange = () => player?.hear($("hear").checked);
+$("hear").onchange = () => {
+  hasChosenToHear = true;
+  player?.hear($("hear").checked);
+};
 $("record").onclick = () => ask({ record: $("record").getAttribute("aria-pressed") !== "true" });
