@@ -136,7 +136,7 @@ class LiveSession:
         start, stop = self._next, self._next + self.chunk_frames
         clock, device = Clock(), self.portrait.model.device
         with torch.inference_mode():
-            sound = self._hearing.sound.frames(start, stop)
+            sound = self._hearing.sound.frames(start, stop).copy()  # a view would hold seconds of sound in memory
             tokens, voice, energy = self._hearing.hear(start, stop)
             code = self._feeling.next(stop - start)
             motion = torch.from_numpy(self._motion.next(energy, code)).to(device)

@@ -123,12 +123,14 @@ def test_an_idle_portrait_lives(shown: LivePortrait) -> None:
 
 def test_memory_stays_flat(shown: LivePortrait) -> None:
     session = LiveSession(shown)
-    sizes = []
+    sizes: list[tuple[int, int, int]] = []
     for number in range(KEPT_FRAMES // CHUNK_FRAMES + 12):
         session.add(sound_of(CHUNK_FRAMES, seed=number))
-        list(session.chunks())
-        kept = [len(v[0]) for memory in session._sampler.memories for v in memory.kept.values()]
-        sizes.append((len(session._hearing.sound._kept), sum(kept), len(kept)))
+        for chunk in session.chunks():  # whoever keeps chunks keeps no more than these
+            for kept in (chunk.sound, chunk.parts):
+                assert (kept if kept.base is None else kept.base).nbytes == kept.nbytes
+        held = [len(v[0]) for memory in session._sampler.memories for v in memory.kept.values()]
+        sizes.append((len(session._hearing.sound._kept), sum(held), len(held)))
     assert len(set(sizes[-10:])) == 1
     assert sizes[-1][0] <= (KEPT_FRAMES + CHUNK_FRAMES) * SAMPLES_PER_FRAME
 
