@@ -18,7 +18,7 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy.cli_args import args
-from comfy_api.latest import Types, io
+from comfy_api.latest import io
 from comfy_execution.utils import get_executing_context
 
 from ..eadnet_core.errors import BadInput
@@ -335,18 +335,6 @@ def to_sound(audio: dict[str, Any]) -> Audio:
     waveform = audio["waveform"]
     waveform = waveform[:1] if waveform.ndim == 3 else waveform
     return read_audio(waveform, int(audio["sample_rate"]))
-
-
-def video_file(video: Any) -> str:
-    """A path to a VIDEO: its own file, or a copy in temp/. Raises BadInput for an address."""
-    source = video.get_stream_source()
-    if isinstance(source, str):
-        if not os.path.isfile(source):
-            raise BadInput("The video is not a file on this machine; load it with Load Video.")
-        return os.path.abspath(source)
-    path = temp_file(".mp4")
-    video.save_to(path, format=Types.VideoContainer.MP4)
-    return path
 
 
 def kept_settings(settings: dict[str, Any]) -> dict[str, Any]:

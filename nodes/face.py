@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 
 from . import bridge
@@ -11,6 +12,7 @@ from .boxes import BoundingBox, box_text
 from .options import option_input
 from .own_words import own_words
 from .sockets import EADFace
+from .video_source import picture_input, to_source, video_frames
 
 CROP_PX = 256
 
@@ -25,7 +27,11 @@ class Face(io.ComfyNode):
             display_name="EAD-Net Face",
             description="Finds the face in a portrait or in a video, and shows what was found. Runs on the CPU.",
             inputs=[
-                io.Image.Input("image", tooltip="The portrait, a batch to choose from, or the frames of a video."),
+                picture_input(
+                    "image",
+                    "The portrait, a batch to choose from, or a video to dub: from Load Video, or its frames. A video "
+                    "in a file is read as it is needed, so that its length costs no memory.",
+                ),
                 io.Int.Input(
                     "index",
                     default=0,
@@ -33,7 +39,7 @@ class Face(io.ComfyNode):
                     max=100_000,
                     tooltip="Which picture of the batch is the portrait, counted from 0. -1 takes every picture as "
                     "the frames of a video that is to be dubbed; the face is then followed from frame to "
-                    "frame, which costs a search in each. Default: 0.",
+                    "frame, which costs a search in each. A connected video is always followed. Default: 0.",
                 ),
                 io.String.Input(
                     "box",
@@ -50,8 +56,9 @@ class Face(io.ComfyNode):
                     min=1.0,
                     max=240.0,
                     step=0.001,
-                    tooltip="For videos: frames per second of the pictures; they are brought to the 25 that the "
-                    "model works at. Ignored for a portrait. No cost. Default: 25.",
+                    tooltip="For the frames of a video: how many of them make a second; they are brought to the 25 "
+                    "that the model works at. Ignored for a portrait, and a connected video brings its own. No cost. "
+                    "Default: 25.",
                 ),
                 option_input("accept_any_face", optional=True),
                 BoundingBox.Input(
@@ -86,16 +93,17 @@ class Face(io.ComfyNode):
         from ..eadnet_core.media.face.crop import crop
         from ..eadnet_core.media.face.subject import find_subject
 
-        pictures = bridge.to_pictures(image)
-        bar = bridge.Bar(len(pictures))
+        pictures, rate = to_source(image)
+        is_batch = isinstance(image, torch.Tensor)
+        bar = bridge.Bar(len(pictures) if isinstance(pictures, torch.Tensor) else video_frames(image))
         with own_words(_names()):
             found = find_subject(
                 pictures,
-                index,
+                index if is_batch else -1,
                 bridge.box_of(box),
                 face_threshold,
                 on_missing,
-                fps,
+                rate or fps,
                 bar,
                 accept_any_face=accept_any_face,
             )

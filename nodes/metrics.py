@@ -10,6 +10,7 @@ from ..eadnet_core.errors import BadInput
 from ..eadnet_core.taxonomy import EMOTIONS
 from . import bridge
 from .own_words import own_words
+from .video_source import video_file
 
 NAMES = {
     "face_box": "box",
@@ -96,7 +97,7 @@ def _source(images: Any, video: Any, audio: Any, fps: float) -> tuple[Any, Any]:
     if (images is None) == (video is None):
         raise BadInput("Connect either images or a video to EAD-Net Sync Score.")
     if video is not None:
-        path = bridge.video_file(video)
+        path = video_file(video)
         reader = read_video(path, 25)
         return reader, bridge.to_sound(audio) if audio is not None else reader.audio()
     if audio is None:

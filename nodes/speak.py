@@ -11,6 +11,7 @@ from . import bridge, denoiser, sampler
 from .loaders import Loader
 from .options import new_widgets, option_input
 from .sockets import EADEmotion, EADMotion
+from .video_source import picture_input
 
 
 class Speak(io.ComfyNode):
@@ -24,7 +25,9 @@ class Speak(io.ComfyNode):
             description="A portrait, a voice and words in, a talking video out. Shows the video;"
             " connect Save Video to keep it. The other nodes do the same with every setting.",
             inputs=[
-                io.Image.Input("image", raw_link=True, tooltip="A frontal portrait, any size."),
+                picture_input(
+                    "image", "A frontal portrait of any size, or a video to dub, which takes longer.", raw_link=True
+                ),
                 io.Audio.Input("audio", raw_link=True, tooltip="The voice; the video will be exactly as long."),
                 io.String.Input(
                     "text",

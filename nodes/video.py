@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
 from comfy_api.latest import InputImpl, io, ui
 
 from ..eadnet_core.config import FPS
 from ..eadnet_core.errors import BadInput
 from . import bridge
 from .sockets import EADFace, EADLatents, SampledClip
+from .video_source import pasted_into, picture_input
 
 ENDS = ("audio", "shortest", "clip")
 
@@ -31,8 +33,9 @@ class DecodePaste(io.ComfyNode):
 
     @classmethod
     def execute(cls, latents: SampledClip, face: Any, portrait: Any) -> io.NodeOutput:
-        pictures = bridge.to_pictures(portrait)
-        shape = (latents.clip.n_frames, *pictures.shape[1:3], 3)
+        pictures = pasted_into(face, portrait)
+        width, height = (face if pictures is None else face.on(pictures)).size
+        shape = (latents.clip.n_frames, height, width, 3)
         _check_memory(shape)
         frames = bridge.empty_image(shape)
         done = 0
@@ -87,8 +90,8 @@ class RenderVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..eadnet_core.generation.stages import render
 
-        pictures = bridge.to_pictures(portrait)
-        size = int(pictures.shape[2]), int(pictures.shape[1])
+        pictures = pasted_into(face, portrait)
+        size = (face if pictures is None else face.on(pictures)).size
         path = bridge.temp_file(".mp4", cls.hidden.unique_id or "")
         settings = {"model": latents.hosted.model.name, "options": vars(latents.hosted.options)}
         fitted, note = fitted_sound(audio, latents.clip.n_frames, ends_with)
@@ -103,9 +106,9 @@ def _clip_inputs() -> list[Any]:
     return [
         EADLatents.Input("latents", tooltip="The clip, from the Sampler."),
         EADFace.Input("face", tooltip="Where the face lies, from the Face node."),
-        io.Image.Input(
+        picture_input(
             "portrait",
-            tooltip="What to paste into: the picture that went into the Face node, or the same picture enlarged or "
+            "What to paste into: the picture or video that went into the Face node, or the same picture enlarged or "
             "graded.",
         ),
     ]
@@ -125,8 +128,6 @@ def decoded(latents: SampledClip, face: Any, pictures: Any) -> Any:
 
 def fitted_sound(audio: dict[str, Any], n_frames: int, ends_with: str) -> tuple[dict[str, Any], str | None]:
     """AUDIO for a clip of `n_frames` at 25 per second, by one of `ENDS`; what became of a difference, or None."""
-    import torch
-
     waveform, rate_hz = audio["waveform"], int(audio["sample_rate"])
     sound_s, clip_s = waveform.shape[-1] / rate_hz, n_frames / FPS
     if abs(sound_s - clip_s) <= 1 / FPS:

@@ -38,7 +38,8 @@ from ..weights.folders import MODEL_PARTS, find_part
 from .family import Family, Model
 from .performance import Crops, Performance, Reference, View
 
-DECODE_FRAMES = 8
+DECODE_FRAMES, DECODE_PX = 8, 256
+"""Frames that are decoded together, of this size or smaller."""
 MOST_TIMES = 4
 """Side of the largest frame, in those of the model's own."""
 OF_A_BASE = ("speed", "reuse", "times", "is_tiled", "mouth_by", "lip_corners", "mask_edge")
@@ -208,6 +209,7 @@ class MiniScene:
         self.model, self.mask = model, options.mask
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
         self.head = Head(model, reference[None]) if isinstance(reference, np.ndarray) else None
+        self.first_picture = reference[None] if isinstance(reference, np.ndarray) else reference(0, 1)
         self.scale = model.denoiser.latent_scale.float()[:, None, None, None]
         config = model.config.denoiser
         self.cells = config.cells
@@ -220,16 +222,20 @@ class MiniScene:
         return self.model.denoiser
 
     def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
-        """The motion of each frame, what its reference does, and in a video its picture."""
+        """The motion of each frame, what its reference does, and in a video its number.
+
+        Pictures are read again when they are decoded: those of a long segment take more memory than the nets.
+        """
         if self.head is not None:
             return {"motion": motion, "reference": self.head.controls.expand(len(motion), -1)}
         assert self.crops is not None
-        pictures = self.crops(start, start + len(motion))
         if kept is None:
-            reference = torch.cat([Head(self.model, part).controls for _, part in _parts(pictures)])
+            parts = _parts(motion, _at_once(self.first_picture.shape[1]))
+            places = ((start + i, start + i + len(part)) for i, part in parts)
+            reference = torch.cat([Head(self.model, self.crops(*place)).controls for place in places])
         else:
             reference = kept["reference"].to(motion.device)
-        return {"motion": motion, "reference": reference, "pictures": torch.from_numpy(pictures)}
+        return {"motion": motion, "reference": reference, "frame": torch.arange(start, start + len(motion))}
 
     def kept(self, view: View) -> View:
         """What `look` would not make again to the bit: reading depends on how many pictures go together."""
@@ -244,11 +250,16 @@ class MiniScene:
         """Finished squares, uint8 [T, S, S, 3], of x0 [C, T, h, w]."""
         controls = self.controls(x0, view)
         pieces = []
-        for start, motion in _parts(view["motion"]):
+        for start, motion in _parts(view["motion"], _at_once(self.first_picture.shape[1])):
             part = slice(start, start + len(motion))
-            head = self.head or Head(self.model, view["pictures"][part].numpy())
+            head = self.head or self._head_of(view["frame"][part])
             pieces.append(head.decode(controls[part], motion))
         return np.concatenate(pieces)
+
+    def _head_of(self, numbers: Tensor) -> Head:
+        """The pictures of frames of a video, whose numbers follow one another."""
+        assert self.crops is not None
+        return Head(self.model, self.crops(int(numbers[0]), int(numbers[-1]) + 1))
 
     def controls(self, x0: Tensor, view: View) -> Tensor:
         """What the face shall do, [T, 28]: as it was sampled, but for what is known.
@@ -270,7 +281,8 @@ class MiniScene:
 
     def preview(self, x0: Tensor) -> np.ndarray:
         """About what one frame of x0 [C, 1, h, w] will look like: uint8 [S, S, 3]."""
-        return self.decode(x0, self.look(0, x0.new_zeros(1, len(MOTION))))[0]
+        head, motion = Head(self.model, self.first_picture), x0.new_zeros(1, len(MOTION))
+        return head.decode(self.controls(x0, {"motion": motion, "reference": head.controls}), motion)[0]
 
     def audio_features(self, performance: Performance, options: GenerateOptions) -> MelFeatures:
         """What the model hears of a performance."""
@@ -345,7 +357,16 @@ def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
     return mask
 
 
-def _parts(frames: Any) -> Iterator[tuple[int, Any]]:
-    """(start, at most DECODE_FRAMES of them), one after the other."""
-    for start in range(0, len(frames), DECODE_FRAMES):
-        yield start, frames[start : start + DECODE_FRAMES]
+def _parts(frames: Any, at_once: int = DECODE_FRAMES) -> Iterator[tuple[int, Any]]:
+    """(start, at most `at_once` of them), one after the other."""
+    for start in range(0, len(frames), at_once):
+        yield start, frames[start : start + at_once]
+
+
+def _at_once(size_px: int) -> int:
+    """Frames of a size that are decoded together: large ones take as much memory as DECODE_FRAMES of DECODE_PX.
+
+    >>> _at_once(128), _at_once(512)
+    (8, 2)
+    """
+    return max(1, min(DECODE_FRAMES, DECODE_FRAMES * DECODE_PX**2 // size_px**2))

@@ -39,6 +39,7 @@ from .acting import (
     sample_controls,
 )
 from .animation import animate, decode_latents, sample_latents
+from .forecast import OUTPUT_BYTES
 from .output import LEAST_SCORED_FRAMES
 from .plan import paster, plan, shown_reference, shown_subject
 
@@ -119,7 +120,7 @@ def decode_clip(
     made_by, shown = _maker(model, clip), _shown(model, clip, subject, target)
     paste = paster(shown, target, clip.motion, clip.options)
     reference = shown_reference(made_by, _shown(model, clip, subject))
-    per_segment = max(1, min(50, 64_000_000 // (3 * target.size[0] * target.size[1])))
+    per_segment = max(1, min(50, OUTPUT_BYTES // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(made_by, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)
 

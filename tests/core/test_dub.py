@@ -159,6 +159,23 @@ def test_pictures_of_a_video_by_number(video: VideoReader) -> None:
     assert np.array_equal(next(FrameCursor(video)[i] for i in (9,)), frames[9])
 
 
+def test_two_places_in_a_video_are_read_on(video: VideoReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, begun = list(video), []
+    read = VideoReader.frames
+    monkeypatch.setattr(VideoReader, "frames", lambda self, first=0: begun.append(first) or read(self, first))
+    cursor = FrameCursor(video, 2)
+    for number in (*range(8), *range(3), *range(8, 12), *range(3, 9), *range(12, 15)):  # sampled, decoded, and so on
+        assert np.array_equal(cursor[number], frames[number])
+    assert begun == [0, 0]
+
+
+def test_frames_in_flight_hold_no_pictures(tiny_model: Model, video: VideoReader) -> None:
+    """A second of a face of 512 px would be 20 MB, and a segment is ten seconds."""
+    animation = prepared(tiny_model, video, 20).animation()
+    for latents in animation:
+        assert sum(value.nbytes for value in latents.view.values()) < 200 * latents.n_frames
+
+
 def test_options_that_are_words_are_checked() -> None:
     with pytest.raises(BadInput, match="mask is 'nose'; give one of auto, mouth, face, full"):
         dataclasses.replace(GenerateOptions(), mask="nose")

@@ -83,11 +83,14 @@ class Subject:
         """uint8 [H, W, 3] of a frame of the clip; for many frames of a video see `reader`."""
         return self.reader()(frame)
 
-    def reader(self) -> Callable[[int], np.ndarray]:
-        """What `picture` does, for frames in order: a video is read on, not opened again for each."""
+    def reader(self, n_places: int = 1) -> Callable[[int], np.ndarray]:
+        """What `picture` does, for frames in order: a video is read on, not opened again for each.
+
+        n_places  how many such orders there are at once in a video, one behind the other
+        """
         pictures: Any = self.pictures
         if isinstance(pictures, VideoReader):
-            pictures = FrameCursor(pictures)
+            pictures = FrameCursor(pictures, n_places)
         elif not isinstance(pictures, (np.ndarray, Tensor)):
             read = pictures.reader()
             return lambda frame: read(self.index(frame))
@@ -95,9 +98,9 @@ class Subject:
 
     def reference(self, size_px: int) -> np.ndarray | Callable[[int, int], np.ndarray]:
         """What a clip is made from: a portrait's square, or (start, stop) -> those of a video's frames."""
-        read = self.reader()
         if self.is_still:
-            return self._crop(read(0), 0, size_px)
+            return self._crop(self.picture(0), 0, size_px)
+        read = self.reader(n_places=2)  # frames are looked at when they are sampled, and again when they are decoded
         return lambda start, stop: np.stack([self._crop(read(i), i, size_px) for i in range(start, stop)])
 
     def _crop(self, picture: np.ndarray, frame: int, size_px: int) -> np.ndarray:

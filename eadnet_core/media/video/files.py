@@ -280,25 +280,39 @@ class VideoReader:
 
 
 class FrameCursor:
-    """Pictures of a video by their number: read forwards once, and opened again where one is asked for that is past."""
+    """Pictures of a video by their number: read forwards once, and opened again where one is asked for that is past.
 
-    def __init__(self, video: VideoReader) -> None:
-        self._video = video
-        self._frames: Iterator[np.ndarray] = iter(())
-        self._next, self._last = 0, np.zeros((0, 0, 3), np.uint8)
+    With several places, one may follow another through the same video without opening it again.
+    """
+
+    def __init__(self, video: VideoReader, n_places: int = 1) -> None:
+        self._places = [_Place(video) for _ in range(n_places)]
 
     def __getitem__(self, number: int) -> np.ndarray:
         """uint8 [H, W, 3]; IndexError beyond the end."""
-        if number == self._next - 1:
-            return self._last
-        if number < self._next or self._next == 0:
-            self._frames, self._next = self._video.frames(number), number
-        while self._next <= number:
+        places = sorted(self._places, key=lambda place: place.number)
+        before = [place for place in places if place.number <= number]
+        return (before[-1] if before else places[0]).read(number)
+
+
+class _Place:
+    """Where a video is read, and the picture there; `number` is -1 before the first."""
+
+    def __init__(self, video: VideoReader) -> None:
+        self._video, self.number = video, -1
+        self._frames: Iterator[np.ndarray] = iter(())
+        self._picture = np.zeros((0, 0, 3), np.uint8)
+
+    def read(self, number: int) -> np.ndarray:
+        """Go to a picture. Raises IndexError beyond the end."""
+        if number < self.number or self.number < 0:
+            self._frames, self.number = self._video.frames(number), number - 1
+        while self.number < number:
             found = next(self._frames, None)
             if found is None:
                 raise IndexError(f"'{self._video.path}' ends before frame {number}")
-            self._last, self._next = found, self._next + 1
-        return self._last
+            self._picture, self.number = found, self.number + 1
+        return self._picture
 
 
 def read_video(path: str | os.PathLike[str], fps: int | None = None) -> VideoReader:

@@ -32,6 +32,7 @@ from .encoding import (
     PICTURE_OPTIONS,
     SOUND_BITS_PER_S,
     SOUND_CODEC,
+    encoder_threads,
 )
 from .picture_filters import (
     TO_YUV,
@@ -218,7 +219,7 @@ class ImageioEncoder:
             macro_block_size=1,
             ffmpeg_log_level="quiet",
             input_params=["-r", str(fps)],
-            output_params=[*(_flags(options)), "-vf", _listed(filters), *_COLOURS],
+            output_params=[*(_flags(options)), "-threads", str(encoder_threads()), "-vf", _listed(filters), *_COLOURS],
         )
         self._frames.send(None)
 

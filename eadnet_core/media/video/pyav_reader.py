@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 WANTED = "Give a video file such as an mp4."
 _MAX_FPS = 1000
 """No camera of the field is faster; a header that says more is damaged."""
-_HELD_BYTES = 32_000_000
+_HELD_BYTES = 12_500_000
 """Pictures that are made before they are asked for."""
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
 _TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}

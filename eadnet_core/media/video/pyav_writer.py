@@ -24,6 +24,7 @@ from .encoding import (
     SOUND_BITS_PER_S,
     SOUND_CODEC,
     SOUND_RATES_HZ,
+    encoder_threads,
 )
 from .parameter_sets import with_parameter_sets
 from .picture_filters import TO_YUV, TO_YUVA, Filters
@@ -64,7 +65,7 @@ class PyAVEncoder:
         self._pixels, filters = ("rgba", TO_YUVA) if has_alpha else ("rgb24", TO_YUV)
         self._stream.width, self._stream.height, self._stream.pix_fmt = *size, filters[1][1]
         context = self._stream.codec_context
-        context.thread_type = "FRAME"
+        context.thread_type, context.thread_count = "FRAME", encoder_threads()
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _TV_RANGE
         self._sound = None if audio is None else _SoundTrack(self._container, audio, None)
