@@ -13,6 +13,7 @@ from .expression import ExpressionEditor
 from .face import Face
 from .language import Director, LLMEmotionCaption
 from .loaders import Loader
+from .mask import Mask
 from .metrics import SyncScore
 from .motion import LoadMotion, MotionFromVideo, MotionSettings, SaveMotion
 from .reference import EmotionBlend, EmotionFromReference
@@ -40,6 +41,7 @@ NODES: list[type[io.ComfyNode]] = [
     Sampler,
     DecodePaste,
     RenderVideo,
+    Mask,
     SyncScore,
     Batch,
 ]

@@ -318,6 +318,11 @@ def to_image(pixels: np.ndarray) -> torch.Tensor:
     return batch.to(mm.intermediate_device()).float().div_(255.0)
 
 
+def to_device(values: torch.Tensor) -> torch.Tensor:
+    """Values where IMAGEs and MASKs lie."""
+    return values.to(mm.intermediate_device())
+
+
 def empty_image(shape: tuple[int, ...]) -> torch.Tensor:
     """An IMAGE to be filled."""
     return torch.empty(shape, dtype=torch.float32, device=mm.intermediate_device())

@@ -19,6 +19,7 @@ ALIASES = {
     "Sampler": ["talking head", "lip sync", "avatar", "对口型"],
     "DecodePaste": ["vae decode", "paste face", "talking head frames", "解码"],
     "RenderVideo": ["talking head video", "lip sync", "dub", "dubbing", "对口型", "配音"],
+    "Mask": ["face mask", "mouth mask", "head alpha", "matte", "segment", "remove background", "遮罩", "抠像"],
     "SyncScore": ["lip sync score", "lse", "syncnet", "对口型"],
     "Director": ["script", "emotion", "screenplay", "transcript", "剧本"],
     "EmotionFromReference": ["emotion", "expression transfer", "face reference", "表情"],

@@ -11,6 +11,7 @@ from ..eadnet_core.errors import BadInput
 from . import bridge, motion_files
 from .reference import reference_reader
 from .sockets import EADMotion
+from .video_source import video_file
 
 PARTS = {
     "head": "how the head turns",
@@ -71,7 +72,7 @@ class MotionFromVideo(io.ComfyNode):
             pictures = bridge.to_pictures(images)
             motion = read_pictures(lambda: map(read_image, pictures), fps, reader, True, "images", where, bar)
         else:
-            motion = read_clip(bridge.video_file(video), reader, True, where=where, on_picture=bar)
+            motion = read_clip(video_file(video), reader, True, where=where, on_picture=bar)
         return io.NodeOutput(Driving(motion), ui={"text": [motion.summary(), *motion.notes]})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from comfy_api.latest import InputImpl, io, ui
 from ..eadnet_core.config import FPS
 from ..eadnet_core.errors import BadInput
 from . import bridge
+from .options import option_input
 from .sockets import EADFace, EADLatents, SampledClip
 from .video_source import pasted_into, picture_input
 
@@ -27,19 +29,23 @@ class DecodePaste(io.ComfyNode):
             display_name="EAD-Net Decode & Paste Back",
             description="Decodes the clip and pastes the face back into the picture. All frames are held in memory: 3"
             " MB a frame at 512 x 512 px. For long clips use Render Video.",
-            inputs=_clip_inputs(),
-            outputs=[io.Image.Output("images", tooltip="The finished frames, 25 per second.")],
+            inputs=[*_clip_inputs(), option_input("background", optional=True)],
+            outputs=[
+                io.Image.Output(
+                    "images", tooltip="The finished frames, 25 per second; with an alpha where it is transparent."
+                )
+            ],
         )
 
     @classmethod
-    def execute(cls, latents: SampledClip, face: Any, portrait: Any) -> io.NodeOutput:
+    def execute(cls, latents: SampledClip, face: Any, portrait: Any, background: str = "moving") -> io.NodeOutput:
         pictures = pasted_into(face, portrait)
         width, height = (face if pictures is None else face.on(pictures)).size
-        shape = (latents.clip.n_frames, height, width, 3)
+        shape = (latents.clip.n_frames, height, width, 4 if background == "transparent" else 3)
         _check_memory(shape)
         frames = bridge.empty_image(shape)
         done = 0
-        for part in decoded(latents, face, pictures):
+        for part in decoded(latents, face, pictures, background):
             frames[done : done + len(part)] = bridge.to_image(part)
             done += len(part)
         return io.NodeOutput(frames)
@@ -79,6 +85,13 @@ class RenderVideo(io.ComfyNode):
                     "frame staying; with the shortest of the two; or with the clip, the sound cut or its end silent. "
                     "The node says what it did. No cost. Default: audio.",
                 ),
+                io.Boolean.Input(
+                    "lock_background",
+                    default=False,
+                    optional=True,
+                    tooltip="Keep every pixel outside the head as it is in the picture, or in the video's frame, up to "
+                    "what encoding changes. That costs about 0.1 s a frame. Default: off.",
+                ),
             ],
             outputs=[io.Video.Output("video", tooltip="The finished video, for Save Video and others.")],
             hidden=[io.Hidden.unique_id],
@@ -86,7 +99,14 @@ class RenderVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, latents: SampledClip, face: Any, portrait: Any, audio: Any, fps: float, ends_with: str = "audio"
+        cls,
+        latents: SampledClip,
+        face: Any,
+        portrait: Any,
+        audio: Any,
+        fps: float,
+        ends_with: str = "audio",
+        lock_background: bool = False,
     ) -> io.NodeOutput:
         from ..eadnet_core.generation.stages import render
 
@@ -96,7 +116,8 @@ class RenderVideo(io.ComfyNode):
         settings = {"model": latents.hosted.model.name, "options": vars(latents.hosted.options)}
         fitted, note = fitted_sound(audio, latents.clip.n_frames, ends_with)
         sound = bridge.to_sound(fitted)
-        render(path, decoded(latents, face, pictures), size, sound, fps, bridge.kept_settings(settings))
+        frames = decoded(latents, face, pictures, "locked" if lock_background else "moving")
+        render(path, frames, size, sound, fps, bridge.kept_settings(settings))
         shown = ui.PreviewVideo([ui.SavedResult(os.path.basename(path), "", io.FolderType.temp)]).as_dict()
         return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown | ({"text": [note]} if note else {}))
 
@@ -114,13 +135,14 @@ def _clip_inputs() -> list[Any]:
     ]
 
 
-def decoded(latents: SampledClip, face: Any, pictures: Any) -> Any:
-    """Finished pictures, uint8 [t, H, W, 3], with the node's progress."""
+def decoded(latents: SampledClip, face: Any, pictures: Any, background: str) -> Any:
+    """Finished pictures, uint8 [t, H, W, 3], or RGBA where the background is transparent, with the node's progress."""
     from ..eadnet_core.generation.stages import decode_clip
 
     model = bridge.resident(latents.hosted)
     bar, done = bridge.Bar(latents.clip.n_frames), 0
-    for part in decode_clip(model, face, latents.clip, pictures):
+    clip = replace(latents.clip, options=replace(latents.clip.options, background=background))
+    for part in decode_clip(model, face, clip, pictures):
         done += len(part)
         bar(done)
         yield part
@@ -142,8 +164,8 @@ def fitted_sound(audio: dict[str, Any], n_frames: int, ends_with: str) -> tuple[
 
 
 def _check_memory(shape: tuple[int, ...]) -> None:
-    n_frames, height, width, _ = shape
-    needed = 4 * n_frames * height * width * 3
+    n_frames, height, width, channels = shape
+    needed = 4 * n_frames * height * width * channels
     free = bridge.free_memory_bytes()
     if needed > 0.8 * free:
         raise BadInput(

@@ -23,11 +23,11 @@ def picture_input(name: str, tooltip: str, **more: Any) -> io.Input:
     return io.MultiType.Input(name, [io.Image, io.Video], tooltip=tooltip, **more)
 
 
-def to_source(given: Any) -> tuple[torch.Tensor | VideoReader, float | None]:
+def to_source(given: Any, fps: int | None = FPS) -> tuple[torch.Tensor | VideoReader, float | None]:
     """IMAGE or VIDEO -> the pictures, and their rate where it is known.
 
-    A video in a file is read from there as it is needed, at the model's rate; one that another node holds in memory is
-    its pictures. Raises BadInput for a video that cannot be read.
+    A video in a file is read from there as it is needed, at `fps`, by default the model's rate, or at its own for None;
+    one that another node holds in memory is its pictures. Raises BadInput for a video that cannot be read.
     """
     from ..eadnet_core.media.video.files import read_video
 
@@ -36,7 +36,7 @@ def to_source(given: Any) -> tuple[torch.Tensor | VideoReader, float | None]:
     if isinstance(given, InputImpl.VideoFromComponents):
         parts = given.get_components()
         return bridge.to_pictures(parts.images), float(parts.frame_rate)
-    return read_video(video_file(given), FPS), None
+    return read_video(video_file(given), fps), None
 
 
 def pasted_into(face: Any, portrait: Any) -> Any:

@@ -13,22 +13,32 @@ const CHOICES = {
     clip: "片段",
     contempt: "轻蔑",
     disgusted: "厌恶",
+    face: "脸部",
     fear: "恐惧",
     fixed: "固定",
     happy: "快乐",
+    head: "头部",
     hold: "保持",
     landmarks: "关键点",
     local_text: "本地文本模型",
     local_vision: "本地视觉模型",
+<<<<<<< HEAD
     loop: "循环",
+=======
+    locked: "锁定",
+    mouth: "嘴部",
+    moving: "随动",
+>>>>>>> f5ac7aa (A node makes masks, and nodes lock the background or make it transparent)
     neutral: "中性",
     openai: "OpenAI 兼容服务",
     pass_through: "原样通过",
+    person: "人",
     rules: "规则",
     sad: "悲伤",
     shortest: "最短",
     stop: "停止",
     surprised: "惊讶",
+    transparent: "透明",
   },
 };
 
