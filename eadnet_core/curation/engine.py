@@ -14,13 +14,12 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from ..errors import BadInput
+from ..generation.ray_session import ray_session
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _IN_HAND = 2
 """Pieces for each process, so that none waits for its next one."""
-AUTO, LOCAL = "auto", "local"
-"""What Ray joins: the cluster that is there (RAY_ADDRESS, else one on this machine), or one that it starts here."""
 
 
 def ordered(work: Callable[[Item], Result], items: Iterable[Item], n_workers: int = 1) -> Iterator[Result]:
@@ -61,21 +60,11 @@ def on_ray(
 ) -> Iterator[dict[str, Any]]:
     """Rows through Ray Data: `expand` makes several of each, then every stage is an operator of its own.
 
-    where   AUTO or LOCAL
+    where   `generation.ray_session.AUTO` or `LOCAL`
     Rows are JSON values; they travel as text, so that rows with other columns go together. The order is kept. The
     package and the work folder have to be on every machine of a cluster. Raises BadInput where no cluster is found.
     """
-    import ray
-
-    is_mine = not ray.is_initialized()
-    if is_mine:
-        try:
-            ray.init(address=AUTO if where == AUTO else LOCAL, log_to_driver=False, include_dashboard=None)
-        except ConnectionError as error:
-            raise BadInput(
-                "No Ray cluster is running here. Start one (ray start --head), or give --ray local."
-            ) from error
-    try:
+    with ray_session(where) as ray:
         ray.data.DataContext.get_current().execution_options.preserve_order = True
         texts = [{"row": json.dumps(row)} for row in rows]
         data = ray.data.from_items(texts, override_num_blocks=max(1, len(texts)))
@@ -83,9 +72,6 @@ def on_ray(
         for stage in stages:
             data = data.map(_Mapping(stage))
         yield from (json.loads(row["row"]) for row in data.iter_rows())
-    finally:
-        if is_mine:
-            ray.shutdown()
 
 
 class _Expanding:

@@ -95,7 +95,7 @@ def curate_videos(
     """Filter videos into `output`; run again to go on.
 
     syncnet  file of the SyncNet that judges lips; None asks nothing of them
-    ray      `engine.AUTO` or `engine.LOCAL`; None runs in `n_workers` processes of this machine
+    ray      `ray_session.AUTO` or `ray_session.LOCAL`; None runs in `n_workers` processes of this machine
     on_clip  called with the counts so far, by reason and "kept"
     Raises BadInput for a source without videos or a folder that another run works in, MediaError for a full disk.
     """

@@ -22,8 +22,8 @@ from typing import Any
 from ..errors import BadInput, Cancelled, EADNetError
 from ..families.family import Model
 from ..media.video.files import check_writable
-from ..media.video.lock import Lock
-from ..media.video.segments import file_hash, segment_folder, whole
+from ..media.video.lock import Lock, check_free
+from ..media.video.segments import LOCK, file_hash, segment_folder, whole
 from ..paths import check_path, is_disk_full, write_failure
 from ..request import Cancel, Progress
 from .output import weights_hash, write_video
@@ -36,6 +36,8 @@ FORMAT, VERSION = "eadnet-batch", 1
 MADE, KEPT, FAILED, OPEN = "made", "kept", "failed", "open"
 """What became of a row: made now, made by an earlier run, ended by an error, not begun or not finished."""
 TABLE_ROWS = 20
+ORPHAN_S, _PAUSE_S = 30.0, 0.2
+"""How long a row waits for a process of an earlier run, which Ray ends some seconds after its driver."""
 _SHOWN_PROBLEMS = 5
 
 OnRow = Callable[[int, int, Row, Progress], None]
@@ -181,6 +183,9 @@ class Batch:
     ) -> None:
         """Make the video of a row and say in `outcome` what became of it; raises what must end the whole batch."""
         begun = time.perf_counter()
+        if self._waited(row) and self.is_done(row):
+            outcome.status = KEPT
+            return
         try:
             made = self.make(row, model, on_progress, cancel, has_settings)
         except Cancelled:
@@ -220,6 +225,19 @@ class Batch:
         _write(video.with_name(f"{row.name}.json"), values)
         _discard(video)
         return generation.report
+
+    def _waited(self, row: Row) -> bool:
+        """Wait for a process that a killed run has left behind and that still writes this video; False for none."""
+        lock, until = segment_folder(self.video(row)) / LOCK, time.monotonic() + ORPHAN_S
+        has_waited = False
+        while time.monotonic() < until:
+            try:
+                check_free(lock, row.name)
+                break
+            except BadInput:
+                has_waited = True
+                time.sleep(_PAUSE_S)
+        return has_waited
 
     def _record(self, row: Row) -> dict[str, Any]:
         """What an earlier run wrote of a row; empty where none did."""

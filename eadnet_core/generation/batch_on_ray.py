@@ -14,12 +14,11 @@ from typing import Any
 from ..errors import BadInput, CheckpointError
 from ..families.family import Model
 from .batch import FAILED, Batch, BatchReport, Outcome, open_batch, write_report
+from .ray_session import LOCAL, ray_session
 from .rows import Row
 
 TRIES = 3
 """How often a row may end the process that makes it before it is set aside as failed."""
-AUTO, LOCAL = "auto", "local"
-"""What Ray joins: the cluster that is there (RAY_ADDRESS, else one on this machine), or one that it starts here."""
 
 
 class _Maker:
@@ -51,7 +50,7 @@ def run_batch_on_ray(
     """`batch.run_batch` on Ray; files, weights and package have to lie at the same paths on every machine.
 
     load      loads the model in an actor
-    where     AUTO or LOCAL
+    where     `ray_session.AUTO` or `LOCAL`
     n_actors  how many make videos at once; None is one for each GPU of the cluster, or 1 where there is none
     on_row    called with (rows that ended, rows to make)
     Raises BadInput, before any work, as `run_batch`, and where no cluster is found; CheckpointError, and MediaError for
@@ -62,24 +61,9 @@ def run_batch_on_ray(
     with open_batch(rows, folder.absolute(), weights, overwrite) as (batch, report, todo):
         write_report(folder, report)
         if todo:
-            _with_ray(where, lambda ray: _run(ray, batch, report, todo, load, n_actors, on_row))
+            with ray_session(where) as ray:
+                _run(ray, batch, report, todo, load, n_actors, on_row)
     return report
-
-
-def _with_ray(where: str, work: Callable[[Any], None]) -> None:
-    import ray
-
-    is_mine = not ray.is_initialized()
-    if is_mine:
-        try:
-            ray.init(address=AUTO if where == AUTO else LOCAL, log_to_driver=False)
-        except ConnectionError as error:
-            raise BadInput("No Ray cluster runs here. Start one (ray start --head), or give --ray local.") from error
-    try:
-        work(ray)
-    finally:
-        if is_mine:
-            ray.shutdown()
 
 
 def _run(

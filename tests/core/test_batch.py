@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,18 @@ def test_one_batch_at_a_time_works_in_a_folder(folder: Path, run: Callable[..., 
     (folder / "out").write_text("")
     with pytest.raises(BadInput, match="is a file"):
         run()
+
+
+def test_a_row_waits_for_a_process_that_a_killed_run_left_behind(folder: Path, run: Callable[..., Any]) -> None:
+    """It still holds the segments of `second`, and lets go of them a moment later."""
+    segments = folder / "out" / "second.eadnet"
+    segments.mkdir(parents=True)
+    (folder / "out" / "second.json").write_text('{"format": "eadnet-batch", "version": 1}')
+    lock = Lock(segments / "run.lock", "second.mp4")
+    timer = threading.Timer(0.5, lock.release)
+    timer.start()
+    assert statuses(run()) == ["made"] * 3
+    timer.join()
 
 
 def test_a_run_that_ends_before_its_record_is_written_makes_nothing_again(

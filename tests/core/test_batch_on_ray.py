@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +142,27 @@ def test_the_command(folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixt
     assert "3 made" in capsys.readouterr().out
     assert cli.main([*given, "--actors", "2"]) == 2
     assert "--actors goes with --ray" in capsys.readouterr().err
+
+
+def test_a_driver_that_is_killed_loses_no_finished_video(folder: Path, tiny_folder: Path) -> None:
+    """Signal 9 as soon as the first video is there; the next run, here without Ray, makes the others."""
+    given = ["batch", str(folder / "rows.csv"), "--output", str(folder / "out"), "--model", str(tiny_folder)]
+    call = [sys.executable, "-m", "eadnet_core", *given, "--ray", "local", "--actors", "1"]
+    run = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while run.poll() is None and not hashes(folder / "out"):
+        run_for_a_moment(run)
+    run.kill()
+    run.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "out").glob("*.mp4")}
+    assert len(before) in (1, 2), "killed before the first video, or after the last"
+    rows = parse_rows(TABLE, lambda cell: folder / cell)
+    report = run_batch(rows, folder / "out", lambda: load_model(str(tiny_folder), "cpu"), tiny_folder)
+    assert report.counts["made"] + report.counts["kept"] == 3, report.table()
+    after = {path.name: path.stat().st_mtime_ns for path in (folder / "out").glob("*.mp4")}
+    finished = {f"{outcome.name}.mp4" for outcome in report.outcomes if outcome.status == "kept"}
+    assert {name: after[name] for name in finished & before.keys()} == {n: before[n] for n in finished & before.keys()}
+
+
+def run_for_a_moment(run: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(0.05)
