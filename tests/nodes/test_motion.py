@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ YAW = [float(x) for x in np.sin(np.arange(20) / 3) * 6]
 
 
 @pytest.fixture
-def motion_json(host: Any) -> Path:
-    """A motion in the input folder."""
+def motion_json(host: Any) -> Iterator[Path]:
+    """A motion in the input folder; what a test saves goes with it, since a list of files is a list of choices."""
     path = host.base / "input" / "turning.json"
     tracks = {"yaw": YAW, "blink": [0.0] * 10 + [1.0] * 2 + [0.0] * 8}
     path.write_text(json.dumps({"eadnet_motion": 1, "fps": 25.0, "source": "by hand", "tracks": tracks}))
-    return path
+    yield path
+    for made in (path, path.with_name("other.json"), *(host.base / "output").glob("eadnet/kept_*")):
+        made.unlink(missing_ok=True)
 
 
 @pytest.fixture
