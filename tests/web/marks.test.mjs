@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nextMark, onsets, snapTo, wordsWithRoom } from "../../web/js/marks.js";
+import { nextMark, onsets, snapTo, sparse, wordsWithRoom } from "../../web/js/marks.js";
 import { Wave } from "../../web/js/waveform.js";
 
 const RATE_HZ = 8000;
@@ -46,6 +46,11 @@ test("a time snaps to the nearest mark within reach", () => {
 test("from mark to mark, each once", () => {
   const marks = [0.5, 1, 1.1];
   assert.deepEqual([nextMark(0.5, marks, 1), nextMark(0.5, marks, -1), nextMark(1.05, marks, -1), nextMark(2, marks, 1)], [1, undefined, 1, undefined]);
+});
+
+test("marks that would touch are drawn as one", () => {
+  assert.deepEqual(sparse([0, 0.1, 0.3, 0.35, 0.7], 0.25), [0, 0.3, 0.7]);
+  assert.deepEqual(sparse([], 1), []);
 });
 
 test("words are written where there is room for all of their letters", () => {

@@ -9,7 +9,7 @@ const RETRY_MS = 300;
 /**
  * The answer to a POST; while the server is busy, it is asked once more after the time it names.
  *
- * Throws Error with the server's own words.
+ * Throws Error with the server's own words, and `isBusy` where it may be asked again as it is.
  */
 export async function ask(path, request, signal) {
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request), signal };
@@ -22,5 +22,6 @@ export async function ask(path, request, signal) {
   }
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  throw new Error(answer.error ?? `${response.status} ${response.statusText}`);
+  const error = new Error(answer.error ?? `${response.status} ${response.statusText}`);
+  throw Object.assign(error, { isBusy: BUSY.includes(response.status) });
 }

@@ -3,13 +3,14 @@
 import { button, el } from "./dom.js";
 import { levelOf } from "./feelings.js";
 import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
-import { addPanel, commit, follow, grow, hide, onGraphChange, setValue, viewUrl } from "./host.js";
+import { addPanel, commit, follow, grow, hide, onGraphChange, setValue } from "./host.js";
 import { addKeyframe, editKeyframe, formatTrack, moveKeyframe, parseTrack, removeKeyframe, snap } from "./keyframes.js";
 import { nextMark, snapTo } from "./marks.js";
 import { laneLength, mostZoom, region, toX } from "./timeline.js";
 import { Bar } from "./track_bar.js";
 import { Detail } from "./track_detail.js";
 import { TrackFace } from "./track_face.js";
+import { comeBack } from "./track_focus.js";
 import { listen } from "./track_gestures.js";
 import { drawLane, movePlayhead } from "./track_lane.js";
 import { floorPx } from "./track_picture.js";
@@ -26,7 +27,6 @@ const MARGIN_PX = 8;
 const SNAP_PX = 8;
 /** Of the frame: how far from its left edge the playhead is put when it has left the frame. */
 const LEAD = 0.1;
-
 /** Puts the editor into the node, in place of the JSON of its `keyframes`. */
 export function addTrackEditor(node, words) {
   const editor = new TrackEditor(node, widgetOf(node, "keyframes"), words);
@@ -34,6 +34,7 @@ export function addTrackEditor(node, words) {
   for (const name of ["keyframes", "cross_fade"]) follow(widgetOf(node, name), "callback", update);
   onGraphChange(node, update);
   follow(node, "onExecuted", (output) => editor.takeRun(output));
+  follow(node, "onConfigure", () => comeBack(editor));
   follow(node, "onRemoved", () => editor.close());
 }
 
@@ -88,6 +89,7 @@ class TrackEditor {
     if (document.activeElement !== this.json) this.json.value = this.#given;
     this.#showProblem();
     this.sound.find();
+    this.face.retry();
     this.draw();
   }
 
@@ -112,6 +114,12 @@ class TrackEditor {
     this.draw();
   }
 
+  /** Selects a keyframe and gives it the keyboard's focus. */
+  focus(index) {
+    this.select(index);
+    this.#handle.focus({ preventScroll: true });
+  }
+
   add(time) {
     if (this.isLocked) return;
     [this.track, this.selected] = addKeyframe(this.track, time, this.sound.duration_s);
@@ -123,7 +131,7 @@ class TrackEditor {
     if (this.isLocked) return;
     [this.track, this.selected] = moveKeyframe(this.track, index, time, this.sound.duration_s);
     this.#write();
-    this.lane.querySelector(`.eadnet-handle[data-keyframe="${this.selected}"]`)?.focus({ preventScroll: true });
+    this.#handle.focus({ preventScroll: true });
   }
 
   edit(index, change) {
@@ -235,6 +243,10 @@ class TrackEditor {
   /** One step for undo ends here. */
   endStep() {
     commit();
+  }
+
+  get #handle() {
+    return this.lane.querySelector(`.eadnet-handle[data-keyframe="${this.selected}"]`) ?? this.lane;
   }
 
   // Between the widget's JSON and the track.

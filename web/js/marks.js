@@ -50,6 +50,12 @@ export function nextMark(time, marks, direction) {
   return direction > 0 ? marks.find((m) => m > time + least_s) : marks.findLast((m) => m < time - least_s);
 }
 
+/** Of marks in order those that stand `least_s` apart, so that those of a long sound do not become a bar. */
+export function sparse(marks, least_s) {
+  let last = -Infinity;
+  return marks.filter((time) => time - last >= least_s && ((last = time), true));
+}
+
 /** The words of which there is room for all letters, [{text, x}], when a letter takes `letter_px`. */
 export function wordsWithRoom(spoken, toX, letter_px) {
   let free = -Infinity;

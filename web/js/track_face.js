@@ -19,6 +19,10 @@ const MOST_PX = 512;
 const MOST_FADE_S = 60;
 
 export class TrackFace {
+  /** A portrait that cannot be shown, as JSON: it is not asked for with every move of the playhead. */
+  #refused = null;
+  #asked = null;
+
   constructor(node, words) {
     Object.assign(this, { node, words });
     this.canvas = el("canvas", { role: "img", hidden: true });
@@ -28,7 +32,7 @@ export class TrackFace {
     this.live = new Live({
       run: (request) => post(request),
       onResult: (answer, request) => this.#showAnswer(answer, request),
-      onError: (error) => this.#showNote(error.message),
+      onError: (error) => !error.isBusy && this.#refuse(error.message),
     });
   }
 
@@ -47,11 +51,24 @@ export class TrackFace {
     if (!keyframes.every(toRead)) return this.#showNote(this.words.face_auto);
     const cross_fade = Math.min(cross_fade_s, MOST_FADE_S);
     const at = Math.round(time * 100) / 100;
-    this.live.ask({ ...this.#portrait(), keyframes: formatTrack(keyframes), cross_fade, time: at, size: this.#wantedPx() });
+    const portrait = this.#portrait();
+    this.#asked = JSON.stringify(portrait);
+    if (this.#asked === this.#refused) return;
+    this.live.ask({ ...portrait, keyframes: formatTrack(keyframes), cross_fade, time: at, size: this.#wantedPx() });
+  }
+
+  /** Something in the graph or its files has changed: what was refused may be there. */
+  retry() {
+    this.#refused = null;
   }
 
   close() {
     this.live.cancel();
+  }
+
+  #refuse(reason) {
+    this.#refused = this.#asked;
+    this.#showNote(reason);
   }
 
   #portrait() {

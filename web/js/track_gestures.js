@@ -3,6 +3,7 @@
 import { STEP_S } from "./keyframes.js";
 import { dragAxis, hit, toTime, toX } from "./timeline.js";
 import { rounded } from "./track_detail.js";
+import { leave } from "./track_focus.js";
 import { isOnRuler, yToLevel } from "./track_picture.js";
 import { EASES } from "./transitions.js";
 
@@ -27,6 +28,7 @@ export function listen(lane, editor) {
     if (index >= 0 && index !== editor.selected) editor.select(index);
   });
   lane.addEventListener("keydown", (e) => {
+    if (e.ctrlKey || e.metaKey) leave(editor); // the page undoes, and makes a new node
     if (e.ctrlKey || e.metaKey || e.altKey || !pressKey(editor, e)) return;
     e.preventDefault();
     e.stopPropagation(); // ComfyUI would move or delete the node

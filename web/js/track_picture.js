@@ -2,7 +2,7 @@
 
 import { svg } from "./dom.js";
 import { colorOf, levelOf } from "./feelings.js";
-import { wordsWithRoom } from "./marks.js";
+import { sparse, wordsWithRoom } from "./marks.js";
 import { clock, ticks, toTime, toX } from "./timeline.js";
 import { line } from "./transitions.js";
 import { wavePath } from "./waveform.js";
@@ -16,6 +16,7 @@ const HANDLE_PX = 7;
 const DENSITY = 2;
 /** What is drawn beyond the edge of the frame. */
 const BEYOND_PX = 24;
+const MARKS_APART_PX = 3;
 /** Of a letter in the row of words. */
 const LETTER_PX = 5.5;
 let n_lanes = 0;
@@ -96,7 +97,8 @@ function ruler({ from_s, to_s, ...scale }) {
 /** Where keyframes may snap to, and the words that are said there. */
 function speech({ marks, spoken }, { from_s, to_s, floor_px, ...scale }) {
   const ribbon = floor_px + (spoken.length ? WORDS_PX : 0);
-  const seen = marks.filter((time) => time >= from_s && time <= to_s);
+  const inside = marks.filter((time) => time >= from_s && time <= to_s);
+  const seen = sparse(inside, toTime(MARKS_APART_PX, scale));
   const lines = seen.map((time) => {
     const x = toX(time, scale);
     return svg("line", { class: "eadnet-mark", x1: x, x2: x, y1: spoken.length ? floor_px : ribbon - 5, y2: ribbon });

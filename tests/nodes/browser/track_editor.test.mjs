@@ -85,6 +85,20 @@ test("the keyboard moves, strengthens and deletes a keyframe, and nothing else",
   assert.deepEqual(await comfyui.layout(), layout);
 });
 
+test("an undo by key leaves the focus at its keyframe, where it is seen", async () => {
+  const before = await track();
+  await handle(1).focus();
+  await page.keyboard.press("ArrowRight");
+  assert.notDeepEqual(await track(), before);
+  await page.keyboard.press("Control+z");
+  await page.waitForFunction(() => document.activeElement?.dataset.keyframe === "1" && document.activeElement.getAttribute("aria-valuenow") === "3");
+  assert.deepEqual(await track(), before);
+  assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "solid");
+  await page.keyboard.press("ArrowRight");
+  assert.ok((await track())[1].time > before[1].time);
+  await page.keyboard.press("ArrowLeft");
+});
+
 test("the fields below show the selected keyframe and change it", async () => {
   await handle(1).click();
   const [time, isSet, level] = ["number", "checkbox", "range"].map((kind) => page.locator(`.eadnet input[type="${kind}"]`).first());
@@ -190,6 +204,29 @@ test("the face at the playhead follows it, playing or not, and can be put away",
   assert.ok((await lane.boundingBox()).width > width + 100);
   await page.keyboard.press("f");
   await canvas.waitFor();
+});
+
+test("a face that cannot be shown says why, and is asked for once", async () => {
+  let n = 0;
+  const count = (request) => request.url().endsWith("/eadnet/track_face") && n++;
+  const set = (box) =>
+    page.evaluate((box) => {
+      const [face] = window.app.graph.findNodesByType("EADNet_Face");
+      face.widgets.find((w) => w.name === "box").value = box;
+      window.app.api.dispatchCustomEvent("graphChanged");
+    }, box);
+  await set("1,2,3");
+  await page.locator(".eadnet-face .eadnet-note", { hasText: "box" }).waitFor();
+  page.on("request", count);
+  await lane.focus();
+  for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight");
+  await page.waitForTimeout(300);
+  page.off("request", count);
+  assert.equal(n, 0);
+  await set("");
+  await page.locator(".eadnet-face canvas").waitFor();
+  // What the browser says of a refused request is no complaint of the page.
+  comfyui.complaints = comfyui.complaints.filter((text) => !/400 \(Bad Request\)/.test(text));
 });
 
 test("a region is drawn on the ruler, repeats while it plays, and is moved by keys", async () => {
