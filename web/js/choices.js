@@ -22,13 +22,10 @@ const CHOICES = {
     landmarks: "关键点",
     local_text: "本地文本模型",
     local_vision: "本地视觉模型",
-<<<<<<< HEAD
-    loop: "循环",
-=======
     locked: "锁定",
+    loop: "循环",
     mouth: "嘴部",
     moving: "随动",
->>>>>>> f5ac7aa (A node makes masks, and nodes lock the background or make it transparent)
     neutral: "中性",
     openai: "OpenAI 兼容服务",
     pass_through: "原样通过",
