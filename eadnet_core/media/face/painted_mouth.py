@@ -1,6 +1,6 @@
 """The mouth that a base painted, laid over a performance: where it ends, and where the lip corners go.
 
-Our design (ADR 33). A base hears no emotion, so it paints a mouth that speaks and neither smiles nor frowns as much as
+Our design (ADR 32). A base hears no emotion, so it paints a mouth that speaks and neither smiles nor frowns as much as
 the performance that it was shown. The same landmarks are read off both pictures; what differs at the lip corners is
 taken back by moving pixels. Nothing looks at other frames, so that a clip does not depend on how it is cut.
 """
