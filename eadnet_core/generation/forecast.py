@@ -31,7 +31,7 @@ from .plan import shown_reference
 
 BASE_BYTES = 900_000_000
 """Resident size of Python, torch, the mini and the encoder on a CPU, where the system does not tell."""
-OUTPUT_BYTES = 25_000_000
+OUTPUT_BYTES = 12_500_000
 """Finished full pictures that are made at a time; what does not fit is handed out in smaller segments."""
 TRIAL_FRAMES = 32
 """Frames that are decoded, pasted and encoded in the trial."""
