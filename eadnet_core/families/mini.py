@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -209,13 +210,18 @@ class MiniScene:
         self.model, self.mask = model, options.mask
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
         self.head = Head(model, reference[None]) if isinstance(reference, np.ndarray) else None
-        self.first_picture = reference[None] if isinstance(reference, np.ndarray) else reference(0, 1)
+        self._reference = reference
         self.scale = model.denoiser.latent_scale.float()[:, None, None, None]
         config = model.config.denoiser
         self.cells = config.cells
         mask = torch.ones(1, 1, config.cells, config.cells, device=model.device)
         masked = torch.zeros(config.latent_channels, 1, config.cells, config.cells, device=model.device)
         self.everything = torch.cat([mask, masked])
+
+    @cached_property
+    def first_picture(self) -> np.ndarray:
+        """What is shown of the first frame, uint8 [1, S, S, 3]; a scene that is only sampled need not have it."""
+        return self._reference[None] if isinstance(self._reference, np.ndarray) else self._reference(0, 1)
 
     def denoiser(self) -> Denoiser:
         """What samples one clip: the net itself."""

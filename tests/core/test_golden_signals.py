@@ -20,6 +20,8 @@ NAMES = (
 
 ROOM = {"syncnet_stable": 50}
 """Its norms over a few values magnify rounding: 3.4e-4 was seen with matrix units, 9.8e-5 on AVX2 without AVX-512."""
+BY_NUMPY = {"syncnet_v2_mfcc"}
+"""Made by numpy's matrix products, whose last bit depends on the maker of the CPU, which `kind` does not tell."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,6 @@ def test_ours_equals_the_references(signals: ModuleType, name: str) -> None:
             atol = ROOM.get(name, 1) * signals.SIGNALS[name].close * max(1.0, float(np.abs(expected).max()))
             first = 1 if name == "syncnet_v2_score" and not is_same_kind else 0
             np.testing.assert_allclose(seen.astype(np.float64)[first:], expected[first:], rtol=0, atol=atol)
-            if is_same_kind:
+            if is_same_kind and name not in BY_NUMPY:
                 exact = torch.from_numpy(np.ascontiguousarray(array.astype(expected.dtype)))
                 assert signals.digest([exact]) == str(golden[f"{name}/{key}/digest"])
