@@ -36,16 +36,16 @@ def test_the_host_changes_no_number(host: Any, hosted: Any, tiny_folder: Any) ->
 
 
 def test_nearly_all_weights_lie_in_layers_that_can_stay_behind(host: Any, hosted: Any) -> None:
-    """A small card holds only some layers; what lies in none of ComfyUI's kinds is moved by the bridge: little."""
+    """A small card holds only some layers; what lies in none of ComfyUI's kinds is moved by the bridge: little.
+
+    Most of it are the maps of the mean face, as large in a tiny model as in any.
+    """
     nets = hosted.patcher.model
-    loose = [
-        value
-        for net in nets.modules()
-        if not hasattr(net, "comfy_cast_weights")
-        for value in [*net.parameters(recurse=False), *net.buffers(recurse=False)]
-    ]
-    total = sum(value.numel() for value in nets.state_dict().values())
-    assert 0 < sum(value.numel() for value in loose) < 0.1 * total
+    loose = [net for net in nets.modules() if not hasattr(net, "comfy_cast_weights")]
+    weights = sum(value.numel() for net in loose for value in net.parameters(recurse=False))
+    maps_bytes = sum(value.nbytes for net in loose for value in net.buffers(recurse=False))
+    assert 0 < weights < 0.1 * sum(value.numel() for value in nets.parameters())
+    assert maps_bytes < 20e6
 
 
 def test_a_partial_load_gives_the_same(host: Any, hosted: Any) -> None:
