@@ -10,7 +10,7 @@ from ..eadnet_core.errors import BadInput
 from ..eadnet_core.taxonomy import EMOTIONS
 from . import bridge
 from .own_words import own_words
-from .video_source import video_file
+from .video_source import fps_input, video_file
 
 NAMES = {
     "face_box": "box",
@@ -38,14 +38,7 @@ class SyncScore(io.ComfyNode):
                     default="any",
                     tooltip="The emotion the clip should show; it is marked in the report. No cost. Default: any.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.001,
-                    tooltip="Frames per second of images; a video brings its own. No cost. Default: 25.",
-                ),
+                fps_input(),
                 io.String.Input(
                     "box",
                     default="",

@@ -11,7 +11,7 @@ from ..eadnet_core.errors import BadInput
 from . import bridge, motion_files
 from .reference import reference_reader
 from .sockets import EADMotion
-from .video_source import video_file
+from .video_source import fps_input, video_file
 
 PARTS = {
     "head": "how the head turns",
@@ -38,14 +38,7 @@ class MotionFromVideo(io.ComfyNode):
             description="Reads how somebody moves in a clip: head, sideways gaze, blinks and expression. Connect it to "
             "Speak or the Sampler, and the portrait moves so. The motion is taken, not the face. Runs on the CPU.",
             inputs=[
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.001,
-                    tooltip="Frames per second of images; a video brings its own. No cost. Default: 25.",
-                ),
+                fps_input(),
                 io.String.Input(
                     "box",
                     default="",

@@ -23,6 +23,18 @@ def picture_input(name: str, tooltip: str, **more: Any) -> io.Input:
     return io.MultiType.Input(name, [io.Image, io.Video], tooltip=tooltip, **more)
 
 
+def fps_input() -> io.Input:
+    """The rate of frames that come without one."""
+    return io.Float.Input(
+        "fps",
+        default=25.0,
+        min=1.0,
+        max=240.0,
+        step=0.001,
+        tooltip="Frames per second of images; a video brings its own. No cost. Default: 25.",
+    )
+
+
 def to_source(given: Any, fps: int | None = FPS) -> tuple[torch.Tensor | VideoReader, float | None]:
     """IMAGE or VIDEO -> the pictures, and their rate where it is known.
 

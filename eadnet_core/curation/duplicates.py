@@ -8,11 +8,14 @@ would bring PyWavelets.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy.fft import dct
 
+DUPLICATE = "duplicate"
+"""The reason of what looks like something earlier."""
 BITS, SAME_BITS = 64, 4
 """Two pictures are the same up to so many different bits; unrelated pictures differ in about 32."""
 _SIDE, _LOW = 32, 8
@@ -54,3 +57,17 @@ class Seen:
             self._bands[band].append(len(self._hashes))
         self._hashes.append((value, name))
         return None
+
+
+def settled(row: dict[str, Any], seen: Seen | None, name: str, n_kept: int) -> None:
+    """Say in a row, unless it has a reason to be dropped, that it looks like an earlier one, or its key in the shards.
+
+    row     with "reason" and, where that is empty, "hash" in hexadecimal digits
+    seen    None where duplicates are kept
+    name    of the row, for those that look like it
+    n_kept  rows that were kept before it
+    """
+    if not row["reason"] and seen is not None and (same := seen.first_like(int(row["hash"], 16), name)):
+        row.update(reason=DUPLICATE, same_as=same)
+    if not row["reason"]:
+        row["shard_key"] = f"{n_kept:09d}"

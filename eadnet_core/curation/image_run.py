@@ -22,15 +22,15 @@ from typing import Any
 from PIL import Image
 
 from ..corpus.shards import read_shards, write_shards
+from ..media.video.lock import held_folder
 from ..media.video.segments import file_hash, whole
 from ..weights.folders import FACES
-from .duplicates import Seen
+from .duplicates import Seen, settled
 from .engine import ordered
-from .images import DUPLICATE, REASONS, ImageRules, judge
-from .manifest import writing_rows
+from .images import REASONS, ImageRules, judge
+from .manifest import LOCK, writing_rows
 from .pairs import Pair, read_pairs
 from .store import Store, digest
-from .work_folder import opened
 
 BLOCK = 64
 """Pairs that are decided and kept together; a run that is killed repeats at most so many."""
@@ -113,7 +113,7 @@ def curate_images(
     """
     rules = rules or ImageRules()
     report = ImageReport(rules=asdict(rules))
-    with opened(output):
+    with held_folder(output, LOCK):
         store = Store(output / "state")
         rows = _decided(source, rules, store, n_workers)
         with writing_rows(output / "manifest.parquet", COLUMNS) as add:
@@ -167,14 +167,10 @@ def _kept(
     on_pair: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     """The pairs that stay, as members of a shard; every pair goes into the manifest and the report."""
-    seen = Seen()
+    seen = Seen() if rules.is_unique else None
     for pair, verdict in decided:
         row = {"source": pair.source, "key": pair.key, "caption": pair.caption, **verdict}
-        if not row["reason"] and rules.is_unique:
-            same = seen.first_like(int(row["hash"], 16), f"{pair.source}: {pair.key}")
-            row |= {"reason": DUPLICATE, "same_as": same} if same else {}
-        if not row["reason"]:
-            row["shard_key"] = f"{report.n_kept:09d}"
+        settled(row, seen, f"{pair.source}: {pair.key}", report.n_kept)
         add(row)
         report.count(row)
         if on_pair is not None:

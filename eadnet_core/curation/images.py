@@ -16,11 +16,11 @@ from ..errors import BadInput
 from ..media.face.find import FACE_THRESHOLD, Face, find_faces
 from ..media.image import decode_image, image_size
 from .captions import LANGUAGES, keywords
-from .duplicates import perceptual_hash
+from .duplicates import DUPLICATE, perceptual_hash
 from .pairs import Pair
 
 UNREADABLE, NO_CAPTION, SMALL, NO_PERSON = "unreadable", "no_caption", "low_resolution", "no_person_in_caption"
-NO_FACE, CROWD, SMALL_FACE, DUPLICATE = "no_face", "too_many_faces", "small_face", "duplicate"
+NO_FACE, CROWD, SMALL_FACE = "no_face", "too_many_faces", "small_face"
 REASONS = {
     UNREADABLE: "no picture that can be read",
     NO_CAPTION: "no caption",

@@ -10,6 +10,8 @@ from typing import Any
 from ..media.video.segments import whole
 from ..paths import write_failure
 
+LOCK = ".curate.lock"
+"""In the folder of a curation, while a run works in it."""
 _ROWS = 4096
 """In memory at a time, and in each group of the file."""
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from ..config import FPS
 from ..errors import BadInput
+from .duplicates import DUPLICATE
 
 BROKEN, NO_SOUND, SHORT_SCENE = "broken", "no_sound", "short_scene"
 NO_FACE, FACES, FACE_LOST, SMALL, UNSTEADY = "no_face", "several_faces", "face_lost", "small_face", "unsteady"
-OUT_OF_SYNC, FAR_OFF, BLURRED, DUPLICATE = "out_of_sync", "offset_too_large", "blurred", "duplicate"
+OUT_OF_SYNC, FAR_OFF, BLURRED = "out_of_sync", "offset_too_large", "blurred"
 REASONS = {
     BROKEN: "video cannot be read",
     NO_SOUND: "no sound, or silence",

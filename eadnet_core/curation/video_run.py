@@ -16,15 +16,15 @@ from typing import Any
 from ..corpus.shards import encode_clip, write_shards
 from ..errors import BadInput
 from ..media.video.files import VIDEO_SUFFIXES
+from ..media.video.lock import held_folder
 from ..media.video.segments import file_hash, whole
 from ..perception.clips import mead_label
 from .datasheet import Datasheet, draw_datasheet
-from .duplicates import Seen
+from .duplicates import Seen, settled
 from .engine import on_ray, ordered
-from .manifest import writing_rows
+from .manifest import LOCK, writing_rows
 from .video_flow import CLIP_STAGES, Job, Row, clip_record, clips_of, rows_of
-from .video_rules import DUPLICATE, VideoRules
-from .work_folder import opened
+from .video_rules import VideoRules
 
 SHARD = 256
 COLUMNS = {
@@ -104,7 +104,7 @@ def curate_videos(
         raise BadInput(f"SyncNet '{syncnet}' is no file. Give syncnet_v2.model, or a sync expert (.safetensors).")
     job = Job(rules, output.absolute(), syncnet, file_hash(syncnet) if syncnet else "")
     sheet = Datasheet({**asdict(rules), "syncnet": job.syncnet_hash or None}, engine_of(n_workers, ray))
-    with opened(output):
+    with held_folder(output, LOCK):
         rows = _rows(job, videos, n_workers, ray)
         with writing_rows(output / "manifest.parquet", COLUMNS) as add:
             written = write_shards(_kept(job, rows, sheet, add, on_clip), output, SHARD)
@@ -142,13 +142,9 @@ def _kept(
     on_clip: Callable[[Mapping[str, int]], None] | None,
 ) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     """Stages 9 and 10: the clips that stay, as members of a shard; every row goes into manifest and datasheet."""
-    seen = Seen()
+    seen = Seen() if job.rules.is_unique else None
     for row in rows:
-        if not row["reason"] and job.rules.is_unique:
-            same = seen.first_like(int(row["hash"], 16), f"{row['video']}: {row['first']}")
-            row |= {"reason": DUPLICATE, "same_as": same} if same else {}
-        if not row["reason"]:
-            row["shard_key"] = f"{sheet.counts['kept']:09d}"
+        settled(row, seen, f"{row['video']}: {row.get('first')}", sheet.counts["kept"])
         add(row)
         sheet.count(row)
         if on_clip is not None:

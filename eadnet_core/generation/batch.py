@@ -22,9 +22,9 @@ from typing import Any
 from ..errors import BadInput, Cancelled, EADNetError
 from ..families.family import Model
 from ..media.video.files import check_writable
-from ..media.video.lock import Lock, check_free
+from ..media.video.lock import check_free, held_folder
 from ..media.video.segments import LOCK, file_hash, segment_folder, whole
-from ..paths import check_path, is_disk_full, write_failure
+from ..paths import is_disk_full, write_failure
 from ..request import Cancel, Progress
 from .output import weights_hash, write_video
 from .pipeline import prepare
@@ -132,7 +132,7 @@ def open_batch(
 
     Raises BadInput while another batch works there, and for outputs that are in the way.
     """
-    with _opened(check_path(folder, "Output")):
+    with held_folder(folder, f".{RESERVED}.lock"):
         batch = Batch(rows, folder, weights, overwrite)
         report = BatchReport(weights.name, [Outcome(row.number, row.name) for row in rows])
         todo = []
@@ -263,22 +263,6 @@ def _key(row: Row, weights: str, hashed: Callable[[Path], str]) -> str:
     files = {"portrait": hashed(row.portrait), "voice": hashed(row.voice)}
     values = {**files, "words": row.words, "options": asdict(row.options), "weights": weights}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[None]:
-    """The folder of a batch, made and locked. Raises BadInput while another batch works in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder / f".{RESERVED}.lock", folder.name)
-    except FileExistsError as error:
-        raise BadInput(f"Output '{folder}' is a file. Give a folder.") from error
-    except OSError as error:
-        raise write_failure(error, folder) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _step(on_progress: OnRow | None, done: int, total: int, row: Row) -> Callable[[Progress], None] | None:

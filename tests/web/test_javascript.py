@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+SCRIPTS = sorted([*(ROOT / "web" / "js").glob("*.js"), *(ROOT / "eadnet_core" / "live").rglob("*.js")])
 OLDEST_NODE = 20
 """Node 20 knows the array methods that the page uses, and has a test runner with timers to turn by hand."""
 
@@ -28,3 +30,11 @@ def node() -> str:
 def test_javascript(node: str, path: Path) -> None:
     done = subprocess.run([node, "--test", "--test-reporter=spec", str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_every_script_of_a_page_is_one(node: str, path: Path) -> None:
+    """A page that imports one script with a mistake in it loads none."""
+    code = path.read_text(encoding="utf-8")
+    done = subprocess.run([node, "--check", "--input-type=module", "-"], input=code, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

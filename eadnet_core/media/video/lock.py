@@ -8,10 +8,12 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from ...errors import BadInput
+from ...paths import check_path, write_failure
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,26 @@ class Lock:
                 self.path.unlink()
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+@contextlib.contextmanager
+def held_folder(folder: Path, lock_name: str) -> Iterator[None]:
+    """An output folder, made and held inside the block by a lock file in it.
+
+    Raises BadInput where another run holds it, where it is a file, and where it cannot be made.
+    """
+    check_path(folder, "Output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder / lock_name, folder.name)
+    except FileExistsError as error:
+        raise BadInput(f"Output '{folder}' is a file. Give a folder.") from error
+    except OSError as error:
+        raise write_failure(error, folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_free(path: Path, name: str) -> None:
