@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from . import bridge
 from .boxes import BoundingBox, box_text
+from .expression import kept_still
 from .options import option_input
 from .own_words import own_words
 from .sockets import EADFace
@@ -110,7 +111,8 @@ class Face(io.ComfyNode):
         seen = crop(found.picture(0), found.nearest(0), CROP_PX)
         label = "" if found.is_still else f"{len(found.crops)} frames, {len(found.missed)} without a face"
         drawn = draw_face(found.picture(0), found.crops[0], label)
-        return io.NodeOutput(found, bridge.to_image(seen[None]), bridge.to_image(drawn))
+        shown = {} if bridge.is_expanded() else {"eadnet_still": [kept_still(found.picture(0))]}
+        return io.NodeOutput(found, bridge.to_image(seen[None]), bridge.to_image(drawn), ui=shown)
 
 
 def _names() -> dict[str, str]:

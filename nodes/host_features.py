@@ -43,6 +43,7 @@ SAYS = {
     "EmotionFromReference",
     "EmotionPrompt",
     "EmotionTrack",
+    "Face",
     "LLMEmotionCaption",
     "LoadMotion",
     "Loader",

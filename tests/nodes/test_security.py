@@ -300,7 +300,9 @@ EXPRESSED = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-@pytest.mark.parametrize("path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/track_face"])
+@pytest.mark.parametrize(
+    "path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/track_face", "/eadnet/faces"]
+)
 def test_a_malformed_request_is_a_400_that_says_why(server: Any, body: bytes, path: str) -> None:
     time.sleep(0.1)  # stays below the rate that is refused as such
     body = EXPRESSED.get(body, body) if path == "/eadnet/expression" else body
@@ -318,7 +320,15 @@ def test_a_charset_of_the_request_is_not_believed(server: Any, charset: str) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/track_face", "/eadnet/samples"]
+    "path",
+    [
+        "/eadnet/preview",
+        "/eadnet/expression",
+        "/eadnet/track",
+        "/eadnet/track_face",
+        "/eadnet/faces",
+        "/eadnet/samples",
+    ],
 )
 def test_another_origins_page_gets_nowhere(server: Any, path: str) -> None:
     """ComfyUI refuses its origin on the loopback address; elsewhere its browser must ask before it may send JSON."""

@@ -7,6 +7,7 @@ import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
 import { addExpressionEditor } from "./expression_editor.js";
 import { SLIDERS } from "./expression_values.js";
+import { addFaceBox } from "./face_box.js";
 import { widgetOf } from "./graph_walk.js";
 import { app, setting } from "./host.js";
 import { addNewTake } from "./new_take.js";
@@ -20,6 +21,9 @@ import { languageOf, wordsFor } from "./words.js";
 
 /** Nodes that show a video of their own: without the hint Nodes 2.0 takes it for a picture, and shows nothing. */
 const SHOW_VIDEO = ["EADNet_Speak", "EADNet_RenderVideo"];
+
+/** Nodes with a box to draw, and the inputs that its picture may come in by. */
+const BOXED = { EADNet_Face: ["image"], EADNet_MotionFromVideo: ["video", "images"] };
 
 const has = (node, ...names) => names.every((name) => widgetOf(node, name));
 
@@ -56,6 +60,7 @@ app.registerExtension({
     const hasPad = id === "EADNet_EmotionPrompt" && has(node, "text", "valence", "arousal", "use_pad");
     const pad = hasPad ? addEmotionPad(node, words) : null;
     if (id === "EADNet_ExpressionEditor" && has(node, ...SLIDERS)) addExpressionEditor(node, words);
+    if (BOXED[id] && has(node, "box")) addFaceBox(node, words, BOXED[id]);
     if (id === "EADNet_Speak" && has(node, "seed")) addNewTake(node, words);
     if (PREVIEWED.includes(id)) addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
     keepFields(node);
