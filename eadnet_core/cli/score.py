@@ -60,6 +60,8 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     text = "compare what the faces do with the true controls, instead of pictures; no net judges"
     parser.add_argument("--controls", action="store_true", help=text)
+    text = "compare skin tones and sexes on N heads of each instead; needs the anatomy"
+    parser.add_argument("--people", type=int, metavar="N", help=text)
     add_heads(parser)
     group = parser.add_argument_group("emotion alone")
     text = "labels, free prompts, references, blends, amplitudes and their cost to the lips, instead of clips"
@@ -76,6 +78,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     check_portraits(args)
     if args.controls and (args.emotion or args.all or args.portraits is not None):
         raise BadInput("--controls goes with none of --emotion, --all and --portraits: leave one out.")
+    if args.people is not None and (args.controls or args.emotion or args.all or args.portraits is not None):
+        raise BadInput("--people goes with none of --controls, --emotion, --all and --portraits: leave one out.")
     if args.emotion:
         _evaluate_emotion(args)
     elif args.plot is not None or args.prompts is not None:
@@ -84,6 +88,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         run_portraits(args)
     elif args.controls:
         _evaluate_controls(args)
+    elif args.people is not None:
+        _evaluate_people(args)
     else:
         _evaluate_clips(args)
 
@@ -114,6 +120,16 @@ def _evaluate_controls(args: argparse.Namespace) -> None:
         write_json(args.json, figures)
     for name, value in figures.items():
         print(f"{name:<20}{value:.3f}")
+
+
+def _evaluate_people(args: argparse.Namespace) -> None:
+    from ..evaluation.people import evaluate_people, format_people
+
+    with Bar("evaluate", "clip") as bar:
+        results = evaluate_people(args.model, args.people, args.seed, args.device, args.heads, bar.count)
+    if args.json:
+        write_json(args.json, results)
+    print(format_people(results))
 
 
 def _evaluate_clips(args: argparse.Namespace) -> None:

@@ -20,8 +20,18 @@ from ..families.load import load_model
 from ..families.mini import MiniModel, MiniScene
 from ..generation.animation import Animation
 from ..heads.rig import STATE, STATE_INDEX
+from ..metrics.emotion import intensity_order
 from ..request import GenerateOptions
-from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTION_RECORDS, EMOTIONS, LEVEL_INTENSITY, VISEME_PARAMETERS
+from ..taxonomy import (
+    ACTION_UNITS,
+    CONTROLS,
+    EMOTION,
+    EMOTION_RECORDS,
+    EMOTIONS,
+    LEVEL_INTENSITY,
+    LEVELS,
+    VISEME_PARAMETERS,
+)
 from ..weights.experts import load_experts
 from .clips import Bench
 from .heldout import CLIPS_PER_GROUP, Clip, draw_cases
@@ -43,6 +53,7 @@ class ControlFigures:
     emotion_accuracy    share of clips whose mean action units lie nearest to those of the requested emotion
     viseme_correlation  mean over the lip parameters, all clips in a row
     jitter_ratio        size of second differences of all controls, generated over true
+    intensity_order     share of pairs of levels, weak, medium and strong, whose `strength` is in that order
     """
 
     mouth_correlation: float
@@ -51,6 +62,7 @@ class ControlFigures:
     emotion_accuracy: float
     viseme_correlation: float
     jitter_ratio: float
+    intensity_order: float
 
 
 def evaluate_controls(
@@ -65,16 +77,19 @@ def evaluate_controls(
     model = load_model(model_name, device, "auto")
     if not isinstance(model, MiniModel):
         raise BadInput(f"'{model_name}' is a base and has no motion latents to read controls off. Give a mini.")
-    groups = [[case for case in group if case.is_main] for group in draw_cases(n_clips, seed)]
-    clips = [clip for drawn in open_clips(groups, seed, model.config.size_px, heads) for clip in drawn]
+    clips = [
+        clip for drawn in open_clips(draw_cases(n_clips, seed), seed, model.config.size_px, heads) for clip in drawn
+    ]
     bench = Bench(model, load_experts(device, model_name), seed)
     return asdict(judge_controls(bench, clips, with_model_defaults(model, GenerateOptions())))
 
 
 def judge_controls(bench: Bench, clips: Iterable[Clip], options: GenerateOptions) -> ControlFigures:
-    """Generate clips and compare what the faces do."""
+    """Generate clips and compare what the faces do; of those that are not main, only how strongly they show it."""
     clips = list(clips)
-    return compare([generated_controls(bench, clip, options) for clip in clips], clips)
+    made = [generated_controls(bench, clip, options) for clip in clips]
+    main = [i for i, clip in enumerate(clips) if clip.case.is_main]
+    return compare([made[i] for i in main], [clips[i] for i in main], levels_in_order(made, clips))
 
 
 def generated_controls(bench: Bench, clip: Clip, options: GenerateOptions) -> np.ndarray:
@@ -90,8 +105,27 @@ def generated_controls(bench: Bench, clip: Clip, options: GenerateOptions) -> np
     return torch.cat(parts).cpu().numpy()
 
 
-def compare(made: Sequence[np.ndarray], clips: Sequence[Clip]) -> ControlFigures:
-    """The figures of controls [T, 28] made for each clip."""
+def levels_in_order(made: Sequence[np.ndarray], clips: Sequence[Clip]) -> float:
+    """`ControlFigures.intensity_order` of controls [T, 28] made for clips; nan without all levels of one."""
+    found: dict[int, dict[int, float]] = {}
+    for controls, clip in zip(made, clips, strict=True):
+        found.setdefault(clip.case.seed, {})[clip.case.level] = strength(controls, clip.case.emotion)
+    whole = [levels for levels in found.values() if len(levels) == len(LEVELS)]
+    return intensity_order([[levels[i] for i in range(len(LEVELS))] for levels in whole])
+
+
+def strength(controls: np.ndarray, emotion: str) -> float:
+    """How far the mean action units of controls [T, 28] reach along those of an emotion at full strength.
+
+    >>> strength(np.zeros((3, len(CONTROLS))), "happy")
+    0.0
+    """
+    shown = np.array([EMOTION[emotion].action_units.get(unit, 0.0) for unit in ACTION_UNITS])
+    return float(controls[:, _UNITS].mean(0) @ shown / max(float(shown @ shown), 1e-9))
+
+
+def compare(made: Sequence[np.ndarray], clips: Sequence[Clip], in_order: float = float("nan")) -> ControlFigures:
+    """The figures of controls [T, 28] made for each clip; `in_order` is their `intensity_order`."""
     true = [np.asarray(clip.controls, np.float32) for clip in clips]
     openings = [(_opening(a), _opening(b)) for a, b in zip(made, true, strict=True)]
     n_lips = len(VISEME_PARAMETERS)
@@ -104,6 +138,7 @@ def compare(made: Sequence[np.ndarray], clips: Sequence[Clip]) -> ControlFigures
         emotion_accuracy=float(np.mean([nearest(x) == c.truth.emotion for x, c in zip(made, clips, strict=True)])),
         viseme_correlation=float(np.mean([_correlation(*pair) for pair in zip(*lips, strict=True)])),
         jitter_ratio=float(np.sqrt(jitter[0] / jitter[1])),
+        intensity_order=in_order,
     )
 
 

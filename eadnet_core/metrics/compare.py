@@ -14,14 +14,20 @@ import numpy as np
 
 from ..media.face.controls import read_controls
 from .emotion import accuracy, emotion_of
-from .face import correlation, lid_closure, read_faces
+from .face import correlation, face_track, lid_closure
+from .face_geometry import sharpness
 from .fidelity import background_mask, mouth_psnr, psnr, ssim
+from .followed import follow_face
 from .identity import identity
 from .lip_sync import score_lip_sync
 from .motion import MotionStats, band_power, motion_stats, ratio
 
 if TYPE_CHECKING:
     from ..weights.experts import Experts
+
+
+SHARP_EVERY = 6
+"""Sharpness is read off one frame of so many."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class Measures:
-    """One version of a clip (generated, true, reconstructed or static) against the truth."""
+    """One version of a clip (generated, true, reconstructed or static) against the truth.
+
+    sharp_mouth, sharp_eyes  variance of the Laplacian there (`face_geometry.sharpness`); nan where no face is found
+    """
 
     asked_emotion: str
     emotion: str
@@ -67,11 +76,14 @@ class Measures:
     identity: float
     mouth_band_power: float
     motion: dict[str, MotionStats]
+    sharp_mouth: float
+    sharp_eyes: float
 
 
 def measure(frames: np.ndarray, truth: Truth, experts: Experts) -> Measures:
     """Read uint8 frames [T, H, W, 3] and compare them with the truth."""
-    face, controls = read_faces(frames), read_controls(frames, experts.reader.vae).numpy()
+    points, controls = list(follow_face(frames)), read_controls(frames, experts.reader.vae).numpy()
+    face, sharp = face_track(points), sharp_regions(frames[::SHARP_EVERY], points[::SHARP_EVERY])
     emotion = emotion_of(controls, experts.reader.bank)
     sync = score_lip_sync(experts.sync, frames, truth.samples)
     return Measures(
@@ -92,7 +104,16 @@ def measure(frames: np.ndarray, truth: Truth, experts: Experts) -> Measures:
         identity=float(identity(frames, truth.reference).mean()),
         mouth_band_power=band_power(np.nan_to_num(face.opening)),
         motion=motion_stats(frames),
+        sharp_mouth=sharp["mouth"],
+        sharp_eyes=sharp["eyes"],
     )
+
+
+def sharp_regions(frames: np.ndarray, points: Sequence[np.ndarray | None]) -> dict[str, float]:
+    """Mean sharpness of mouth and eyes of frames [T, H, W, 3] by their landmarks; nan where no face was found."""
+    found = [sharpness(frame, p) for frame, p in zip(frames, points, strict=True) if p is not None]
+    values = {region: [one[region] for one in found if one[region] is not None] for region in ("mouth", "eyes")}
+    return {region: float(np.mean(of)) if of else float("nan") for region, of in values.items()}  # type: ignore[arg-type]
 
 
 def summarise(measures: Sequence[Measures], true: Sequence[Measures]) -> dict[str, float]:
@@ -110,6 +131,8 @@ def summarise(measures: Sequence[Measures], true: Sequence[Measures]) -> dict[st
     summary["jitter_ratio_mouth"] = _motion_ratio(measures, true, "mouth", "jitter")
     summary["jitter_ratio_eyes"] = _motion_ratio(measures, true, "eyes", "jitter")
     summary["motion_amplitude_ratio"] = _motion_ratio(measures, true, "whole", "amplitude")
+    for region in ("mouth", "eyes"):
+        summary[f"sharpness_ratio_{region}"] = ratio(*(_mean(each, f"sharp_{region}") for each in (measures, true)))
     summary["mouth_band_ratio"] = ratio(_mean(measures, "mouth_band_power"), _mean(true, "mouth_band_power"))
     return summary
 

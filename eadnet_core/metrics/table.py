@@ -45,6 +45,8 @@ _ROWS = {
     "jitter_ratio_mouth": "jitter ratio of the mouth",
     "jitter_ratio_eyes": "jitter ratio of the eyes",
     "motion_amplitude_ratio": "motion amplitude ratio",
+    "sharpness_ratio_mouth": "sharpness of the mouth, of the truth's",
+    "sharpness_ratio_eyes": "sharpness of the eyes, of the truth's",
     "mouth_band_ratio": "mouth motion at 3-8 Hz, power ratio",
     "blink_correlation": "blinks, correlation with the truth (given)",
     "yaw_correlation": "head yaw, correlation with the truth (given)",

@@ -36,6 +36,11 @@ EYES_BOX = (0.2, 0.24, 0.8, 0.55)
 """x0, y0, x1, y1 in the canonical frame, with the brows and what lies between them."""
 TEETH = 2.0
 """Added to the weight of paint where teeth show: heads differ, and L1 leaves out what less than half of them have."""
+OWN_256 = ("up2", "merge2", "fine", "flow", "merge3", "finest", "conv_out")
+"""Layers of the decoder that the mini-256 trains, and its file holds: those that work on the finest features."""
+WEIGHTS_256 = {"mouth": 2.0, "eyes": 2.0}
+"""Of its boxes: lips and lids are layers, and what twice the side shows lies at the rim of the head as well."""
+RATE_256 = 4e-4
 _MONITOR_FRAMES = 96
 _SHEET_ROWS = 10
 
@@ -259,6 +264,12 @@ def train_vae(
         fit_lips_and_lids(vae, faces)
     else:
         vae.load_state_dict(grown(load_part(start, "vae")[0].state_dict(), vae.state_dict()))
+    is_larger = config.vae.size_px != PRESETS["mini"].vae.size_px
+    if is_larger:
+        weights = weights or VAELossWeights(**WEIGHTS_256)
+        vae.requires_grad_(False)
+        for name in OWN_256:
+            vae.decoder.get_submodule(name).requires_grad_(True)
     objective = VAEObjective(vae.to(memory_format=torch.channels_last), weights or VAELossWeights())  # type: ignore[call-overload]
     recipe = Recipe(
         part="vae",
@@ -266,14 +277,14 @@ def train_vae(
         objective=objective,
         draw=lambda rng, n: faces.draw(rng, n, FRAMES_PER_REFERENCE),
         batch=BATCH,
-        learning_rate=LEARNING_RATE,
+        learning_rate=RATE_256 if is_larger else LEARNING_RATE,
         evaluate=score_vae(faces),
         sheet=face_sheet(faces),
         on_progress=objective.at,
     )
     averaged, at = fit(recipe, options)
     metadata = metadata_of(faces.seed, at)
-    if config.vae.size_px != PRESETS["mini"].vae.size_px:
+    if is_larger:
         metadata["extends"] = "mini"
     save_part(output, "vae", averaged["vae"], config.vae, metadata)  # type: ignore[index]
     drop_shared(Path(output), "vae")

@@ -14,6 +14,7 @@ import pytest
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation.clips import CEILINGS, Bench, Tally, evaluate
 from eadnet_core.evaluation.heldout import Clip, draw_cases, draw_clips, with_emotional_references, with_length
+from eadnet_core.evaluation.people import FIGURES, compare_groups, evaluate_people, format_people, judge, people_cases
 from eadnet_core.families.family import Model
 from eadnet_core.metrics.compare import Measures, measure, summarise
 from eadnet_core.metrics.motion import MotionStats
@@ -24,6 +25,7 @@ from eadnet_core.taxonomy import EMOTIONS
 from eadnet_core.weights.experts import Experts, load_experts
 
 N_FRAMES = 40
+KINDS = [(tone, sex) for tone in ("light", "medium", "dark") for sex in ("female", "male")]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,7 @@ class TestMeasures:
             motion = {region: MotionStats(0.1, 0.1, 0.1) for region in ("whole", "mouth", "eyes")}
             return Measures(
                 *("sad", "sad", 0.5, mouth, 0.0, 0.0, 0.3, 0.6, offset, windows),
-                *(30.0, 30.0, float("nan"), 0.9, 0.9, 0.1, motion),
+                *(30.0, 30.0, float("nan"), 0.9, 0.9, 0.1, motion, 4.0, 2.0),
             )
 
         measures = [made(0, 20, 0.8), made(4, 20, float("nan")), made(9, 0, 0.6)]
@@ -203,3 +205,34 @@ class TestTable:
             "peak_memory_gb is 3.00, asked for at most 2",
         ]
         assert missed({key: bound for key, (_, bound) in HEADLINES.items()}) == []
+
+
+class TestPeople:
+    def test_every_kind_shows_other_emotions_and_voices(self) -> None:
+        drawn = [(tone, sex, 10 * i + j) for i in range(8) for j, (tone, sex) in enumerate(KINDS)]
+        cases = people_cases(drawn, seed=3)
+        assert len({case.identity_seed for case in cases}) == len({case.voice_seed for case in cases}) == 48
+        for kind in range(len(KINDS)):
+            assert {case.emotion for case in cases[kind :: len(KINDS)]} == set(EMOTIONS)
+        assert people_cases(drawn, seed=3) == cases != people_cases(drawn, seed=4)
+
+    def test_the_group_that_has_least_is_named(self) -> None:
+        sharp = {"light": 1.0, "medium": 1.0, "dark": 0.5}
+        figures = [{**dict.fromkeys(FIGURES, 2.0), "sharp_mouth": sharp[tone]} for tone, _ in KINDS]
+        figures[0]["blink_correlation"] = float("nan")  # nobody blinked there
+        results = {"model": "tiny", "heads": 6, "seed": 0, **compare_groups(KINDS, figures)}
+        assert results["groups"]["dark"]["n_heads"] == 2 and results["groups"]["male"]["n_heads"] == 3
+        assert results["groups"]["light"]["mean"]["blink_correlation"] == 2.0
+        assert results["least"]["sharp_mouth"] == {"group": "dark", "of_mean": pytest.approx(0.5 / (5 / 6))}
+        text = format_people(results)
+        assert "least sharp_mouth: dark, 0.60 of the mean (asked for at least .9)" in text
+        assert "least psnr_gain: dark, 1.00 of the mean\n" in text
+
+    def test_a_clip_is_judged_against_its_truth(self, tiny_model: Model, experts: Experts, clips: list[Clip]) -> None:
+        bench = Bench(tiny_model, experts, 5)
+        figures = judge(bench, clips[0], GenerateOptions(steps=1))
+        assert set(figures) == set(FIGURES) and -20 < figures["psnr_gain"] < 20
+
+    def test_wrong_numbers_are_refused(self) -> None:
+        with pytest.raises(BadInput, match="people is 0; give the number of heads"):
+            evaluate_people(n_heads=0)
