@@ -175,6 +175,8 @@ class StableSyncNetConfig:
     and attention of each block of its two encoders."""
 
     frames: int = 16
+    size_px: int = 256
+    """Side of the aligned squares whose lower halves it looks at."""
     visual_widths: tuple[int, ...] = (64, 128, 256, 256, 512, 1024, 2048, 2048)
     visual_strides: tuple[tuple[int, int], ...] = ((1, 2), *((2, 2),) * 7)
     visual_attention: tuple[bool, ...] = (False, False, False, False, True, True, False, False)
@@ -303,11 +305,49 @@ def base(name: str, size_px: int) -> ModelConfig:
 
 
 _EMOTION = EmotionConfig(code_size=EMOTION_CODE_SIZE, emotions=EMOTIONS)
+SMALL_VAE = SDVAEConfig(widths=(16, 24, 32, 64), layers=1, norm_groups=8, scale=1.0)
+SMALL_WHISPER = WhisperConfig(steps=200, width=64, heads=4, layers=2)
+SMALL_SYNCNET = StableSyncNetConfig(
+    frames=8,
+    size_px=64,
+    visual_widths=(16, 24, 32, 48, 64, 128),
+    visual_strides=((1, 2), *((2, 2),) * 5),
+    visual_attention=(False,) * 6,
+    mel_widths=(16, 24, 32, 48, 64, 96, 128),
+    mel_attention=(False,) * 7,
+    norm_groups=8,
+)
+"""The nets beside the denoiser of `base-small`; its autoencoder's scale is measured when it is trained."""
+SMALL_BASE = ModelConfig(
+    name="base-small",
+    size_px=128,
+    vae=VAEConfig(latent_channels=4),
+    audio=AudioConfig(width=64, tokens_per_frame=30),
+    emotion=EmotionConfig(width=64, tokens=4, code_size=EMOTION_CODE_SIZE, emotions=EMOTIONS),
+    denoiser=replace(
+        latentsync_denoiser(16),
+        widths=(32, 64, 96, 128),
+        blocks=(1, 1, 1, 1),
+        up_blocks=(1, 1, 1, 1),
+        norm_groups=16,
+        feed_forward_multiplier=2,
+        stda_block_frames=(8, 8, 8, 8),
+        tfrm_width=64,
+        heads=4,
+        condition_width=128,
+        audio_width=64,
+        emotion_width=64,
+        window_frames=8,
+    ),
+    video_features=VideoFeaturesConfig(in_channels=4, frames=8, width=96, layers=3),
+)
+"""A base small enough to be trained on a CPU: LatentSync's layout and keys at narrow widths, windows of 8 frames."""
 PRESETS: dict[str, ModelConfig] = {
     "mini": ModelConfig(emotion=_EMOTION),
     "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(size_px=256), emotion=_EMOTION),
     "base-256": replace(base("base-256", 256), emotion=_EMOTION),
     "base-512": replace(base("base-512", 512), emotion=_EMOTION),
+    "base-small": SMALL_BASE,
 }
 """What is trained: with the emotions of today. A weight file says itself which it knows."""
 

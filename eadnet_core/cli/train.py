@@ -21,8 +21,12 @@ TRAIN_PARTS = {
     "emotion": ("text_reader", "emotion_bank"),
     "experts": ("sync_expert",),
     "all": (),
+    "base": (),
 }
-"""What each `eadnet train` command trains; () is everything."""
+"""What each `eadnet train` command trains; () is everything, of the mini or of a small base."""
+
+
+_DATA = "shards (eadnet corpus render) or videos, 25 fps"
 
 
 def add_corpus(commands: Any) -> None:
@@ -90,6 +94,8 @@ def add_train(commands: Any) -> None:
     kinds = parser.add_subparsers(required=True, metavar="PART")
     for kind, parts in TRAIN_PARTS.items():
         text = f"Train {', '.join(parts)}." if parts else "Train everything, from nothing to a model folder."
+        if kind == "base":
+            text = "Train a small base from nothing, to measure the chain and the adapters on."
         one = command(kinds, kind, text, _train)
         one.set_defaults(parts=parts)
         one.add_argument("--preset", default="mini", help="sizes of the nets (default: mini)")
@@ -104,6 +110,10 @@ def add_train(commands: Any) -> None:
         add_heads(one)
         if kind == "denoiser":
             _add_adapters(one)
+        if kind == "base":
+            one.set_defaults(run=_train_base, preset="base-small")
+            one.add_argument("--data", type=Path, required=True, metavar="FOLDER", help=_DATA)
+            one.add_argument("--nets", nargs="+", metavar="NET", help="only these of its nets (default: all)")
 
 
 def _add_adapters(parser: Any) -> None:
@@ -111,7 +121,7 @@ def _add_adapters(parser: Any) -> None:
     group = parser.add_argument_group("adapters on a base (--preset base-256 or base-512)")
     group.add_argument("--train", choices=("all", "adapters"), default="all", help="all: the mini (default: all)")
     group.add_argument("--base", type=Path, metavar="FILE", help="the base's denoiser, or the folder that holds it")
-    group.add_argument("--data", type=Path, metavar="FOLDER", help="shards (eadnet corpus render) or videos, 25 fps")
+    group.add_argument("--data", type=Path, metavar="FOLDER", help=_DATA)
     group.add_argument("--steps", type=int, default=20_000, metavar="N", help="(default: 20000)")
     group.add_argument("--batch", type=int, metavar="N", help="windows per step (default: 1)")
     group.add_argument("--learning-rate", type=float, metavar="X", help="(default: 0.0001)")
@@ -142,6 +152,19 @@ def _train(args: argparse.Namespace) -> None:
         )
     else:
         scores = train_mini_256(args.output, args.minutes_scale, **shared)
+    print(json.dumps(scores, indent=2))
+
+
+def _train_base(args: argparse.Namespace) -> None:
+    from ..config import PRESETS, SMALL_BASE
+    from ..training.base import MINUTES, train_base
+    from ..training.loop import TrainOptions
+
+    if PRESETS.get(args.preset) is not SMALL_BASE:
+        raise BadInput(f"'{args.preset}' is not trained from nothing here; give --preset {SMALL_BASE.name}.")
+    options = TrainOptions(max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed)
+    nets = tuple(args.nets or MINUTES)
+    scores = train_base(SMALL_BASE, args.data, args.output, options, args.minutes_scale, nets)
     print(json.dumps(scores, indent=2))
 
 

@@ -307,13 +307,11 @@ class _Scoring:
 
         shown  the subject as the model was shown it, which knows where the face lies in each
         """
-        from ..metrics.base_sync import SIZE_PX
-
         self.scorer.add(segment.face_frames)
         if self.base is None:
             return
         for number, frame in enumerate(segment.frames[..., :3], segment.start_frame):
-            self.base.add(shown.framing.cut(frame, shown.nearest(shown.index(number)), SIZE_PX)[None])
+            self.base.add(shown.framing.cut(frame, shown.nearest(shown.index(number)), self.base.size_px)[None])
 
     def finish(self, name: str) -> Scores:
         from ..metrics.report import draw_report

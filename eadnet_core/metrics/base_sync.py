@@ -17,8 +17,6 @@ from ..media.pixels import to_unit
 from ..media.sound.sync_features import SYNCNET_MEL_RATE_HZ, SYNCNET_MEL_STEPS, syncnet_mel, syncnet_mel_windows
 from ..nets.latentsync.stable_syncnet import StableSyncNet
 
-SIZE_PX = 256
-"""Side of the aligned squares that it looks at."""
 SHIFT_FRAMES = 12
 """How far the sound is moved against the picture, earlier and later, for comparison."""
 
@@ -27,7 +25,7 @@ SHIFT_FRAMES = 12
 class BaseSync:
     """How well lips and sound belong together, by the SyncNet of a base.
 
-    cosine          mean similarity of windows of 16 frames and their sound, -1 .. 1
+    cosine          mean similarity of windows of frames (16 of LatentSync) and their sound, -1 .. 1
     cosine_shifted  the same with sound from `SHIFT_FRAMES` earlier or later; nan in a clip that is too short for that
     n_windows       windows that were compared
     """
@@ -45,7 +43,7 @@ class BaseSyncMeter:
     """Takes in a clip's aligned squares in blocks, and says at the end what the SyncNet makes of them."""
 
     def __init__(self, syncnet: StableSyncNet) -> None:
-        self._syncnet, self._frames = syncnet, syncnet.config.frames
+        self._syncnet, self._frames, self.size_px = syncnet, syncnet.config.frames, syncnet.config.size_px
         self._weight = next(syncnet.parameters())
         self._stride = max(1, self._frames // 2)
         self._waiting: list[np.ndarray] = []
@@ -55,7 +53,7 @@ class BaseSyncMeter:
 
     @torch.inference_mode()
     def add(self, squares: np.ndarray) -> None:
-        """The next squares, uint8 [b, 256, 256, 3]."""
+        """The next squares, uint8 [b, size_px, size_px, 3]."""
         self._waiting += list(squares)
         while len(self._waiting) >= self._frames:
             window = to_unit(np.stack(self._waiting[: self._frames]), self._weight.device)[None].to(self._weight.dtype)

@@ -118,31 +118,41 @@ class BaseEncoder:
             nets.append(load_part(path, part, device)[0])
         self.vae, self.whisper = nets
 
-    @torch.inference_mode()
     def encode(self, clip: RawClip) -> EncodedClip:
         """What a base is trained on, on the CPU. Raises FaceNotFound."""
-        n_frames = len(clip.frames)
-        track = follow(clip.frames, on_missing="hold")
-        boxes = [aligned_box(face) for face in track.crops if face is not None]
-        pairs = zip(clip.frames, boxes, strict=True)
-        squares = np.stack([crop_aligned(picture, box, self.size_px) for picture, box in pairs])
-        pictures = to_unit(squares)
-        features = SoundFeatures(self.whisper, whisper_mel(fit_length(clip.samples, n_frames)))
+        return self.encode_squares(
+            squares_of(clip, self.size_px),
+            clip.samples,
+            code=as_track(clip.codes, len(clip.frames), EMOTION_CODE_SIZE),
+            motion=as_track(clip.motion, len(clip.frames), len(MOTION)),
+            has_code=torch.tensor(float(clip.codes is not None)),
+            has_motion=torch.tensor(float(clip.motion is not None)),
+        )
+
+    @torch.inference_mode()
+    def encode_squares(self, squares: np.ndarray, samples: np.ndarray, **known: Tensor) -> EncodedClip:
+        """The same of squares uint8 [T, size, size, 3] and their sound [N]; `known` are the other fields."""
+        n_frames, pictures = len(squares), to_unit(squares)
+        features = SoundFeatures(self.whisper, whisper_mel(fit_length(samples, n_frames)))
         return EncodedClip(
             latents=self._latents(pictures),
             masked={kind: self._latents(pictures * keep_mask(self.size_px, kind).float()) for kind in MASKS},
             tokens=features.frames(0, n_frames).cpu(),
-            code=_track(clip.codes, n_frames, EMOTION_CODE_SIZE),
-            motion=_track(clip.motion, n_frames, len(MOTION)),
-            has_code=torch.tensor(float(clip.codes is not None)),
-            has_motion=torch.tensor(float(clip.motion is not None)),
+            **known,
         )
 
     def _latents(self, pictures: Tensor) -> Tensor:
         return torch.cat([self.vae.encode(part.to(self.device))[0].cpu() for part in pictures.split(AT_ONCE)])
 
 
-def _track(values: np.ndarray | None, n_frames: int, size: int) -> Tensor:
+def squares_of(clip: RawClip, size_px: int) -> np.ndarray:
+    """The aligned square of each frame of a clip, uint8 [T, size_px, size_px, 3]. Raises FaceNotFound."""
+    track = follow(clip.frames, on_missing="hold")
+    boxes = [aligned_box(face) for face in track.crops if face is not None]
+    return np.stack([crop_aligned(picture, box, size_px) for picture, box in zip(clip.frames, boxes, strict=True)])
+
+
+def as_track(values: np.ndarray | None, n_frames: int, size: int) -> Tensor:
     """A clip's track [T, size] as float32; zeros where it has none."""
     return torch.from_numpy(np.asarray(np.zeros((n_frames, size)) if values is None else values, np.float32))
 

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ..config import PRESETS, SDVAEConfig, StableSyncNetConfig, WhisperConfig
+from ..config import PRESETS, SMALL_BASE, SDVAEConfig, StableSyncNetConfig, WhisperConfig
 from ..errors import BadInput, CheckpointError
 from ..nets.syncnet_v2 import SyncNetV2
 from .files import narrowed, open_weights, write_weights
@@ -209,7 +209,9 @@ def convert(
     preset  the base that the "unet" becomes
     half    store float16, which most GPUs compute in and half the size; default: the bits of the file
     """
-    known = [name for name, config in PRESETS.items() if config.denoiser.layout == "latentsync"]
+    known = [
+        name for name, config in PRESETS.items() if config.denoiser.layout == "latentsync" and config is not SMALL_BASE
+    ]
     if preset not in known:
         raise BadInput(f"'{preset}' is no base that public weights fit; give one of {', '.join(known)}.")
     if not files:

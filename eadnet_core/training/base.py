@@ -1,0 +1,212 @@
+"""A base from nothing, small enough for a CPU: every net that a base's folder holds, in LatentSync's shapes.
+
+Public weights are better in all but size. This one is for what cannot be done without weights: the chain and the
+adapters are measured on it, on faces that mean something. Nothing of it is shipped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..config import SMALL_SYNCNET, SMALL_VAE, SMALL_WHISPER, ModelConfig
+from ..errors import BadInput
+from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.video_features import VideoFeatures
+from ..sampling.conditions import FrameConditions
+from ..sampling.prediction import Epsilon
+from ..weights.device import find_device
+from ..weights.files import save_part, write_weights
+from .adapters import AdapterBatch, AdapterMix, draw_windows
+from .base_clips import BaseEncoder, read_clip
+from .base_picture import HELDOUT_EVERY, train_sd_vae
+from .base_sound import train_whisper
+from .base_squares import cut_folder, read_cut
+from .base_sync import train_stable_syncnet
+from .denoiser_step import draw_noise
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import region
+from .video_features import ExpressionBatch, MaskedObjective
+
+log = logging.getLogger(__name__)
+
+BATCH = 4
+"""Windows per step."""
+LEARNING_RATE = 1e-3
+MOUTH_BOX = (0.25, 0.5, 0.75, 0.85)
+"""x0, y0, x1, y1 of the mouth in the aligned square."""
+LEAST_FRAMES = 16
+MINUTES = {"whisper": 3.0, "vae": 12.0, "syncnet": 8.0, "video_features": 2.0, "denoiser": 40.0}
+"""Of each net on a core of its own, in the order of training."""
+_MONITOR_TIMES = (300, 500, 700, 900)
+
+
+@dataclass(frozen=True)
+class DubbingMix:
+    """What a batch is made of, and what the loss weighs."""
+
+    windows: AdapterMix = field(default_factory=lambda: AdapterMix(drop_audio=0.1, full_mask=0.3))
+    mouth: float = 3.0
+    kept: float = 0.1
+    """Weight of the mouth's cells, and of those that are not generated, against 1 of the others."""
+    least: float = 0.25
+    most: float = 4.0
+    """Bounds of an error's weight by its noise level, (sigma / alpha)^2: what decides the picture counts more than what
+    takes the last noise off."""
+
+
+class DubbingObjective(nn.Module):
+    """The noise of what is generated, from sound, mask and reference; every weight is trained."""
+
+    def __init__(self, denoiser: LatentSyncDenoiser, mix: DubbingMix) -> None:
+        super().__init__()
+        self.denoiser, self.mix = denoiser, mix
+
+    def forward(self, batch: AdapterBatch) -> Losses:
+        """The weighted error of the noise, and its plain mean."""
+        t = Epsilon().draw_times(len(batch.latents), device=batch.latents.device)
+        error = self.error(batch, t, draw_noise(rearrange(batch.latents, "b t c h w -> b c t h w"), 0.5))
+        alpha, sigma = Epsilon().noise_levels(t)
+        weight = (sigma / alpha).square().clamp(self.mix.least, self.mix.most)
+        return {"loss": (weight * error).mean(), "noise": error.mean()}
+
+    def error(self, batch: AdapterBatch, t: Tensor, noise: Tensor) -> Tensor:
+        """Squared error [B] of the noise [B, C, T, h, w] at times t [B], weighted by cell."""
+        latents = rearrange(batch.latents, "b t c h w -> b c t h w")
+        tokens = batch.tokens * batch.keep_audio[:, None, None, None]
+        found = self.denoiser(Epsilon().add_noise(latents, noise, t), t, FrameConditions(batch.context, tokens))
+        generated = 1 - batch.context[:, :1]
+        area = self.mix.kept + (1 - self.mix.kept) * generated
+        area = area * (1 + (self.mix.mouth - 1) * region(MOUTH_BOX, latents.shape[-1]).to(latents))
+        return (area * (found.float() - noise).square()).mean((1, 2, 3, 4)) / area.mean((1, 2, 3, 4))
+
+
+@torch.no_grad()
+def score_dubbing(denoiser: nn.Module, batch: AdapterBatch, device: torch.device) -> dict[str, float]:
+    """On fixed windows and noise: the error, and how much larger it is without the sound."""
+    objective = DubbingObjective(denoiser, DubbingMix(mouth=10.0, kept=0.0))  # type: ignore[arg-type]
+    batch = batch.to(device)
+    silent = replace(batch, keep_audio=torch.zeros_like(batch.keep_audio))
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for time in _MONITOR_TIMES:
+        like = rearrange(batch.latents, "b t c h w -> b c t h w")
+        noise = torch.randn(like.shape, generator=generator).to(device)
+        t = torch.full((len(like),), time, device=device)
+        found.append([float(objective.error(given, t, noise).mean()) for given in (batch, silent)])
+    heard, unheard = np.mean(found, axis=0)
+    return {"noise_error": float(heard), "sound_gain": float(unheard / heard)}
+
+
+def train_dubbing(config: ModelConfig, clips: list[Path], output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train a base's denoiser, without adapters, on encoded clips and write it to `output`; returns its scores."""
+    torch.manual_seed(options.seed)
+    config = replace(config, denoiser=replace(config.denoiser, has_adapters=False))
+    denoiser, mix = LatentSyncDenoiser(config.denoiser), DubbingMix()
+    kept, trained = clips[::HELDOUT_EVERY], [path for i, path in enumerate(clips) if i % HELDOUT_EVERY]
+    calm = replace(mix.windows, drop_audio=0.0, full_mask=0.0)
+    monitor = draw_windows(kept, config.denoiser, calm, np.random.default_rng(0), 8)
+    recipe = Recipe(
+        part="denoiser",
+        trained=denoiser,
+        objective=DubbingObjective(denoiser, mix),
+        draw=lambda rng, n: draw_windows(trained or clips, config.denoiser, mix.windows, rng, n),
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+        evaluate=lambda net, device: score_dubbing(net, monitor, device),
+    )
+    averaged, at = fit(recipe, options)
+    state = {key: value.contiguous() for key, value in averaged.state_dict().items()}
+    write_weights(output, "denoiser", state, config, {**metadata_of(options.seed, at), "licence": "Apache-2.0"})
+    return at.scores
+
+
+def train_latent_features(
+    config: ModelConfig, clips: list[Path], output: Path, options: TrainOptions
+) -> dict[str, float]:
+    """Train the video autoencoder that TREPA compares with, on the latents of encoded clips; returns its error."""
+    torch.manual_seed(options.seed)
+    sizes, net = config.video_features, VideoFeatures(config.video_features)
+
+    def clip(path: Path, rng: np.random.Generator) -> Tensor:
+        latents = read_clip(path).latents
+        start = int(rng.integers(len(latents) - sizes.frames + 1))
+        return latents[start : start + sizes.frames].movedim(1, 0)
+
+    def draw(rng: np.random.Generator, n: int) -> ExpressionBatch:
+        return ExpressionBatch(torch.stack([clip(clips[rng.integers(len(clips))], rng) for _ in range(n)]))
+
+    recipe = Recipe("video_features", net, MaskedObjective(net), draw, batch=8, learning_rate=LEARNING_RATE)
+    averaged, at = fit(recipe, options)
+    save_part(output, "video_features", averaged, sizes, metadata_of(options.seed, at))
+    return at.scores
+
+
+def encode_squares(squares: list[Path], output: Path, base: Path, size_px: int, device: torch.device) -> list[Path]:
+    """Encode cut clips that are not yet in `output` with the nets of a base's folder; returns the files of all."""
+    output.mkdir(parents=True, exist_ok=True)
+    encoder: BaseEncoder | None = None
+    found = []
+    for path in squares:
+        target = output / path.name
+        if not target.is_file():
+            encoder = encoder or BaseEncoder(base, size_px, device)
+            clip = read_cut(path)
+            known = {name: getattr(clip, name) for name in ("code", "motion", "has_code", "has_motion")}
+            partial = target.with_name(target.name + ".partial")
+            encoder.encode_squares(clip.squares.numpy(), clip.samples.numpy(), **known).save(partial)
+            partial.replace(target)
+        found.append(target)
+    return found
+
+
+def train_base(
+    config: ModelConfig,
+    data: Path,
+    folder: Path,
+    options: TrainOptions,
+    minutes_scale: float = 1.0,
+    nets: tuple[str, ...] = tuple(MINUTES),
+) -> dict[str, dict[str, float]]:
+    """Train the nets of a base into `folder`/<its name>; returns their scores. Where a net's file exists, it stays.
+
+    data           folder of shards (eadnet corpus render) or videos
+    options        its minutes are not used
+    minutes_scale  1: the minutes of `MINUTES`, for a core of its own
+    nets           of MINUTES; the denoiser needs the file of the autoencoder and of the sound encoder
+    Stopped at any point, the next call goes on from there. Raises BadInput without clips.
+    """
+    if unknown := [name for name in nets if name not in MINUTES]:
+        raise BadInput(f"No net {unknown} of a base is trained here; give some of {', '.join(MINUTES)}.")
+    model, runs = folder / config.name, folder / "runs"
+    device = find_device(options.device)
+    scores: dict[str, dict[str, float]] = {}
+
+    def squares() -> list[Path]:
+        return cut_folder(data, runs / "squares", config.size_px, max(LEAST_FRAMES, config.denoiser.window_frames))
+
+    def encoded() -> list[Path]:
+        return encode_squares(squares(), runs / "encoded", model, config.size_px, device)
+
+    train: dict[str, Callable[[Path, TrainOptions], dict[str, float]]] = {
+        "whisper": lambda path, given: train_whisper(SMALL_WHISPER, path, given),
+        "vae": lambda path, given: train_sd_vae(SMALL_VAE, squares(), path, given),
+        "syncnet": lambda path, given: train_stable_syncnet(SMALL_SYNCNET, squares(), path, given),
+        "video_features": lambda path, given: train_latent_features(config, encoded(), path, given),
+        "denoiser": lambda path, given: train_dubbing(config, encoded(), path, given),
+    }
+    for name, minutes in MINUTES.items():
+        path = model / f"{name}.safetensors"
+        if name not in nets or path.is_file():
+            continue
+        given = replace(options, run_folder=runs, max_minutes=minutes * minutes_scale)
+        log.info("%s: %.1f minutes", name, minutes * minutes_scale)
+        scores[name] = train[name](path, given)
+    return scores

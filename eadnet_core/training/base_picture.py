@@ -1,0 +1,150 @@
+"""Training of a small base's autoencoder, in the shape of Stable Diffusion's, on aligned squares of faces.
+
+Pieces of squares are enough for all but the attention in the middle, and cost a quarter: whole squares come at the
+end. Some squares have the part greyed out that a base generates, as it sees them so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import SDVAEConfig
+from ..media.face.aligned_crop import MASKS, keep_mask
+from ..media.pixels import to_unit
+from ..nets.latentsync.sd_vae import SDVAE
+from ..weights.files import save_part
+from .base_squares import read_cut
+from .batch import Batch
+from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import psnr
+from .sheets import save_sheet
+
+BATCH = 8
+LEARNING_RATE = 3e-3
+PIECE_PX = 64
+WHOLE_FROM = 0.85
+"""Share of the budget after which whole squares are shown, a quarter as many."""
+MASKED_SHARE = 0.2
+HELDOUT_EVERY = 12
+"""One clip of so many is kept for the scores."""
+_MONITOR = 24
+
+
+@dataclass(frozen=True)
+class PictureLossWeights:
+    """Terms of the autoencoder."""
+
+    picture: float = 1.0
+    """L1 of the pictures."""
+    gradient: float = 1.0
+    """L1 of the differences between neighbouring pixels."""
+    kl: float = 1e-3
+    """Mean over the latents of the distance of their distribution from a unit normal one."""
+
+
+@dataclass(frozen=True)
+class PictureBatch(Batch):
+    """Pieces of squares.
+
+    pictures  [B, 3, H, W]  -1 .. 1
+    """
+
+    pictures: Tensor
+
+
+class PictureObjective(nn.Module):
+    """Make a picture of its latents."""
+
+    def __init__(self, vae: SDVAE, weights: PictureLossWeights) -> None:
+        super().__init__()
+        self.vae, self.weights = vae, weights
+
+    def forward(self, batch: PictureBatch) -> Losses:
+        """The picture's error, that of its gradients, the distance of the latents from a unit normal."""
+        mean, log_variance = self.vae.encode(batch.pictures)
+        log_variance = log_variance.clamp(-20, 10)
+        made = self.vae.decode(mean + (log_variance / 2).exp() * torch.randn_like(mean))
+        error = made - batch.pictures
+        losses = {
+            "picture": error.abs().mean(),
+            "gradient": error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean(),
+            "kl": 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(),
+        }
+        total = sum(getattr(self.weights, name) * value for name, value in losses.items())
+        return {"loss": total, **losses}  # type: ignore[dict-item]
+
+
+class _Pieces:
+    """Draws pieces of squares of random clips."""
+
+    def __init__(self, clips: list[Path]) -> None:
+        self.clips, self.share = clips, 0.0
+
+    def at(self, share: float) -> None:
+        """Told how much of the budget is used."""
+        self.share = share
+
+    def draw(self, rng: np.random.Generator, n: int) -> PictureBatch:
+        """`n` pieces, or a quarter as many whole squares."""
+        is_whole = self.share >= WHOLE_FROM
+        return PictureBatch(torch.stack([self._one(rng, is_whole) for _ in range(max(1, n // 4) if is_whole else n)]))
+
+    def _one(self, rng: np.random.Generator, is_whole: bool) -> Tensor:
+        squares = read_cut(self.clips[rng.integers(len(self.clips))]).squares
+        size_px = squares.shape[1]
+        picture = to_unit(squares[int(rng.integers(len(squares)))][None].numpy())[0]
+        if rng.random() < MASKED_SHARE:
+            picture = picture * keep_mask(size_px, MASKS[int(rng.integers(len(MASKS)))]).float()
+        picture = picture.flip(-1) if rng.random() < 0.5 else picture
+        if is_whole:
+            return picture
+        top, left = (int(rng.integers((size_px - PIECE_PX) // 8 + 1)) * 8 for _ in range(2))
+        return picture[:, top : top + PIECE_PX, left : left + PIECE_PX]
+
+
+def _monitor(clips: list[Path]) -> Tensor:
+    """Squares [N, 3, H, W] of clips, a few of each."""
+    squares = torch.cat([read_cut(path).squares[:: max(1, _MONITOR // 4)] for path in clips])
+    return to_unit(squares[:_MONITOR].numpy())
+
+
+def train_sd_vae(config: SDVAEConfig, clips: list[Path], output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train the autoencoder on squares (`base_squares`) and write it to `output`; returns its scores.
+
+    The file's config has the scale that brings the latents of the training squares to unit variance.
+    """
+    torch.manual_seed(options.seed)
+    kept, trained = clips[::HELDOUT_EVERY], [path for i, path in enumerate(clips) if i % HELDOUT_EVERY]
+    trained = trained or clips
+    vae, pieces = SDVAE(config), _Pieces(trained)
+
+    def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
+        seen = _monitor(kept).to(device)
+        return {"psnr_db": float(psnr(net.decode(net.encode(seen)[0]), seen))}  # type: ignore[operator]
+
+    def sheet(net: nn.Module, device: torch.device, path: Path) -> None:
+        seen = _monitor(kept)[::3].to(device)
+        save_sheet(torch.stack([seen, net.decode(net.encode(seen)[0])]), path)  # type: ignore[operator]
+
+    recipe = Recipe(
+        part="vae",
+        trained=vae,
+        objective=PictureObjective(vae, PictureLossWeights()),
+        draw=pieces.draw,
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+        evaluate=evaluate,
+        sheet=sheet,
+        on_progress=pieces.at,
+    )
+    averaged, at = fit(recipe, options)
+    with torch.inference_mode():
+        spread = float(averaged.encode(_monitor(trained))[0].std())  # type: ignore[operator]
+    config = replace(config, scale=config.scale / spread)
+    save_part(output, "sd_vae", averaged, config, {**metadata_of(options.seed, at), "licence": "Apache-2.0"})
+    return at.scores
