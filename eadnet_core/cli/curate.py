@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .arguments import Bar, command
+from .arguments import Bar, check_output, command
 
 
 def add_curate(commands: Any) -> None:
@@ -16,6 +16,7 @@ def add_curate(commands: Any) -> None:
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     _add_images(kinds)
     _add_video(kinds)
+    _add_simulate(kinds)
 
 
 def _add_images(kinds: Any) -> None:
@@ -113,3 +114,48 @@ def _video(args: argparse.Namespace) -> None:
     print(sheet.table())
     asked = "" if args.syncnet else " Nothing was asked of the lips: no --syncnet was given."
     print(f"{sheet.counts['kept']} clips are in '{args.output}', by {sheet.engine}.{asked}")
+
+
+def _add_simulate(kinds: Any) -> None:
+    text = "Say what a curation of many clips would take, from what a small one cost; nothing is run."
+    parser = command(kinds, "simulate", text, _simulate)
+    parser.add_argument("costs", type=Path, help="folder that eadnet curate video wrote to, or its costs.json")
+    parser.add_argument("--clips", default="1e4,1e5,1e6,1e7,1e8", metavar="N,N", help="(default: 1e4 to 1e8)")
+    parser.add_argument("--machines", default="1,10,100", metavar="N,N", help="(default: 1,10,100)")
+    parser.add_argument("--cores", type=int, default=32, metavar="N", help="of each machine (default: 32)")
+    parser.add_argument("--network", type=float, default=1250.0, metavar="MB/S", help="of each machine (default: 1250)")
+    parser.add_argument("--disk", type=float, default=5000.0, metavar="MB/S", help="of the shared disk (default: 5000)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the hours (.png or .jpg)")
+
+
+def _simulate(args: argparse.Namespace) -> None:
+    from ..curation.costs import read_costs
+    from ..curation.scale import Cluster, draw_plot, simulate, table
+    from ..media.video.segments import whole
+
+    if args.plot is not None:
+        check_output(args.plot, ".jpg" if args.plot.suffix.lower() == ".jpg" else ".png")
+    costs = read_costs(args.costs)
+    clips, machines = _counts("clips", args.clips), _counts("machines", args.machines)
+    rows = [[simulate(costs, n, Cluster(m, args.cores, args.network, args.disk)) for m in machines] for n in clips]
+    print(table([one for row in rows for one in row]))
+    if args.plot is not None:
+        with whole(args.plot, args.plot.with_name(f".partial{args.plot.suffix}")) as path:
+            draw_plot(rows).save(path)
+
+
+def _counts(name: str, text: str) -> list[int]:
+    """Whole numbers between commas, such as 1e4 or 200. Raises BadInput.
+
+    >>> _counts("clips", "200,1e4")
+    [200, 10000]
+    """
+    try:
+        found = [float(part) for part in text.split(",")]
+        if not all(1 <= one <= 1e12 and one == int(one) for one in found):
+            raise ValueError
+    except ValueError:
+        raise BadInput(
+            f"--{name} is '{text}'; give whole numbers from 1 on, with commas between, such as 1e4."
+        ) from None
+    return [int(one) for one in found]

@@ -46,15 +46,21 @@ class ClipRecord:
 def encode_clip(clip: ClipRecord) -> dict[str, bytes]:
     """The members of one clip: file content by extension."""
     n_frames, height, width, _ = clip.frames.shape
-    tracks = io.BytesIO()
-    np.savez_compressed(tracks, **dict(sorted(clip.tracks.items())))  # type: ignore[arg-type]
-    metadata = {**clip.metadata, "n_frames": n_frames}
     return {
         "frames.png": _png(clip.frames.reshape(n_frames * height, width, 3)),
-        "json": json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode(),
         "reference.png": _png(clip.reference),
-        "tracks.npz": tracks.getvalue(),
         "wav": _wav(clip.samples),
+        **encode_known(clip.tracks, {**clip.metadata, "n_frames": n_frames}),
+    }
+
+
+def encode_known(tracks: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> dict[str, bytes]:
+    """The members that hold numbers per frame and JSON values, which have `n_frames` among them."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **dict(sorted(tracks.items())))  # type: ignore[arg-type]
+    return {
+        "json": json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode(),
+        "tracks.npz": content.getvalue(),
     }
 
 

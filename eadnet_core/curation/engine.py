@@ -18,7 +18,7 @@ from ..generation.ray_session import ray_session
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_IN_HAND = 2
+IN_HAND = 2
 """Pieces for each process, so that none waits for its next one."""
 
 
@@ -38,7 +38,7 @@ def ordered(work: Callable[[Item], Result], items: Iterable[Item], n_workers: in
     try:
         for item in items:
             pending.append(pool.submit(work, item))
-            if len(pending) >= _IN_HAND * n_workers:
+            if len(pending) >= IN_HAND * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ def digest(*parts: bytes | str) -> str:
     return hashed.hexdigest()
 
 
+Cost = dict[str, float]
+"""Of one piece of work: `cpu_s` and `wall_s`, see `measured`."""
+
+
 class Store:
     """Records of JSON by key in a folder, each replaced in one step."""
 
@@ -51,11 +56,11 @@ class Store:
             return None
 
     def known(self, key: str) -> Any:
-        """The record of a key that was made before. Raises MediaError where it is gone."""
-        found = self.read(key)
-        if found is None:
+        """What `get` found for a key before. Raises MediaError where it is gone."""
+        record = self._measured(key)
+        if record is None:
             raise MediaError(f"'{self.path(key)}' is gone or damaged. Run again: it is then made anew.")
-        return found
+        return record["found"]
 
     def write(self, key: str, values: Any) -> None:
         """Keep a record. Raises MediaError where the disk is full."""
@@ -67,13 +72,32 @@ class Store:
         except OSError as error:
             raise write_failure(error, path, "What was decided is kept; then run again.") from error
 
-    def get(self, key: str, make: Callable[[], Any]) -> Any:
-        """The record of a key, made and kept where there is none."""
-        found = self.read(key)
-        if found is not None:
+    def get(self, key: str, make: Callable[[], Any], *, is_kept: bool = True) -> tuple[Any, Cost]:
+        """(what was found, its cost when it was made) of a key; made and kept where there is none.
+
+        is_kept  False where a file that `make` wrote is gone, so that the record counts for nothing
+        """
+        record = self._measured(key) if is_kept else None
+        if record is not None:
             self.n_found += 1
-            return found
-        made = make()
-        self.write(key, made)
-        self.n_made += 1
-        return made
+        else:
+            record = measured(make)
+            self.write(key, record)
+            self.n_made += 1
+        return record["found"], record["cost"]
+
+    def _measured(self, key: str) -> dict[str, Any] | None:
+        record = self.read(key)
+        return record if isinstance(record, dict) and record.keys() == {"found", "cost"} else None
+
+
+def measured(make: Callable[[], Any]) -> dict[str, Any]:
+    """`found` and its `cost`: seconds of this process on a core, and on the clock.
+
+    >>> sorted(measured(lambda: 3)["cost"])
+    ['cpu_s', 'wall_s']
+    """
+    cpu, wall = time.process_time(), time.perf_counter()
+    found = make()
+    cost = {"cpu_s": round(time.process_time() - cpu, 4), "wall_s": round(time.perf_counter() - wall, 4)}
+    return {"found": found, "cost": cost}

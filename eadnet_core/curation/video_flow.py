@@ -7,7 +7,6 @@ before it depend on (`key`); a row with a `reason` passes the stages that follow
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..config import FPS
-from ..corpus.shards import ClipRecord, decode_clip, encode_clip, read_shards, write_shards
+from ..corpus.shards import ClipRecord, decode_clip, encode_clip, encode_known, read_shards, write_shards
 from ..errors import EADNetError, MediaError
 from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
 from ..media.video.files import read_video
@@ -31,7 +30,7 @@ from .stages.signals import TRACKS, read_signals
 from .stages.spans import clip_spans
 from .stages.squares import cut_squares
 from .stages.sync import score, shifted
-from .store import Store, digest
+from .store import Store, digest, measured
 from .video_rules import BLURRED, BROKEN, SHORT_SCENE, VideoRules
 
 Row = dict[str, Any]
@@ -55,17 +54,19 @@ def clips_of(job: Job, row: Row) -> Iterator[Row]:
     """Stages 1 to 5: the clips of a video, `path` and `video` of the row; a video that is dropped is one row."""
     path, rules = Path(row["path"]), job.rules
     try:
-        source = file_hash(path)
+        hashed = measured(lambda: file_hash(path))
+        source, size = hashed["found"], path.stat().st_size
     except OSError as error:
         yield {**row, "reason": BROKEN, "said": str(error)}
         return
-    found = job.store.get(digest("probe 1", source), lambda: probe(path))
-    row = {**row, "sha256": source, **found}
+    costs = {"hash": {**hashed["cost"], "read_bytes": size}}
+    row = _after(job, {**row, "sha256": source, "costs": costs}, "probe", "", lambda: probe(path))
     if row["reason"]:
         yield row
         return
-    cut_key = digest("cuts 1", source, repr(rules.cut_threshold if rules.has_cuts else None))
-    scenes = job.store.get(cut_key, lambda: _scenes(path, rules))
+    asked = repr(rules.cut_threshold if rules.has_cuts else None)
+    scenes = _after(job, {"sha256": source, "costs": row["costs"]}, "cuts", asked, lambda: _scenes(path, rules))
+    row = {**row, "costs": scenes.pop("costs")}
     if scenes.get("reason"):
         yield {**row, **scenes}
         return
@@ -75,9 +76,24 @@ def clips_of(job: Job, row: Row) -> Iterator[Row]:
         clip = {**row, "first": first, "n_frames": last - first, "reason": "" if is_long else SHORT_SCENE}
         if is_long:
             clip["key"] = digest("face 1", source, str(first), str(last), *_values(rules, *_FACE))
-            clip |= _followed(job, clip, stream)
+            clip = _followed(job, clip, stream)
             clip = clip if clip["reason"] else _squared(job, clip, sound)
         yield clip
+        row = {**row, "costs": {}}  # what the video cost is said once, by its first clip
+
+
+def _after(job: Job, row: Row, stage: str, asked: str, make: Callable[[], Row], *, is_kept: bool = True) -> Row:
+    """The row with what a stage found and what that cost, in this run or in an earlier one; see `place`."""
+    found, cost = job.store.get(place(row, stage, asked), make, is_kept=is_kept)
+    return {**row, **found, "costs": {**row["costs"], stage: cost}}
+
+
+def place(row: Row, stage: str, asked: str) -> str:
+    """Where a stage of a clip, or of a video that has no `key` yet, is kept.
+
+    asked  what it depends on beside the video, the span and the rules for faces
+    """
+    return digest(f"{stage} 2", row["key"] if "key" in row else row["sha256"], asked)
 
 
 _FACE = ("size_px", "most_missed", "most_step", "most_drift", "most_growth")
@@ -137,21 +153,27 @@ class _Sound:
 def _followed(job: Job, clip: Row, stream: _Frames) -> Row:
     """Stage 4, kept with the track; the row itself gets the figures alone."""
     frames = partial(stream.take, clip["first"], clip["n_frames"])
-    found = job.store.get(clip["key"], lambda: follow_face(frames(), job.rules))
-    return {name: value for name, value in found.items() if name != "track"}
+    found = _after(job, clip, "face", "", lambda: follow_face(frames(), job.rules))
+    found.pop("track", None)
+    return found
 
 
 def _squared(job: Job, clip: Row, sound: _Sound) -> Row:
     """Stage 5, kept as a shard of one clip."""
     shard = clip_file(job, clip["key"])
-    if not shard.is_file():
-        track = job.store.known(clip["key"])["track"]
+
+    def make() -> Row:
+        track = job.store.known(place(clip, "face", ""))["track"]
         stream = _Frames(Path(clip["path"]))
         frames = cut_squares(stream.take(clip["first"], clip["n_frames"]), track, job.rules.size_px)
         samples = sound.take(clip["first"], clip["n_frames"])
         record = ClipRecord(frames, frames[0], samples, {"track": np.array(track, np.float32)}, {})
         write_shards([("clip", encode_clip(record))], shard.parent)
-    return clip
+        return {"written_bytes": shard.stat().st_size}
+
+    done = _after(job, clip, "squares", "", make, is_kept=shard.is_file())
+    done["costs"]["squares"] = {**done["costs"]["squares"], "written_bytes": done.pop("written_bytes")}
+    return done
 
 
 def clip_file(job: Job, key: str) -> Path:
@@ -173,8 +195,8 @@ def sync_stage(job: Job, row: Row) -> Row:
     syncnet = job.syncnet
     if row["reason"] or syncnet is None:
         return row
-    key = digest("sync 1", row["key"], job.syncnet_hash, *_values(job.rules, "least_confidence", "most_offset"))
-    return {**row, **job.store.get(key, lambda: score(*read_squares(job, row)[:2], syncnet, job.rules))}
+    asked = repr((job.syncnet_hash, *_values(job.rules, "least_confidence", "most_offset")))
+    return _after(job, row, "sync", asked, lambda: score(*read_squares(job, row)[:2], syncnet, job.rules))
 
 
 def sharpness_stage(job: Job, row: Row) -> Row:
@@ -186,21 +208,20 @@ def sharpness_stage(job: Job, row: Row) -> Row:
         frames = read_squares(job, row)[0]
         return {"blur": round(blur(frames), 4), "hash": f"{perceptual_hash(frames[len(frames) // 2]):016x}"}
 
-    found = job.store.get(digest("sharpness 1", row["key"], str(row.get("offset", 0))), measure)
-    return {**row, **found, "reason": BLURRED if found["blur"] > job.rules.most_blur else ""}
+    found = _after(job, row, "sharpness", _offset(row), measure)
+    return {**found, "reason": BLURRED if found["blur"] > job.rules.most_blur else ""}
 
 
-def signals_key(row: Row) -> str:
-    """Where stage 8 is kept."""
-    return digest("signals 1", row["key"], str(row.get("offset", 0)))
+def _offset(row: Row) -> str:
+    return str(row.get("offset", 0))
 
 
 def signals_stage(job: Job, row: Row) -> Row:
     """Stage 8; the tracks stay on disk."""
     if row["reason"]:
         return row
-    found = job.store.get(signals_key(row), lambda: read_signals(*read_squares(job, row)))
-    return {**row, **{name: value for name, value in found.items() if name not in TRACKS}}
+    found = _after(job, row, "signals", _offset(row), lambda: read_signals(*read_squares(job, row)))
+    return {name: value for name, value in found.items() if name not in TRACKS}
 
 
 CLIP_STAGES: tuple[Callable[[Job, Row], Row], ...] = (sync_stage, sharpness_stage, signals_stage)
@@ -217,10 +238,16 @@ def rows_of(job: Job, row: Row) -> list[Row]:
     return rows
 
 
-def clip_record(job: Job, row: Row) -> ClipRecord:
-    """A finished clip as it goes into a shard: squares, sound, the tracks of stage 8, and what is known in JSON."""
-    frames, samples, _ = read_squares(job, row)
-    kept = job.store.known(signals_key(row))
+def finished_clip(job: Job, row: Row) -> dict[str, bytes]:
+    """A clip as it goes into a shard: squares, sound, the tracks of stage 8, and what is known in JSON.
+
+    Where no offset is taken back the pictures' bytes are taken as they lie, which is a hundredth of the work.
+    """
+    kept = job.store.known(place(row, "signals", _offset(row)))
     tracks = {name: np.array(kept[name], np.float32) for name in TRACKS}
     known = {name: value for name, value in row.items() if name not in ("path", "reason", "said")}
-    return ClipRecord(frames, frames[0], samples, tracks, json.loads(json.dumps(known)))
+    if row.get("offset", 0) == 0:
+        ((_, members),) = read_shards([clip_file(job, row["key"])])
+        return {**members, **encode_known(tracks, {**known, "n_frames": row["n_frames"]})}
+    frames, samples, _ = read_squares(job, row)
+    return encode_clip(ClipRecord(frames, frames[0], samples, tracks, known))

@@ -1,29 +1,31 @@
 """`eadnet curate video`: a folder or a list of videos in, training shards out, with a manifest and a datasheet.
 
 A folder holds it: `clips-*.tar` (what `eadnet train denoiser --train adapters --data` reads), `manifest.parquet`,
-`datasheet.json`, `datasheet.png`, and `state/` and `clips/`, which a run that was stopped goes on from.
+`datasheet.json`, `datasheet.png`, `costs.json`, and `state/` and `clips/`, which a run that was stopped goes on from.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..corpus.shards import encode_clip, write_shards
+from ..corpus.shards import write_shards
 from ..errors import BadInput
 from ..media.video.files import VIDEO_SUFFIXES
 from ..media.video.lock import held_folder
 from ..media.video.segments import file_hash, whole
 from ..perception.clips import mead_label
+from .costs import DRIVER, Costs
 from .datasheet import Datasheet, draw_datasheet
 from .duplicates import Seen, settled
 from .engine import on_ray, ordered
 from .manifest import LOCK, writing_rows
-from .video_flow import CLIP_STAGES, Job, Row, clip_record, clips_of, rows_of
+from .video_flow import CLIP_STAGES, Job, Row, clips_of, finished_clip, rows_of
 from .video_rules import VideoRules
 
 SHARD = 256
@@ -103,16 +105,18 @@ def curate_videos(
     if syncnet is not None and not syncnet.is_file():
         raise BadInput(f"SyncNet '{syncnet}' is no file. Give syncnet_v2.model, or a sync expert (.safetensors).")
     job = Job(rules, output.absolute(), syncnet, file_hash(syncnet) if syncnet else "")
-    sheet = Datasheet({**asdict(rules), "syncnet": job.syncnet_hash or None}, engine_of(n_workers, ray))
+    sheet, costs = Datasheet({**asdict(rules), "syncnet": job.syncnet_hash or None}, engine_of(n_workers, ray)), Costs()
     with held_folder(output, LOCK):
         rows = _rows(job, videos, n_workers, ray)
         with writing_rows(output / "manifest.parquet", COLUMNS) as add:
-            written = write_shards(_kept(job, rows, sheet, add, on_clip), output, SHARD)
+            written = write_shards(_kept(job, rows, sheet, costs, add, on_clip), output, SHARD)
         for path in output.glob("clips-*.tar"):
             if path not in written:
                 path.unlink()  # of an earlier run with other rules
         with whole(output / "datasheet.json", output / ".datasheet.json.partial") as path:
             path.write_text(json.dumps(sheet.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        with whole(output / "costs.json", output / ".costs.json.partial") as path:
+            path.write_text(json.dumps(costs.to_dict(), indent=1) + "\n", "utf-8")
         with whole(output / "datasheet.png", output / ".datasheet.partial.png") as path:
             draw_datasheet(sheet).save(path)
     return sheet
@@ -138,16 +142,23 @@ def _kept(
     job: Job,
     rows: Iterable[Row],
     sheet: Datasheet,
+    costs: Costs,
     add: Callable[[Mapping[str, Any]], None],
     on_clip: Callable[[Mapping[str, int]], None] | None,
 ) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     """Stages 9 and 10: the clips that stay, as members of a shard; every row goes into manifest and datasheet."""
     seen = Seen() if job.rules.is_unique else None
     for row in rows:
+        cpu, wall, n_bytes = time.process_time(), time.perf_counter(), 0
+        costs.add(row)
         settled(row, seen, f"{row['video']}: {row.get('first')}", sheet.counts["kept"])
         add(row)
         sheet.count(row)
         if on_clip is not None:
             on_clip(sheet.counts)
         if not row["reason"]:
-            yield row["shard_key"], encode_clip(clip_record(job, row))
+            members = finished_clip(job, row)
+            n_bytes = sum(len(content) for content in members.values())
+            yield row["shard_key"], members
+        spent = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+        costs.stages[DRIVER].add({**spent, "written_bytes": n_bytes})
