@@ -261,7 +261,8 @@ def _describer(provider: dict[str, Any]) -> Provider:
     opened, options = _open(provider)
     if opened is None:
         return ruled
-    return asked(opened.chat, opened.name, reader().codes, ruled, options, None if opened.sees_pictures else _see)
+    see, measure = (None, _measure) if opened.sees_pictures else (_see, None)
+    return asked(opened.chat, opened.name, reader().codes, ruled, options, see, measure)
 
 
 def _direct(provider: dict[str, Any], script: str, transcript: str, voice: np.ndarray) -> Directed:
@@ -289,6 +290,13 @@ def _see(pictures: np.ndarray) -> np.ndarray:
     from ..eadnet_core.perception.faces import read_pictures
 
     return read_pictures(pictures, reference_reader())
+
+
+def _measure(pictures: np.ndarray) -> np.ndarray:
+    """By what reads references, action unit by action unit."""
+    from ..eadnet_core.perception.faces import measure_pictures
+
+    return measure_pictures(pictures, reference_reader())
 
 
 def _voice(audio: Any) -> Any:

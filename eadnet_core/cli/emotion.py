@@ -132,18 +132,23 @@ def add_caption(commands: Any) -> None:
     parser = command(commands, "caption", text, _caption)
     parser.add_argument("folder", type=Path, help="folder of videos; MEAD's layout tells label and level")
     parser.add_argument("--output", required=True, type=Path, help="file to write or go on with (.jsonl)")
+    parser.add_argument("--report", type=Path, help="write counts, errors and notes by clip here (.json)")
     parser.add_argument("--no-fall-back", action="store_true", help="record an error where the model gives no answer")
+    text = "take a vision model's answer as it is, where it says the opposite of what the face reader measures too"
+    parser.add_argument("--no-check", action="store_true", help=text)
     _add_provider(parser)
 
 
 def _caption(args: argparse.Namespace) -> None:
     from ..emotion.caption import asked, rules
-    from ..perception.clips import caption_folder, find_clips
-    from ..perception.faces import read_pictures
+    from ..perception.caption_run import caption_folder
+    from ..perception.clips import find_clips
+    from ..perception.faces import measure_pictures, read_pictures
     from ..weights.device import find_device
     from ..weights.experts import load_reader, load_reference_reader
 
     check_output(args.output, ".jsonl")
+    check_output(args.report, ".json")
     find_clips(args.folder)
     opened, options = _open(args)
     read = load_reader(args.model).codes
@@ -151,12 +156,26 @@ def _caption(args: argparse.Namespace) -> None:
     provider = rules(read, lambda pictures: read_pictures(pictures, reader))
     if opened is not None:
         see = None if opened.sees_pictures else lambda pictures: read_pictures(pictures, reader)
+        measure = None if args.no_check else lambda pictures: measure_pictures(pictures, reader)
         fall_back = None if args.no_fall_back else provider
-        provider = asked(opened.chat, opened.name, read, fall_back, options, see)
+        provider = asked(opened.chat, opened.name, read, fall_back, options, see, measure)
     with Bar("caption", "clip") as bar:
-        n_done, n_failed = caption_folder(args.folder, args.output, provider, bar.count)
-    failed = f", {n_failed} failed (see their 'error'; another run tries them again)" if n_failed else ""
-    print(f"{args.output}: {n_done} clips have a caption{failed}")
+        found = caption_folder(args.folder, args.output, provider, bar.count, asked=_asked(args, opened, options))
+    if args.report:
+        write_json(args.report, found.to_json())
+    kept = f", {found.n_kept} of them from before" if found.n_kept else ""
+    failed = f", {len(found.errors)} failed (see their 'error'; another run tries them again)" if found.errors else ""
+    noted = f", {len(found.notes)} with notes" if found.notes else ""
+    print(f"{args.output}: {found.n_made + found.n_kept} clips have a caption{kept}{failed}{noted}")
+
+
+def _asked(args: argparse.Namespace, opened: Opened | None, options: ChatOptions) -> str:
+    """All that a caption depends on besides its clip."""
+    from ..emotion.caption import SYSTEM
+
+    who = ["rules", args.model] if opened is None else [args.provider, opened.name, SYSTEM, not args.no_check]
+    how = [] if opened is None else [options.max_tokens, options.temperature, options.seed]
+    return json.dumps([*who, *how])
 
 
 def add_direct(commands: Any) -> None:

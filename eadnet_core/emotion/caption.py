@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ..errors import BadInput
-from ..taxonomy import EMOTIONS, LEVEL_INTENSITY, LEVELS
+from ..errors import BadInput, FaceNotFound
+from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVEL_INTENSITY, LEVELS
 from .code import AROUSAL, INTENSITY, VALENCE, describe, emotion_code
+from .contradiction import contradictions
 from .face_words import caption as caption_of
 from .llm.chat import Chat, Message, ProviderError, ask, quoted
 from .llm.options import ChatOptions
@@ -84,15 +85,17 @@ class Scene:
 class Description:
     """A face in words and numbers.
 
-    code      [27]
-    provider  who described it: "rules", or the name of the model
-    notes     what did not go as asked, for the user to see
+    code         [27]
+    provider     who described it: "rules", or the name of the model
+    notes        what did not go as asked, for the user to see
+    is_stand_in  whether the rules described what a model gave no answer to
     """
 
     caption: str
     code: np.ndarray
     provider: str
     notes: tuple[str, ...] = ()
+    is_stand_in: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: caption, label, intensity, valence, arousal, provider, and notes if there are any."""
@@ -107,6 +110,8 @@ ReadWords = Callable[[Sequence[str]], np.ndarray]
 """Texts -> codes [n, 27]: `TextReader.codes`."""
 SeeFaces = Callable[[np.ndarray], np.ndarray]
 """Pictures uint8 [B, H, W, 3] -> one code [27]."""
+MeasureFaces = Callable[[np.ndarray], np.ndarray]
+"""Pictures uint8 [B, H, W, 3] -> the action units of each face found, [T, 16], in the order of ACTION_UNITS."""
 
 
 def rules(read: ReadWords, see: SeeFaces | None = None, prosody_weight: float = 0.0) -> Provider:
@@ -146,6 +151,7 @@ def asked(
     fall_back: Provider | None,
     options: ChatOptions,
     see: SeeFaces | None = None,
+    measure: MeasureFaces | None = None,
 ) -> Provider:
     """Describe by a language model.
 
@@ -153,6 +159,8 @@ def asked(
     read       reads the caption, so that its brows and lips reach the code
     fall_back  who describes when no answer can be used; None raises ProviderError instead
     see        of a model that sees no pictures: it is told in words what this sees in them
+    measure    of a model that sees pictures: an answer that says the opposite of what this finds is asked for again,
+               once; a note says where it stays
     """
 
     def provide(scene: Scene) -> Description:
@@ -166,12 +174,57 @@ def asked(
             if fall_back is None:
                 raise
             said = fall_back(scene)
-            return replace(said, notes=(f"{name} gave nothing to use, so the rules described it. {error}", *said.notes))
+            gave_nothing = f"{name} gave nothing to use, so the rules described it. {error}"
+            return replace(said, notes=(gave_nothing, *said.notes), is_stand_in=True)
         if tries > 1:
             notes = (*notes, f"{name} was asked {tries} times")
-        return Description(reading.caption.strip(), code_of(reading, scene, read), name, notes)
+        code = code_of(reading, scene, read)
+        if measure is not None and shown.pictures is not None:
+            try:
+                seen = measure(shown.pictures)
+            except FaceNotFound:
+                seen = np.empty((0, len(ACTION_UNITS)))
+            reading, more = _checked(chat, messages, reading, options, seen, scene, read)
+            notes, code = (*notes, *more), code_of(reading, scene, read)
+        return Description(reading.caption.strip(), code, name, notes)
 
     return provide
+
+
+def _checked(
+    chat: Chat,
+    messages: list[Message],
+    reading: Reading,
+    options: ChatOptions,
+    seen: np.ndarray,
+    scene: Scene,
+    read: ReadWords,
+) -> tuple[Reading, tuple[str, ...]]:
+    """The answer, or another one where it says the opposite of what was measured; and notes on that.
+
+    seen  [T, 16]
+    """
+    opposed = contradictions(code_of(reading, scene, read), seen)
+    if not opposed:
+        return reading, ()
+    again = [*messages, Message("assistant", reading.model_dump_json()), Message("user", _doubt(opposed))]
+    try:
+        second, _ = ask(chat, again, Reading, options)
+    except ProviderError as error:
+        return reading, (f"contradicts the face reader ({'; '.join(opposed)}), and gave no second answer: {error}",)
+    still = contradictions(code_of(second, scene, read), seen)
+    if len(still) > len(opposed):
+        second, still = reading, opposed
+    if still:
+        return second, (f"contradicts the face reader, asked twice ({'; '.join(still)})",)
+    return second, (f"asked again, for it contradicted the face reader ({'; '.join(opposed)})",)
+
+
+def _doubt(opposed: Sequence[str]) -> str:
+    return (
+        f"A program that measures faces disagrees. {'. '.join(opposed).capitalize()}. It can be wrong. Look at the "
+        "pictures once more, above all at these places, and answer again with one JSON object of the same form."
+    )
 
 
 def code_of(reading: Reading, scene: Scene, read: ReadWords) -> np.ndarray:

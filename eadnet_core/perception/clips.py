@@ -1,33 +1,32 @@
-"""Clips described in words: frames, voice and transcript of a video to a provider, a folder of them to a JSONL file."""
+"""Clips to be described in words: what a folder holds, and what a provider is shown of a video."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from ..emotion.caption import MAX_PICTURES, Description, Provider, Scene
+from ..emotion.caption import MAX_PICTURES, Scene
 from ..emotion.prosody import VoiceReading, mean_reading, read_voice
-from ..emotion.spacing import evenly_spaced
+from ..emotion.spacing import held_between
 from ..emotion.transcript import read_transcript
-from ..errors import BadInput, Cancelled, EADNetError, FaceNotFound, MediaError
+from ..errors import BadInput, FaceNotFound
+from ..media.face.find import find_faces
 from ..media.sound.speech import hear
-from ..media.video.files import VIDEO_SUFFIXES, read_video
-from ..request import Cancel
+from ..media.video.files import VIDEO_SUFFIXES, VideoReader, read_video
 from ..taxonomy import EMOTIONS
 from .faces import cut_faces
 
-log = logging.getLogger(__name__)
-
 FACE_SIZE_PX = 256
 """Side of the cut around the face that a provider is shown."""
+MOTION_PX = 48
+"""Side of the picture of a face whose changes are counted as motion."""
+LOOK_EVERY = 25
+"""Frames after which the face is looked for anew."""
 _LEVEL = re.compile(r"level_([123])")
 
 
@@ -71,19 +70,52 @@ def mead_label(path: Path) -> tuple[str | None, int | None]:
 def scene_of(path: str | os.PathLike[str], label: str | None = None, level: int | None = None) -> Scene:
     """What a provider is shown of a clip: up to 8 cuts of the face, its voice, and the transcript that lies beside it.
 
+    The pictures are those at which the face is held between its movements (`spacing.held_between`).
     A transcript is a file of the clip's name that ends in .txt, .srt or .vtt.
     Raises BadInput for what is no video, FaceNotFound.
     """
     video = read_video(path)
-    wanted = set(evenly_spaced(video.n_frames, MAX_PICTURES))
+    wanted = set(held_between(face_motion(video), MAX_PICTURES))
     pictures = [frame for number, frame in enumerate(video) if number in wanted]
     return Scene(
         pictures=shown_faces(pictures),
-        transcript=_transcript(Path(path)),
+        transcript=transcript_of(Path(path)),
         voice=_voice(Path(path)),
         label=label,
         level=level,
     )
+
+
+def face_motion(video: VideoReader) -> np.ndarray:
+    """How much each frame differs from the one before around the face, [T], in levels of 255 without its brightness.
+
+    The face is looked for every 25 frames, and taken to stay there meanwhile. 0 where none was found yet.
+    """
+    moved, box, before = [], None, None
+    for number, frame in enumerate(video):
+        here = None if box is None else _reduced(frame, box)
+        moved.append(0.0 if here is None or before is None else float(np.abs(here - before).mean()))
+        if number % LOOK_EVERY == 0:
+            found = find_faces(frame)
+            if found:
+                box = found[0].box
+                here = _reduced(frame, box)
+        before = here
+    return np.array(moved)
+
+
+def _reduced(frame: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """The part of a frame in a box x0, y0, x1, y1, in grey, few pixels and without its mean."""
+    image = Image.fromarray(frame).resize((MOTION_PX, MOTION_PX), Image.Resampling.BOX, _inside(box, frame.shape))
+    grey = np.asarray(image.convert("L"), np.float32)
+    return grey - grey.mean()
+
+
+def _inside(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """The box within the picture; all of the picture where less than a pixel of it is."""
+    (x0, x1), (y0, y1) = (np.clip(box[i::2], 0, shape[1 - i]) for i in range(2))
+    is_whole = x1 - x0 < 1 or y1 - y0 < 1
+    return (0.0, 0.0, float(shape[1]), float(shape[0])) if is_whole else (float(x0), float(y0), float(x1), float(y1))
 
 
 def shown_faces(pictures: list[np.ndarray]) -> np.ndarray:
@@ -97,83 +129,8 @@ def shown_faces(pictures: list[np.ndarray]) -> np.ndarray:
     return np.stack(cuts)
 
 
-def caption_folder(
-    folder: str | os.PathLike[str],
-    output: str | os.PathLike[str],
-    provider: Provider,
-    on_clip: Callable[[int, int], None] | None = None,
-    cancel: Cancel | None = None,
-) -> tuple[int, int]:
-    """Caption the clips below a folder, one JSON line each; clips that have a line already are skipped.
-
-    A clip that fails gets a line with `error` and is tried again by the next run. Lines are written whole.
-    returns  (clips that have a caption, clips that failed)
-    Raises BadInput for the folder or output, MediaError for a full disk, Cancelled between clips.
-    """
-    clips, output = find_clips(folder), Path(output)
-    done = {line["clip"] for line in _finished(output)}
-    n_failed = 0
-    n_done = sum(clip.name in done for clip in clips)
-    for number, clip in enumerate(c for c in clips if c.name not in done):
-        if cancel is not None and cancel():
-            raise Cancelled(f"Stopped after {number} clips; the next run goes on from there.")
-        values = _captioned(clip, provider)
-        n_failed += "error" in values
-        _append(output, values)
-        if on_clip is not None:
-            on_clip(n_done + number + 1, len(clips))
-    return len(clips) - n_failed, n_failed
-
-
-def _captioned(clip: ClipFile, provider: Provider) -> dict[str, Any]:
-    known = {} if clip.label is None else {"known_label": clip.label, "known_level": clip.level}
-    try:
-        description: Description = provider(scene_of(clip.path, clip.label, clip.level))
-    except EADNetError as error:
-        log.warning("'%s': %s", clip.name, error)
-        return {"clip": clip.name, **known, "error": f"{type(error).__name__}: {error}"}
-    return {"clip": clip.name, **known, **description.to_json()}
-
-
-def _finished(output: Path) -> Iterator[dict[str, Any]]:
-    """The lines with a caption that a run before wrote. Broken lines and failures are taken out of the file."""
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise BadInput(f"'{output}' cannot be written: its folder does not exist, or it is a folder itself.")
-    if not output.exists():
-        return
-    lines = output.read_bytes().splitlines(keepends=True)
-    kept = [(line, values) for line in lines if (values := _values(line)) is not None and "caption" in values]
-    if lines and not any(_values(line) for line in lines):
-        raise BadInput(f"'{output}' holds no captions. Give a new file, so that nothing of yours is overwritten.")
-    if len(kept) < len(lines):
-        partial = output.with_name(output.name + ".partial")
-        partial.write_bytes(b"".join(line for line, _ in kept))
-        os.replace(partial, output)
-    yield from (values for _, values in kept)
-
-
-def _values(line: bytes) -> dict[str, Any] | None:
-    """What a line holds; None of one that was cut off or is something else."""
-    try:
-        values = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    return values if isinstance(values, dict) and "clip" in values else None
-
-
-def _append(output: Path, values: dict[str, Any]) -> None:
-    """One whole line, on the disk before the next clip is begun."""
-    try:
-        with output.open("ab", buffering=0) as file:
-            file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise MediaError(
-            f"'{output}' cannot be written ({error.strerror}). Check disk space and permissions."
-        ) from error
-
-
-def _transcript(path: Path) -> str:
+def transcript_of(path: Path) -> str:
+    """What is said in a clip, from the file beside it; empty where there is none."""
     text = path.with_suffix(".txt")
     if text.is_file():
         return text.read_text(encoding="utf-8", errors="replace")

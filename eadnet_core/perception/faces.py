@@ -18,16 +18,19 @@ from torch import Tensor
 from ..emotion.reference import Look
 from ..emotion.spacing import evenly_spaced
 from ..errors import BadInput, FaceNotFound
+from ..media.face.controls import read_controls
 from ..media.face.crop import crop
 from ..media.face.find import locate
 from ..media.image import read_image
 from ..media.video.files import VIDEO_SUFFIXES, read_video
 from ..metrics.emotion import read_emotion
 from ..metrics.frames import SIZE_PX
+from ..taxonomy import ACTION_UNITS, CONTROLS
 from ..weights.experts import ReferenceReader
 
 LOOKED_AT = 24
 """Pictures of a clip that are looked at, spread over it."""
+_UNITS = [CONTROLS.index(name) for name in ACTION_UNITS]
 
 
 def look_by(load: Callable[[], ReferenceReader]) -> Look:
@@ -106,3 +109,12 @@ def read_pictures(pictures: np.ndarray | Tensor, reader: ReferenceReader) -> np.
     Raises FaceNotFound where none of them holds a face.
     """
     return read_faces(faces_in(pictures), reader)
+
+
+def measure_pictures(pictures: np.ndarray | Tensor, reader: ReferenceReader) -> np.ndarray:
+    """The action units of each face in up to 24 of some pictures, [T, 16], about 0 .. 1, in the order of ACTION_UNITS.
+
+    pictures  [B, H, W, 3]  uint8, or float 0 .. 1; those without a face are left out
+    Raises FaceNotFound where none of them holds a face.
+    """
+    return read_controls(faces_in(pictures), reader.vae).numpy()[:, _UNITS]

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from eadnet_core import cli
 from eadnet_core.emotion.caption import MAX_PICTURES, MAX_WORDS, Reading, Scene, asked, question, rules
 from eadnet_core.emotion.code import AROUSAL, VALENCE, describe, emotion_code
+from eadnet_core.emotion.contradiction import contradictions
 from eadnet_core.emotion.director import WORDS_AT_ONCE, by_model, by_rule
 from eadnet_core.emotion.director import question as director_question
 from eadnet_core.emotion.llm.chat import Message, ProviderError, ask, parse_answer, quoted
@@ -27,7 +28,7 @@ from eadnet_core.emotion.llm.options import ChatOptions
 from eadnet_core.emotion.prosody import USUAL, VoiceReading
 from eadnet_core.emotion.script import parse_script
 from eadnet_core.errors import BadInput
-from eadnet_core.taxonomy import EMOTIONS
+from eadnet_core.taxonomy import ACTION_UNITS, EMOTIONS
 
 RECORDED = [
     json.loads(line)
@@ -94,6 +95,58 @@ def server() -> Iterator[Server]:
 def provider(server: Server, options: ChatOptions = QUICK, **more: Any) -> Any:
     chat = openai(Endpoint(server.url, "small", more.get("key", "")))
     return asked(chat, "small", read, more.get("fall_back", rules(read)), options)
+
+
+SMILE = '{"caption": "A happy face: the lip corners are pulled up.", "label": "happy", "intensity": 0.9, '
+SMILE += '"valence": 0.8, "arousal": 0.5}'
+GRIEF = '{"caption": "A sad face: the lip corners are drawn down.", "label": "sad", "intensity": 0.9, '
+GRIEF += '"valence": -0.8, "arousal": -0.4}'
+PICTURES = np.zeros((3, 32, 32, 3), np.uint8)
+
+
+def checked(server: Server, shown: str) -> Any:
+    """A vision model behind the server, and a face reader that measures a face of the emotion `shown`."""
+    units = emotion_code(shown, 0.8)[AROUSAL + 1 :]
+    chat = openai(Endpoint(server.url, "small", ""))
+    return asked(chat, "small", read, None, QUICK, measure=lambda pictures: np.tile(units, (len(pictures), 1)))
+
+
+def test_an_answer_that_says_the_opposite_of_what_is_measured_is_asked_for_again(server: Server) -> None:
+    server.answers = [SMILE, GRIEF]
+    found = checked(server, "sad")(Scene(pictures=PICTURES))
+    assert describe(found.code).label == "sad" and len(server.asked) == 2
+    assert "asked again" in found.notes[0] and "lip corners pulled up" in found.notes[0]
+    *_, answer, doubt = server.asked[1]["messages"]
+    assert json.loads(answer["content"])["label"] == "happy"
+    assert "said: lip corners pulled up; measured: lip corners strongly drawn down" in doubt["content"].lower()
+
+
+def test_a_model_that_insists_keeps_its_word_and_a_note_says_so(server: Server) -> None:
+    server.answers = [SMILE]
+    found = checked(server, "sad")(Scene(pictures=PICTURES))
+    assert describe(found.code).label == "happy" and len(server.asked) == 2
+    assert "contradicts the face reader, asked twice" in found.notes[0]
+
+
+def test_an_answer_that_fits_or_cannot_be_checked_is_asked_for_once(server: Server) -> None:
+    server.answers = [SMILE]
+    assert checked(server, "happy")(Scene(pictures=PICTURES)).notes == ()
+    assert checked(server, "neutral")(Scene(pictures=PICTURES)).notes == ()
+    assert checked(server, "sad")(Scene(words="happy")).notes == ()
+    assert len(server.asked) == 3
+
+
+def test_a_second_answer_that_fails_leaves_the_first(server: Server) -> None:
+    server.answers = [SMILE, "no", "no", "no"]
+    found = checked(server, "sad")(Scene(pictures=PICTURES))
+    assert describe(found.code).label == "happy" and "gave no second answer" in found.notes[0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_cannot_be_measured_contradicts_nothing(bad: float) -> None:
+    said = emotion_code("happy", 1.0)
+    assert contradictions(said, np.full((4, len(ACTION_UNITS)), bad)) == []
+    assert contradictions(said, np.empty((0, len(ACTION_UNITS)))) == []
 
 
 @pytest.mark.parametrize("case", [c for c in RECORDED if c["good"]], ids=lambda c: c["name"])

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from ...errors import EADNetError
+from ...errors import BadInput, EADNetError
 from .options import ChatOptions
 
 MAX_ANSWER = 20_000
@@ -46,6 +46,10 @@ class ProviderError(EADNetError):
     """A language model that gave no answer this time: unreachable, too slow, out of order, or its answer of no use."""
 
 
+class ProviderRefused(BadInput):
+    """A language model that will answer nobody as it is asked: a wrong key, no such model or address."""
+
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -63,7 +67,7 @@ def quoted(text: str, most: int) -> tuple[str, bool]:
 def ask(chat: Chat, messages: Sequence[Message], form: type[Answer], options: ChatOptions) -> tuple[Answer, int]:
     """A checked answer, and how many tries it took. A wrong one is asked for again with what was wrong in it.
 
-    Raises ProviderError when the last try failed too; BadInput (a wrong key, no such model) at once.
+    Raises ProviderError when the last try failed too; ProviderRefused (a wrong key, no such model) at once.
     """
     said = list(messages)
     problem = ProviderError("never asked")

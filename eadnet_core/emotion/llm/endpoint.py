@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from ...errors import BadInput
-from .chat import Chat, Message, ProviderError
+from .chat import Chat, Message, ProviderError, ProviderRefused
 from .endpoints import Endpoint
 from .options import ChatOptions
 
@@ -87,7 +87,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _post(address: str, key: str, body: dict[str, Any], timeout_s: float) -> str:
-    """The text of the first choice. Raises ProviderError, or BadInput for what another try would not change."""
+    """The text of the first choice. Raises ProviderError, or ProviderRefused for what another try would not change."""
     headers = {"Content-Type": "application/json"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -101,7 +101,9 @@ def _post(address: str, key: str, body: dict[str, Any], timeout_s: float) -> str
         status, said = error.code, _without(key, _said(error, timeout_s)).decode(errors="replace")
         if status in _WRONG:
             what = "the key" if status in (401, 403) else "the address and the model"
-            raise BadInput(f"{host} answered {status}: {_WRONG[status]}. Check {what} of the endpoint.") from error
+            raise ProviderRefused(
+                f"{host} answered {status}: {_WRONG[status]}. Check {what} of the endpoint."
+            ) from error
         raise _Refused(f"{host} answered {status}: {' '.join(said.split())[:200]}", status) from error
     except TimeoutError as error:
         raise ProviderError(f"{host} did not answer within {timeout_s:g} s") from error
