@@ -118,6 +118,10 @@ class DenoiserConfig:
     prediction: str = "residual"
     """"residual" (x0, the latents themselves; flow time 0 .. 1) or "epsilon": see `sampling.prediction`."""
     residual_std: float = 0.82
+    has_identity: bool = False
+    """Whether a "latentsync" net has the identity adapter: attention to tokens of who is seen."""
+    identity_tokens: int = 4
+    identity_width: int = 64
     zero_init_adapters: bool = False
     """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""
     attention_backend: str = "sdpa"

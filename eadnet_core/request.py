@@ -88,6 +88,13 @@ class GenerateOptions:
         within=(0, 2),
         step=0.05,
     )
+    identity_strength: float = option(
+        1.0,
+        "How much a base's identity adapter adds, where its folder has identity.safetensors: lips that look like this "
+        "person's. 0 leaves it out and is a little faster, 1 as trained.",
+        within=(0, 1),
+        step=0.05,
+    )
     window_frames: int = option(
         0,
         "Frames that are denoised together, 25 to the second. 0 as trained (mini: 16). Longer windows see more at once "

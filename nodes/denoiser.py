@@ -10,7 +10,7 @@ from . import bridge
 from .options import new_widgets, option_input
 from .sockets import EADModel, HostedModel
 
-ADDED = ("gaze", "emotion_scale", "mouth_by", "lip_corners", "mask_edge")
+ADDED = ("gaze", "emotion_scale", "mouth_by", "lip_corners", "mask_edge", "identity_strength")
 """Settings that workflows of earlier versions lack."""
 SETTINGS = ("stda_strength", "tfrm_strength", "window_frames", "head", "blink", "lips", *ADDED)
 

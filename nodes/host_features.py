@@ -57,7 +57,15 @@ ADVANCED = {
     "Loader": {"precision", "attention"},
     "Face": {"face_threshold", "on_missing", "accept_any_face"},
     "AudioEncoder": {"gate_threshold"},
-    "Denoiser": {"stda_strength", "tfrm_strength", "window_frames", "mouth_by", "lip_corners", "mask_edge"},
+    "Denoiser": {
+        "stda_strength",
+        "tfrm_strength",
+        "window_frames",
+        "mouth_by",
+        "lip_corners",
+        "mask_edge",
+        "identity_strength",
+    },
     "MotionSettings": {"smoothing_s"},
     "Sampler": {"sync_guidance", "sync_low", "sync_high"},
 }

@@ -27,6 +27,9 @@ NUMBERS = (
     "face_threshold",
     "reuse",
     "lip_corners",
+    "stda_strength",
+    "tfrm_strength",
+    "identity_strength",
     "segment_frames",
     "batch_windows",
 )

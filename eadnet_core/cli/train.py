@@ -119,12 +119,22 @@ def add_train(commands: Any) -> None:
 def _add_adapters(parser: Any) -> None:
     """What a base's adapters are trained with; the mini takes none of it."""
     group = parser.add_argument_group("adapters on a base (--preset base-256 or base-512)")
-    group.add_argument("--train", choices=("all", "adapters"), default="all", help="all: the mini (default: all)")
+    text = "all: the mini; adapters: emotion, STDA, TFRM; identity: lips like this person's (default: all)"
+    group.add_argument("--train", choices=("all", "adapters", "identity"), default="all", help=text)
     group.add_argument("--base", type=Path, metavar="FILE", help="the base's denoiser, or the folder that holds it")
     group.add_argument("--data", type=Path, metavar="FOLDER", help=_DATA)
     group.add_argument("--steps", type=int, default=20_000, metavar="N", help="(default: 20000)")
     group.add_argument("--batch", type=int, metavar="N", help="windows per step (default: 1)")
     group.add_argument("--learning-rate", type=float, metavar="X", help="(default: 0.0001)")
+    judged = "weight of {} (default: 0, left out)"
+    sync, trepa = "lip sync, by the base's syncnet.safetensors", "motion, by its video_features.safetensors"
+    group.add_argument("--sync-loss", type=float, default=0.0, metavar="X", help=judged.format(sync))
+    group.add_argument("--trepa-loss", type=float, default=0.0, metavar="X", help=judged.format(trepa))
+    group.add_argument(
+        "--emotion-loss", type=float, default=0.0, metavar="X", help=judged.format("emotions told apart")
+    )
+    text = "take out of the emotion loss's gradient what would undo that of the lips"
+    group.add_argument("--project-emotion", action="store_true", help=text)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -170,17 +180,21 @@ def _train_base(args: argparse.Namespace) -> None:
 
 def _train_adapters(args: argparse.Namespace) -> None:
     from ..config import ModelConfig
+    from ..training.adapter_losses import AdapterLossWeights
     from ..training.adapters import train_adapters
+    from ..training.identity import train_identity
     from ..training.loop import TrainOptions
     from ..weights.files import read_config, read_metadata
 
-    if getattr(args, "train", "all") != "adapters":
+    if getattr(args, "train", "all") not in ("adapters", "identity"):
         raise BadInput(
             f"'{args.preset}' is made from public weights, not trained from nothing: see eadnet convert. On top of "
             "them: eadnet train denoiser --train adapters --base FILE --data FOLDER."
         )
     if args.base is None or args.data is None:
-        raise BadInput("--train adapters needs --base (the base's denoiser) and --data (a folder of shards or videos).")
+        raise BadInput(
+            f"--train {args.train} needs --base (the base's denoiser) and --data (a folder of shards or videos)."
+        )
     path = args.base / "denoiser.safetensors" if args.base.is_dir() else args.base
     found = read_config(path, ModelConfig, read_metadata(path, "denoiser")).name
     if found != args.preset:
@@ -194,6 +208,11 @@ def _train_adapters(args: argparse.Namespace) -> None:
         seed=args.seed,
         run_folder=args.output / "runs",
     )
-    output = args.output / "adapters.safetensors"
-    print(json.dumps(train_adapters(args.base, args.data, output, options), indent=2))
+    output = args.output / f"{args.train}.safetensors"
+    if args.train == "identity":
+        found = train_identity(args.base, args.data, output, options)
+    else:
+        weights = AdapterLossWeights(args.sync_loss, args.trepa_loss, args.emotion_loss, args.project_emotion)
+        found = train_adapters(args.base, args.data, output, options, weights=weights)
+    print(json.dumps(found, indent=2))
     print(f"{output}: put it beside {path.name} in the folder of the base; load it by that folder.")

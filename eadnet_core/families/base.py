@@ -22,7 +22,7 @@ from ..media.face.crop import FaceCrop
 from ..media.face.framing import SQUARE, aligned_mask
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.whisper_mel import whisper_mel
-from ..nets.adapters import is_adapter_key
+from ..nets.adapters import ADAPTERS, is_adapter_key
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..nets.latentsync.fast import FastDenoiser, Speed
@@ -136,6 +136,8 @@ class Base(Family):
             notes.append(
                 f"'{model.name}' was trained to make the mouth alone; mask '{options.mask}' may spoil eyes and brows."
             )
+        if options.identity_strength < 1.0 and not model.config.denoiser.has_identity:
+            notes.append(f"identity_strength has no effect: '{model.name}' has no identity.safetensors.")
         if options.window_frames not in (0, trained):
             notes.append(f"'{model.name}' was trained with windows of {trained} frames; others look otherwise.")
         return notes
@@ -246,29 +248,36 @@ def _net(folder: Path, file: str, device: torch.device, dtype: torch.dtype) -> A
 
 
 def _denoiser(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[ModelConfig, Any, Any]:
-    """(config, denoiser, emotion encoder): with adapters and the encoder where adapters.safetensors is there."""
-    path, beside = folder / "denoiser.safetensors", folder / "adapters.safetensors"
+    """(config, denoiser, emotion encoder): with the adapters whose files are there, and the encoder beside them."""
+    path = folder / "denoiser.safetensors"
     config = base = read_config(path, ModelConfig, read_metadata(path, "denoiser"))
-    if beside.is_file():
-        config = read_config(beside, ModelConfig, read_metadata(beside, "adapters"))
-        if replace(config.denoiser, has_adapters=False) != base.denoiser:
+    files = {name: folder / f"{name}.safetensors" for name in ADAPTERS if (folder / f"{name}.safetensors").is_file()}
+    for name, beside in files.items():
+        found = read_config(beside, ModelConfig, read_metadata(beside, name))
+        if replace(found.denoiser, has_adapters=False, has_identity=False) != base.denoiser:
             raise CheckpointError(
-                f"'{beside}' was trained on another base ({config.name}) than the denoiser beside it ({base.name}): "
-                "use the two that belong together, or remove the adapters."
+                f"'{beside}' was trained on another base ({found.name}) than the denoiser beside it ({base.name}): "
+                f"use the two that belong together, or remove '{beside.name}'."
             )
+        config = config if name == "identity" else replace(found, denoiser=base.denoiser)
+    config = replace(
+        config,
+        denoiser=replace(base.denoiser, has_adapters="adapters" in files, has_identity="identity" in files),
+    )
     denoiser = build_for(path, "denoiser", config)
     weights = denoiser.state_dict()
     state = read_state(path, "denoiser", {key: value for key, value in weights.items() if not is_adapter_key(key)})
-    if not beside.is_file():
-        return config, _filled(denoiser, state, device, dtype), None
-    encoder = EmotionEncoder(config.emotion)
-    wanted = {f"denoiser.{key}": value for key, value in weights.items() if is_adapter_key(key)}
-    wanted |= {f"emotion.{key}": value for key, value in encoder.state_dict().items()}
-    trained: dict[str, dict[str, Tensor]] = {"denoiser": state, "emotion": {}}
-    for key, value in read_state(beside, "adapters", wanted).items():
-        net, _, inner = key.partition(".")
-        trained[net][inner] = value
-    return config, _filled(denoiser, state, device, dtype), _filled(encoder, trained["emotion"], device, dtype)
+    encoder = EmotionEncoder(config.emotion) if "adapters" in files else None
+    emotion: dict[str, Tensor] = {}
+    for name, beside in files.items():
+        wanted = {f"denoiser.{key}": value for key, value in weights.items() if is_adapter_key(key, name)}
+        if name == "adapters" and encoder is not None:
+            wanted |= {f"emotion.{key}": value for key, value in encoder.state_dict().items()}
+        for key, value in read_state(beside, name, wanted).items():
+            net, _, inner = key.partition(".")
+            (state if net == "denoiser" else emotion)[inner] = value
+    denoiser = _filled(denoiser, state, device, dtype)
+    return config, denoiser, None if encoder is None else _filled(encoder, emotion, device, dtype)
 
 
 def _filled(net: nn.Module, state: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> Any:

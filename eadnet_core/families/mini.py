@@ -43,7 +43,7 @@ DECODE_FRAMES, DECODE_PX = 8, 256
 """Frames that are decoded together, of this size or smaller."""
 MOST_TIMES = 4
 """Side of the largest frame, in those of the model's own."""
-OF_A_BASE = ("speed", "reuse", "times", "is_tiled", "mouth_by", "lip_corners", "mask_edge")
+OF_A_BASE = ("speed", "reuse", "times", "is_tiled", "mouth_by", "lip_corners", "mask_edge", "identity_strength")
 """Options that a mini knows nothing of."""
 BLINK = CONTROLS.index("blink")
 MOST = 1.3

@@ -27,6 +27,8 @@ from ..motion.driving import Driving
 from ..request import Cancel, GenerateOptions, OnProgress, Progress
 from .animation import Animation
 
+HELD_BYTES = 256_000_000
+"""Drawn frames that wait to be pasted, at most; what is beyond is drawn a second time."""
 OWN = (
     *("head", "blink", "gaze", "lips", "emotion_scale", "prosody_weight", "has_speech_gate", "seed"),
     *("stda_strength", "tfrm_strength", "guidance_emotion", "segment_frames"),
@@ -134,6 +136,8 @@ def mouth_style(options: GenerateOptions) -> MouthStyle:
 class ActedPictures:
     """The pictures of a performance, drawn when they are asked for.
 
+    Each is asked for twice, when the model is shown it and when its mouth is pasted. In between its square is held.
+
     shape   (frames, height, width, 3)
     """
 
@@ -142,6 +146,8 @@ class ActedPictures:
         self.acting, self.subject, self.target = acting, subject, target
         width, height = target.size
         self.shape = (len(acting.motion), height, width, 3)
+        self.held: dict[int, tuple[object, np.ndarray]] = {}
+        """By first frame: who drew squares, and they; whoever asks next takes them away."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -188,8 +194,19 @@ class _Squares:
         """uint8 [S, S, 3]"""
         if frame not in self.span:
             self.span = drawn_together(frame, self.pictures.acting.options.segment_frames, len(self.pictures))
-            self.drawn = self._draw(self.span)
+            self.drawn = self._taken(self.span.start)
         return self.drawn[frame - self.span.start]
+
+    def _taken(self, start: int) -> np.ndarray:
+        """The squares of the span that is asked for: those that another reader drew, or new ones, for another."""
+        held = self.pictures.held
+        by, drawn = held.pop(start, (self, np.zeros(0, np.uint8)))
+        if by is not self:
+            return drawn
+        drawn = self._draw(self.span)
+        if sum(squares.nbytes for _, squares in held.values()) + drawn.nbytes <= HELD_BYTES:
+            held[start] = (self, drawn)
+        return drawn
 
     def _draw(self, span: range) -> np.ndarray:
         acting = self.pictures.acting

@@ -226,7 +226,8 @@ class Stage:
         place: Place | None = None,
     ) -> Tensor:
         """The denoiser, at its own precision inside and float32 outside; times keep theirs, which are up to 999."""
-        dtype, strengths = self.model.dtype, Strengths(self.options.stda_strength, self.options.tfrm_strength)
+        dtype, options = self.model.dtype, self.options
+        strengths = Strengths(options.stda_strength, options.tfrm_strength, options.identity_strength)
         return denoiser(sample.to(dtype), time, conditions.to(dtype), place, strengths=strengths).float()
 
     def wavefront(

@@ -26,6 +26,7 @@ from ..request import GenerateOptions
 from ..sampling.conditions import FrameConditions
 from ..sampling.guidance import sync_steps
 from ..sampling.sampler import ConditionSource, computed_frames, grid_of
+from .acting import HELD_BYTES
 from .animation import Animation
 from .plan import shown_reference
 
@@ -108,13 +109,15 @@ def forecast(
     options: GenerateOptions,
     paste: Callable[[np.ndarray, int], np.ndarray],
     acted_s: float = 0.0,
+    acted_px: int = 0,
 ) -> Forecast:
     """Forecast a clip by making a few frames from its middle: one batch of windows at one step, some of it decoded.
 
     paste  as `plan.paster` gives it
     Costs about as much as one step of one batch. A video's frames are taken from its beginning.
 
-    acted_s  seconds that somebody performs before
+    acted_s   seconds that somebody performs before
+    acted_px  side of the squares that are performed, which wait to be pasted
     """
     trial = Trial(model, subject, performance, options)
     frames = trial.decode(*trial.sample(), paste)
@@ -131,6 +134,7 @@ def forecast(
     held = min(n_frames, options.segment_frames) - trial.n_frames
     pictures = min(n_frames, max(1, OUTPUT_BYTES // picture_bytes)) - len(frames)
     grown = max(0, held) * trial.frame_bytes + max(0, pictures) * 2 * (picture_bytes + 3 * size * size)
+    grown += min(HELD_BYTES, max(0, held) * 3 * acted_px**2)
     peak = peak_memory_bytes()
     memory = (peak or BASE_BYTES) + grown
     latents = n_frames * 4 * (model.config.denoiser.latent_channels * model.config.denoiser.cells**2 + 8)
@@ -180,7 +184,8 @@ class Trial:
         seen: list[FrameConditions] = []
 
         def condition(length: int) -> Tensor:
-            seen[:] = [stage.conditions(first, first + length)]
+            # the last frames, so that what a warm-up has drawn of a performance is not at hand for the next
+            seen[:] = [stage.conditions(first + n_frames - length, first + n_frames)]
             return seen[0].context
 
         def advance(length: int, strength: float) -> Tensor:

@@ -243,7 +243,8 @@ class Generation:
         assert self.performer is not None
         acted_s, controls = Trial(self.performer, self.subject, self.performance, self.acting).performance()
         trial = replace(self, controls=controls)
-        return forecast(self.model, trial.shown, self.performance, self.options, trial.paster(), acted_s)
+        acted_px = self.performer.family.picture_px(self.performer, self.subject.nearest(0).side_px)
+        return forecast(self.model, trial.shown, self.performance, self.options, trial.paster(), acted_s, acted_px)
 
     def segments(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Iterator[Segment]:
         """Yield finished segments in order; at most OUTPUT_BYTES of full pictures are held at a time.

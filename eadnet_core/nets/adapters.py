@@ -1,7 +1,8 @@
 """What the blocks of both denoisers share: the context handed down and the residual adapters.
 
-Emotion attention, frame conditions, STDA and TFRM are adapters: residual branches under their own names in the keys
-(`ADAPTERS`). On a trained base their last projection starts at zero, so that the base is unchanged to the bit.
+Emotion attention, frame conditions, STDA, TFRM and the attention to who is seen are adapters: residual branches under
+their own names in the keys (`ADAPTERS`). On a trained base their last projection starts at zero, so that the base is
+unchanged to the bit.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from .stda import STDA
 from .temporal_attention import TemporalAttention
 from .tfrm import TFRM
 
-ADAPTERS = frozenset({"conditions", "emotion", "stda", "tfrm"})
-"""Names that mark a key of a LatentSync-shaped denoiser as an adapter's."""
+ADAPTERS = {"adapters": frozenset({"conditions", "emotion", "stda", "tfrm"}), "identity": frozenset({"identity"})}
+"""By weight file: names that mark a key of a LatentSync-shaped denoiser as an adapter's of that file."""
 
 
 class Strengths(NamedTuple):
-    """How much the residuals of STDA and of TFRM count; 0 leaves the module out exactly."""
+    """How much the residuals of STDA, of TFRM and of the identity adapter count; 0 leaves the module out exactly."""
 
     stda: float = 1.0
     tfrm: float = 1.0
+    identity: float = 1.0
 
 
 FULL_STRENGTH = Strengths()
@@ -42,6 +44,7 @@ class Context:
     audio      [B T, S, D_a]
     emotion    [B T, E, D_e]     None where `condition` is
     reference  [B, C, h, w]
+    identity   [B T, n, D_i]     tokens of who is seen; None without that adapter, or at strength 0
     memory     of the frames before, where a clip comes in order; None: a window by itself
     """
 
@@ -51,6 +54,7 @@ class Context:
     emotion: Tensor | None
     reference: Tensor
     strengths: Strengths
+    identity: Tensor | None = field(default=None, kw_only=True)
     memory: Memory | None = field(default=None, kw_only=True)
 
 
@@ -83,13 +87,16 @@ class NormAttention(nn.Module):
         return self.attention(normed, normed if context is None else context)
 
 
-def is_adapter_key(key: str) -> bool:
-    """Whether a key of a LatentSync-shaped denoiser belongs to an adapter rather than to the base.
+def is_adapter_key(key: str, file: str | None = None) -> bool:
+    """Whether a key of a LatentSync-shaped denoiser belongs to an adapter, of one file or of any, not to the base.
 
     >>> is_adapter_key("down_blocks.1.stda.0.out.weight"), is_adapter_key("conv_in.weight")
     (True, False)
+    >>> is_adapter_key("identity.queries", "identity"), is_adapter_key("identity.queries", "adapters")
+    (True, False)
     """
-    return not ADAPTERS.isdisjoint(key.split("."))
+    names = set(key.split("."))
+    return any(names & marks for name, marks in ADAPTERS.items() if file in (None, name))
 
 
 def adapter_init(config: DenoiserConfig) -> float:

@@ -1,8 +1,9 @@
 """Training of the adapters on top of a base whose weights stay as they are.
 
 Adapters are STDA, TFRM, emotion attention and frame conditions, with the emotion encoder. The loss is the base's own,
-the squared error of the predicted noise, with TFRM's regulariser and the error's change from frame to frame. Layers
-are computed again in the backward pass, so that what is kept is little more than the weights.
+the squared error of the predicted noise, with TFRM's regulariser and the error's change from frame to frame, and what
+`adapter_losses` adds. Layers are computed again in the backward pass, so that what is kept is little more than the
+weights.
 """
 
 from __future__ import annotations
@@ -20,24 +21,30 @@ from torch import Tensor, nn
 
 from ..config import DenoiserConfig, ModelConfig
 from ..media.face.aligned_crop import MASKS, latent_mask
+from ..media.sound.sync_features import SYNCNET_MEL_STEPS, syncnet_mel_windows
 from ..nets.adapters import ADAPTERS, is_adapter_key
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.latentsync.blocks import Level
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..sampling.conditions import FrameConditions
 from ..sampling.prediction import Epsilon
+from ..taxonomy import EMOTIONS
 from ..weights.device import find_device
 from ..weights.files import write_weights
+from .adapter_losses import AdapterLossWeights, Judges, emotion_labels, emotion_loss, load_judges, projected
 from .base_clips import encode_folder, open_base, read_clip
 from .batch import Batch
 from .denoiser_step import draw_noise
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .losses import region
 
 log = logging.getLogger(__name__)
 
 BATCH = 1
 """Windows of 16 frames per step."""
 LEARNING_RATE = 1e-4
+MOUTH_BOX = (0.25, 0.5, 0.75, 0.85)
+"""x0, y0, x1, y1 of the mouth in the aligned square."""
 COPIES = 5
 """Of each trained weight: itself, its gradient, two moments of AdamW, its running mean."""
 
@@ -54,6 +61,8 @@ class AdapterBatch(Batch):
     keep_audio    [B]                   1 where the sound is given, 0 where it is dropped
     keep_emotion  [B]                   0 also where the clip has no code
     keep_motion   [B]                   0 also where the clip has no motion
+    mel           [B, 1, 80, 52]        what a SyncNet hears of the window
+    has_mel       [B]                   0 where the window's sound ends before that
     """
 
     latents: Tensor
@@ -64,6 +73,8 @@ class AdapterBatch(Batch):
     keep_audio: Tensor
     keep_emotion: Tensor
     keep_motion: Tensor
+    mel: Tensor
+    has_mel: Tensor
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,9 @@ class AdapterMix:
     drop_motion: float = 0.1
     full_mask: float = 0.5
     """Share of windows of which the whole face is generated, brows and eyes too; of the others the lower half."""
+    portrait: float = 0.5
+    """Share of windows whose reference is another picture of the head, where the clip has one: it may feel otherwise,
+    so that the emotion is learned from what is asked."""
     shared_noise: float = 0.5
     """Share of the noise's variance that all frames have in common."""
     temporal_difference: float = 0.1
@@ -82,16 +96,25 @@ class AdapterMix:
 
 
 class AdapterObjective(nn.Module):
-    """The losses of one batch; only adapters and emotion encoder get gradients."""
+    """The losses of one batch; only adapters, the emotion encoder and the reader of emotions get gradients."""
 
-    def __init__(self, denoiser: LatentSyncDenoiser, emotion: EmotionEncoder, mix: AdapterMix) -> None:
+    def __init__(
+        self,
+        denoiser: LatentSyncDenoiser,
+        emotion: EmotionEncoder,
+        mix: AdapterMix,
+        weights: AdapterLossWeights | None = None,
+        judges: Judges | None = None,
+    ) -> None:
         super().__init__()
-        self.denoiser, self.emotion, self.mix = denoiser, emotion, mix
+        self.denoiser, self.emotion, self.mix, self.judges = denoiser, emotion, mix, judges
+        self.weights = weights or AdapterLossWeights()
         for name, weight in denoiser.named_parameters():
             weight.requires_grad_(is_adapter_key(name))
+        self.emotion_head = nn.Linear(denoiser.config.widths[-1], len(EMOTIONS)) if self.weights.emotion else None
 
     def forward(self, batch: AdapterBatch) -> Losses:
-        """The noise's error, its change from frame to frame, TFRM's regulariser, and their weighted sum."""
+        """The noise's error, its change from frame to frame, TFRM's regulariser, what else has a weight; their sum."""
         latents = rearrange(batch.latents, "b t c h w -> b c t h w")
         prediction = Epsilon()
         t = prediction.draw_times(len(latents), device=latents.device)
@@ -109,15 +132,46 @@ class AdapterObjective(nn.Module):
         losses: Losses = {"noise": error.square().mean(), "graph": aux["graph_regulariser"].float()}
         losses["temporal_difference"] = error.diff(dim=2).square().mean() if n_frames > 1 else error.new_zeros(())
         total = losses["noise"] + self.mix.graph * losses["graph"]
-        return {"loss": total + self.mix.temporal_difference * losses["temporal_difference"], **losses}
+        total = total + self.mix.temporal_difference * losses["temporal_difference"]
+        judged = self._judged(prediction.to_x0(found.float(), x_t, t), latents, t, batch)
+        for name, value in judged.items():
+            total = total + getattr(self.weights, name) * value
+        losses |= judged
+        if self.emotion_head is not None:
+            told = emotion_loss(
+                self.emotion_head(aux["bottleneck"].float().mean(1)), emotion_labels(batch.code, batch.keep_emotion)
+            )
+            losses["emotion"] = told
+            total = total + self.weights.emotion * told
+            if self.weights.is_projected and torch.is_grad_enabled():
+                mouth = region(MOUTH_BOX, latents.shape[-1]).to(error)
+                lips = (mouth * error.square()).mean() + self.weights.sync * judged.get("sync", error.new_zeros(()))
+                trained = [weight for weight in self.denoiser.parameters() if weight.requires_grad]
+                change, losses["gradients"] = projected(told, lips, [*trained, *self.emotion.parameters()])
+                total = total + self.weights.emotion * change
+        return {"loss": total, **losses}
+
+    def _judged(self, x0: Tensor, target: Tensor, t: Tensor, batch: AdapterBatch) -> Losses:
+        """What the judges say of the windows that are clear enough, in float32."""
+        losses: Losses = {}
+        if self.judges is None:
+            return losses
+        with torch.autocast(x0.device.type, enabled=False):
+            clear = t < self.weights.judged_below
+            heard = clear & (batch.keep_audio > 0) & (batch.has_mel > 0)
+            if self.weights.sync and bool(heard.any()):
+                losses["sync"] = self.judges.sync(x0[heard], batch.mel[heard])
+            if self.weights.trepa and bool(clear.any()):
+                losses["trepa"] = self.judges.trepa(x0[clear], target[clear])
+        return losses
 
 
-def trained_modules(denoiser: LatentSyncDenoiser, emotion: EmotionEncoder) -> nn.ModuleDict:
-    """The adapters alone, by the prefix of their keys in adapters.safetensors with "/" for "."."""
-    found = nn.ModuleDict({"emotion": emotion})
+def trained_modules(denoiser: LatentSyncDenoiser, emotion: EmotionEncoder | None, file: str) -> nn.ModuleDict:
+    """The adapters of one file alone, by the prefix of their keys in it with "/" for "."."""
+    found, marks = nn.ModuleDict({} if emotion is None else {"emotion": emotion}), ADAPTERS[file]
     for name, module in denoiser.named_modules():
         *parents, last = name.split(".")
-        if last in ADAPTERS and ADAPTERS.isdisjoint(parents):
+        if last in marks and marks.isdisjoint(parents):
             found[f"denoiser/{name.replace('.', '/')}"] = module
     return found
 
@@ -137,7 +191,11 @@ def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.
     here, there = (slice(first, first + config.window_frames) for first in (start, other))
     kind = MASKS[int(rng.random() < mix.full_mask)]
     mask = latent_mask(8 * config.cells, kind).float().expand(config.window_frames, -1, -1, -1)
-    context = torch.cat([mask, clip.masked[kind][here], clip.latents[there]], 1)
+    reference = clip.latents[there]
+    if len(clip.portrait) and rng.random() < mix.portrait:
+        reference = clip.portrait.expand_as(reference)
+    context = torch.cat([mask, clip.masked[kind][here], reference], 1)
+    mel, has_mel = _heard(clip.sync_mel, start)
     keep = {name: float(rng.random() >= getattr(mix, f"drop_{name}")) for name in ("audio", "emotion", "motion")}
     return AdapterBatch(
         latents=clip.latents[here],
@@ -148,7 +206,17 @@ def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.
         keep_audio=torch.tensor(keep["audio"]),
         keep_emotion=clip.has_code * keep["emotion"],
         keep_motion=clip.has_motion * keep["motion"],
+        mel=mel,
+        has_mel=has_mel,
     )
+
+
+def _heard(mel: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """What a SyncNet hears from a frame on, [1, 80, 52], of a sound [80, N], and whether that is sound to its end."""
+    try:
+        return syncnet_mel_windows(mel, [first])[0], torch.ones(())
+    except IndexError:
+        return torch.zeros(1, mel.shape[0], SYNCNET_MEL_STEPS), torch.zeros(())
 
 
 @dataclass(frozen=True)
@@ -259,23 +327,28 @@ def train_adapters(
     output: Path,
     options: TrainOptions,
     mix: AdapterMix | None = None,
+    weights: AdapterLossWeights | None = None,
 ) -> dict[str, float]:
     """Train adapters on the clips of a folder and write them to `output`; returns how long: steps, minutes, clips.
 
     base    the denoiser's file, or the folder with it; vae.safetensors and whisper.safetensors lie beside it
     data    folder of shards or videos, see `base_clips`
     output  adapters.safetensors; beside the base it is opened with it by `load_model`
+    weights of what judges beside the base say; by default none is asked
     """
-    mix = mix or AdapterMix()
+    mix, weights = mix or AdapterMix(), weights or AdapterLossWeights()
     config, denoiser = open_base(base)
+    judges = load_judges(base if base.is_dir() else base.parent, config, weights)
     torch.manual_seed(options.seed)
     emotion = EmotionEncoder(config.emotion)
-    objective = AdapterObjective(denoiser, emotion, mix)
+    objective = AdapterObjective(denoiser, emotion, mix, weights, judges)
     log.info("training takes %s", forecast_memory(denoiser, config, options.batch or BATCH))
     device = find_device(options.device)
     size_px, window = config.size_px, config.denoiser.window_frames
     clips = encode_folder(data, Path(options.run_folder) / "encoded", base, size_px, device, window)
-    trained = trained_modules(denoiser, emotion)
+    trained = trained_modules(denoiser, emotion, "adapters")
+    if objective.emotion_head is not None:
+        trained["head"] = objective.emotion_head
     recipe = Recipe(
         part="adapters",
         trained=trained,
@@ -285,12 +358,15 @@ def train_adapters(
         learning_rate=LEARNING_RATE,
     )
     averaged, at = fit(recipe, options)
-    state = dict(_named(averaged))
+    state = dict(named_weights(averaged))
     write_weights(output, "adapters", state, config, {**metadata_of(options.seed, at), "n_clips": len(clips)})
     return {"steps": at.step, "minutes": round(at.seconds / 60, 1), "clips": len(clips)}
 
 
-def _named(trained: Any) -> Iterator[tuple[str, Tensor]]:
+def named_weights(trained: Any) -> Iterator[tuple[str, Tensor]]:
+    """Keys and weights of `trained_modules` as a file holds them."""
     for name, module in trained.items():
+        if name == "head":  # reads emotions in training alone
+            continue
         for key, value in module.state_dict().items():
             yield f"{name.replace('/', '.')}.{key}", value.detach().cpu().contiguous().clone()

@@ -24,7 +24,7 @@ from ..sampling.conditions import FrameConditions
 from ..sampling.prediction import Epsilon
 from ..weights.device import find_device
 from ..weights.files import save_part, write_weights
-from .adapters import AdapterBatch, AdapterMix, draw_windows
+from .adapters import MOUTH_BOX, AdapterBatch, AdapterMix, draw_windows
 from .base_clips import BaseEncoder, read_clip
 from .base_picture import HELDOUT_EVERY, train_sd_vae
 from .base_sound import train_whisper
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 BATCH = 4
 """Windows per step."""
 LEARNING_RATE = 1e-3
-MOUTH_BOX = (0.25, 0.5, 0.75, 0.85)
-"""x0, y0, x1, y1 of the mouth in the aligned square."""
 LEAST_FRAMES = 16
 MINUTES = {"whisper": 3.0, "vae": 12.0, "syncnet": 8.0, "video_features": 2.0, "denoiser": 40.0}
 """Of each net on a core of its own, in the order of training."""
@@ -161,7 +159,8 @@ def encode_squares(squares: list[Path], output: Path, base: Path, size_px: int, 
             clip = read_cut(path)
             known = {name: getattr(clip, name) for name in ("code", "motion", "has_code", "has_motion")}
             partial = target.with_name(target.name + ".partial")
-            encoder.encode_squares(clip.squares.numpy(), clip.samples.numpy(), **known).save(partial)
+            seen = (clip.squares.numpy(), clip.samples.numpy(), clip.portrait.numpy())
+            encoder.encode_squares(*seen, **known).save(partial)
             partial.replace(target)
         found.append(target)
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
@@ -21,12 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..config import FPS, ModelConfig
-from ..errors import BadInput, CheckpointError, EADNetError
+from ..errors import BadInput, CheckpointError, EADNetError, FaceNotFound
 from ..media.face.aligned_crop import MASKS, crop_aligned, keep_mask
 from ..media.face.alignment import aligned_box
 from ..media.face.follow import follow
 from ..media.pixels import to_unit
 from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
+from ..media.sound.sync_features import syncnet_mel
 from ..media.sound.whisper_mel import whisper_mel
 from ..media.video.files import VIDEO_SUFFIXES, read_video
 from ..nets.adapters import is_adapter_key
@@ -53,6 +55,7 @@ class RawClip:
     samples  [N] float32 mono 16 kHz
     codes    [T, 27], or None where nobody said what is felt
     motion   [T, 8] of the head against frame 0, or None where it is not known
+    portrait uint8 [H, W, 3], another picture of the same head, or None where there is none
     """
 
     key: str
@@ -60,6 +63,7 @@ class RawClip:
     samples: np.ndarray
     codes: np.ndarray | None
     motion: np.ndarray | None
+    portrait: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class EncodedClip:
     code        [T, 27]          emotion; 0 where has_code is
     motion      [T, 8]           taxonomy.MOTION; 0 where has_motion is
     has_code    scalar           1 or 0; has_motion alike
+    sync_mel    [80, N]          of the whole sound, as LatentSync's SyncNet hears it
+    portrait    [P, C, h, w]     of other pictures of the same head; P is 0 or 1
     """
 
     latents: Tensor
@@ -81,6 +87,8 @@ class EncodedClip:
     motion: Tensor
     has_code: Tensor
     has_motion: Tensor
+    sync_mel: Tensor
+    portrait: Tensor
 
     def save(self, path: Path) -> None:
         """Write the clip in half precision."""
@@ -89,8 +97,9 @@ class EncodedClip:
         save_file({name: value.half().contiguous() for name, value in values.items()}, path)
 
 
-def open_base(path: Path) -> tuple[ModelConfig, LatentSyncDenoiser]:
-    """A base's denoiser with fresh adapters from its file, or from the folder it lies in; in float32 on the CPU.
+def open_base(path: Path, file: str = "adapters") -> tuple[ModelConfig, LatentSyncDenoiser]:
+    """A base's denoiser with fresh adapters of one file, from its own or from the folder it lies in; in float32 on the
+    CPU.
 
     Raises CheckpointError for a file of another kind.
     """
@@ -98,7 +107,8 @@ def open_base(path: Path) -> tuple[ModelConfig, LatentSyncDenoiser]:
     config: ModelConfig = read_config(path, ModelConfig, read_metadata(path, "denoiser"))
     if config.denoiser.layout != "latentsync":
         raise CheckpointError(f"'{path}' is no base: it holds '{config.name}', whose adapters are part of it.")
-    config = replace(config, denoiser=replace(config.denoiser, has_adapters=True))
+    sizes = replace(config.denoiser, has_adapters=file == "adapters", has_identity=file == "identity")
+    config = replace(config, denoiser=sizes)
     net = LatentSyncDenoiser(config.denoiser)
     base = {key: value for key, value in net.state_dict().items() if not is_adapter_key(key)}
     net.load_state_dict(read_state(path, "denoiser", base), strict=False)
@@ -117,12 +127,14 @@ class BaseEncoder:
                 raise CheckpointError(f"'{path}' is missing: clips are encoded with it. Make it with eadnet convert.")
             nets.append(load_part(path, part, device)[0])
         self.vae, self.whisper = nets
+        self.cells = (self.vae.config.latent_channels, size_px // 8, size_px // 8)
 
     def encode(self, clip: RawClip) -> EncodedClip:
         """What a base is trained on, on the CPU. Raises FaceNotFound."""
         return self.encode_squares(
             squares_of(clip, self.size_px),
             clip.samples,
+            portrait_of(clip, self.size_px),
             code=as_track(clip.codes, len(clip.frames), EMOTION_CODE_SIZE),
             motion=as_track(clip.motion, len(clip.frames), len(MOTION)),
             has_code=torch.tensor(float(clip.codes is not None)),
@@ -130,14 +142,19 @@ class BaseEncoder:
         )
 
     @torch.inference_mode()
-    def encode_squares(self, squares: np.ndarray, samples: np.ndarray, **known: Tensor) -> EncodedClip:
-        """The same of squares uint8 [T, size, size, 3] and their sound [N]; `known` are the other fields."""
+    def encode_squares(
+        self, squares: np.ndarray, samples: np.ndarray, portrait: np.ndarray, **known: Tensor
+    ) -> EncodedClip:
+        """The same of squares uint8 [T, size, size, 3], their sound [N] and other squares of the head, [P, size, size,
+        3]; `known` are the other fields."""
         n_frames, pictures = len(squares), to_unit(squares)
         features = SoundFeatures(self.whisper, whisper_mel(fit_length(samples, n_frames)))
         return EncodedClip(
             latents=self._latents(pictures),
             masked={kind: self._latents(pictures * keep_mask(self.size_px, kind).float()) for kind in MASKS},
             tokens=features.frames(0, n_frames).cpu(),
+            sync_mel=syncnet_mel(fit_length(samples, n_frames)),
+            portrait=self._latents(to_unit(portrait)) if len(portrait) else torch.zeros(0, *self.cells),
             **known,
         )
 
@@ -150,6 +167,14 @@ def squares_of(clip: RawClip, size_px: int) -> np.ndarray:
     track = follow(clip.frames, on_missing="hold")
     boxes = [aligned_box(face) for face in track.crops if face is not None]
     return np.stack([crop_aligned(picture, box, size_px) for picture, box in zip(clip.frames, boxes, strict=True)])
+
+
+def portrait_of(clip: RawClip, size_px: int) -> np.ndarray:
+    """The aligned square of a clip's portrait, uint8 [1, size_px, size_px, 3]; [0, ...] without a face in it."""
+    if clip.portrait is not None:
+        with suppress(FaceNotFound):
+            return squares_of(replace(clip, frames=clip.portrait[None]), size_px)
+    return np.zeros((0, size_px, size_px, 3), np.uint8)
 
 
 def as_track(values: np.ndarray | None, n_frames: int, size: int) -> Tensor:
@@ -216,7 +241,8 @@ def _in_shards(shards: list[Path]) -> Iterator[tuple[str, Callable[[], RawClip]]
 
         def read(key: str = key, members: dict[str, bytes] = members) -> RawClip:
             clip = decode_clip(members)
-            return RawClip(key, clip.frames, clip.samples, clip.tracks.get("codes"), clip.tracks.get("motion"))
+            tracks = (clip.tracks.get("codes"), clip.tracks.get("motion"))
+            return RawClip(key, clip.frames, clip.samples, *tracks, clip.reference)
 
         yield key, read
 
@@ -245,6 +271,8 @@ def _captions(source: Path) -> dict[str, str]:
 
 
 def read_clip(path: Path) -> EncodedClip:
-    """What `EncodedClip.save` wrote, in float32."""
+    """What `EncodedClip.save` wrote, in float32. Raises BadInput for a file of an older version."""
     values = {name: value.float() for name, value in load_file(path).items()}
+    if "sync_mel" not in values:
+        raise BadInput(f"'{path}' was encoded by an older version: remove its folder, and it is encoded again.")
     return EncodedClip(masked={kind: values.pop(f"masked_{kind}") for kind in MASKS}, **values)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import BadInput, EADNetError
 from ..media.sound.audio import fit_length
 from ..taxonomy import EMOTION_CODE_SIZE, MOTION
-from .base_clips import RawClip, as_track, find_clips, squares_of
+from .base_clips import RawClip, as_track, find_clips, portrait_of, squares_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class CutClip:
     code        [T, 27]                   emotion; 0 where has_code is
     motion      [T, 8]                    taxonomy.MOTION; 0 where has_motion is
     has_code    scalar                    1 or 0; has_motion alike
+    portrait    uint8 [P, size, size, 3]  other pictures of the same head; P is 0 or 1
     """
 
     squares: Tensor
@@ -40,6 +41,7 @@ class CutClip:
     motion: Tensor
     has_code: Tensor
     has_motion: Tensor
+    portrait: Tensor
 
     def save(self, path: Path) -> None:
         """Write the clip; the file appears under its name when it is whole."""
@@ -58,6 +60,7 @@ def cut(clip: RawClip, size_px: int) -> CutClip:
         motion=as_track(clip.motion, n_frames, len(MOTION)),
         has_code=torch.tensor(float(clip.codes is not None)),
         has_motion=torch.tensor(float(clip.motion is not None)),
+        portrait=torch.from_numpy(portrait_of(clip, size_px)),
     )
 
 

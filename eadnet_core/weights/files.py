@@ -72,7 +72,9 @@ def save_adapters(
     """Write what was trained on top of a base: its denoiser's adapters and the emotion encoder; as `save_part`."""
     from ..nets.adapters import is_adapter_key
 
-    state = {f"denoiser.{key}": value for key, value in denoiser.state_dict().items() if is_adapter_key(key)}
+    state = {
+        f"denoiser.{key}": value for key, value in denoiser.state_dict().items() if is_adapter_key(key, "adapters")
+    }
     state |= {f"emotion.{key}": value for key, value in emotion_encoder.state_dict().items()}
     write_weights(path, "adapters", {key: _stored(value, half) for key, value in state.items()}, config, metadata)
 

@@ -15,6 +15,7 @@ from eadnet_core.errors import BadInput, Cancelled, CheckpointError
 from eadnet_core.families.base import load_performer
 from eadnet_core.families.family import Model
 from eadnet_core.families.load import load_model
+from eadnet_core.generation import acting
 from eadnet_core.generation.acting import acting_options
 from eadnet_core.generation.output import write_video
 from eadnet_core.generation.pipeline import Generation, prepare
@@ -235,6 +236,28 @@ def test_segments_leave_no_trace_in_the_performance(base: Model, picture: np.nda
     other.perform()
     assert one.controls is not None and other.controls is not None
     assert np.allclose(one.controls, other.controls, atol=1e-5)
+
+
+@pytest.mark.parametrize(("held_bytes", "drawn"), [(acting.HELD_BYTES, 1), (0, 2)])
+def test_a_frame_is_drawn_once_unless_too_many_wait(
+    base: Model, picture: np.ndarray, video: Any, monkeypatch: pytest.MonkeyPatch, held_bytes: int, drawn: int
+) -> None:
+    expected = [made(prepared(base, source, 14)) for source in (picture, video)]
+    spans: list[range] = []
+    draw = acting._Squares._draw
+
+    def counted(self: Any, span: range) -> np.ndarray:
+        spans.append(span)
+        return draw(self, span)
+
+    monkeypatch.setattr(acting._Squares, "_draw", counted)
+    monkeypatch.setattr(acting, "HELD_BYTES", held_bytes)
+    for source, frames in zip((picture, video), expected, strict=True):
+        spans.clear()
+        generation = prepared(base, source, 14)
+        assert np.array_equal(made(generation), frames)
+        assert sum(map(len, spans)) == 14 * drawn
+        assert generation.shown.pictures.held == {}, "nothing waits once all is pasted"
 
 
 def test_one_segment_is_made_anew(base: Model, picture: np.ndarray, tmp_path: Path) -> None:

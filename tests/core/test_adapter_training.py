@@ -172,7 +172,14 @@ def test_clips_are_encoded_once_and_drawn_with_what_they_hold(
     written = clips[0].stat().st_mtime_ns
     encode_folder(data, clips[0].parent, base, 64, torch.device("cpu"), 16)
     assert clips[0].stat().st_mtime_ns == written
-    batch = draw_windows(clips, c, AdapterMix(drop_audio=1, drop_emotion=1, full_mask=0), np.random.default_rng(0), 3)
+    assert clip.portrait.shape == (1, 4, 8, 8) and clip.sync_mel.shape == (80, N_FRAMES * 640 // 200 + 1)
+    mix = AdapterMix(drop_audio=1, drop_emotion=1, drop_motion=0, full_mask=0, portrait=1)
+    batch = draw_windows(clips, c, mix, np.random.default_rng(0), 3)
+    assert torch.equal(batch.context[:, 5:], clip.portrait[0][None, :, None].expand(3, -1, 16, -1, -1))
+    assert not torch.equal(
+        draw_windows(clips, c, replace(mix, portrait=0), np.random.default_rng(0), 3).context, batch.context
+    )
+    assert batch.mel.shape == (3, 1, 80, 52) and batch.has_mel.sum() == (batch.mel.flatten(1).std(1) > 0).sum()
     assert batch.context.shape == (3, 9, 16, 8, 8)
     assert not batch.keep_audio.any() and not batch.keep_emotion.any() and batch.keep_motion.all()
     with pytest.raises(BadInput, match="no clip to train on"):

@@ -61,7 +61,7 @@ def test_adapters_add_keys_and_take_none(preset: str) -> None:
     assert set(base.state_dict()) <= set(full.state_dict())
     assert not any(is_adapter_key(key) for key in base.state_dict())
     assert all(is_adapter_key(key) for key in added)
-    assert {name for key in added for name in ADAPTERS.intersection(key.split("."))} == set(ADAPTERS)
+    assert {name for key in added for name in ADAPTERS["adapters"].intersection(key.split("."))} == ADAPTERS["adapters"]
     tfrm_levels = {key.rpartition(".tfrm.")[0] for key in added if ".tfrm." in key}
     level = PRESETS[preset].denoiser.tfrm.index(True)
     assert tfrm_levels == {f"down_blocks.{level}", f"up_blocks.{3 - level}", "mid_block"}
@@ -106,7 +106,7 @@ def test_every_zero_projection_of_an_adapter_gets_a_gradient_and_is_heard(parity
     net = parity.build(state, has_adapters=True)
     adapters = {name: p for name, p in net.named_parameters() if is_adapter_key(name)}
     zeros = {name: p for name, p in adapters.items() if name.endswith("weight") and not p.any() and "gate" not in name}
-    assert {name for key in zeros for name in ADAPTERS.intersection(key.split("."))} == set(ADAPTERS)
+    assert {name for key in zeros for name in ADAPTERS["adapters"].intersection(key.split("."))} == ADAPTERS["adapters"]
     for p in adapters.values():
         p.requires_grad_(True)
     bare_given, given = parity.inputs("denoiser_5_frames", 0), parity.conditions("denoiser_5_frames", 0)

@@ -105,7 +105,7 @@ def test_only_what_is_generated_counts_fully_and_the_mouth_most() -> None:
     context = torch.cat([mask, torch.zeros(1, 8, *cells)], 1)
     still, one = torch.zeros(1, c.window_frames, 4, c.cells, c.cells), torch.ones(1)
     tokens = torch.zeros(1, c.window_frames, 30, c.audio_width)
-    batch = AdapterBatch(still, context, tokens, still[..., 0, 0, 0], still[..., 0, 0, 0], one, one, one)
+    batch = AdapterBatch(still, context, tokens, *(still[..., 0, 0, 0],) * 2, *(one,) * 3, still, one)
     t = Epsilon().draw_times(1)
     with torch.no_grad():
         for parameter in objective.denoiser.conv_out.parameters():

@@ -6,8 +6,8 @@ alone; the time embedding is projected once per clip; positions of the motion mo
 Tokens are made contiguous before the attention over time: torch multiplies others in one way where weights require a
 gradient, as LatentSync's do even in use, and in another where they do not, and the last bits differ.
 
-The adapters follow each layer: frame conditions after the residual block, emotion attention inside the transformer,
-STDA after the motion module, TFRM at the end of the level.
+The adapters follow each layer: frame conditions after the residual block, attention to emotion and to who is seen in
+the transformer, STDA after the motion module, TFRM at the end of the level.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ class Transformer(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, attention to sound, attention to emotion (adapter), feed-forward, each a pre-norm residual."""
+    """Attention to itself, to sound, to emotion and to who is seen (adapters), feed-forward: pre-norm residuals."""
 
     def __init__(self, config: DenoiserConfig, width: int) -> None:
         super().__init__()
@@ -274,6 +274,11 @@ class TransformerBlock(nn.Module):
             self.emotion = NormAttention(
                 width, config.emotion_width, config.heads, config.attention_backend, adapter_init(config)
             )
+        self.identity = None
+        if config.has_identity:
+            self.identity = NormAttention(
+                width, config.identity_width, config.heads, config.attention_backend, adapter_init(config)
+            )
         self.ff = FeedForward(width, mult=config.feed_forward_multiplier, activation_fn="geglu")
         self.norm3 = nn.LayerNorm(width)
 
@@ -284,6 +289,8 @@ class TransformerBlock(nn.Module):
         tokens = self._listen(context.spread(tokens), context)
         if self.emotion is not None and context.emotion is not None:
             tokens = self.emotion(tokens, context.emotion) + tokens
+        if self.identity is not None and context.identity is not None:
+            tokens = context.strengths.identity * self.identity(tokens, context.identity) + tokens
         return self.ff(self.norm3(tokens)) + tokens
 
     def _listen(self, tokens: Tensor, context: LayerContext) -> Tensor:

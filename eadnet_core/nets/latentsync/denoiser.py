@@ -16,6 +16,7 @@ from ...sampling.conditions import FrameConditions
 from ...sampling.guidance import Place
 from ..adapters import FULL_STRENGTH, FrameNorm, Strengths
 from ..condition_mixer import ConditionMixer
+from ..identity import IdentityTokens
 from .blocks import DownBlock, LayerContext, MidBlock, Shortcuts, TimeEmbedding, UpBlock
 
 
@@ -23,8 +24,8 @@ class LatentSyncDenoiser(nn.Module):
     """U-Net over latents, conditioned on the sound and, through adapters, on emotion and motion of every frame.
 
     Without `has_adapters` the keys are those of LatentSync's own weights. The adapters are residual branches under
-    their own key prefixes (`conditions.`, `emotion.`, `stda.`, `tfrm.`); with `zero_init_adapters` their last
-    projection starts at zero, so that a base with untrained adapters equals the base to the bit.
+    their own key prefixes (`conditions.`, `emotion.`, `stda.`, `tfrm.`, `identity.`). With `zero_init_adapters` their
+    last projection starts at zero, so that a base with untrained adapters equals the base to the bit.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -32,6 +33,7 @@ class LatentSyncDenoiser(nn.Module):
         self.config = config
         widths = config.widths
         self.conditions = ConditionMixer(config) if config.has_adapters else None
+        self.identity = IdentityTokens(config) if config.has_identity else None
         self.time_embedding = TimeEmbedding(widths[0])
         self.conv_in = nn.Conv2d(3 * config.latent_channels + 1, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
@@ -62,7 +64,7 @@ class LatentSyncDenoiser(nn.Module):
         time        [B]              0 .. 999
         conditions  of a batch; without emotion the adapters that read it and the motion are left out
         place       not looked at: nothing is kept from call to call
-        strengths   of STDA and of TFRM
+        strengths   of STDA, of TFRM and of the identity adapter
         recompute   keep only the inputs of layers for a backward pass: the same gradients, less memory, a third more
                     time
         returns     [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
@@ -99,12 +101,16 @@ class LatentSyncDenoiser(nn.Module):
         condition = None
         if self.conditions is not None and given.emotion is not None:
             condition = self.conditions(time, given.audio, given.emotion, given.motion, given.motion_known)
+        reference, identity = given.context[:, -self.config.latent_channels :, 0], None
+        if self.identity is not None and strengths.identity > 0:
+            identity = self.identity(reference).repeat_interleave(given.n_frames, 0)
         context = LayerContext(
             n_frames=given.n_frames,
             condition=condition,
             audio=given.audio.flatten(0, 1),
             emotion=None if given.emotion is None else given.emotion.flatten(0, 1),
-            reference=given.context[:, -self.config.latent_channels :, 0],
+            reference=reference,
+            identity=identity,
             strengths=strengths,
             time=self.time_embedding(time),
             shortcuts=shortcuts,
