@@ -61,8 +61,8 @@ class Outcome:
         self.n_made += is_made
         self.n_kept += not is_made
         self.labels[str(line.get("label"))] += 1
-        if line.get("notes"):
-            self.notes[line["clip"]] = list(line["notes"])
+        if isinstance(notes := line.get("notes"), list) and notes:
+            self.notes[line["clip"]] = notes
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -87,7 +87,10 @@ def caption_folder(
     clips in a row; MediaError for a full disk; Cancelled between clips.
     """
     clips, output = find_clips(folder), _checked(Path(output))
-    lock = Lock(output.with_name(f".{output.name}.lock"), output.name)
+    try:
+        lock = Lock(output.with_name(f".{output.name}.lock"), output.name)
+    except OSError as error:
+        raise write_failure(error, output) from error
     try:
         return _Run(CaptionFile(output), provider, asked).over(clips, on_clip, cancel)
     finally:
@@ -248,4 +251,4 @@ def _values(line: bytes) -> Line | None:
     if not isinstance(values, dict) or not isinstance(values.get("clip"), str):
         return None
     source = values.get("source", {"key": ""})
-    return values if isinstance(source, dict) and "key" in source else None
+    return values if isinstance(source, dict) and isinstance(source.get("key"), str) else None

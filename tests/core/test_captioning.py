@@ -189,6 +189,15 @@ def test_answers_are_kept_by_content_and_question(shorts: Path, tmp_path: Path) 
     assert counts(caption_folder(shorts, output, count, asked="other")) == (0, 3, 0)
 
 
+def test_lines_that_were_changed_by_hand_harm_nothing(shorts: Path, tmp_path: Path) -> None:
+    output = tmp_path / "captions.jsonl"
+    odd: list[object] = [5, {"clip": 5, "caption": "x"}, {"clip": "a.mp4", "caption": "x", "source": {"key": []}}]
+    odd += [{"clip": "b.mp4", "caption": "x", "source": None}, {"clip": "gone.mp4", "caption": "x", "notes": 5}]
+    output.write_bytes(b"\xff\n" + b"".join(json.dumps(line).encode() + b"\n" for line in odd) + b"[" * 100_000 + b"\n")
+    assert counts(caption_folder(shorts, output, described)) == (2, 1, 0)
+    assert [line["clip"] for line in lines(output)] == ["gone.mp4", "a.mp4", "b.mp4", "below/again.mp4"]
+
+
 def test_a_clip_that_the_rules_stood_in_for_is_asked_about_again(shorts: Path, tmp_path: Path) -> None:
     output = tmp_path / "captions.jsonl"
 
