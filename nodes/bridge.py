@@ -142,6 +142,17 @@ def output_folder(name: str) -> tuple[Path, str]:
     return Path(path), os.path.relpath(path, base).replace(os.sep, "/")
 
 
+def new_output(folder: str, stem: str, suffix: str) -> tuple[Path, str]:
+    """A path in a folder of output/, which is made, that no file has: a number follows the stem; and its name there."""
+    place, name = output_folder(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while os.path.lexists(place / f"{stem}_{number:05}{suffix}"):
+        number += 1
+    file = f"{stem}_{number:05}{suffix}"
+    return place / file, f"{name}/{file}"
+
+
 def is_below(name: str) -> bool:
     """Whether a name stays below the folder it is looked for in, on any system: no drive, host, root or way up."""
     path = PureWindowsPath(name)

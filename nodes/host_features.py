@@ -48,7 +48,6 @@ SAYS = {
     "LoadMotion",
     "Loader",
     "MotionFromVideo",
-    "RenderVideo",
     "Sampler",
 }
 """Nodes that show what they did without ending a graph: a reloaded page and a cached run show it again (0.19)."""

@@ -49,13 +49,7 @@ def motion_output(prefix: str) -> tuple[Path, str]:
     folder, stem = os.path.split(prefix.strip().replace("\\", "/"))
     if not folder or not stem or not bridge.is_below(stem):
         raise BadInput(f"filename_prefix is '{prefix[:80]}'; give a folder and a name, such as eadnet/motion.")
-    place, name = bridge.output_folder(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while os.path.lexists(place / f"{stem}_{number:05}.json"):
-        number += 1
-    file = f"{stem}_{number:05}.json"
-    return place / file, f"{name}/{file}"
+    return bridge.new_output(folder, stem, ".json")
 
 
 def state_of(path: str) -> str:

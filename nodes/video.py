@@ -92,9 +92,18 @@ class RenderVideo(io.ComfyNode):
                     tooltip="Keep every pixel outside the head as it is in the picture, or in the video's frame, up to "
                     "what encoding changes. That costs about 0.1 s a frame. Default: off.",
                 ),
+                io.Boolean.Input(
+                    "transparent_background",
+                    default=False,
+                    optional=True,
+                    tooltip="Leave nothing behind the person: ProRes 4444 with an alpha, a .mov in output/eadnet. The "
+                    "node names the file; it is not shown, and Save Video cannot copy it. That costs about 0.1 s a "
+                    "frame in a video. Default: off.",
+                ),
             ],
             outputs=[io.Video.Output("video", tooltip="The finished video, for Save Video and others.")],
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,
         )
 
     @classmethod
@@ -107,19 +116,30 @@ class RenderVideo(io.ComfyNode):
         fps: float,
         ends_with: str = "audio",
         lock_background: bool = False,
+        transparent_background: bool = False,
     ) -> io.NodeOutput:
         from ..eadnet_core.generation.stages import render
 
         pictures = pasted_into(face, portrait)
         size = (face if pictures is None else face.on(pictures)).size
-        path = bridge.temp_file(".mp4", cls.hidden.unique_id or "")
+        background = "transparent" if transparent_background else "locked" if lock_background else "moving"
+        path, shown = _place(background, cls.hidden.unique_id or "")
         settings = {"model": latents.hosted.model.name, "options": vars(latents.hosted.options)}
         fitted, note = fitted_sound(audio, latents.clip.n_frames, ends_with)
         sound = bridge.to_sound(fitted)
-        frames = decoded(latents, face, pictures, "locked" if lock_background else "moving")
-        render(path, frames, size, sound, fps, bridge.kept_settings(settings))
-        shown = ui.PreviewVideo([ui.SavedResult(os.path.basename(path), "", io.FolderType.temp)]).as_dict()
-        return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown | ({"text": [note]} if note else {}))
+        frames = decoded(latents, face, pictures, background)
+        render(path, frames, size, sound, fps, bridge.kept_settings(settings), has_alpha=transparent_background)
+        texts = [*shown.pop("text", []), *([note] if note else [])]
+        return io.NodeOutput(InputImpl.VideoFromFile(path), ui=shown | ({"text": texts} if texts else {}))
+
+
+def _place(background: str, node_id: str) -> tuple[str, dict[str, Any]]:
+    """The path of the video, and what the node shows: the video; or its name, for one that no page plays."""
+    if background == "transparent":
+        path, name = bridge.new_output(bridge.FOLDER, "transparent", ".mov")
+        return str(path), {"text": [f"output/{name}: ProRes 4444 with an alpha."]}
+    temp = bridge.temp_file(".mp4", node_id)
+    return temp, ui.PreviewVideo([ui.SavedResult(os.path.basename(temp), "", io.FolderType.temp)]).as_dict()
 
 
 def _clip_inputs() -> list[Any]:

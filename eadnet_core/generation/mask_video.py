@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import Cancelled
 from ..media.face.masks import masks_of
+from ..media.face.steady import Steady
 from ..media.face.subject import Subject
 from ..media.image import read_image
 from ..media.video.files import VideoWriter
@@ -18,13 +19,19 @@ from ..request import Cancel
 
 
 def masks_over_time(subject: Subject, kinds: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
-    """Masks of every picture of a subject in order, each uint8 [H, W].
+    """Masks of every picture of a subject in order, each uint8 [H, W]; their edges rest where the picture does.
 
     kinds  some of media.face.masks.MASKS
     """
     pictures: Any = subject.pictures
-    for picture, face in zip(pictures, subject.crops, strict=False):  # the search may have stopped earlier
-        yield masks_of(read_image(picture), face, kinds)
+    over_time = {kind: Steady() for kind in kinds}
+    for number, (given, face) in enumerate(zip(pictures, subject.crops, strict=False)):  # the search may stop earlier
+        picture = read_image(given)
+        masks = masks_of(picture, face, kinds)
+        if face is None:
+            yield masks
+        else:
+            yield {kind: over_time[kind].at(number, (picture, masks[kind])) for kind in kinds}
 
 
 def write_mask_video(

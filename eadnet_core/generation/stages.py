@@ -146,14 +146,16 @@ def render(
     sound: Audio,
     fps: float = FPS,
     settings: dict[str, Any] | None = None,
+    has_alpha: bool = False,
 ) -> int:
     """Stream pictures at 25 per second into a video file at `fps`, with their sound; returns the number of frames.
 
-    At other rates frames are repeated or left out, so that the picture stays with the sound.
+    At other rates frames are repeated or left out, so that the picture stays with the sound. With `has_alpha` pictures
+    are RGBA, and the file a .mov.
     """
     rate = Fraction(fps).limit_denominator(1001)
     n_frames = n_frames_of(sound.n_original, sound.rate_hz, rate)
-    with VideoWriter(path, size, rate, sound, settings) as writer:
+    with VideoWriter(path, size, rate, sound, settings, has_alpha=has_alpha) as writer:
         for frames in at_rate(segments, n_frames, rate):
             writer.write(frames)
     return n_frames

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -72,6 +73,24 @@ def test_decoded_frames_have_the_background_that_was_asked_for(host: Any, talk: 
     assert moving.shape == locked.shape == (5, *portrait.shape) and clear.shape == (5, *portrait.shape[:2], 4)
     assert (locked == portrait).all(-1).mean() > (moving == portrait).all(-1).mean()
     assert clear[:, 256, 256, 3].min() == 255 and clear[:, :10, :10, 3].max() == 0
+
+
+def test_render_writes_a_transparent_video(host: Any, talk: Any) -> None:
+    """Nothing in output/ is replaced, and the file has an alpha, the clip's frames and its sound."""
+    paths = []
+    for _ in range(2):
+        host.executor = host.new_executor()
+        prompt = talk.prompt(render__transparent_background=True)
+        host.run({key: node for key, node in prompt.items() if node["class_type"] != "SaveVideo"})
+        outputs = [data["output"] or {} for event, data in host.server.events if event == "executed"]
+        said = next(output["text"][0] for output in reversed(outputs) if ".mov" in str(output.get("text")))
+        paths.append(host.base / said.split(":")[0])
+    assert paths[0] != paths[1] and all(path.parent == host.base / "output" / "eadnet" for path in paths)
+    with av.open(str(paths[0])) as video:
+        stream = video.streams.video[0]
+        assert stream.codec_context.pix_fmt.startswith("yuva") and len(video.streams.audio) == 1
+        alphas = np.stack([frame.to_ndarray(format="rgba")[..., 3] for frame in video.decode(stream)])
+    assert len(alphas) == 5 and alphas[:, 256, 256].min() >= 254 and alphas[:, :10, :10].max() <= 1
 
 
 def test_render_locks_the_background(host: Any, talk: Any) -> None:

@@ -1,7 +1,7 @@
 """What is head and what is background in the frames of a clip, and finished frames with another background.
 
 A portrait is looked at once, and its masks move as its head does, so that their edges do not flicker. In a video every
-frame is looked at: its head moves by itself.
+frame is looked at, as its head moves by itself; its alphas are averaged over time where the picture rests.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .crop import FaceCrop
 from .masks import head_alpha
 from .person import person_alpha
+from .steady import Found, Steady
 from .subject import Subject
 from .turned import TurnedPortrait
 
@@ -36,6 +37,7 @@ class Mattes:
         """`subject` as it was found, and the motion [T, 8] of its head, which only a portrait needs."""
         self._subject, self._motion = subject, motion
         self._moving: dict[str, TurnedPortrait] = {}
+        self._steady: dict[str, Steady] = {}
 
     def person(self, number: int, picture: np.ndarray) -> np.ndarray:
         """The alpha of the person: uint8 [H, W]."""
@@ -53,12 +55,25 @@ class Mattes:
     def _of(self, name: str, number: int, picture: np.ndarray) -> np.ndarray:
         face = self._subject.nearest(self._subject.index(number))
         if not self._subject.is_still:
-            return _MADE[name](picture, face)
+            found = _MADE[name](picture, face)
+            return self._steadied(name).at(number, (picture, found)) if name in _STEADY else found
         if name not in self._moving:
             made = _MADE[name](self._subject.picture(0), face)
             self._moving[name] = TurnedPortrait(np.repeat(made[..., None], 3, 2), face, self._motion, _MOST_PX[name])
         moving = self._moving[name]
         return moving[min(number, len(moving) - 1)][..., 0]
+
+    def _steadied(self, name: str) -> Steady:
+        """The masks of a video over time; frames before the first that is asked for are read once more."""
+        if name not in self._steady:
+            read = self._subject.reader()
+
+            def found(number: int) -> Found:
+                picture = read(number)
+                return picture, _MADE[name](picture, self._subject.nearest(self._subject.index(number)))
+
+            self._steady[name] = Steady(found)
+        return self._steady[name]
 
 
 def _reach(picture: np.ndarray, face: FaceCrop) -> np.ndarray:
@@ -79,6 +94,8 @@ _MADE: dict[str, Callable[[np.ndarray, FaceCrop], np.ndarray]] = {
     "head": head_alpha,
     "reach": _reach,
 }
+_STEADY = ("person", "head")
+"""Alphas that are seen; the edge of a reach is wide and soft."""
 _MOST_PX = {"person": 512, "head": 512, "reach": 128}
 """Side of the frame in which a mask is turned: hair is finer than the soft edge of a reach."""
 
