@@ -90,7 +90,7 @@ def test_render_writes_a_transparent_video(host: Any, talk: Any) -> None:
         stream = video.streams.video[0]
         assert stream.codec_context.pix_fmt.startswith("yuva") and len(video.streams.audio) == 1
         alphas = np.stack([frame.to_ndarray(format="rgba")[..., 3] for frame in video.decode(stream)])
-    assert len(alphas) == 5 and alphas[:, 256, 256].min() >= 254 and alphas[:, :10, :10].max() <= 1
+    assert len(alphas) >= 5 and alphas[:, 256, 256].min() >= 254 and alphas[:, :10, :10].max() <= 1
 
 
 def test_render_locks_the_background(host: Any, talk: Any) -> None:
