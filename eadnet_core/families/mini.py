@@ -181,10 +181,13 @@ class Head:
         shown = self.shown.expand(len(controls), -1, -1, -1) if len(self.shown) == 1 else self.shown
         return to_pixels(change.apply(shown, is_sharp=True))
 
-    def change(self, controls: Tensor, motion: Tensor) -> Change:
-        """How frames differ from the pictures; arguments as of `decode`."""
+    def change(self, controls: Tensor, motion: Tensor, size_px: int | None = None) -> Change:
+        """How frames differ from the pictures; arguments as of `decode`.
+
+        size_px  side of the change; default: `LAID_PX`, or that of the pictures where they are smaller
+        """
         latents = self._to_net(self.model.vae.motion_latents(controls))
-        size = min(LAID_PX, self.shown.shape[-1])
+        size = size_px or min(LAID_PX, self.shown.shape[-1])
         return self.model.vae.decode(latents, motion[:, :N_POSE], self.features, size)
 
     def turned(self, points: Tensor, motion: Tensor) -> Tensor:

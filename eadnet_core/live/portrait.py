@@ -13,12 +13,13 @@ from torch import Tensor
 from ..errors import BadInput
 from ..families.family import Model, with_model_defaults
 from ..families.mini import MiniModel, MiniScene
+from ..families.painting import Painter
 from ..generation.plan import shown_reference
 from ..media.face.subject import find_subject
 from ..media.image import read_image
+from ..nets.vae import LAID_PX
 from ..request import GenerateOptions
 from ..taxonomy import MOTION
-from .painting import Painter
 
 PICTURE_PX = 512
 """A portrait whose longer side is longer is made smaller: time grows with its pixels."""
@@ -58,7 +59,7 @@ class LivePortrait:
         with torch.inference_mode():
             self.scene = MiniScene(model, shown_reference(model, subject), own)
             assert self.scene.head is not None
-            self.painter = Painter(self.scene.head, self.picture, subject.nearest(0))
+            self.painter = Painter(self.scene.head.features.maps, self.picture, subject.nearest(0))
             self._context = self.scene.context(self.scene.look(0, self._still(1)))
             self.null_emotion = model.emotion_encoder.null(1, 1)[0, 0].float()
 
@@ -69,7 +70,8 @@ class LivePortrait:
     def paint(self, x0: Tensor, motion: Tensor) -> np.ndarray:
         """Frames of latents [C, T, h, w] and motion [T, 8]: what lies in the painter's box, uint8 [T, h, w, 3]."""
         controls = self.scene.controls(x0, self.scene.look(0, motion))
-        return self.painter.paint(controls, motion)
+        assert self.scene.head is not None
+        return self.painter.paint(self.scene.head.change(controls, motion, LAID_PX))
 
     def whole(self, parts: np.ndarray) -> np.ndarray:
         """Whole pictures, uint8 [T, H, W, 3], of what lies in the box, uint8 [T, h, w, 3]."""

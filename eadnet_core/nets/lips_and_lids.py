@@ -10,6 +10,7 @@ squares, as `MotionBasis` is; the lines are the portrait's own landmarks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ NOSE = 0.25
 """y of the canonical frame that divides eyes from mouth."""
 LIPS_BOX, LIDS_BOX, FEATHER = (-0.46, 0.34, 0.46, 0.96), (-0.62, -0.36, 0.62, 0.02), 0.1
 """x0, y0, x1, y1 in the canonical frame where layers are used, and how softly that ends."""
+BOXES = (LIPS_BOX, LIDS_BOX)
 FACE_MIDDLE, FACE_RADII, FACE_EDGE = (0.0, 0.15), (0.7, 0.9), 5.0
 """An ellipse in the canonical frame: only there faces fold, and only beyond it a turning head uncovers anything."""
 CHIN = (0.44, 0.78, 0.56, 0.9)
@@ -77,31 +79,31 @@ class Lines:
         """Those of each face `times` in a row."""
         return Lines(*(x.repeat_interleave(times, 0) for x in (self.above, self.below, self.corners)))
 
-    def beyond(self, where: Tensor, is_mouth: Tensor) -> tuple[Tensor, Tensor]:
+    def beyond(self, where: Tensor, is_mouth: bool) -> tuple[Tensor, Tensor]:
         """How far places [B, 2, N, N] lie above the upper edge, and below the lower one: [B, 1, N, N] each.
 
-        is_mouth  [..., N, N]  which line counts
+        is_mouth  which line counts
         """
         above, below = (heights(line, where[:, :1], is_mouth) for line in (self.above, self.below))
         return above - where[:, 1:], where[:, 1:] - below
 
-    def inside(self, x: Tensor, is_mouth: Tensor) -> Tensor:
+    def inside(self, x: Tensor, is_mouth: bool) -> Tensor:
         """How far x [B, 1, N, N] lies between the corners of the mouth or of the nearer eye; below 0 beside them."""
         corners = self.corners[:, :, None, None, None]
-        left, right, mouth = (torch.minimum(x - corners[:, i], corners[:, i + 1] - x) for i in (0, 2, 4))
-        return torch.where(is_mouth, mouth, torch.maximum(left, right))
+        first, *more = (torch.minimum(x - corners[:, i], corners[:, i + 1] - x) for i in ((4,) if is_mouth else (0, 2)))
+        return torch.maximum(first, more[0]) if more else first
 
 
-def heights(line: Tensor, x: Tensor, is_mouth: Tensor) -> Tensor:
+def heights(line: Tensor, x: Tensor, is_mouth: Tensor | bool) -> Tensor:
     """y of lines [B, 2, 128] at x [B, 1, N, N]: of the lips where `is_mouth`, else of the lids."""
     column = ((x + 1) * (N_COLUMNS / 2) - 0.5).clamp(0, N_COLUMNS - 1.001)
     left = column.floor()
-    share, left = column - left, left.long().flatten(1)
-    lids, lips = (
-        torch.lerp(line[:, i].gather(1, left), line[:, i].gather(1, left + 1), share.flatten(1)).view_as(x)
-        for i in (0, 1)
+    share, left = (column - left).flatten(1), left.long().flatten(1)
+    numbers = (int(is_mouth),) if isinstance(is_mouth, bool) else (0, 1)
+    first, *more = (
+        torch.lerp(line[:, i].gather(1, left), line[:, i].gather(1, left + 1), share).view_as(x) for i in numbers
     )
-    return torch.where(is_mouth, lips, lids)
+    return torch.where(is_mouth, more[0], first) if more else first
 
 
 def aligned(where: Tensor, own: Tensor, mean: Tensor) -> Tensor:
@@ -150,8 +152,9 @@ class Layers:
     share  [B, 1, N, N]  1 where layers are used
     flow   [B, 2, N, N]  where each pixel comes from, relative to its place, in half frame widths
     alpha  [B, 1, N, N]  1 where a mouth's inside is painted
-    paint  [B, 3, N, N]  -1 .. 1
+    paint  [B, 3, N, N]  -1 .. 1, of a mouth
     inner  [B, 1, N, N]  1 where an eyeball or a mouth's inside shows, which has no folds
+    lips, lids           rows and columns of both parts: beyond them all is 0
     """
 
     share: Tensor
@@ -159,6 +162,8 @@ class Layers:
     alpha: Tensor
     paint: Tensor
     inner: Tensor
+    lips: tuple[slice, slice]
+    lids: tuple[slice, slice]
 
 
 class LipsAndLids(nn.Module):
@@ -194,24 +199,27 @@ class LipsAndLids(nn.Module):
         pose      [B, 5]   relative to the reference
         image     [B, 3, S, S]  references, laid out
         """
-        rows, columns = window(size)
-        here = places(controls, size)[..., rows, columns]
-        above, below, ball = (here + sampled(flow, here) for flow in self.fields(controls, pose, still, lines))
-        is_mouth = here[:, 1:] > NOSE
-        above, below = self._joined(above, below, lines, is_mouth)
-        over, within_above = lines.beyond(above, is_mouth)
-        _, under = lines.beyond(below, is_mouth)
-        gap = -torch.maximum(over, under) * (size / 2)
-        skin = torch.where(over >= under, above, below)
-        own_mouth = (torch.maximum(over, within_above) <= 0) & is_mouth
-        between = torch.where(is_mouth, torch.where(own_mouth, above, skin), self._within(ball, lines, is_mouth))
-        flow = torch.where(gap > 0, between, skin) - here
-        alpha = (2 * gap - 0.5).clamp(0, 1) * (is_mouth & ~own_mouth)
-        paint = self.mouths(controls, pose, image, here)
-        inner = (2 * gap + 0.5).clamp(0, 1)
-        edges = (columns.start, size - columns.stop, rows.start, size - rows.stop)
-        share, *found = (F.pad(x, edges) for x in (layer_share(here), flow, alpha, paint, inner))
-        return Layers(share, *found)
+        fields = self.fields(controls, pose, still, lines)
+        here, lips, lids = places(controls, size), window(size, LIPS_BOX), window(size, LIDS_BOX)
+        made = tuple(here.new_zeros(len(controls), n, size, size) for n in (2, 1, 3, 1))
+        for (rows, columns), is_mouth in ((lips, True), (lids, False)):
+            place = here[..., rows, columns]
+            above, below, ball = (place + sampled(field, place) for field in fields)
+            above, below = self._joined(above, below, lines, is_mouth)
+            over, within_above = lines.beyond(above, is_mouth)
+            _, under = lines.beyond(below, is_mouth)
+            gap = -torch.maximum(over, under) * (size / 2)
+            skin = torch.where(over >= under, above, below)
+            if is_mouth:
+                is_own = torch.maximum(over, within_above) <= 0
+                between, alpha = torch.where(is_own, above, skin), (2 * gap - 0.5).clamp(0, 1) * ~is_own
+                paint = self.mouths(controls, pose, image, place)
+            else:
+                between, alpha, paint = self._within(ball, lines), gap.new_zeros(()), gap.new_zeros(())
+            flow = torch.where(gap > 0, between, skin) - place
+            for whole, part in zip(made, (flow, alpha, paint, (2 * gap + 0.5).clamp(0, 1)), strict=True):
+                whole[..., rows, columns] = part
+        return Layers(layer_share(size, here.device), *made, lips, lids)
 
     def fields(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines) -> list[Tensor]:
         """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""
@@ -228,9 +236,11 @@ class LipsAndLids(nn.Module):
         here = places(above, N_COLUMNS).expand(len(above), -1, -1, -1)
         above = sampled(above, aligned(here, lines.above, self.above.float()))
         below = sampled(below, aligned(here, lines.below, self.below.float()))
-        rows, columns = window(N_COLUMNS)
-        edges = (columns.start, N_COLUMNS - columns.stop, rows.start, N_COLUMNS - rows.stop)
-        return [*(F.pad(backwards(moved, rows, columns), edges) for moved in (above, below)), backwards(ball)]
+        back = tuple(torch.zeros_like(moved) for moved in (above, below))
+        for rows, columns in (window(N_COLUMNS, box) for box in BOXES):
+            for whole, moved in zip(back, (above, below), strict=True):
+                whole[..., rows, columns] = backwards(moved, rows, columns)
+        return [*back, backwards(ball)]
 
     def _closing(self, change: Tensor, controls: Tensor, still: Tensor, lines: Lines) -> Tensor:
         """How much blink moves each column of the lids, [B, 1, 1, 64], so that 1 shuts the eyes of this face.
@@ -253,21 +263,21 @@ class LipsAndLids(nn.Module):
         return sampled(field[:, 1:].float(), edge)[:, 0, 0]
 
     @staticmethod
-    def _joined(above: Tensor, below: Tensor, lines: Lines, is_mouth: Tensor) -> tuple[Tensor, Tensor]:
+    def _joined(above: Tensor, below: Tensor, lines: Lines, is_mouth: bool) -> tuple[Tensor, Tensor]:
         """Places of both skins, which are one skin beside the corners."""
         middle = (above + below) / 2
         apart = (lines.inside(middle[:, :1], is_mouth) / JOINED).clamp(0, 1)
         return torch.lerp(middle, above, apart), torch.lerp(middle, below, apart)
 
     @staticmethod
-    def _within(ball: Tensor, lines: Lines, is_mouth: Tensor) -> Tensor:
+    def _within(ball: Tensor, lines: Lines) -> Tensor:
         """Places of eyeballs, kept between the lids of the reference."""
         x0, x1, x2, x3 = (lines.corners[:, i, None, None, None] for i in range(4))
         is_left = ball[:, :1] < 0
         x = torch.maximum(ball[:, :1], torch.where(is_left, x0, x2))
         x = torch.minimum(x, torch.where(is_left, x1, x3))
         kept = torch.cat([x, ball[:, 1:]], 1)
-        over, under = lines.beyond(kept, is_mouth)
+        over, under = lines.beyond(kept, is_mouth=False)
         y = kept[:, 1:] + over.clamp(min=0) - under.clamp(min=0)
         return torch.cat([x, y], 1)
 
@@ -310,10 +320,12 @@ def edge(share: Tensor) -> Tensor:
     return ((share - HALF_TOOTH) * 5 + 0.5).clamp(0, 1)
 
 
-def layer_share(here: Tensor) -> Tensor:
-    """1 in the boxes of lids and lips, 0 elsewhere, of places [1, 2, N, N]: [1, 1, N, N]."""
-    shares = []
-    for x0, y0, x1, y1 in (LIPS_BOX, LIDS_BOX):
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def layer_share(size: int, device: torch.device | str = "cpu") -> Tensor:
+    """1 in the boxes of lids and lips, 0 elsewhere, of frames of a size: [1, 1, N, N]. Kept; not to be changed."""
+    here, shares = places(torch.empty(0, device=device), size), []
+    for x0, y0, x1, y1 in BOXES:
         inside = torch.minimum(
             torch.minimum(here[:, :1] - x0, x1 - here[:, :1]), torch.minimum(here[:, 1:] - y0, y1 - here[:, 1:])
         )
@@ -322,18 +334,17 @@ def layer_share(here: Tensor) -> Tensor:
     return torch.maximum(*shares)
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def face_share(size: int, device: torch.device) -> Tensor:
-    """1 in the middle of the face, 0 at its outline and beyond: [1, 1, N, N]."""
+    """1 in the middle of the face, 0 at its outline and beyond: [1, 1, N, N]. Kept; not to be changed."""
     here = places(torch.empty(0, device=device), size)
     (x, y), (width, height) = FACE_MIDDLE, FACE_RADII
     far = (((here[:, :1] - x) / width).square() + ((here[:, 1:] - y) / height).square()).sqrt()
     return ((1 - far) * FACE_EDGE).clamp(0, 1)
 
 
-def window(size: int) -> tuple[slice, slice]:
-    """Rows and columns of a frame that layers are computed in: those of both boxes."""
-    x0, y0, x1, y1 = (
-        (pick(lips, lids) + 1) * size / 2
-        for pick, lips, lids in zip((min, min, max, max), LIPS_BOX, LIDS_BOX, strict=True)
-    )
+def window(size: int, box: tuple[float, float, float, float]) -> tuple[slice, slice]:
+    """Rows and columns of a frame that a box of layers is computed in."""
+    x0, y0, x1, y1 = ((side + 1) * size / 2 for side in box)
     return slice(max(0, int(y0) - 1), min(size, int(y1) + 2)), slice(max(0, int(x0) - 1), min(size, int(x1) + 2))

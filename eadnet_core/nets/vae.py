@@ -128,6 +128,8 @@ class Change:
 
     def resized(self, size_px: int) -> Change:
         """The same for frames of another size."""
+        if size_px == self.flow.shape[-1]:
+            return self
         everything = torch.cat([self.flow, self.light, self.alpha, self.paint], 1)
         larger = F.interpolate(everything, size=size_px, mode="bilinear", align_corners=False)
         return Change(*larger.split((2, 3, 1, 3), 1))
@@ -135,11 +137,13 @@ class Change:
     def layered(self, layers: Layers) -> Change:
         """The same with lips and lids as layers, at the size of these; the middle of a face is not painted else."""
         own = self.resized(layers.flow.shape[-1])
-        own = replace(own, alpha=own.alpha * (1 - face_share(own.flow.shape[-1], own.flow.device)))
-        flow, alpha, paint = (
-            torch.lerp(getattr(own, name), getattr(layers, name).to(own.flow), layers.share)
-            for name in ("flow", "alpha", "paint")
-        )
+        alpha = own.alpha * (1 - face_share(own.flow.shape[-1], own.flow.device))
+        flow, paint = own.flow.clone(), own.paint.clone()
+        pairs = (paint, layers.paint), (flow, layers.flow), (alpha, layers.alpha)
+        for (rows, columns), used in ((layers.lips, pairs), (layers.lids, pairs[1:])):
+            share = layers.share[..., rows, columns]
+            for whole, layer in used:
+                whole[..., rows, columns].lerp_(layer[..., rows, columns].to(whole), share.to(whole))
         return Change(flow, own.light, alpha, paint)
 
     def apply(self, pictures: Tensor, is_sharp: bool = False) -> Tensor:

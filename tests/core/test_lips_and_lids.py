@@ -129,7 +129,7 @@ def test_edges_of_a_face_are_aligned_with_those_of_the_mean_face() -> None:
 
 
 def test_layers_end_softly() -> None:
-    share = layer_share(places(torch.zeros(1, 1, SIZE, SIZE)))
+    share = layer_share(SIZE)
     assert at(share, 0, MOUTH) == 1 and at(share, -0.35, EYES) == 1 and at(share, 0, -0.9) == 0
     assert share.diff(dim=-1).abs().max() < 0.3 and share.diff(dim=-2).abs().max() < 0.3
 
@@ -152,9 +152,8 @@ def test_a_blink_of_the_shipped_model_shuts_the_eyes_of_the_sample_portrait(othe
     with torch.inference_mode():
         layers = model.vae.lips_and_lids(blink, torch.zeros(1, 5), head.controls, lines, head.features.image, size)
     here = places(blink, size)
-    is_mouth = here[:, 1:] > NOSE
-    over, under = lines.beyond(here, is_mouth)
-    eyes = ~is_mouth & (torch.maximum(over, under) < 0) & (lines.inside(here[:, :1], is_mouth) > 0)
+    over, under = lines.beyond(here, is_mouth=False)
+    eyes = (here[:, 1:] < NOSE) & (torch.maximum(over, under) < 0) & (lines.inside(here[:, :1], is_mouth=False) > 0)
     assert eyes.sum() > 500
     assert layers.inner[eyes].mean() < 0.02
 

@@ -1,0 +1,129 @@
+"""A picture's own pixels are moved, lit and painted over, in one pass that gives what torch's steps give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from eadnet_core.families.painting import Painter
+from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.nets.canonical import Maps, places
+from eadnet_core.nets.vae import Change
+
+CELLS = 64
+WHOLE = FaceCrop(150.0, 130.0, 200.0)
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    noise = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
+    smooth = F.interpolate(noise, size=(240, 300), mode="bicubic").clamp(0, 1)[0]
+    return (255 * smooth).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def maps() -> Maps:
+    here = places(torch.empty(0), CELLS)
+    return Maps(here, here)
+
+
+def nothing(n_frames: int = 1, cells: int = CELLS) -> Change:
+    flow, light, alpha, paint = (torch.zeros(n_frames, n, cells, cells) for n in (2, 3, 1, 3))
+    return Change(flow, light, alpha, paint)
+
+
+@pytest.mark.parametrize("angle", (0.0, 0.3))
+@pytest.mark.parametrize("side", (90.0, 200.0, 640.0))
+def test_what_does_not_move_stays_to_the_bit(picture: np.ndarray, side: float, angle: float) -> None:
+    painter = Painter(maps(), picture, FaceCrop(150.0, 130.0, side, angle))
+    (part,) = painter.paint(nothing())
+    assert part.shape == picture[painter.box.part].shape
+    assert np.array_equal(part, picture[painter.box.part])
+
+
+def test_pixels_come_from_where_the_flow_points(picture: np.ndarray) -> None:
+    painter = Painter(maps(), picture, WHOLE)
+    change = nothing()
+    change.flow[:, 0] = 10 / (WHOLE.side_px / 2)
+    change.flow[:, 1] = -4 / (WHOLE.side_px / 2)
+    (part,) = painter.paint(change)
+    middle = part[80:140, 80:140].astype(int)
+    top, left = painter.box.top + 80, painter.box.left + 80
+    assert np.abs(middle - picture[top - 4 : top + 56, left + 10 : left + 70]).max() <= 1
+
+
+def test_a_tilted_face_is_moved_along_its_own_axes(picture: np.ndarray) -> None:
+    angle = np.pi / 2
+    painter = Painter(maps(), picture, FaceCrop(150.0, 130.0, 200.0, angle))
+    change = nothing()
+    change.flow[:, 0] = 6 / 100  # to the face's right, which is down in the picture
+    (part,) = painter.paint(change)
+    top, left = painter.box.top + 80, painter.box.left + 80
+    assert np.abs(part[80:140, 80:140].astype(int) - picture[top + 6 : top + 66, left : left + 60]).max() <= 1
+
+
+def test_light_and_paint_are_laid_on(picture: np.ndarray) -> None:
+    painter = Painter(maps(), picture, WHOLE)
+    change = nothing()
+    change.light[:] = float(np.log(0.5))
+    change.alpha[..., :32] = 0.25
+    change.paint[:, 0] = 1.0
+    (part,) = painter.paint(change)
+    was = picture[painter.box.part].astype(float)
+    dark, painted = part[90:110, 130:150], part[90:110, 50:70]
+    assert np.abs(dark - was[90:110, 130:150] / 2).max() <= 1
+    assert np.abs(painted - (0.75 * was[90:110, 50:70] / 2 + 0.25 * np.array([255, 127.5, 127.5]))).max() <= 1
+
+
+@pytest.mark.parametrize("side", (150.0, 620.0))
+def test_is_what_torch_s_steps_give(picture: np.ndarray, side: float) -> None:
+    """Smooth changes, for which it does not matter in which order they are enlarged and laid on."""
+    generator = torch.Generator().manual_seed(1)
+    change = nothing(2, 256)
+    for part, size in ((change.flow, 0.05), (change.light, 0.3)):
+        noise = torch.randn(2, part.shape[1], 4, 4, generator=generator)
+        part.copy_(size * F.interpolate(noise, size=256, mode="bicubic"))
+    where = FaceCrop(150.0, 130.0, side)
+    painter = Painter(maps(), picture, where)
+    made = painter.paint(change)
+    rows, columns = painter.box.part
+    y, x = torch.meshgrid(
+        torch.arange(rows.start, rows.stop) + 0.5, torch.arange(columns.start, columns.stop) + 0.5, indexing="ij"
+    )
+    frame = torch.stack([(x - 150) / side * 2, (y - 130) / side * 2], -1)[None].expand(2, -1, -1, -1)
+    laid = F.grid_sample(torch.cat([change.flow, change.light.exp()], 1), frame, align_corners=False)
+    there = torch.stack([x, y], -1) + side / 2 * laid[:, :2].permute(0, 2, 3, 1)
+    whole = torch.from_numpy(picture).permute(2, 0, 1)[None].float().expand(2, -1, -1, -1)
+    grid = there / torch.tensor([150.0, 120.0]) - 1
+    moved = F.grid_sample(whole, grid, mode="bicubic", padding_mode="border", align_corners=False) * laid[:, 2:]
+    inner = (frame.abs().amax(-1) < 0.8)[0]  # the frame's edge fades into the picture
+    error = np.abs(made[:, inner] - moved.clamp(0, 255).permute(0, 2, 3, 1)[:, inner].numpy())
+    assert error.mean() < 0.6 and np.quantile(error, 0.999) < 3
+
+
+def test_several_threads_make_the_same(picture: np.ndarray) -> None:
+    painter, change, n_threads = Painter(maps(), picture, WHOLE), nothing(5), torch.get_num_threads()
+    change.flow.normal_(0, 0.02)
+    try:
+        torch.set_num_threads(1)
+        one = painter.paint(change)
+        torch.set_num_threads(2)
+        assert np.array_equal(painter.paint(change), one)
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), -1e30))
+def test_what_is_no_number_reads_no_other_memory(picture: np.ndarray, value: float) -> None:
+    change = nothing()
+    for part in (change.flow, change.light, change.alpha, change.paint):
+        part[..., 20:40, 20:40] = value
+    painter = Painter(maps(), picture, WHOLE)
+    (part,) = painter.paint(change)
+    assert np.array_equal(part[:20], picture[painter.box.part][:20])
+
+
+def test_a_face_beside_the_picture_paints_nothing(picture: np.ndarray) -> None:
+    painter = Painter(maps(), picture, FaceCrop(-400.0, 130.0, 100.0))
+    assert painter.paint(nothing(2)).size == 0
