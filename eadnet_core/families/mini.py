@@ -190,6 +190,13 @@ class Head:
         size = size_px or min(LAID_PX, self.shown.shape[-1])
         return self.model.vae.decode(latents, motion[:, :N_POSE], self.features, size)
 
+    def change_between(
+        self, controls: Tensor, motion: Tensor, most: int, before: Change | None
+    ) -> tuple[Change, Change]:
+        """How frames of one picture differ from it, at `LAID_PX`; see `VAE.decode_between`."""
+        latents = self._to_net(self.model.vae.motion_latents(controls))
+        return self.model.vae.decode_between(latents, motion[:, :N_POSE], self.features, LAID_PX, most, before)
+
     def turned(self, points: Tensor, motion: Tensor) -> Tensor:
         """Where points of one picture come to lie when its head turns, about as `decode` moves them.
 

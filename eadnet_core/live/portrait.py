@@ -17,7 +17,7 @@ from ..families.painting import Painter
 from ..generation.plan import shown_reference
 from ..media.face.subject import find_subject
 from ..media.image import read_image
-from ..nets.vae import LAID_PX
+from ..nets.vae import Change
 from ..request import GenerateOptions
 from ..taxonomy import MOTION
 
@@ -67,11 +67,17 @@ class LivePortrait:
         """What the net is shown of the portrait, for each frame: [2C + 1, T, h, w]."""
         return self._context.expand(-1, n_frames, -1, -1)
 
-    def paint(self, x0: Tensor, motion: Tensor) -> np.ndarray:
-        """Frames of latents [C, T, h, w] and motion [T, 8]: what lies in the painter's box, uint8 [T, h, w, 3]."""
-        controls = self.scene.controls(x0, self.scene.look(0, motion))
+    def paint(
+        self, x0: Tensor, motion: Tensor, before: Change | None = None, most: int = 1
+    ) -> tuple[np.ndarray, Change]:
+        """What lies in the painter's box, uint8 [T, h, w, 3], of latents [C, T, h, w] and motion [T, 8].
+
+        before, most  see `VAE.decode_between`; what it gives for the next frames is given on
+        """
         assert self.scene.head is not None
-        return self.painter.paint(self.scene.head.change(controls, motion, LAID_PX))
+        controls = self.scene.controls(x0, self.scene.look(0, motion))
+        change, last = self.scene.head.change_between(controls, motion, most, before)
+        return self.painter.paint(change), last
 
     def whole(self, parts: np.ndarray) -> np.ndarray:
         """Whole pictures, uint8 [T, H, W, 3], of what lies in the box, uint8 [T, h, w, 3]."""

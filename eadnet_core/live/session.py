@@ -19,6 +19,7 @@ from ..errors import BadInput
 from ..generation.clock import Clock
 from ..media.sound.audio import SAMPLES_PER_FRAME, n_frames_of
 from ..motion.live import LiveMotion
+from ..nets.vae import Change
 from ..sampling.conditions import FrameConditions
 from .denoising import CausalSampler
 from .hearing import KEPT_FRAMES, REACH_FRAMES, LiveHearing
@@ -27,6 +28,8 @@ from .portrait import LivePortrait
 CHUNK_FRAMES, AHEAD_FRAMES = 5, 3
 """Frames that are made together, and frames of sound beyond them that are waited for."""
 MOST_CHUNK_FRAMES, MOST_AHEAD_FRAMES = KEPT_FRAMES // 4, REACH_FRAMES - 1
+ASKED_FRAMES = 3
+"""At least every so many frames the net is asked how a face differs from a mean face (ADR 41)."""
 FADE_FRAMES = 10
 """In which one emotion becomes another, .4 s."""
 
@@ -85,6 +88,7 @@ class LiveSession:
         self._feeling = _Feeling(self._scaled(self.read(emotion).code))
         self.paint_every = 1
         """Paint only the first of so many frames of a chunk: for machines that are too slow for 25 a second."""
+        self._added: Change | None = None
         self._next = 0
         self._stop: int | None = None
 
@@ -146,7 +150,8 @@ class LiveSession:
             clock.stop("sample")
             n = stop - start if self._stop is None else min(stop, self._stop) - start
             every = self.paint_every
-            parts = self.portrait.paint(x0[:, :n:every], motion[:n:every])
+            most = max(1, ASKED_FRAMES // every)
+            parts, self._added = self.portrait.paint(x0[:, :n:every], motion[:n:every], self._added, most)
             clock.stop("paint")
         self._next = stop
         return LiveChunk(start, parts, sound[: n * SAMPLES_PER_FRAME], code[n - 1], clock.seconds, every)

@@ -79,19 +79,24 @@ class Lines:
         """Those of each face `times` in a row."""
         return Lines(*(x.repeat_interleave(times, 0) for x in (self.above, self.below, self.corners)))
 
-    def beyond(self, where: Tensor, is_mouth: bool) -> tuple[Tensor, Tensor]:
+    def beyond(self, where: Tensor, is_mouth: Tensor | bool) -> tuple[Tensor, Tensor]:
         """How far places [B, 2, N, N] lie above the upper edge, and below the lower one: [B, 1, N, N] each.
 
-        is_mouth  which line counts
+        is_mouth  [..., N, N], or of all  which line counts
         """
         above, below = (heights(line, where[:, :1], is_mouth) for line in (self.above, self.below))
         return above - where[:, 1:], where[:, 1:] - below
 
-    def inside(self, x: Tensor, is_mouth: bool) -> Tensor:
+    def inside(self, x: Tensor, is_mouth: Tensor | bool) -> Tensor:
         """How far x [B, 1, N, N] lies between the corners of the mouth or of the nearer eye; below 0 beside them."""
-        corners = self.corners[:, :, None, None, None]
-        first, *more = (torch.minimum(x - corners[:, i], corners[:, i + 1] - x) for i in ((4,) if is_mouth else (0, 2)))
-        return torch.maximum(first, more[0]) if more else first
+        if is_mouth is True:
+            return self._between(x, 4)
+        eyes = torch.maximum(self._between(x, 0), self._between(x, 2))
+        return eyes if is_mouth is False else torch.where(is_mouth, self._between(x, 4), eyes)
+
+    def _between(self, x: Tensor, corner: int) -> Tensor:
+        left, right = self.corners[:, corner : corner + 2, None, None, None].unbind(1)
+        return torch.minimum(x - left, right - x)
 
 
 def heights(line: Tensor, x: Tensor, is_mouth: Tensor | bool) -> Tensor:
@@ -99,11 +104,20 @@ def heights(line: Tensor, x: Tensor, is_mouth: Tensor | bool) -> Tensor:
     column = ((x + 1) * (N_COLUMNS / 2) - 0.5).clamp(0, N_COLUMNS - 1.001)
     left = column.floor()
     share, left = (column - left).flatten(1), left.long().flatten(1)
-    numbers = (int(is_mouth),) if isinstance(is_mouth, bool) else (0, 1)
-    first, *more = (
-        torch.lerp(line[:, i].gather(1, left), line[:, i].gather(1, left + 1), share).view_as(x) for i in numbers
+    lids, lips = (
+        None if is_mouth is skipped else _height(line[:, i], left, share).view_as(x)
+        for i, skipped in ((0, True), (1, False))
     )
-    return torch.where(is_mouth, more[0], first) if more else first
+    if lids is None or lips is None:
+        found = lips if lids is None else lids
+        assert found is not None
+        return found
+    return torch.where(torch.as_tensor(is_mouth), lips, lids)
+
+
+def _height(line: Tensor, left: Tensor, share: Tensor) -> Tensor:
+    """y [B, n] of lines [B, 128], `share` of the way from columns `left` [B, n] to the next."""
+    return torch.lerp(line.gather(1, left), line.gather(1, left + 1), share)
 
 
 def aligned(where: Tensor, own: Tensor, mean: Tensor) -> Tensor:
@@ -201,7 +215,7 @@ class LipsAndLids(nn.Module):
         """
         fields = self.fields(controls, pose, still, lines)
         here, lips, lids = places(controls, size), window(size, LIPS_BOX), window(size, LIDS_BOX)
-        made = tuple(here.new_zeros(len(controls), n, size, size) for n in (2, 1, 3, 1))
+        flows, alphas, paints, inner = made = [here.new_zeros(len(controls), n, size, size) for n in (2, 1, 3, 1)]
         for (rows, columns), is_mouth in ((lips, True), (lids, False)):
             place = here[..., rows, columns]
             above, below, ball = (place + sampled(field, place) for field in fields)
@@ -219,7 +233,7 @@ class LipsAndLids(nn.Module):
             flow = torch.where(gap > 0, between, skin) - place
             for whole, part in zip(made, (flow, alpha, paint, (2 * gap + 0.5).clamp(0, 1)), strict=True):
                 whole[..., rows, columns] = part
-        return Layers(layer_share(size, here.device), *made, lips, lids)
+        return Layers(layer_share(size, here.device), flows, alphas, paints, inner, lips, lids)
 
     def fields(self, controls: Tensor, pose: Tensor, still: Tensor, lines: Lines) -> list[Tensor]:
         """Flow back to the reference of the three layers, [B, 2, 128, 128] each."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ..config import VAEConfig
 from ..taxonomy import CONTROLS
+from .between import frames_between, weights_between
 from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample, sample_at
 from .layers import GroupNorm
 from .lips_and_lids import Layers, Lines, LipsAndLids, face_share, lines_of
@@ -416,7 +417,48 @@ class VAE(nn.Module):
         size_px    side of the change. Default: that of the net's pictures
         """
         reference = reference.repeat(len(latents) // len(reference.image))
-        change = self.predict(latents, pose, reference)
+        return self._layered(self.predict(latents, pose, reference), latents, pose, reference, size_px)
+
+    def decode_between(
+        self, latents: Tensor, pose: Tensor, reference: Features, size_px: int, most: int, before: Change | None
+    ) -> tuple[Change, Change]:
+        """`decode` for frames of one reference that follow one another, with the net asked of a few of them alone.
+
+        What the net adds to a mean face goes straight from one of these frames to the next. The mean face itself, lips,
+        lids and folds are those of each frame.
+
+        most     frames from one that the net is asked of to the next, at most
+        before   what it added to the frame before the first; None where there is none
+        returns  the change, and what was added to the last frame: the next call's `before`
+        """
+        asked = frames_between(len(latents), most, before is not None)
+        controls = self.motion_latents.read(latents)
+        usual = self._usual(controls, pose, reference.repeat(len(latents)))
+        some = self.predict(latents[asked], pose[asked], reference)
+        added = Change(some.flow - usual[0][asked], some.light - usual[1][asked], some.alpha, some.paint)
+        last = Change(*(getattr(added, f.name)[-1:].clone() for f in fields(added)))
+        numbers = [-1, *asked] if before is not None else asked
+        weights = weights_between(len(latents), numbers).to(latents.device)
+        if before is not None:
+            added = Change(*(torch.cat([getattr(before, f.name), getattr(added, f.name)]) for f in fields(added)))
+        flow, light, alpha, paint = (
+            (weights @ getattr(added, f.name).flatten(1)).unflatten(1, getattr(added, f.name).shape[1:])
+            for f in fields(added)
+        )
+        change = Change(flow + usual[0], light + usual[1], alpha, paint)
+        return self._layered(change, latents, pose, reference.repeat(len(latents)), size_px), last
+
+    def _usual(self, controls: Tensor, pose: Tensor, reference: Features) -> tuple[Tensor, Tensor]:
+        """Flow and light of a mean face at the size of the net's pictures."""
+        found = self.motion_basis(controls, pose, reference.controls)
+        size = self.config.size_px
+        flow, light = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in found)
+        return flow, light
+
+    def _layered(
+        self, change: Change, latents: Tensor, pose: Tensor, reference: Features, size_px: int | None
+    ) -> Change:
+        """What the net says, with lips, lids and folds over it; a reference for each frame."""
         controls, still = self.motion_latents.read(latents), reference.controls
         size_px = size_px or change.flow.shape[-1]
         layers = self.lips_and_lids(controls, pose, still, reference.lines, reference.image, size_px)

