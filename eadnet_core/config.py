@@ -122,6 +122,8 @@ class DenoiserConfig:
     """Whether a "latentsync" net has the identity adapter: attention to tokens of who is seen."""
     identity_tokens: int = 4
     identity_width: int = 64
+    guides_itself: bool = False
+    """Whether the net predicts beside its output how sound and emotion move it, so that guidance takes one pass."""
     zero_init_adapters: bool = False
     """Whether the last projections of STDA, TFRM and emotion attention start at zero, as adapters on a trained base."""
     attention_backend: str = "sdpa"
@@ -131,6 +133,8 @@ class DenoiserConfig:
             raise BadInput(f"layout is {self.layout!r}; choose one of {', '.join(DENOISER_LAYOUTS)}.")
         if self.temporal not in TEMPORAL_KINDS:
             raise BadInput(f"temporal is {self.temporal!r}; choose one of {', '.join(TEMPORAL_KINDS)}.")
+        if self.guides_itself and self.layout != "eadnet":
+            raise BadInput(f"guides_itself is True, which the layout {self.layout!r} does not know; leave it False.")
         if self.layout == "eadnet" and not self.has_adapters:
             raise BadInput("has_adapters is False, which only the layout 'latentsync' knows; leave it True.")
 

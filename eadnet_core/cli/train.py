@@ -17,7 +17,7 @@ TRAIN_PARTS = {
     "vae": ("vae",),
     "syncnet": ("syncnet",),
     "video-features": ("video_features",),
-    "denoiser": ("denoiser",),
+    "denoiser": ("teacher", "denoiser"),
     "emotion": ("text_reader", "emotion_bank"),
     "experts": ("sync_expert",),
     "all": (),

@@ -12,7 +12,7 @@ from ..nets.adapters import Strengths
 from ..nets.causal import Memory
 from ..request import GenerateOptions
 from ..sampling.conditions import FrameConditions
-from ..sampling.guidance import Place, branches, predict_x0
+from ..sampling.guidance import Place, passes, predict_x0
 from ..sampling.prediction import prediction_of
 from ..sampling.sampler import draw_noise, grid_of
 
@@ -27,7 +27,7 @@ class CausalSampler:
         config, own = model.config.denoiser, sampler_options(model, options)
         self.model, self.grid = model, grid_of(config, own)
         self.prediction = prediction_of(config)
-        self.needed = branches(own.guidance_audio, own.guidance_emotion)
+        self.needed = passes(config, own.guidance_audio, own.guidance_emotion)
         self.strengths = Strengths(options.stda_strength, options.tfrm_strength)
         self.noise = draw_noise(config, options.seed).to(model.device)
         n_kept = max(0, own.window_frames - chunk_frames)

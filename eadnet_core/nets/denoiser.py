@@ -59,6 +59,10 @@ class Denoiser(nn.Module):
         self.conv_norm_out = FrameNorm(config, widths[0])
         self.conv_out = nn.Conv2d(widths[0], c, 3, padding=1)
         scale_init(self.conv_out, SMALL_INIT)
+        self.guidance_out = nn.Conv2d(widths[0], 2 * c, 3, padding=1) if config.guides_itself else None
+        if self.guidance_out is not None:
+            nn.init.zeros_(self.guidance_out.weight)
+            nn.init.zeros_(self.guidance_out.bias)  # type: ignore[arg-type]
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
@@ -98,8 +102,12 @@ class Denoiser(nn.Module):
         for up in self.up_blocks:
             x, loss = up(x, skips.pop(), context)
             graph = graph + loss
-        x = self.conv_out(F.silu(self.conv_norm_out(x, n_frames)))
-        out = rearrange(x, "(b t) c h w -> b c t h w", t=n_frames)
+        x = F.silu(self.conv_norm_out(x, n_frames))
+        out = rearrange(self.conv_out(x), "(b t) c h w -> b c t h w", t=n_frames)
+        if self.guidance_out is not None and conditions.guidance is not None:
+            moved = rearrange(self.guidance_out(x), "(b t) (k c) h w -> b k c t h w", t=n_frames, k=2)
+            audio, emotion = rearrange(conditions.guidance, "b k -> k b 1 1 1 1")
+            out = out + audio * moved[:, 0] + emotion * moved[:, 1]
         if not return_aux:
             return out
         pooled = rearrange(bottleneck.mean((2, 3)), "(b t) c -> b t c", t=n_frames)

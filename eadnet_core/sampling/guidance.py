@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..config import DenoiserConfig
 from .conditions import FrameConditions
 from .prediction import Guided, Prediction
 
@@ -26,18 +27,22 @@ LEAST_COSINE = 0.05
 
 
 class Branch(NamedTuple):
-    """One prediction of nested guidance: which conditions it sees, and its weight in the sum."""
+    """One prediction of nested guidance: which conditions it sees, and its weight in the sum.
+
+    guidance  weights of sound and emotion that the net is told, to apply them by itself; None: it applies none
+    """
 
     has_audio: bool
     has_emotion: bool
     weight: float
+    guidance: tuple[float, float] | None = None
 
 
 def branches(guidance_audio: float, guidance_emotion: float) -> list[Branch]:
     """The predictions needed, without those of zero weight; the most conditioned one comes last.
 
     >>> branches(1.0, 1.0)
-    [Branch(has_audio=True, has_emotion=True, weight=1.0)]
+    [Branch(has_audio=True, has_emotion=True, weight=1.0, guidance=None)]
     >>> [b.weight for b in branches(1.0, 1.5)], [b.weight for b in branches(2.0, 1.5)]
     ([-0.5, 1.5], [-1.0, 0.5, 1.5])
     """
@@ -47,6 +52,21 @@ def branches(guidance_audio: float, guidance_emotion: float) -> list[Branch]:
         Branch(True, True, guidance_emotion),
     ]
     return [b for b in every if b.weight != 0.0]
+
+
+def passes(
+    config: DenoiserConfig, guidance_audio: float, guidance_emotion: float, *, needs_correction: bool = False
+) -> list[Branch]:
+    """The predictions that a net of that config makes: one where it guides by itself (ADR 34), else `branches`.
+
+    needs_correction  whether something asks how far guidance moved x0, which a single prediction does not tell
+
+    >>> len(passes(DenoiserConfig(), 1.3, 1.15)), len(passes(DenoiserConfig(guides_itself=True), 1.3, 1.15))
+    (3, 1)
+    """
+    if needs_correction or not config.guides_itself or guidance_audio == guidance_emotion == 1.0:
+        return branches(guidance_audio, guidance_emotion)
+    return [Branch(True, True, 1.0, (guidance_audio, guidance_emotion))]
 
 
 class Place(NamedTuple):
@@ -97,7 +117,7 @@ def predict_x0(
 
 
 def in_branches(given: FrameConditions, needed: Sequence[Branch]) -> FrameConditions:
-    """A batch for every branch, one after the other, each without what it does not see."""
+    """A batch for every branch, one after the other, each without what it does not see, and told its guidance."""
     silent, null = torch.zeros_like(given.audio), None
     if given.emotion is not None and not all(branch.has_emotion for branch in needed):
         assert given.null_emotion is not None
@@ -109,10 +129,16 @@ def in_branches(given: FrameConditions, needed: Sequence[Branch]) -> FrameCondit
                 audio=given.audio if branch.has_audio else silent,
                 emotion=given.emotion if branch.has_emotion else null,
                 null_emotion=None,
+                guidance=None if branch.guidance is None else _told(given, branch.guidance),
             )
             for branch in needed
         ]
     )
+
+
+def _told(given: FrameConditions, guidance: tuple[float, float]) -> Tensor:
+    """What the clips of a batch [B] tell the net of these weights: [B, 2], 0 where nothing is guided."""
+    return given.audio.new_tensor([weight - 1.0 for weight in guidance]).expand(len(given.audio), 2)
 
 
 def _repeat(x: Tensor, n: int) -> Tensor:

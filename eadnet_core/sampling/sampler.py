@@ -18,7 +18,7 @@ from torch import Tensor
 from ..config import DenoiserConfig
 from ..errors import Cancelled
 from .conditions import FrameConditions, hold_ends
-from .guidance import SYNC_NOISE_RANGE, Net, Place, SyncGuide, branches, guide_sync, predict_x0, sync_steps
+from .guidance import SYNC_NOISE_RANGE, Net, Place, SyncGuide, guide_sync, passes, predict_x0, sync_steps
 from .prediction import Guided, prediction_of
 from .schedule import TimeGrid
 from .windows import SHIFT_FRAMES, Window, batches, fuse, plan
@@ -138,8 +138,9 @@ class Wavefront:
         self.net, self.config, self.source, self.noise, self.options = net, config, source, noise, options
         self.sync, self.on_step, self.cancel, self.known = sync, on_step, cancel or _never, known
         self.prediction, self.grid = prediction_of(config), grid_of(config, options)
-        self.needed = branches(options.guidance_audio, options.guidance_emotion)
         self.synced = sync_steps(self.grid.noise_fraction, options.sync_range) if sync is not None else frozenset()
+        weights = options.guidance_audio, options.guidance_emotion
+        self.needed = passes(config, *weights, needs_correction=bool(self.synced))
         self.plans = plans(options, source.n_frames, len(self.grid))
         self.is_filled = fills_windows(config, options)
         self.reached = [0] * len(self.grid)

@@ -31,9 +31,19 @@ def draw_noise(like: Tensor, shared: float) -> Tensor:
 
 
 def predict(
-    nets: Any, clips: ClipBatch, x_t: Tensor, t: Tensor, config: DenoiserConfig, *, aux: bool = False
+    nets: Any,
+    clips: ClipBatch,
+    x_t: Tensor,
+    t: Tensor,
+    config: DenoiserConfig,
+    *,
+    aux: bool = False,
+    guidance: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """x0 [B, C, T, h, w] that the nets see in x_t at times t [B], and the denoiser's aux (empty unless asked for)."""
+    """x0 [B, C, T, h, w] that the nets see in x_t at times t [B], and the denoiser's aux (empty unless asked for).
+
+    guidance  [B, 2]  `FrameConditions.guidance`
+    """
     n_frames = x_t.shape[2]
     audio = nets["audio"](clips.mel)[:, clips.start : clips.start + n_frames] * clips.keep_audio[:, None, None, None]
     emotion = nets["emotion"](clips.code)
@@ -50,7 +60,7 @@ def predict(
         1,
     )
     motion = clips.motion * known[:, :, None]
-    given = FrameConditions(context, audio, emotion, motion, known)
+    given = FrameConditions(context, audio, emotion, motion, known, guidance=guidance)
     output = denoiser(x_t, t, given, return_aux=aux)
     raw, extra = output if aux else (output, {})
     return prediction_of(config).to_x0(raw.float(), x_t, t), extra

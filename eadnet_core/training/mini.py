@@ -15,6 +15,7 @@ from ..weights.files import read_metadata
 from .control_reader import train_control_reader
 from .data import Cache, build_cache, read_texts
 from .denoiser import train_denoiser
+from .distillation import distil_denoiser
 from .emotion_bank import train_emotion_bank
 from .loop import TrainOptions
 from .syncnet import train_sync_expert, train_syncnet
@@ -76,7 +77,8 @@ CACHES: dict[str, CachePlan | PairsPlan] = {
 PLANS: dict[str, Plan] = {
     "syncnet": Plan(train_syncnet, 4, "performances"),
     "video_features": Plan(train_video_features, 3, "performances"),
-    "denoiser": Plan(train_denoiser, 60, "performances"),
+    "teacher": Plan(train_denoiser, 60, "performances"),
+    "denoiser": Plan(distil_denoiser, 30, "performances"),
     "control_reader": Plan(train_control_reader, 6, "faces"),
     "vae": Plan(train_vae, 120, "faces"),
     "emotion_bank": Plan(train_emotion_bank, 1, "performances", beside=("faces",)),
@@ -86,9 +88,10 @@ PLANS: dict[str, Plan] = {
 NEEDS = {
     "vae": ("control_reader",),
     "emotion_bank": ("control_reader",),
-    "denoiser": ("text_reader", "syncnet", "video_features"),
+    "teacher": ("text_reader", "syncnet", "video_features"),
+    "denoiser": ("teacher",),
 }
-"""What must be trained before a part."""
+"""What must be trained before a part. The teacher is the denoiser as it learned from clips; see `distillation`."""
 MINUTES_256 = 40.0
 
 
@@ -128,7 +131,7 @@ def train_mini(
             render_cache(folder / "caches" / name, CACHES[name], config, workers, base.heads)
             for name in (plan.cache, *plan.beside)
         )
-        if part == "denoiser":
+        if part == "teacher":
             read_texts(Cache(cache), load_reader(str(model)).codes)
         log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)
         plan.train(config, cache, output, replace(base, max_minutes=plan.minutes * minutes_scale))

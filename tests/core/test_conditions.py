@@ -34,6 +34,7 @@ def conditions(first: int = 0, n_frames: int = N_FRAMES) -> WithGaze:
         motion=number[:, None].expand(-1, 8),
         motion_known=number,
         null_emotion=torch.full((3, 4), -1.0),
+        guidance=torch.tensor([0.3, 0.15]),
         sync_audio=number[:, None].expand(-1, 7),
         voice=number,
         view={"pictures": number[:, None, None, None].expand(-1, 2, 2, 3).byte(), "turned": wide},
@@ -70,7 +71,7 @@ def test_all_fields_are_cut_joined_held_and_cloned() -> None:
 def test_a_batch_has_all_that_the_net_is_given_and_nothing_else() -> None:
     one, two = conditions(0, 4), conditions(4, 4)
     batch = WithGaze.stack([one, two])
-    for name in ("context", "audio", "emotion", "motion", "motion_known", "null_emotion", "gaze", "style"):
+    for name in ("context", "audio", "emotion", "motion", "motion_known", "null_emotion", "guidance", "gaze", "style"):
         assert torch.equal(getattr(batch, name), torch.stack([getattr(one, name), getattr(two, name)])), name
     assert batch.sync_audio is batch.voice is batch.weight is None and batch.view == {}
     assert batch.n_frames == 4

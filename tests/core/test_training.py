@@ -15,19 +15,22 @@ from torch import nn
 from eadnet_core.config import ModelConfig
 from eadnet_core.emotion.code import label_code
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
+from eadnet_core.sampling.guidance import branches
 from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.training import emotion_bank
+from eadnet_core.training import distillation, emotion_bank
 from eadnet_core.training.batch import Batch
 from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import DenoiserObjective, Frozen, measure_scales, train_denoiser
 from eadnet_core.training.denoiser_batches import Mix, clips_batch, draw_clips
 from eadnet_core.training.denoiser_step import draw_noise, scaled, unscaled
+from eadnet_core.training.distillation import DistilMix, distil_denoiser
 from eadnet_core.training.faces import FaceCache
 from eadnet_core.training.loop import Recipe, TrainOptions, fit
 from eadnet_core.training.losses import DenoiserLossWeights
 from eadnet_core.training.syncnet import best_offset, train_sync_expert, train_syncnet, window_starts
 from eadnet_core.training.video_features import train_video_features
-from eadnet_core.weights.files import load_part, read_metadata
+from eadnet_core.weights.files import load_part, read_metadata, save_part
+from eadnet_core.weights.parts import PARTS
 
 if TYPE_CHECKING:
     from tests.conftest import Tiny
@@ -423,3 +426,78 @@ def test_best_offset_ignores_silence() -> None:
     audible = np.ones(10, dtype=bool)
     audible[3] = False
     assert best_offset(similarity, audible) == 0
+
+
+# Distillation
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny: Tiny, config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A denoiser whose predictions depend on sound and emotion."""
+    torch.manual_seed(3)
+    nets = PARTS["denoiser"].build(config)
+    with torch.no_grad():
+        for parameter in nets.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    save_part(path, "denoiser", nets, config, {"steps": 7})
+    return path
+
+
+def test_a_student_learns_to_guide_in_one_pass(
+    cache: Cache, tmp_path: Path, tiny: Tiny, config: ModelConfig, teacher: Path
+) -> None:
+    output, mix = tmp_path / "denoiser.safetensors", DistilMix(truth=0.0, smoothing=0.0, fit_batches=2)
+    barely = options(tmp_path, learning_rate=1e-8)
+    scores = distil_denoiser(config, cache.folder, output, barely, teacher=teacher, mix=mix)
+    assert scores["guided_error"] < 0.9, "1 is a student that guides nothing; these clips were not seen"
+    assert {"viseme_correlation", "emotion_accuracy"} <= scores.keys()
+    nets, about = load_part(output, "denoiser")
+    assert nets["denoiser"].config.guides_itself  # type: ignore[index]
+    assert about["teacher_steps"] == 7 and about["steps"] == 2
+    for name in ("latents", "temporal_difference", "controls", "graph"):
+        values = logged(tmp_path, "distillation", name)
+        assert values and np.isfinite(values).all(), name
+
+
+def test_the_fit_finds_what_the_last_features_hold(cache: Cache, config: ModelConfig, teacher: Path) -> None:
+    """Of the very clips that are judged: what is left cannot be told from a frame's last features."""
+    taught, _ = load_part(teacher, "denoiser")
+    own = replace(config, denoiser=replace(config.denoiser, guides_itself=True))
+    nets = PARTS["denoiser"].build(own).eval()
+    nets.load_state_dict(taught.state_dict(), strict=False)
+    judged = nets, taught, cache, own.denoiser, torch.device("cpu"), branches(1.3, 1.15)
+    assert distillation.guided_error(*judged) == pytest.approx(1.0)
+    clips = clips_batch(cache, own.denoiser, cache.monitor_clips(4))
+    distillation.fit_guidance(nets, taught, [clips, clips], own.denoiser)
+    assert distillation.guided_error(*judged) < 0.85
+
+
+def test_a_teacher_of_other_sizes_or_none_is_refused(
+    cache: Cache, tmp_path: Path, config: ModelConfig, teacher: Path
+) -> None:
+    other = replace(config, denoiser=replace(config.denoiser, tfrm_nodes=3))
+    with pytest.raises(CheckpointError, match=r"tfrm_nodes is 2, the config's is 3"):
+        distil_denoiser(other, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path), teacher=teacher)
+    with pytest.raises(CheckpointError, match=r"teacher\.safetensors"):
+        distil_denoiser(config, cache.folder, tmp_path / "denoiser.safetensors", options(tmp_path))
+
+
+def test_weights_are_drawn_in_their_range_and_only_for_whole_clips(cache: Cache, config: ModelConfig) -> None:
+    clips = clips_batch(cache, config.denoiser, np.arange(8).repeat(32))
+    none = torch.zeros(len(clips.latents))
+    torch.manual_seed(0)
+    weights = distillation.draw_weights(DistilMix(usual=0.0), clips)
+    for i, (low, high) in enumerate((distillation.AUDIO, distillation.EMOTION)):
+        assert low <= float(weights[:, i].min()) < low + 0.2 and high - 0.2 < float(weights[:, i].max()) <= high
+    assert 0.02 < float((weights == 1).all(1).float().mean()) < 0.2
+    for name in ("keep_audio", "keep_emotion"):
+        assert bool((distillation.draw_weights(DistilMix(), replace(clips, **{name: none})) == 1).all())
+    near = distillation.draw_weights(DistilMix(usual=1.0, unguided=0.0), clips).mean(0)
+    assert near.tolist() == pytest.approx([1.3, 1.15], abs=0.02)
+
+
+def test_the_target_of_one_frame_is_not_smoothed_and_a_slope_stays() -> None:
+    one, slope = torch.randn(2, 3, 1, 2, 2), torch.arange(6.0).view(1, 1, 6, 1, 1)
+    assert torch.equal(distillation.smoothed(one, 0.1), one)
+    assert distillation.smoothed(slope, 0.1).flatten()[1:-1].tolist() == pytest.approx([1, 2, 3, 4])
