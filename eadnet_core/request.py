@@ -37,18 +37,18 @@ class GenerateOptions:
     )
     guidance_audio: float | None = option(
         None,
-        "Weight of the sound. 1 is the net as it was trained and free; above 1 follows the sound more closely and "
-        "costs one more pass per step.",
-        "weight of the sound; other than 1 costs a pass more per step",
+        "Weight of the sound. 1 is the net as it was trained; above 1 follows the sound more closely. Free on the "
+        "mini; a base takes one more pass per step unless it is 1.",
+        "weight of the sound; on a base, other than 1 costs a pass more per step",
         within=(0, 10),
         step=0.1,
         is_own=True,
     )
     guidance_emotion: float | None = option(
         None,
-        "Weight of the emotion. 1 is the net as it was trained and free; above 1 exaggerates and costs one more pass "
-        "per step.",
-        "weight of the emotion; other than 1 costs a pass more per step",
+        "Weight of the emotion. 1 is the net as it was trained; above 1 exaggerates. Free on the mini; a base takes "
+        "one more pass per step unless it is 1.",
+        "weight of the emotion; on a base, other than 1 costs a pass more per step",
         within=(0, 10),
         step=0.1,
         is_own=True,
@@ -56,7 +56,7 @@ class GenerateOptions:
     sync_guidance: float = option(
         0.0,
         "Pull of the SyncNet on the mouth. 0 off, 0.2 helps the mini a little; costs a pass through the small SyncNet "
-        "in every second step of its range.",
+        "in every second step of its range. The mini makes its guidance in three passes for it.",
         "pull of the SyncNet on the mouth, 0 off, 0.2 helps the mini a little",
         within=(0, 1),
         step=0.05,
@@ -162,7 +162,7 @@ class GenerateOptions:
     lips: float = option(
         1.0,
         "Amplitude of speech: 0 mouth at rest, 1 as trained. Above 1 adds to the guidance by the sound, which costs "
-        "one more pass per step.",
+        "a base one more pass per step.",
         "amplitude of speech, 0 none, 1 as trained",
         within=(0, 2),
         step=0.05,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from functools import lru_cache
 
 import numpy as np
 import pytest
+import torch
 
+from eadnet_core.config import SAMPLING
 from eadnet_core.evaluation.clips import Bench
 from eadnet_core.evaluation.controls import judge_controls
 from eadnet_core.evaluation.heldout import Clip, draw_cases
 from eadnet_core.evaluation.shipped import SEED, read_shipped
 from eadnet_core.families.family import with_model_defaults
 from eadnet_core.families.load import load_model
+from eadnet_core.families.mini import MiniScene
+from eadnet_core.generation.animation import Animation
 from eadnet_core.request import GenerateOptions
+from eadnet_core.sampling.guidance import branches
+from eadnet_core.taxonomy import CONTROLS
 from eadnet_core.weights.experts import load_experts
 
 N_CLIPS = 48
@@ -58,6 +65,35 @@ def test_is_at_least(figures: dict[str, float], key: str, bound: float) -> None:
 @pytest.mark.parametrize(("key", "bounds"), BETWEEN.items())
 def test_moves_as_much_as_the_truth(figures: dict[str, float], key: str, bounds: tuple[float, float]) -> None:
     assert bounds[0] <= figures[key] <= bounds[1], figures
+
+
+def controls_at(weights: tuple[float, float], *, is_one_pass: bool = True) -> np.ndarray:
+    """What the face of one clip does under weights of sound and emotion, [T, 28], made in one pass or in three."""
+    one, clip = bench("mini"), next(clip for clip in main_clips(128) if clip.case.emotion == "happy")
+    options = GenerateOptions(guidance_audio=weights[0], guidance_emotion=weights[1])
+    performance, own = one.performance(clip, *one.model.reader.read([clip.prompt]), options)
+    animation = Animation(one.model, clip.truth.reference, performance, own, is_decoded=False)
+    if not is_one_pass:
+        animation.wave.needed = branches(*weights)
+    scene, wave = animation.stage.scene, animation.wave
+    assert isinstance(scene, MiniScene)
+    assert len(wave.needed) == (1 if is_one_pass else 3)
+    with torch.inference_mode():
+        return torch.cat([scene.controls(part.x0, part.view) for part in animation]).numpy()
+
+
+def test_sliders_of_guidance_are_even_in_one_pass() -> None:
+    jaw, smile = CONTROLS.index("jaw"), CONTROLS.index("AU12")
+    lips = [controls_at((weight, 1.15))[:, jaw].std() for weight in (0.5, 1.0, 1.3, 2.0)]
+    smiles = [controls_at((1.3, weight))[:, smile].mean() for weight in (0.5, 1.0, 1.5, 2.0)]
+    for values in (lips, smiles):
+        assert all(b > 1.05 * a for a, b in itertools.pairwise(values)), (lips, smiles)
+
+
+def test_one_pass_makes_what_three_make() -> None:
+    own = SAMPLING["mini"].guidance_audio, SAMPLING["mini"].guidance_emotion
+    none, one, three = controls_at((1.0, 1.0)), controls_at(own), controls_at(own, is_one_pass=False)
+    assert np.square(one - three).mean() < 0.3 * np.square(three - none).mean()
 
 
 @pytest.mark.parametrize("name", GAIN_DB)
