@@ -13,7 +13,8 @@ from comfy_api.latest import io
 from ..eadnet_core.errors import BadInput
 from ..eadnet_core.taxonomy import EMOTIONS
 from . import bridge
-from .sockets import EADEmotion
+from .motion_lanes import motion_edited
+from .sockets import EADEmotion, EADMotion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,15 +142,41 @@ class EmotionTrack(io.ComfyNode):
                     tooltip="The words with their times, as SubRip, WebVTT, or the JSON of Whisper: the editor shows "
                     "them, and keyframes snap to them. No cost. Default: none, they snap to where the voice sets in.",
                 ),
+                EADMotion.Input(
+                    "motion",
+                    optional=True,
+                    tooltip="How somebody moves in a clip, from Motion From Video or Load Motion, to be edited in the "
+                    "lanes below the emotions.",
+                ),
+                io.String.Input(
+                    "motion_edits",
+                    default="",
+                    optional=True,
+                    multiline=True,
+                    tooltip="What is changed of the motion, as JSON: points, smoothing and blinks. Without a motion "
+                    "they make one. The editor writes this. No cost. Default: empty, nothing.",
+                ),
             ],
             outputs=[
-                EADEmotion.Output("track", display_name="emotion", tooltip="The emotions over time, for the Sampler.")
+                EADEmotion.Output("track", display_name="emotion", tooltip="The emotions over time, for the Sampler."),
+                EADMotion.Output(
+                    "motion_out",
+                    display_name="motion",
+                    tooltip="The motion with what was edited, for Speak and the Sampler; nothing where there is none.",
+                ),
             ],
         )
 
     @classmethod
     def execute(
-        cls, keyframes: str, cross_fade: float, audio: Any = None, emotion: Any = None, transcript: str = ""
+        cls,
+        keyframes: str,
+        cross_fade: float,
+        audio: Any = None,
+        emotion: Any = None,
+        transcript: str = "",
+        motion: Any = None,
+        motion_edits: str = "",
     ) -> io.NodeOutput:
         from ..eadnet_core.emotion.track import EmotionTrack as Track
 
@@ -161,7 +188,9 @@ class EmotionTrack(io.ComfyNode):
         notes = _shown(heard.unread())
         ui = {"eadnet_keyframes": [keyframes], "eadnet_words": transcript_words(transcript)}
         ui = {**ui, **(waveform(audio) or {}), **({"text": notes} if notes else {})}
-        return io.NodeOutput(heard.read(reader().codes).held(cross_fade), ui=ui)
+        duration_s = ui["eadnet_duration"][0] if audio is not None else 0.0
+        edited, ui["eadnet_motion"] = motion_edited(motion, motion_edits, duration_s)
+        return io.NodeOutput(heard.read(reader().codes).held(cross_fade), edited, ui=ui)
 
 
 def transcript_words(transcript: str) -> list[list[Any]]:

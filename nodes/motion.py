@@ -113,10 +113,20 @@ class MotionSettings(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..eadnet_core.motion.driving import Driving, DrivingOptions
 
+        _check_given(motion)
         take = tuple(part for part in PARTS if parts[f"take_{part}"])
         if not take:
             raise BadInput("Nothing is taken of the motion. Turn on one of the take switches.")
         return io.NodeOutput(Driving(motion.motion, DrivingOptions(strength, scale, take, if_short, smoothing_s)))
+
+
+def _check_given(motion: Any) -> None:
+    """An Emotion Track without a motion gives none. Raises BadInput."""
+    if motion is None:
+        raise BadInput(
+            "motion holds nothing: the Emotion Track before this node has neither a motion nor edits. Connect a motion "
+            "to it, or draw one in its lanes."
+        )
 
 
 class SaveMotion(io.ComfyNode):
@@ -145,6 +155,7 @@ class SaveMotion(io.ComfyNode):
     def execute(cls, motion: Any, filename_prefix: str) -> io.NodeOutput:
         from ..eadnet_core.motion.record_file import write_motion
 
+        _check_given(motion)
         path, name = motion_files.motion_output(filename_prefix)
         write_motion(path, motion.motion)
         return io.NodeOutput(ui={"text": [f"{name}: {motion.motion.summary()}"]})

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 MOST_KEYFRAMES = 200
 """Of one request; the page asks for more in several."""
+POSE = {
+    "yaw": (-19.0, 19.0),
+    "pitch": (-11.0, 11.0),
+    "roll": (-8.0, 8.0),
+    "gaze_x": (-1.0, 1.0),
+    "gaze_y": (-1.0, 1.0),
+    "blink": (0.0, 1.0),
+}
+"""What the face shows of a motion: degrees and shares, as far as a run goes."""
 KEPT_TEXTS = 256
 """Texts of keyframes whose codes are kept for the face."""
 
@@ -79,11 +88,15 @@ class Readings(Route):
 
 @dataclass(frozen=True)
 class AskedFace:
-    """A checked request: what the track's face looks like at a time."""
+    """A checked request: what the track's face looks like at a time.
+
+    turned  what its motion does there, of POSE; empty for none
+    """
 
     portrait: Portrait
     track: EmotionTrack
     time_s: float
+    turned: dict[str, float]
 
 
 class Faces(Route):
@@ -110,6 +123,7 @@ class Faces(Route):
             Portrait.parse(data),
             EmotionTrack.parse(parse_keyframes(keyframes)).held(cross_fade_s),
             number(data.get("time", 0.0), "time", 0, 1e6),
+            _turned(data.get("turned") or {}),
         )
 
     def compute(self, asked: AskedFace, is_stale: IsStale) -> tuple[bytes, dict[str, Any]]:
@@ -120,7 +134,7 @@ class Faces(Route):
         began = time.perf_counter()
         still = self._stills.open(asked.portrait)
         code = asked.track.read(read_codes).at([asked.time_s])[0]
-        data = jpeg(still.square(Felt(code), min(asked.portrait.size_px, still.size_px)))
+        data = jpeg(still.square(Felt(code, asked.turned), min(asked.portrait.size_px, still.size_px)))
         read = describe(code)
         said = {"label": read.label, "intensity": round(read.intensity, 3)}
         return data, {**said, "seconds": round(time.perf_counter() - began, 4)}
@@ -135,6 +149,14 @@ class Faces(Route):
     def let_go(self) -> None:
         """See Route."""
         self._stills.clear()
+
+
+def _turned(data: Any) -> dict[str, float]:
+    """What a motion does at one time, each held within POSE. Raises BadInput."""
+    if not isinstance(data, dict) or not set(data) <= set(POSE):
+        raise BadInput(f"turned must be an object of {', '.join(POSE)} and numbers.")
+    values = {name: number(value, name, -180, 180) for name, value in data.items()}
+    return {name: min(max(value, POSE[name][0]), POSE[name][1]) for name, value in values.items()}
 
 
 def read_codes(texts: list[str]) -> np.ndarray:

@@ -207,9 +207,12 @@ class Felt:
 
     Sampled frames of a silent face do what the code's action units say, whatever the portrait does by itself: over
     four portraits, nine emotions each, action units differ by 0.02 in the mean (0.2 from the portraits' own).
+
+    turned  {"yaw" | "pitch" | "roll": degrees, "gaze_x" | "gaze_y": -1 .. 1, "blink": 0 .. 1}, where it is set
     """
 
     code: np.ndarray
+    turned: Mapping[str, float] = field(default_factory=dict)
     is_rest: ClassVar[bool] = False
 
     def controls(self, own: np.ndarray) -> np.ndarray:
@@ -222,11 +225,17 @@ class Felt:
         shown = np.zeros(len(CONTROLS), np.float32)
         shown[_UNITS] = np.asarray(self.code)[AROUSAL + 1 :].clip(0.0, MOST)
         shown[_GAZE] = np.asarray(own)[_GAZE]
+        for name in ("gaze_x", "gaze_y", "blink"):
+            if name in self.turned:
+                shown[_NUMBER[name]] = self.turned[name]
         return shown
 
     def motion(self) -> np.ndarray:
-        """Turns of the head, [8] taxonomy.MOTION: none."""
-        return np.zeros(len(MOTION), np.float32)
+        """Turns of the head, [8] taxonomy.MOTION."""
+        moved = np.zeros(len(MOTION), np.float32)
+        for name in ("yaw", "pitch", "roll"):
+            moved[MOTION.index(name)] = self.turned.get(name, 0.0) * DEGREE
+        return moved
 
 
 def _checked(name: str, value: Any) -> float:

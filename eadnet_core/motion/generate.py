@@ -142,6 +142,17 @@ def _blinks(rate_hz: Floats, generator: np.random.Generator) -> Floats:
     return closure[lead : lead + n_frames]
 
 
+def blink_closure(from_middle_s: Floats) -> Floats:
+    """Closure of the lids, 0 .. 1, at times from the middle of the moment in which a blink has shut them.
+
+    >>> blink_closure(np.array([-0.2, 0.0, 0.2])).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    closing = np.clip((from_middle_s + CLOSED_S / 2 + CLOSING_S) / CLOSING_S, 0.0, 1.0)
+    opening = np.clip((CLOSED_S / 2 + OPENING_S - from_middle_s) / OPENING_S, 0.0, 1.0)
+    return ease(np.minimum(closing, opening))
+
+
 def ease(values: Floats) -> Floats:
     """From 0 to 1, starting and ending softly."""
     return values * values * (3.0 - 2.0 * values)

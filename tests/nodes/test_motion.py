@@ -161,3 +161,23 @@ def test_speak_takes_it(host: Any, talk: Any, motion_json: Path) -> None:
     shutil.copyfile(motion_json, motion_json.with_name("other.json"))
     prompt["load"]["inputs"]["file"] = "other.json"
     assert len(host.run(prompt)) > 1
+
+
+def test_the_track_edits_a_motion_and_makes_one(host: Any, motion_json: Path) -> None:
+    (loaded,) = host.call("EADNet_LoadMotion", file=motion_json.name)
+    track = {"keyframes": "[]", "cross_fade": 0.5}
+    edits = json.dumps({"yaw": {"points": [[0.4, 8]]}, "blinks": {"remove": [0.42]}})
+    _, edited = host.call("EADNet_EmotionTrack", **track, motion=loaded, motion_edits=edits)
+    assert edited.motion.tracks["yaw"][10] == pytest.approx(loaded.motion.tracks["yaw"][10] + 8, abs=0.2)
+    assert edited.motion.tracks["blink"].max() < 0.1 and edited.options == loaded.options
+    _, same = host.call("EADNet_EmotionTrack", **track, motion=loaded)
+    assert same.motion is loaded.motion
+    audio = {"waveform": torch.zeros(1, 1, 48_000), "sample_rate": 16_000}
+    _, drawn = host.call("EADNet_EmotionTrack", **track, audio=audio, motion_edits='{"blinks": {"add": [1.0]}}')
+    assert drawn.motion.duration_s == 3.0 and drawn.motion.tracks["blink"].max() == 1
+    _, nothing = host.call("EADNet_EmotionTrack", **track)
+    assert nothing is None
+    with pytest.raises(Exception, match="neither a motion nor edits"):
+        host.call("EADNet_SaveMotion", motion=None, filename_prefix="eadnet/kept")
+    with pytest.raises(Exception, match="motion_edits"):
+        host.call("EADNet_EmotionTrack", **track, motion_edits='{"ears": {}}')

@@ -124,3 +124,16 @@ def test_a_face_is_answered_soon(server: Any, record_property: Any) -> None:
         seconds.append(time.perf_counter() - began)
     record_property("median_s", sorted(seconds)[10])
     assert sorted(seconds)[10] < 1.0
+
+
+def test_the_face_turns_looks_and_blinks_as_a_motion_says(server: Any) -> None:
+    rest, turned, shut = (pixels(face(server, 0.0, turned=t)[1]) for t in ({}, {"yaw": 12, "pitch": -5}, {"blink": 1}))
+    assert np.abs(rest - turned).mean() > 1 and np.abs(rest - shut).max() > 30
+    far, most = (pixels(face(server, 0.0, turned={"yaw": yaw})[1]) for yaw in (170, 19))
+    assert np.array_equal(far, most)
+
+
+@pytest.mark.parametrize("turned", [[1], {"ears": 1}, {"yaw": "left"}, {"yaw": 1e9}, {"blink": None}])
+def test_a_motion_that_cannot_be_is_refused(server: Any, turned: Any) -> None:
+    status, answer = face(server, 0.0, turned=turned)
+    assert status == 400 and 20 < len(answer["error"]) < 300

@@ -6,6 +6,7 @@ import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
 import { addPanel, commit, follow, grow, hide, onGraphChange, setValue } from "./host.js";
 import { addKeyframe, editKeyframe, formatTrack, moveKeyframe, parseTrack, removeKeyframe, snap } from "./keyframes.js";
 import { nextMark, snapTo } from "./marks.js";
+import { LANES_PX, MotionLanes } from "./motion_lanes.js";
 import { laneLength, mostZoom, region, toX } from "./timeline.js";
 import { Bar } from "./track_bar.js";
 import { Detail } from "./track_detail.js";
@@ -61,7 +62,9 @@ class TrackEditor {
       onProblem: (text) => this.bar.say(text),
     });
     hide(widget);
-    addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX).label = words.track;
+    if (this.motion.widget) hide(this.motion.widget);
+    this.panel = addPanel(node, "emotion_track", this.root, LEAST_PX, MOST_PX);
+    this.panel.label = words.track;
     grow(node, WIDTH_PX);
     listen(this.lane, this);
     this.observer = new ResizeObserver(() => this.draw());
@@ -71,8 +74,8 @@ class TrackEditor {
   /** The lane's size: what x and y on it mean. A drag keeps the length that it began with. */
   get scale() {
     const duration_s = this.#held_s ?? laneLength(this.track, this.sound.duration_s);
-    const { clientWidth, clientHeight, scrollLeft } = this.frame;
-    const height_px = Math.max(clientHeight, 1);
+    const { clientWidth, scrollLeft } = this.frame;
+    const height_px = Math.max(this.lane.clientHeight, 1);
     const floor_px = floorPx(height_px, this.sound.spoken.length > 0);
     const width_px = this.#fit_px * 2 ** Math.min(this.#zoom, mostZoom(duration_s, this.#fit_px));
     return { duration_s, width_px, height_px, floor_px, left_px: scrollLeft - MARGIN_PX, view_px: clientWidth };
@@ -90,12 +93,26 @@ class TrackEditor {
     this.#showProblem();
     this.sound.find();
     this.face.retry();
+    this.motion.update();
+    this.#makeRoom();
     this.draw();
   }
 
+  /** Makes the panel as high as what it shows. */
+  #makeRoom() {
+    const more_px = this.motion.isOn ? LANES_PX : 0;
+    const least_px = LEAST_PX + more_px;
+    if (this.root.style.minHeight === `${least_px}px`) return;
+    this.panel.options.getMinHeight = () => least_px;
+    this.panel.options.getMaxHeight = () => MOST_PX + more_px;
+    this.root.style.minHeight = `${least_px}px`;
+    grow(this.node, WIDTH_PX);
+  }
+
   /** Takes from the node's run its keyframes, and what it heard: the sound that the emotions are really laid over. */
-  takeRun({ eadnet_keyframes, eadnet_waveform, eadnet_duration, eadnet_words } = {}) {
+  takeRun({ eadnet_keyframes, eadnet_waveform, eadnet_duration, eadnet_words, eadnet_motion } = {}) {
     this.#ran = eadnet_keyframes?.[0] ?? null;
+    this.motion.takeRun(eadnet_motion?.[0]);
     this.update();
     this.sound.take(eadnet_waveform, eadnet_duration?.[0], eadnet_words);
   }
@@ -312,17 +329,18 @@ class TrackEditor {
   #build() {
     const { words } = this;
     this.bar = new Bar(this);
+    this.motion = new MotionLanes(this);
     this.face = new TrackFace(this.node, words);
     this.mend = button(words.mend, "", () => this.#startAnew());
     this.taking = button(words.take_over, words.take_over_hint, () => this.#takeOver());
     this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), this.mend, this.taking);
     this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
-    this.frame = el("div", { className: "eadnet-frame", onscroll: () => this.draw() }, this.lane);
+    this.frame = el("div", { className: "eadnet-frame", onscroll: () => this.draw() }, this.lane, this.motion.root);
     this.view = el("div", { className: "eadnet-view" }, this.face.root, this.frame);
     this.detail = new Detail(this);
     this.json = el("textarea", { className: "eadnet-text", hidden: true, spellcheck: false, onchange: () => this.endStep() });
     this.json.oninput = () => setValue(this.node, this.widget, this.json.value);
-    this.root = el("div", { className: "eadnet" }, this.trouble, this.bar.root, this.view, this.json, this.detail.root);
+    this.root = el("div", { className: "eadnet" }, this.trouble, this.bar.root, this.view, this.json, this.motion.row, this.detail.root);
   }
 
   toggleRaw() {
@@ -331,6 +349,13 @@ class TrackEditor {
     this.json.value = this.#given;
     this.view.hidden = this.detail.root.hidden = isRaw;
     this.draw();
+  }
+
+  toggleMotion() {
+    this.node.properties.eadnet_motion = !this.motion.isOn;
+    this.#makeRoom();
+    this.draw();
+    this.endStep();
   }
 
   toggleFace() {
@@ -350,6 +375,7 @@ class TrackEditor {
     this.readings.ask(this.track);
     this.lane.style.width = `${scale.width_px}px`;
     drawLane(this.lane, state, scale);
+    this.motion.draw(scale);
     this.#showPlayhead(this.playhead_s);
     this.detail.show(this.track[this.selected], state.readings[this.selected], state.cross_fade_s);
     const most = mostZoom(scale.duration_s, this.#fit_px);
@@ -360,6 +386,7 @@ class TrackEditor {
       loop: this.loop,
       isSnapping: this.isSnapping,
       isFacing: this.face.isOn,
+      isMoving: this.motion.isOn,
       isRaw: !this.json.hidden,
       zoom: Math.min(this.#zoom, most),
       mostZoom: most,
@@ -377,8 +404,9 @@ class TrackEditor {
   #showPlayhead(time) {
     this.playhead_s = Math.min(time, this.scale.duration_s);
     movePlayhead(this.lane, this.playhead_s, this.scale);
+    this.motion.movePlayhead(this.scale);
     this.bar.showTime(this.playhead_s, this.scale.duration_s);
-    this.face.show(this.track, this.playhead_s, this.#crossFade_s);
+    this.face.show(this.track, this.playhead_s, this.#crossFade_s, this.motion.turnedAt(this.playhead_s));
   }
 
   /** Scrolls to the playhead where it has left the frame. */

@@ -15,22 +15,23 @@ export class Bar {
     this.removing = button("×", words.delete, () => editor.remove());
     this.snapping = button("◆|", words.snap, () => editor.toggleSnap());
     this.facing = button("☺", words.face, () => editor.toggleFace());
+    this.moving = button("∿", words.motion, () => editor.toggleMotion());
     this.farther = button("⊖", words.zoom_out, () => editor.zoom(-1));
     this.closer = button("⊕", words.zoom_in, () => editor.zoom(1));
     this.raw = button("{}", words.raw, () => editor.toggleRaw());
-    const { playing, looping, status, adding, removing, snapping, facing, farther, closer, raw } = this;
-    const buttons = [adding, removing, snapping, facing, farther, closer, raw];
+    const { playing, looping, status, adding, removing, snapping, facing, moving, farther, closer, raw } = this;
+    const buttons = [adding, removing, snapping, facing, moving, farther, closer, raw];
     this.root = el("div", { className: "eadnet-row eadnet-bar" }, playing, looping, this.clock, status, ...buttons);
   }
 
   /** Shows which buttons can be pressed, and which are. */
-  show({ isReady, isEditable, hasSelected, loop, isSnapping, isFacing, isRaw, zoom, mostZoom }) {
+  show({ isReady, isEditable, hasSelected, loop, isSnapping, isFacing, isMoving, isRaw, zoom, mostZoom }) {
     this.playing.disabled = !isReady;
     this.adding.disabled = !isEditable;
     this.removing.disabled = !isEditable || !hasSelected;
     this.farther.disabled = zoom === 0;
     this.closer.disabled = zoom >= mostZoom;
-    const pressed = [[this.looping, Boolean(loop)], [this.snapping, isSnapping], [this.facing, isFacing], [this.raw, isRaw]];
+    const pressed = [[this.looping, Boolean(loop)], [this.snapping, isSnapping], [this.facing, isFacing], [this.moving, isMoving], [this.raw, isRaw]];
     for (const [part, is] of pressed) part.setAttribute("aria-pressed", is);
   }
 

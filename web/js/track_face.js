@@ -41,8 +41,8 @@ export class TrackFace {
     return this.node.properties.eadnet_face !== false;
   }
 
-  /** Asks for the face of a track at a time, where it is shown. */
-  show(track, time, cross_fade_s) {
+  /** Asks for the face of a track at a time, where it is shown; `turned` is what a motion does there, or null. */
+  show(track, time, cross_fade_s, turned) {
     this.root.hidden = !this.isOn;
     if (!this.isOn || !this.node.graph) return this.live.cancel();
     if (setting(SETTING) === false) return this.#showNote(this.words.asleep);
@@ -54,7 +54,7 @@ export class TrackFace {
     const portrait = this.#portrait();
     this.#asked = JSON.stringify(portrait);
     if (this.#asked === this.#refused) return;
-    this.live.ask({ ...portrait, keyframes: formatTrack(keyframes), cross_fade, time: at, size: this.#wantedPx() });
+    this.live.ask({ ...portrait, keyframes: formatTrack(keyframes), cross_fade, time: at, size: this.#wantedPx(), ...(turned ? { turned } : {}) });
   }
 
   /** Something in the graph or its files has changed: what was refused may be there. */

@@ -122,6 +122,7 @@ const COMMANDS = {
   l: (editor) => editor.toggleLoop(),
   s: (editor) => editor.toggleSnap(),
   f: (editor) => editor.toggleFace(),
+  m: (editor) => editor.toggleMotion(),
   "[": (editor) => editor.moveLoop("start_s", editor.playhead_s),
   "]": (editor) => editor.moveLoop("end_s", editor.playhead_s),
   "+": (editor) => editor.zoom(1),
