@@ -165,7 +165,7 @@ def test_speak_takes_it(host: Any, talk: Any, motion_json: Path) -> None:
 
 def test_the_track_edits_a_motion_and_makes_one(host: Any, motion_json: Path) -> None:
     (loaded,) = host.call("EADNet_LoadMotion", file=motion_json.name)
-    track = {"keyframes": "[]", "cross_fade": 0.5}
+    track = {"keyframes": '[{"time": 0, "text": "calm"}]', "cross_fade": 0.5}
     edits = json.dumps({"yaw": {"points": [[0.4, 8]]}, "blinks": {"remove": [0.42]}})
     _, edited = host.call("EADNet_EmotionTrack", **track, motion=loaded, motion_edits=edits)
     assert edited.motion.tracks["yaw"][10] == pytest.approx(loaded.motion.tracks["yaw"][10] + 8, abs=0.2)

@@ -32,6 +32,14 @@ test("the notes, titles and labels of every workflow", () => {
   assert.deepEqual(Object.keys(known).filter((text) => !said.has(text)), [], "translated, and said nowhere");
 });
 
+test("commands", () => {
+  const known = json("locales/zh/commands.json");
+  const ids = [...read("web/js/commands.js").matchAll(/id: "([\w.]+)"/g)].map(([, id]) => id.replaceAll(".", "_"));
+  assert.ok(ids.length >= 2);
+  assert.deepEqual(Object.keys(known).sort(), ids.sort());
+  assert.deepEqual(ids.filter((id) => !isChinese(known[id].label)), []);
+});
+
 test("settings, with their categories", () => {
   const source = read("web/js/eadnet.js");
   const known = json("locales/zh/settings.json");

@@ -2,6 +2,7 @@
 
 import { showCachedVideos } from "./cached_video.js";
 import { choiceIn, nameChoices } from "./choices.js";
+import { COMMANDS, KEYBINDINGS, MENU } from "./commands.js";
 import { keepFields } from "./dynamic_choice.js";
 import { addEmotionPad } from "./emotion_pad.js";
 import { addTrackEditor } from "./emotion_track.js";
@@ -39,6 +40,9 @@ app.registerExtension({
       defaultValue: true,
     },
   ],
+  commands: COMMANDS,
+  keybindings: KEYBINDINGS,
+  menuCommands: MENU,
   setup() {
     showCachedVideos();
     colorSockets();

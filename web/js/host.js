@@ -128,6 +128,10 @@ export function setting(id) {
   return app.extensionManager?.setting?.get(id);
 }
 
+export function setSetting(id, value) {
+  return app.extensionManager?.setting?.set(id, value);
+}
+
 /** The address of a file that a loader names, as {filename, subfolder, type}. */
 export function viewUrl(file) {
   return api.apiURL(`/view?${new URLSearchParams(file)}`);

@@ -1,16 +1,12 @@
 /** Another performance by one press: a seed is drawn, and the graph runs. */
 
-import { isLinked, widgetOf } from "./graph_walk.js";
-import { app, commit, setValue } from "./host.js";
-
-/** Seeds that a text box shows whole. */
-const SEEDS = 1e9;
+import { drawSeed } from "./commands.js";
+import { app, commit } from "./host.js";
 
 /** Adds the button to a node that has a seed. */
 export function addNewTake(node, words) {
-  const seed = widgetOf(node, "seed");
   const take = node.addWidget("button", "new_take", null, () => {
-    if (!isLinked(node, "seed")) setValue(node, seed, Math.floor(Math.random() * SEEDS));
+    drawSeed(node);
     commit();
     app.queuePrompt(0);
   });

@@ -48,4 +48,23 @@ test("the search finds Speak by what it does", async () => {
   await page.keyboard.press("Escape");
 });
 
+test("a shortcut turns the preview off and on, and another draws a new take and runs it", async () => {
+  const isOn = () => page.evaluate(() => window.app.extensionManager.setting.get("EADNet.InstantPreview"));
+  await page.locator("canvas#graph-canvas").focus().catch(() => {});
+  for (const expected of [false, true]) {
+    await page.keyboard.press("Alt+Shift+P");
+    await page.waitForFunction((v) => window.app.extensionManager.setting.get("EADNet.InstantPreview") === v, expected);
+  }
+  assert.equal(await isOn(), true);
+  const seed = () => comfyui.value("EADNet_Sampler", "seed");
+  const before = await seed();
+  const ended = page.evaluate(
+    () => new Promise((done) => window.app.api.addEventListener("promptQueued", () => done(true), { once: true })),
+  );
+  await page.keyboard.press("Alt+Shift+T");
+  assert.equal(await ended, true);
+  assert.notEqual(await seed(), before);
+  await page.evaluate(() => window.app.api.interrupt());
+});
+
 test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));
