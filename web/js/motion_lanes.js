@@ -191,6 +191,7 @@ export class MotionLanes {
     const waits = isLinked(this.node, "motion") && !this.motion ? words.motion_run : "";
     const text = this.#problem || (isLinked(this.node, "motion_edits") ? words.motion_linked : waits);
     this.note.textContent = this.note.title = text;
+    this.note.hidden = !text;
     this.note.classList.toggle("eadnet-bad", Boolean(this.#problem));
   }
 
@@ -312,17 +313,18 @@ export class MotionLanes {
     this.playhead = el("div", { className: "eadnet-lanes-playhead", "aria-hidden": "true" });
     this.root = el("div", { className: "eadnet-lanes", hidden: true }, ...NAMES.map((name) => this.lanes[name].root), this.playhead);
     const number = { type: "number", step: 0.01, className: "eadnet-field eadnet-number" };
-    this.title = el("span", { className: "eadnet-ellipsis" });
+    this.title = el("span", { className: "eadnet-ellipsis eadnet-grow" });
     this.time = el("input", { ...number, min: 0, title: words.time, "aria-label": words.time, onchange: () => this.#retime() });
     this.value = el("input", { ...number, step: "any", title: words.motion_value, "aria-label": words.motion_value, onchange: () => this.#revalue() });
     this.smooth = el("input", { ...number, step: 0.05, min: 0, max: MOST_SMOOTH_S, title: words.motion_smooth, onchange: () => this.#resmooth() });
     this.adding = button("+◆", words.motion_add, () => this.#add(this.lane, this.editor.playhead_s));
     this.removing = button("×", words.motion_remove, () => this.#remove());
     this.resetting = button("⟲", words.motion_reset, () => this.#reset());
-    this.note = el("span", { className: "eadnet-grow eadnet-ellipsis eadnet-dim", role: "status" });
+    this.note = el("div", { className: "eadnet-ellipsis eadnet-dim", role: "status", hidden: true });
     const { title, time, value, adding, removing, resetting, note } = this;
     const smooth = el("label", { className: "eadnet-row" }, words.motion_smooth_short, this.smooth);
-    this.row = el("div", { className: "eadnet-row", hidden: true }, title, time, value, smooth, note, adding, removing, resetting);
+    const row = el("div", { className: "eadnet-row" }, title, time, value, smooth, adding, removing, resetting);
+    this.row = el("div", { hidden: true }, note, row);
   }
 
   #buildLane(name) {
