@@ -18,6 +18,7 @@ from .batch import add_batch
 from .curate import add_curate
 from .data import add_data
 from .emotion import add_caption, add_direct, add_emotion
+from .fit import add_fit
 from .generate import add_dub, add_generate
 from .info import add_info
 from .live import add_live
@@ -90,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_dub,
         add_batch,
         add_live,
+        add_fit,
         add_mask,
         add_motion,
         add_score,

@@ -91,7 +91,9 @@ class Mini(Family):
         values = {**about["config"], "vae": about_vae["config"], "syncnet": about_syncnet["config"]}
         config = from_dict(ModelConfig, values)
         if extended := about_vae.get("extends"):
-            config = replace(config, name=f"{extended}-{config.vae.size_px}", size_px=config.vae.size_px)
+            size_px = config.vae.size_px
+            name = extended if size_px == config.size_px else f"{extended}-{size_px}"
+            config = replace(config, name=name, size_px=size_px)
         if config.vae.latent_channels != config.denoiser.latent_channels:
             raise CheckpointError(
                 f"The parts in '{folder}' do not belong together: the VAE has {config.vae.latent_channels} latent "
