@@ -20,6 +20,7 @@ from .request import GenerateOptions, GenerationReport, Progress, Segment
 
 if TYPE_CHECKING:
     from .families.load import load_model
+    from .generation.conversation import prepare_conversation
     from .generation.output import write_video
     from .generation.pipeline import generate, prepare
 
@@ -38,6 +39,7 @@ __all__ = [
     "generate",
     "load_model",
     "prepare",
+    "prepare_conversation",
     "write_video",
 ]
 
@@ -48,6 +50,10 @@ def __getattr__(name: str) -> Any:
         from .generation import pipeline
 
         return getattr(pipeline, name)
+    if name == "prepare_conversation":
+        from .generation.conversation import prepare_conversation
+
+        return prepare_conversation
     if name == "load_model":
         from .families.load import load_model
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the picture."""
+SHORTER_VOICES = ("silence", "hold", "loop", "cut")
+"""Where one of several voices is shorter than another: its face listens, or keeps its last pose; the voice begins anew;
+or the clip ends with the shortest."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +331,8 @@ class Segment:
     start_frame: int
     face_frames: np.ndarray
     """uint8 [T, size, size, 3]: the same in the training frame, what the scores are computed from."""
+    other_faces: tuple[np.ndarray, ...] = ()
+    """The training frames of the second speaker and all others, where there are several."""
 
 
 @dataclass

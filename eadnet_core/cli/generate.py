@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import ATTENTION_BACKENDS, FPS
 from ..errors import BadInput
@@ -13,6 +13,10 @@ from ..request import OPTIONS, GenerateOptions
 from .arguments import Bar, add_model, add_option, check_output, command, emotion_line, write_json
 from .emotion import add_words, reference_of, words_of
 from .motion import add_performance, performance_of
+from .speakers import add_speakers, speakers_of
+
+if TYPE_CHECKING:
+    from ..generation.speakers import Speaker
 
 NUMBERS = (
     "seed",
@@ -73,7 +77,9 @@ def add_dub(commands: Any) -> None:
 
 def _add_run(parser: Any, options: tuple[str, ...], emotion: str, is_video: bool = False) -> Any:
     """What both commands take; returns the group of settings."""
-    parser.add_argument("--audio", required=True, type=Path, help="speech: any sound or video file")
+    text = "speech: any sound or video file; of several --speaker it holds all voices"
+    parser.add_argument("--audio", type=Path, help=text)
+    add_speakers(parser)
     add_words(parser, emotion)
     add_performance(parser, is_video)
     parser.add_argument("--output", required=True, type=Path, help="video to write, .mp4")
@@ -137,21 +143,49 @@ def load(args: argparse.Namespace) -> Any:
     return load_model(args.model, args.device, args.dtype, args.attention)
 
 
+def _conversation(
+    portrait: Any, speakers: list[Speaker], args: argparse.Namespace, options: GenerateOptions, more: dict[str, Any]
+) -> Any:
+    """A clip of several faces, ready to run."""
+    from ..generation.conversation import ConversationOptions, prepare_conversation
+
+    if reference_of(args) is not None or performance_of(args) is not None:
+        raise BadInput("--emotion-from and --performance are of one face, and there are speakers. Leave them out.")
+    together = ConversationOptions(args.shorter, args.look)
+    return prepare_conversation(portrait, speakers, args.audio, words_of(args), options, together, **more)
+
+
+def _print_words(report: Any) -> None:
+    """How the words of every face were read."""
+    names = getattr(report, "names", ())
+    for name, own in zip(names, getattr(report, "speakers", ()), strict=True):
+        for reading in own.emotions:
+            print(f"emotion of '{name}': {emotion_line(reading)}")
+    for reading in [] if names else report.emotions:
+        print(f"emotion: {emotion_line(reading)}")
+
+
 def _run(args: argparse.Namespace, portrait: Any) -> None:
     from ..generation.output import write_video
     from ..generation.pipeline import prepare
+    from ..metrics.report import Scores
 
     options = GenerateOptions(**{name: value for name, value in vars(args).items() if name in OPTIONS})
+    speakers = speakers_of(args)
+    if args.audio is None and not speakers:
+        raise BadInput("There is no voice. Give --audio FILE, or --speaker with a voice for each face.")
     check_output(args.report, ".png")
     check_output(args.json, ".json")
     is_open = args.resume or args.redo is not None
     target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
     with Bar("search", "frame") as bar:
-        more: dict[str, Any] = {"model": partial(load, args), "on_search": bar.count, "reference": reference_of(args)}
-        more["performance"] = performance_of(args)
-        generation = prepare(portrait, args.audio, words_of(args), options, **more, **target)
-    for reading in generation.report.emotions:
-        print(f"emotion: {emotion_line(reading)}")
+        more: dict[str, Any] = {"model": partial(load, args), "on_search": bar.count, **target}
+        if speakers:
+            generation: Any = _conversation(portrait, speakers, args, options, more)
+        else:
+            more |= {"reference": reference_of(args), "performance": performance_of(args)}
+            generation = prepare(portrait, args.audio, words_of(args), options, **more)
+    _print_words(generation.report)
     _forecast(generation, args)
     if args.dry_run:
         return
@@ -160,5 +194,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
         scores = write_video(generation, args.output, overwrite=args.overwrite, on_progress=bar, **keep)
     report = generation.report
     if args.json:
-        write_json(args.json, {**report.to_dict(), **({"scores": scores.to_json()} if scores else {})})
+        found = {name: own.to_json() for name, own in scores.items()} if isinstance(scores, dict) else scores
+        found = found.to_json() if isinstance(found, Scores) else found
+        write_json(args.json, {**report.to_dict(), **({"scores": found} if found else {})})
     print(f"{args.output}: {report.n_frames} frames, {report.seconds_per_second:.2f} s per second of video")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -25,7 +26,7 @@ MOST_CODE = 10.0
 """No number of a code is beyond it; those of the words stay within 1, and half precision holds 65504."""
 EASES = ("linear", "smooth", "in", "out")
 """How a fade runs: evenly; starting and ending softly; starting softly; ending softly."""
-_KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease", "reference"}
+_KEYS = {"time_s", "text", "intensity", "code", "fade_s", "ease", "reference", "speaker"}
 _SOFT_PARTS = 8
 """Straight pieces that a soft fade becomes where two tracks are blended."""
 
@@ -42,6 +43,7 @@ class Keyframe:
                the keyframe before, 0: at once
     ease       how it changes: one of EASES
     reference  a photo or clip whose face is looked at beside the words
+    speaker    who speaks from then on and whose face it is, by name; None: every face, and whoever spoke goes on
     """
 
     time_s: float
@@ -51,6 +53,7 @@ class Keyframe:
     fade_s: float | None = None
     ease: str = "linear"
     reference: Reference | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class EmotionTrack:
         if not keyframes:
             raise BadInput("An emotion track needs at least one keyframe; for a neutral clip give an empty prompt.")
         for before, after in pairwise(keyframes):
-            if before.time_s == after.time_s:
+            if before.time_s == after.time_s and before.speaker == after.speaker:
                 raise BadInput(f"Two emotion keyframes at {after.time_s:g} s: give each its own time.")
         return cls(tuple(keyframes))
 
@@ -102,6 +105,35 @@ class EmotionTrack:
         """
         values = map(asdict, self.keyframes)
         return json.dumps([{key: v for key, v in value.items() if v not in (None, "linear")} for value in values])
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Everybody whom a keyframe names, in the order in which they begin."""
+        return tuple(dict.fromkeys(k.speaker for k in self.keyframes if k.speaker is not None))
+
+    def turns(self, speaker: str, end_s: float) -> list[tuple[float, float]]:
+        """When one of several speaks: (start, end) in seconds, each from a keyframe of theirs to the next of another.
+
+        >>> talk = EmotionTrack.parse([{"time_s": t, "speaker": name} for t, name in ((0, "A"), (2, "B"), (5, "A"))])
+        >>> talk.turns("A", 8.0), talk.turns("B", 8.0)
+        ([(0.0, 2.0), (5.0, 8.0)], [(2.0, 5.0)])
+        """
+        times = sorted({k.time_s for k in self.keyframes if k.speaker is not None} | {end_s})
+        spans: list[tuple[float, float]] = []
+        for k in self.keyframes:
+            if k.speaker != speaker or k.time_s >= end_s:
+                continue
+            start_s, stop_s = k.time_s, times[bisect_right(times, k.time_s)]
+            if spans and spans[-1][1] >= start_s:
+                start_s = spans.pop()[0]
+            spans.append((start_s, min(stop_s, end_s)))
+        return spans
+
+    def of(self, speaker: str) -> EmotionTrack:
+        """What one of several shows: keyframes that name them, and those that name nobody; neutral without any."""
+        own = {k.time_s for k in self.keyframes if k.speaker == speaker}
+        kept = [k for k in self.keyframes if k.speaker == speaker or (k.speaker is None and k.time_s not in own)]
+        return EmotionTrack(tuple(replace(k, speaker=None) for k in kept) or (Keyframe(0.0),))
 
     def read(self, codes: Callable[[list[str]], np.ndarray]) -> EmotionTrack:
         """The same track with its words read by `codes` (texts -> [n, 27]); codes that are given stay."""
@@ -180,7 +212,7 @@ class EmotionTrack:
             gap if k.fade_s is None else max(k.fade_s, LEAST_FADE_S)
             for k, gap in zip(self.keyframes, gaps, strict=True)
         ]
-        fades = np.minimum(wanted, gaps)
+        fades = np.minimum(wanted, gaps).clip(1e-6)  # speakers may have keyframes at one time
         eases = np.array([EASES.index(k.ease) for k in self.keyframes])
         after = np.searchsorted(marks, times, side="right").clip(1, len(marks) - 1)
         share = (1.0 + (times - marks[after]) / fades[after]).clip(0.0, 1.0)
@@ -239,6 +271,9 @@ def _keyframe(item: Any, number: int) -> Keyframe:
     intensity, code, text = values.get("intensity"), values.get("code"), values.get("text", "")
     if not isinstance(text, str):
         raise BadInput(f"The text of emotion keyframe {number} is {text!r}; expected words.")
+    speaker = values.get("speaker")
+    if speaker is not None and not (isinstance(speaker, str) and speaker.strip()):
+        raise BadInput(f"The speaker of emotion keyframe {number} is {speaker!r}; give a name, or leave it out.")
     fade_s, ease = values.get("fade_s"), values.get("ease", "linear")
     if ease not in EASES:
         raise BadInput(f"The ease of emotion keyframe {number} is {ease!r}; it is one of {', '.join(EASES)}.")
@@ -250,6 +285,7 @@ def _keyframe(item: Any, number: int) -> Keyframe:
         fade_s=None if fade_s is None else _number(fade_s, f"fade_s of emotion keyframe {number}", math.inf),
         ease=ease,
         reference=None if values.get("reference") is None else Reference.parse(values["reference"]),
+        speaker=None if speaker is None else speaker.strip(),
     )
 
 

@@ -59,6 +59,12 @@ class FileKeyframe(BaseModel):
         "linear", description="How the fade runs: evenly; soft at both ends; at its start; at its end."
     )
     reference: FileReference | None = Field(None, description="A face whose emotion is mixed into that of the words.")
+    speaker: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Of several: who speaks from then on, and whose face it is; left out: every face.",
+    )
 
     @model_validator(mode="after")
     def _has_one_place(self) -> FileKeyframe:

@@ -26,8 +26,9 @@ from ..media.video.lock import check_free, held_folder
 from ..media.video.segments import LOCK, file_hash, segment_folder, whole
 from ..paths import is_disk_full, write_failure
 from ..request import Cancel, Progress
-from .output import weights_hash, write_video
+from .output import write_video
 from .pipeline import prepare
+from .recipe import weights_hash
 from .rows import RESERVED, Row
 
 log = logging.getLogger(__name__)

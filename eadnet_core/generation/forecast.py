@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,6 +61,10 @@ class Forecast:
     """Memory that grows with batch_windows."""
     tiles_bytes: int = 0
     """Memory that is_tiled would spare, where the model knows it."""
+    write_seconds: float = 0.0
+    """Of `seconds`, what encoding takes."""
+    latents_bytes: int = 0
+    """Of `disk_bytes`, what is stored beside the video."""
 
     def __str__(self) -> str:
         vram = f" ({self.vram_bytes / 1e9:.1f} GB on the GPU)" if self.vram_bytes else ""
@@ -150,6 +154,31 @@ def forecast(
         segment_frame_bytes=trial.frame_bytes,
         window_bytes=trial.window_bytes,
         tiles_bytes=trial.tiles_bytes,
+        write_seconds=per["write"] * n_frames,
+        latents_bytes=latents,
+    )
+
+
+def together(faces: Sequence[Forecast], segment_frames: int) -> Forecast:
+    """What several faces of one clip will take: each is made, and the pictures that all are in are encoded once.
+
+    segment_frames  for so many frames each face is held in memory beside the others
+    """
+    first, *others = faces
+    held = min(first.n_frames, segment_frames)
+    grown = sum(other.segment_frame_bytes for other in others) * held
+    latents = sum(other.latents_bytes for other in others)
+    return replace(
+        first,
+        seconds=first.seconds + sum(other.seconds - other.write_seconds for other in others),
+        memory_bytes=max(face.memory_bytes for face in faces) + grown,
+        more_memory_bytes=max(face.more_memory_bytes for face in faces) + grown,
+        vram_bytes=max(face.vram_bytes for face in faces),
+        output_bytes=max(face.output_bytes for face in faces),
+        disk_bytes=max(face.disk_bytes for face in faces) + latents,
+        segment_frame_bytes=sum(face.segment_frame_bytes for face in faces),
+        window_bytes=max(face.window_bytes for face in faces),
+        latents_bytes=first.latents_bytes + latents,
     )
 
 

@@ -105,7 +105,7 @@ def prepare(
     subject = _find(source, sound, options, on_search)
     n_frames = len(subject.crops) if options.length != "audio" and not subject.is_still else sound.n_frames()
     clock.stop("face")
-    model = _opened(model, device)
+    model = opened(model, device)
     clock.stop("load")
     speech = hear(sound, has_speech_gate=options.has_speech_gate)
     clock.stop("plan")
@@ -113,11 +113,13 @@ def prepare(
     words = timed(asked, speech).borrowing(reference)
     planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
     clock.stop("emotion")
-    report = _report(subject, planned, n_frames, driving, clock)
+    report = report_of(subject, planned, n_frames, driving, clock)
     return Generation(planned.model, subject, sound, planned.performance, planned.options, report, planned.acting)
 
 
-def _report(subject: Subject, planned: Plan, n_frames: int, driving: Driving | None, clock: Clock) -> GenerationReport:
+def report_of(
+    subject: Subject, planned: Plan, n_frames: int, driving: Driving | None, clock: Clock
+) -> GenerationReport:
     """What is known of a generation before it runs."""
     return GenerationReport(
         model=planned.model.name,
@@ -137,7 +139,8 @@ def _report(subject: Subject, planned: Plan, n_frames: int, driving: Driving | N
     )
 
 
-def _opened(model: str | Model | Callable[[], Model], device: str) -> Model:
+def opened(model: str | Model | Callable[[], Model], device: str) -> Model:
+    """The model that was given, or that a name, folder or function stands for."""
     if isinstance(model, Model):
         return model
     return model() if callable(model) else load_model(model, device, "auto")
@@ -273,9 +276,17 @@ class Generation:
         n_frames = max(1, OUTPUT_BYTES // (3 * self.report.width_px * self.report.height_px))
         return max(n_frames // DECODE_FRAMES * DECODE_FRAMES, min(n_frames, DECODE_FRAMES))
 
-    def paster(self) -> Callable[[np.ndarray, int], np.ndarray]:
-        """(generated squares, number of the first) -> full pictures, for frames in order."""
-        return paster(self.shown, self.subject, self.performance.motion, self.options)
+    def paster(self, read: Callable[[int], np.ndarray] | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
+        """(generated squares, number of the first) -> full pictures, for frames in order; `read`: see `plan.paster`."""
+        return paster(self.shown, self.subject, self.performance.motion, self.options, read)
+
+    @property
+    def n_ticks(self) -> int:
+        """What its progress counts in all."""
+        steps = sampler_options(self.model, self.options).steps + 1
+        if self.performer is not None:
+            steps += sampler_options(self.performer, self.acting or self.options).steps
+        return self.performance.n_frames * steps
 
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]

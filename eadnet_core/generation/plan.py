@@ -79,6 +79,11 @@ def plan(
     """
     n_frames = len(speech.voice) if n_frames is None else n_frames
     placed = timed(track, speech)
+    if placed.speakers:
+        raise BadInput(
+            f"The emotion track names who speaks ({', '.join(placed.speakers)[:80]}), but the clip has one face. Give "
+            "the faces of all speakers (--speaker), or take 'speaker' out of its keyframes."
+        )
     read = read_track(model, placed)
     driving = None if driving is None else drivable(driving, subject)
     is_expressive = driving is not None and "expression" in driving.taken
@@ -227,20 +232,26 @@ def shown_subject(
 
 
 def paster(
-    shown: Subject, subject: Subject, motion: np.ndarray, options: GenerateOptions
+    shown: Subject,
+    subject: Subject,
+    motion: np.ndarray,
+    options: GenerateOptions,
+    read: Callable[[int], np.ndarray] | None = None,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """(generated squares, number of the first) -> full pictures, for frames in order, with the background asked for.
 
     shown    the subject as the model is shown it
     subject  as it was found, on the pictures that are pasted into
     motion   [T, 8]  of the whole clip
+    read     what gives the pictures of the subject, where several faces share one
     """
+    own = read if shown.pictures is subject.pictures else None
     if options.background == "moving":
-        return shown.paster(options.mask)
+        return shown.paster(options.mask, read=own)
     backdrop = Backdrop(options.background, subject, motion)
     if subject.is_still or shown.pictures is subject.pictures:
-        return shown.paster(options.mask, backdrop)
-    original = subject.reader()  # not the performed picture
+        return shown.paster(options.mask, backdrop, own)
+    original = read or subject.reader()  # not the performed picture
     return shown.paster(options.mask, lambda finished, _, number: backdrop(finished, original(number), number))
 
 

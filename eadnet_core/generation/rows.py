@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-import re
-import unicodedata
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..emotion.text_files import read_text
-from ..errors import BadInput, EADNetError
-from ..option import Option
+from ..errors import BadInput
 from ..request import OPTIONS, GenerateOptions
+from .table import Columns, Find, each_row, file_of, filled, name_of, read_cells, text_of, value_of
 
 FILES, WORDS, NAME = ("portrait", "voice"), "words", "name"
 OF_VIDEOS = ("mask", "on_missing", "length")
 """Options that say nothing of a portrait."""
 OPTION_COLUMNS = tuple(name for name in OPTIONS if name not in OF_VIDEOS)
-COLUMNS = (*FILES, WORDS, NAME, *OPTION_COLUMNS)
+COLUMNS = Columns((*FILES, WORDS, NAME), FILES, OPTION_COLUMNS)
 DEFAULT_WORDS = "auto"
 """The emotion of the voice itself."""
 RESERVED = "batch"
 """The name of the report."""
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-_DELIMITERS = ",;\t"
-_SHOWN_PROBLEMS = 5
-_NAME_BYTES = 200
-_SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_NO_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-"""What Windows keeps for devices."""
-_AS_UTF8 = "In a spreadsheet, save it as 'CSV UTF-8'."
+AS_UTF8 = "In a spreadsheet, save it as 'CSV UTF-8'."
 
 
 @dataclass(frozen=True)
@@ -51,10 +38,6 @@ class Row:
     options: GenerateOptions
 
 
-Find = Callable[[str], Path]
-"""The file that a cell names. Raises BadInput or OSError for a path that is not allowed."""
-
-
 def read_rows(path: Path, find: Find | None = None, options: GenerateOptions | None = None) -> list[Row]:
     """Every row of a manifest, all of them checked; paths begin at the folder of the manifest.
 
@@ -64,174 +47,24 @@ def read_rows(path: Path, find: Find | None = None, options: GenerateOptions | N
     """
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"Manifest '{path}' ends in '{path.suffix}'. Give a table that ends in {', '.join(SUFFIXES)}.")
-    text = read_text(path, "Manifest", _AS_UTF8)
+    text = read_text(path, "Manifest", AS_UTF8)
     return parse_rows(text, find or (lambda cell: path.parent / cell), options)
 
 
 def parse_rows(text: str, find: Find, options: GenerateOptions | None = None) -> list[Row]:
     """`read_rows` of the text of a manifest: JSON lines where it begins with a brace, else CSV."""
-    text = text.removeprefix("\ufeff")
-    cells = list(_json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text))
+    cells = read_cells(text, COLUMNS)
     if not cells:
         raise BadInput(f"The manifest has no rows. Give the names of columns ({', '.join(FILES)}, ...), then rows.")
-    rows, problems, taken = [], [], dict[str, int]()
-    for number, values in cells:
-        try:
-            row = _row(number, values, find, options or GenerateOptions())
-            before = taken.setdefault(_folded(row.name), number)
-            if before != number:
-                raise BadInput(f"name '{row.name}' is that of row {before}. Give each row a name of its own.")
-            rows.append(row)
-        except EADNetError as error:
-            problems.append(f"Row {number}: {error}")
-    if problems:
-        more = f"\n{len(problems) - _SHOWN_PROBLEMS} more rows." if len(problems) > _SHOWN_PROBLEMS else ""
-        counted = f"{len(problems)} of {len(cells)} rows cannot be used, and nothing was begun."
-        raise BadInput("\n".join([counted, *problems[:_SHOWN_PROBLEMS]]) + more)
-    return rows
-
-
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number, cells by column) of each row that is not empty; the delimiter is what separates the first row."""
-    first = text.split("\n", 1)[0]
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=first.count), strict=True)
-    columns: list[str] = []
-    number = 0
-    try:
-        for number, cells in enumerate(table, 1):
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            if not columns:
-                columns = [cell.lower() for cell in cells]
-                _check_columns(columns, f"Row {number}")
-            elif len(cells) > len(columns):
-                raise BadInput(
-                    f"Row {number} has {len(cells)} cells, but there are {len(columns)} columns. "
-                    "Put words with a comma in them into double quotes."
-                )
-            else:
-                yield number, dict(zip(columns, cells, strict=False))
-    except csv.Error as error:
-        raise BadInput(f"Row {number + 1} is no row of a CSV file ({error}). Check its double quotes.") from error
-
-
-def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number of the line, values by column) of each line that is not empty."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadInput(f"Row {number} is not JSON ({error}). Give one object in braces per line.") from error
-        if not isinstance(values, dict):
-            raise BadInput(f"Row {number} is no JSON object. Give one object in braces per line.")
-        _check_columns(list(values), f"Row {number}")
-        yield number, values
-
-
-def _check_columns(columns: list[str], where: str) -> None:
-    unknown = [column for column in columns if column not in COLUMNS]
-    if unknown:
-        raise BadInput(
-            f"{where}: no column is called {', '.join(repr(c)[:40] for c in unknown[:_SHOWN_PROBLEMS])}. There are "
-            f"{', '.join((*FILES, WORDS, NAME))} and the options of docs/options.md, such as seed or head."
-        )
-    double = sorted({column for column in columns if columns.count(column) > 1})
-    if double:
-        raise BadInput(f"{where}: the column {', '.join(double)} stands there twice. Remove one.")
-    missing = [column for column in FILES if column not in columns]
-    if missing:
-        raise BadInput(
-            f"{where}: the column {' and '.join(missing)} is missing. Every row needs {' and '.join(FILES)}."
-        )
+    given = options or GenerateOptions()
+    return each_row(cells, lambda number, values: _row(number, values, find, given), lambda row: row.name)
 
 
 def _row(number: int, values: dict[str, Any], find: Find, options: GenerateOptions) -> Row:
-    values = {column: value for column, value in values.items() if value is not None and value != ""}
-    texts = {column: _text(column, values[column]) for column in (*FILES, WORDS, NAME) if column in values}
-    portrait, voice = (_file(column, texts.get(column, ""), find) for column in FILES)
-    name = _name(texts.get(NAME) or f"{portrait.stem}-{voice.stem}")
-    given = {column: _value(OPTIONS[column], values[column]) for column in values if column in OPTIONS}
+    values = filled(values)
+    texts = {column: text_of(column, values[column]) for column in (*FILES, WORDS, NAME) if column in values}
+    portrait, voice = (file_of(column, texts.get(column, ""), find) for column in FILES)
+    name = name_of(texts.get(NAME) or f"{portrait.stem}-{voice.stem}", RESERVED)
+    given = {column: value_of(OPTIONS[column], values[column]) for column in values if column in OPTIONS}
     words = texts.get(WORDS, "").strip() or DEFAULT_WORDS
     return Row(number, name, portrait, voice, words, replace(options, **given))
-
-
-def _text(column: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadInput(f"{column} is {value!r:.80}; give text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise BadInput(f"{column} holds half a character ({error.reason}). Write it anew.") from error
-    return value
-
-
-def _file(column: str, cell: str, find: Find) -> Path:
-    if not cell:
-        raise BadInput(f"{column} is empty. Give the path of a file.")
-    try:
-        path = find(cell)
-        is_file = path.is_file()
-    except (OSError, ValueError) as error:
-        reason = error if isinstance(error, EADNetError) else getattr(error, "strerror", None) or error
-        raise BadInput(f"{column} '{cell[:80]}' cannot be used: {reason}") from error
-    if not is_file:
-        raise BadInput(f"{column} '{cell[:80]}' is no file (looked for at '{path}'). Correct the path.")
-    return path
-
-
-def _name(text: str) -> str:
-    """The name of a video, if it is a name on every system and leads nowhere else. Raises BadInput.
-
-    >>> _name("Anna 喜.mp4")
-    'Anna 喜'
-    """
-    name = unicodedata.normalize("NFC", text)
-    name = name[:-4] if name.lower().endswith(".mp4") else name
-    if any(c in '/\\:*?"<>|' or not c.isprintable() for c in name):
-        raise BadInput(f'name {text!r:.80} holds what a file name may not: / \\ : * ? " < > | or a control character.')
-    if not name or name[0] in ". " or name[-1] in ". " or _NO_NAMES.fullmatch(name) or name.lower() == RESERVED:
-        raise BadInput(f"name {text!r:.80} cannot be used: it is empty, begins or ends in a dot or space, or is taken.")
-    if len(name.encode()) > _NAME_BYTES:
-        raise BadInput(f"name {text[:40]!r}... is too long: give at most {_NAME_BYTES} bytes.")
-    return name
-
-
-def _folded(name: str) -> str:
-    """What is the same for two names that some file systems hold for one."""
-    return unicodedata.normalize("NFC", name.casefold())
-
-
-def _value(option: Option, value: Any) -> Any:
-    """The value of an option from a cell or from JSON; its range is checked with all others. Raises BadInput."""
-    if option.choices:
-        return value
-    if isinstance(option.default, bool):
-        switch = value if isinstance(value, bool) else _SWITCHES.get(str(value).lower())
-        if switch is None:
-            raise BadInput(f"{option.name} is {value!r:.80}; give on or off.")
-        return switch
-    if option.within is None:
-        return _box(option.name, value)
-    try:
-        number = float(value) if not isinstance(value, bool) else None
-        if number is not None and option.is_whole:
-            number = int(value) if isinstance(value, str) else value if int(value) == value else None
-    except (TypeError, ValueError, OverflowError):
-        number = None
-    if number is None:
-        kind = "a whole number" if option.is_whole else "a number, with a point and no comma"
-        raise BadInput(f"{option.name} is {value!r:.80}; give {kind}.")
-    return int(number) if option.is_whole else number
-
-
-def _box(name: str, value: Any) -> tuple[float, float, float, float]:
-    try:
-        x0, y0, x1, y1 = (float(v) for v in (value.replace(",", " ").split() if isinstance(value, str) else value))
-    except (TypeError, ValueError):
-        raise BadInput(f"{name} is {value!r:.80}; give four numbers x0 y0 x1 y1 in pixels.") from None
-    if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise BadInput(f"{name} is {value!r:.80}; give four finite numbers.")
-    return x0, y0, x1, y1

@@ -40,8 +40,8 @@ from .acting import (
 )
 from .animation import animate, decode_latents, sample_latents
 from .forecast import OUTPUT_BYTES
-from .output import LEAST_SCORED_FRAMES
 from .plan import paster, plan, shown_reference, shown_subject
+from .scoring import LEAST_SCORED_FRAMES
 
 if TYPE_CHECKING:
     from ..metrics.report import Scores

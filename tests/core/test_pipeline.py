@@ -257,7 +257,8 @@ def test_outputs_are_checked_before_any_work(tmp_path: Path) -> None:
 def test_the_public_names_are_the_pipelines() -> None:
     assert eadnet_core.generate is generate
     assert eadnet_core.prepare is prepare
-    assert set(eadnet_core.__all__) <= set(dir(eadnet_core)) | {"generate", "load_model", "prepare", "write_video"}
+    lazy = {"generate", "load_model", "prepare", "prepare_conversation", "write_video"}
+    assert set(eadnet_core.__all__) <= set(dir(eadnet_core)) | lazy
 
 
 def test_no_speech_gate_reaches_scripts(tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import BadInput, FaceNotFound
 from ...motion.smoothing import smoothed
-from .appearance import Cuts, Looks, look_of
+from .appearance import Cuts, Look, Looks, look_of
 from .crop import FaceCrop
 from .find import FACE_THRESHOLD, Face, crop_geometry, find_faces, find_near, geometry_of
 from .landmarks import LEAST_PRESENT, read_landmarks
@@ -64,37 +64,93 @@ def follow(
     accept_any_face  as in `find.find_faces`; such a face is looked for in every frame
     Raises BadInput, or FaceNotFound where there is no face at all, or by the policy.
     """
-    if on_missing not in MISS_POLICIES:
-        raise BadInput(f"on_missing is '{on_missing}'; give one of {', '.join(MISS_POLICIES)}.")
-    follower = _Follower(face_box, face_index, threshold, accept_any_face)
-    places: dict[int, FaceCrop] = {}
+    choice = Choice(face_box, face_index, on_missing, accept_any_face)
+    return follow_all(pictures, [choice], threshold, on_picture)[0]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which face is followed, and what becomes of frames without it; see `follow`."""
+
+    face_box: tuple[float, float, float, float] | None = None
+    face_index: int = 0
+    on_missing: str = "hold"
+    accept_any_face: bool = False
+
+    def __post_init__(self) -> None:
+        if self.on_missing not in MISS_POLICIES:
+            raise BadInput(f"on_missing is '{self.on_missing}'; give one of {', '.join(MISS_POLICIES)}.")
+
+
+def follow_all(
+    pictures: Iterable[np.ndarray],
+    choices: Sequence[Choice],
+    threshold: float = FACE_THRESHOLD,
+    on_picture: Callable[[int], None] | None = None,
+) -> list[Track]:
+    """Follow several faces through the same pictures, which are read once; a track for each choice, as of `follow`.
+
+    No two of them are the same face: where two would be, the one that came there from further away was lost.
+    """
+    followed = [_Followed(choice, threshold) for choice in choices]
     n_frames = 0
     for number, picture in enumerate(pictures):
-        place = follower.look(picture, number)
-        if place is not None:
-            places[number] = place
-        elif on_missing == "stop" and (number % SEARCH_EVERY == 0 or places):
-            raise FaceNotFound(
-                f"No face in frame {number}: best score {follower.best:.2f}, face_threshold {threshold:.2f}. Lower "
-                "face_threshold, give a face_box, or set on_missing to 'hold' or 'pass_through'."
-            )
+        places = [one.follower.look(picture, number) for one in followed]
+        for one, is_lost in zip(followed, _taken_twice([one.follower for one in followed], places), strict=True):
+            one.take(number, is_lost)
         n_frames = number + 1
         if on_picture is not None:
             on_picture(n_frames)
-    missed = tuple(number for number in range(n_frames) if number not in places)
-    if not places:
-        if follower.box is None:
+    return [one.track(n_frames) for one in followed]
+
+
+def _taken_twice(followers: Sequence[_Follower], places: Sequence[FaceCrop | None]) -> list[bool]:
+    """Which of the faces that were found are somebody else's."""
+    is_lost = [False] * len(places)
+    for i, place in enumerate(places):
+        for j, other in enumerate(places[:i]):
+            if place is None or other is None or is_lost[i] or is_lost[j] or not _is_same(place, other):
+                continue
+            is_lost[i if followers[i].jumped_px(place) >= followers[j].jumped_px(other) else j] = True
+    return is_lost
+
+
+class _Followed:
+    """A face that is followed, and where it was in each frame so far."""
+
+    def __init__(self, choice: Choice, threshold: float) -> None:
+        self.choice, self.threshold = choice, threshold
+        self.follower = _Follower(choice.face_box, choice.face_index, threshold, choice.accept_any_face)
+        self.places: dict[int, FaceCrop] = {}
+
+    def take(self, number: int, is_lost: bool) -> None:
+        """Keep where the face was found in a frame, unless what was found `is_lost` to another."""
+        place = self.follower.settle(is_lost)
+        if place is not None:
+            self.places[number] = place
+        elif self.choice.on_missing == "stop" and (number % SEARCH_EVERY == 0 or self.places):
             raise FaceNotFound(
-                f"No face in any of {n_frames} frames: best score {follower.best:.2f}, face_threshold {threshold:.2f}. "
-                "Lower face_threshold, or give a face_box (x0,y0,x1,y1 in pixels, from the middle of the forehead to "
-                "the chin)."
+                f"No face in frame {number}: best score {self.follower.best:.2f}, face_threshold {self.threshold:.2f}. "
+                "Lower face_threshold, give a face_box, or set on_missing to 'hold' or 'pass_through'."
             )
-        return Track((follower.box,) * n_frames, missed)
-    crops: list[FaceCrop | None] = list(joined(places, n_frames, follower.cuts))
-    if on_missing == "pass_through":
-        for number in missed:
-            crops[number] = None
-    return Track(tuple(crops), missed)
+
+    def track(self, n_frames: int) -> Track:
+        """Where the face lies in all of the frames."""
+        places, follower = self.places, self.follower
+        missed = tuple(number for number in range(n_frames) if number not in places)
+        if not places:
+            if follower.box is None:
+                raise FaceNotFound(
+                    f"No face in any of {n_frames} frames: best score {follower.best:.2f}, face_threshold "
+                    f"{self.threshold:.2f}. Lower face_threshold, or give a face_box (x0,y0,x1,y1 in pixels, from the "
+                    "middle of the forehead to the chin)."
+                )
+            return Track((follower.box,) * n_frames, missed)
+        crops: list[FaceCrop | None] = list(joined(places, n_frames, follower.cuts))
+        if self.choice.on_missing == "pass_through":
+            for number in missed:
+                crops[number] = None
+        return Track(tuple(crops), missed)
 
 
 class _Follower:
@@ -122,6 +178,8 @@ class _Follower:
         self._scenes = Cuts()
         self._is_same_shot = True
         self._looks, self._looks_of_others = Looks(), Looks()
+        self._found: FaceCrop | None = None
+        self._found_look: Look | None = None
         self._others: list[FaceCrop] = []
 
     @property
@@ -130,7 +188,8 @@ class _Follower:
         return self.last if self._is_same_shot or not self._looks else None
 
     def look(self, picture: np.ndarray, number: int) -> FaceCrop | None:
-        """Where the face lies in this picture; None where it is not seen, or is not looked for."""
+        """Where the face lies in this picture; None where it is not seen, or is not looked for; then `settle`."""
+        self._found_look = None
         if self.face_box is not None and self.box is None:
             self.box = self.last = crop_geometry(self.face_box, (picture.shape[1], picture.shape[0]))
         is_cut = self._scenes.is_cut(picture)
@@ -139,13 +198,26 @@ class _Follower:
             self.is_lost, self._is_same_shot, self._others = True, False, []
         place = None if self.is_lost else self._followed(picture)
         if place is not None and number % LOOK_EVERY == 0:
-            self._looks.add(look_of(picture, place))
+            self._found_look = look_of(picture, place)
         if place is None and (number % SEARCH_EVERY == 0 or is_cut or not self.is_lost):
             self.is_lost = True
             place = self._search(picture)
-        if place is not None:
-            self.last, self.is_lost, self._is_same_shot = place, False, True
+        self._found = place
         return place
+
+    def settle(self, is_lost: bool = False) -> FaceCrop | None:
+        """Go on from what `look` has found, unless that `is_lost` to whom it belongs; returns what is left of it."""
+        if self._found is None or is_lost:
+            self.is_lost |= is_lost
+            return None
+        if self._found_look is not None:
+            self._looks.add(self._found_look)
+        self.last, self.is_lost, self._is_same_shot = self._found, False, True
+        return self._found
+
+    def jumped_px(self, place: FaceCrop) -> float:
+        """How far a place lies from where the face was last; infinite where it never was anywhere."""
+        return math.inf if self.last is None else math.dist(place.center, self.last.center)
 
     def _followed(self, picture: np.ndarray) -> FaceCrop | None:
         """The face by its landmarks, beginning at the last place; None where it is not there."""
@@ -176,7 +248,7 @@ class _Follower:
             found = found or self._elsewhere(picture, places)
         others = [place for place in places if found is None or not _is_same(place, found)]
         if found is not None:
-            self._looks.add(look_of(picture, found))
+            self._found_look = look_of(picture, found)
             for place in others:
                 self._looks_of_others.add(look_of(picture, place))
             self._others = others

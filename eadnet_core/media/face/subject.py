@@ -162,14 +162,20 @@ class Subject:
         )
         return replace(self, pictures=pictures, crops=crops)
 
-    def paster(self, mask: str | None = None, finish: Finish | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
+    def paster(
+        self,
+        mask: str | None = None,
+        finish: Finish | None = None,
+        read: Callable[[int], np.ndarray] | None = None,
+    ) -> Callable[[np.ndarray, int], np.ndarray]:
         """(face frames uint8 [T, size, size, 3], number of the first) -> full pictures uint8 [T, H, W, 3].
 
         mask    a key of MASK_BOXES: what part of the frame is pasted; by default "full" in a portrait, "face" in a
                 video
         finish  what is done to every full picture; it may give it an alpha
+        read    what gives the pictures, where several faces share one; by default a `reader` of their own
         """
-        read = self.reader()
+        read = read or self.reader()
         portrait = read(0) if self.is_still else None
         still: list[Paste] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -56,6 +56,8 @@ class Audio:
     """[C, n_original] float32 where the sound came as an array, else None: a file is decoded again."""
     notes: tuple[str, ...] = ()
     """What had to change, or differs from what the file announces; for the report."""
+    drawn: Callable[[], Iterator[np.ndarray]] | None = None
+    """Gives the original [C, n_original] in blocks, anew each time, where it is put together from others; else None."""
 
     @property
     def duration_s(self) -> float:
@@ -92,6 +94,9 @@ def original_samples(audio: Audio) -> Iterator[np.ndarray]:
     A file is decoded again as `read_audio` did: the same track, all its channels, and its delay to the picture as
     silence. Memory does not grow with the length. Raises BadInput for a file that is gone.
     """
+    if audio.drawn is not None:
+        yield from _in_blocks(audio.drawn())
+        return
     if audio.original is not None:
         yield from _in_blocks(iter([audio.original]))
         return
@@ -100,6 +105,19 @@ def original_samples(audio: Audio) -> Iterator[np.ndarray]:
     _check_file(audio.path)
     with open_sound(audio.path) as sound:
         yield from _in_blocks(sound.blocks())
+
+
+def read_channels(audio: Audio) -> list[Audio]:
+    """Each channel of a sound as a sound of its own, which is as long; the first one first.
+
+    Raises BadInput for a file that is gone.
+    """
+    first = next(original_samples(audio))
+    heard = [
+        _hear(original_samples(audio), audio.rate_hz, f"Channel {channel + 1}", channel).samples
+        for channel in range(len(first))
+    ]
+    return [Audio(samples, audio.n_original, audio.rate_hz) for samples in heard]
 
 
 def _check_file(path: Path) -> None:
