@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -129,12 +130,14 @@ class Maker:
                 elif kind == "duplicate":
                     first = f"good_{number:03d}.mp4"
                     recompress(self.folder / first, path)
-                    self.truth[name] = {"kind": kind, "of": first}
+                    self.truth[name] = {**self.truth[first], "kind": kind}
                 else:
                     frames, sound, who = self.make(kind, number)
                     audio = None if sound is None else read_audio(sound, 16_000)
                     write_video(path, frames, audio=audio)
-                    self.truth[name] = {"kind": kind, "who": int(who)}
+                    head = (self.n_taken["all"] - 1) % len(self.heads)
+                    is_mirrored = kind in STAYS and number % 3 == 2
+                    self.truth[name] = {"kind": kind, "who": int(who), "clip": [head, is_mirrored]}
 
 
 def covered(picture: np.ndarray, kind: str, place: tuple[float, float, int], t: int, jitter: float) -> np.ndarray:
@@ -179,18 +182,26 @@ def recompress(source: Path, target: Path) -> None:
     write_video(target, shown, audio=video.audio())
 
 
-def judged(truth: dict[str, dict[str, str]], rows: list[dict]) -> Iterator[tuple[str, int, int, dict[str, int]]]:
-    """(kind, videos, videos as they should be, reasons found) of each kind."""
+def judged(truth: dict[str, dict[str, Any]], rows: list[dict]) -> Iterator[tuple[str, int, int, dict[str, int]]]:
+    """(kind, videos, videos as they should be, reasons found) of each kind.
+
+    A video that is not spoiled, or repeats another, is as it should be where one of those with the same frames stays.
+    """
     found = defaultdict(list)
     for row in rows:
-        found[row["video"]].append(row["reason"] or "kept")
+        reason = row["reason"] or "kept"
+        if reason == "duplicate":
+            first = truth.get(row["same_as"].rpartition(":")[0], {})
+            reason = "repeats another" if first.get("clip") == truth[row["video"]].get("clip") else "looks like another"
+        found[row["video"]].append(reason)
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     right: Counter[str] = Counter()
     for name, said in truth.items():
         kind = said["kind"]
         reasons = found.get(name, ["nothing"])
         kinds[kind].update({reasons[0]: 1})
-        right[kind] += reasons[0] == ("kept" if kind in STAYS else kind)
+        may_stay = kind in STAYS or kind == "duplicate"
+        right[kind] += reasons[0] in ("kept", "repeats another") if may_stay else reasons[0] == kind
     for kind, reasons in kinds.items():
         yield kind, sum(reasons.values()), right[kind], dict(reasons.most_common())
 

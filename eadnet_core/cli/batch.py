@@ -24,15 +24,20 @@ def add_batch(commands: Any) -> None:
     parser.add_argument("--ray", choices=("auto", "local"), help="run on a Ray cluster, or on Ray inside this machine")
     text = "videos at once with --ray (default: one for each GPU, or 1)"
     parser.add_argument("--actors", type=int, metavar="N", help=text)
+    text = "write what became of every row, with its record, as one table (.parquet)"
+    parser.add_argument("--table", type=Path, metavar="FILE", help=text)
     add_model(parser)
     add_nets(parser)
 
 
 def _batch(args: argparse.Namespace) -> None:
     from ..generation.batch import run_batch
+    from ..generation.batch_table import check_table, write_table
     from ..generation.rows import read_rows
     from ..weights.folders import find_model
 
+    if args.table is not None:
+        check_table(args.table)
     rows = read_rows(args.manifest)
     if args.actors is not None and args.ray is None:
         raise BadInput("--actors goes with --ray auto or --ray local alone.")
@@ -45,6 +50,8 @@ def _batch(args: argparse.Namespace) -> None:
                 rows, args.output, cache(lambda: load(args)), find_model(args.model), **flags, on_progress=bars
             )
     print(report.table())
+    if args.table is not None:
+        write_table(args.table, rows, report, args.output)
     if n_failed := report.counts["failed"]:
         raise BadInput(
             f"{n_failed} of {len(rows)} rows failed, see '{args.output / 'batch.json'}'. Mend them and run again: "

@@ -16,6 +16,7 @@ def add_curate(commands: Any) -> None:
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     _add_images(kinds)
     _add_video(kinds)
+    _add_split(kinds)
     _add_simulate(kinds)
 
 
@@ -159,3 +160,32 @@ def _counts(name: str, text: str) -> list[int]:
             f"--{name} is '{text}'; give whole numbers from 1 on, with commas between, such as 1e4."
         ) from None
     return [int(one) for one in found]
+
+
+def _add_split(kinds: Any) -> None:
+    text = "Divide curated clips so that nobody is both trained on and held out, by the faces' embeddings."
+    parser = command(kinds, "split", text, _split)
+    parser.add_argument("source", type=Path, help="folder of shards, such as that of eadnet curate video")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder to write to")
+    text = "with the net of identities (default: what EADNET_JUDGES names); see eadnet download judges"
+    parser.add_argument("--judges", type=Path, metavar="FOLDER", help=text)
+    parser.add_argument("--held-out", type=float, default=0.1, metavar="X", help="share of the clips (default: 0.1)")
+    text = "distance of embeddings under which two clips are of one person (default: 0.6)"
+    parser.add_argument("--same", type=float, default=0.6, metavar="X", help=text)
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def _split(args: argparse.Namespace) -> None:
+    from ..curation.split import split_people
+    from ..weights.judges import find_judges
+
+    judges = find_judges(args.judges)
+    if judges is None:
+        raise BadInput(
+            "Identities are read by a net from outside. Run eadnet download judges, and give --judges FOLDER."
+        )
+    with Bar("split", "clip") as bar:
+        found = split_people(
+            args.source, args.output, judges, args.held_out, args.seed, args.same, lambda done: bar.count(done, 0)
+        )
+    print(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ SPREAD = {
 }
 """What is drawn as histograms, of the clips that stay."""
 _BINS = 12
+SHOWN, _SHOWN_PX, _ROW = 36, 82, 12
+"""Pictures of the contact sheet, their side, and how many stand in a row."""
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Datasheet:
     emotions: Counter[str] = field(default_factory=Counter)
     videos: set[str] = field(default_factory=set)
     n_frames: int = 0
+    shown: list[Image.Image] = field(default_factory=list)
+    """The first pictures of the first `SHOWN` clips that stay, small."""
     values: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SPREAD})
 
     def count(self, row: Mapping[str, Any]) -> None:
@@ -55,6 +60,12 @@ class Datasheet:
         for name, values in self.values.items():
             if row.get(name) is not None:
                 values.append(float(row[name]))
+
+    def show(self, picture: bytes) -> None:
+        """Keep a picture for the contact sheet, a file's bytes, where there is room."""
+        if len(self.shown) < SHOWN:
+            with Image.open(io.BytesIO(picture)) as opened:
+                self.shown.append(opened.convert("RGB").resize((_SHOWN_PX, _SHOWN_PX)))
 
     def funnel(self) -> list[tuple[str, int, int]]:
         """(reason in words, dropped, left) of each stage; what is left begins with all clips and broken videos."""
@@ -96,10 +107,12 @@ WIDTH, _BAR, _TOP = 1100, 24, 90
 
 
 def draw_datasheet(sheet: Datasheet) -> Image.Image:
-    """The funnel of the stages, and below it the histograms."""
+    """The funnel of the stages, below it the histograms, and a contact sheet."""
     funnel = [("all", 0, sum(sheet.counts.values())), *sheet.funnel()]
     rows = -(-len(SPREAD) // 3)
-    page = Page(WIDTH, _TOP + _BAR * len(funnel) + 40 + rows * 190)
+    sheet_rows = -(-len(sheet.shown) // _ROW)
+    bottom = _TOP + _BAR * len(funnel) + 40 + rows * 190
+    page = Page(WIDTH, bottom + sheet_rows * (_SHOWN_PX + 4) + 30 * bool(sheet_rows))
     minutes = sheet.n_frames / FPS / 60
     lasting = f"{minutes / 60:.2f} h" if minutes >= 60 else f"{minutes:.1f} min"
     page.text(40, 24, f"{sheet.counts[KEPT]} clips, {lasting}, from {len(sheet.videos)} videos", 22)
@@ -118,7 +131,13 @@ def draw_datasheet(sheet: Datasheet) -> Image.Image:
     top = _TOP + _BAR * len(funnel) + 30
     for number, (name, text) in enumerate(SPREAD.items()):
         _histogram(page, 50 + number % 3 * 350, top + number // 3 * 190, text, sheet.values[name])
-    return page.finish()
+    if sheet.shown:
+        page.text(50, bottom - 4, f"the first {len(sheet.shown)} clips that stay", 14)
+    picture = page.finish()
+    for number, face in enumerate(sheet.shown):
+        place = (50 + number % _ROW * (_SHOWN_PX + 4), bottom + 20 + number // _ROW * (_SHOWN_PX + 4))
+        picture.paste(face, place)
+    return picture
 
 
 def _box(page: Page, x0: float, y0: float, x1: float, y1: float, color: tuple[int, int, int]) -> None:

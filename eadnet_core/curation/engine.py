@@ -20,10 +20,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 IN_HAND = 2
 """Pieces for each process, so that none waits for its next one."""
+VIDEOS_IN_HAND = 32
+"""The same for videos, whose rows are small and whose lengths are not alike: while a long one holds up those behind it,
+the other processes still have work. With 2 they would stand idle for two thirds of the time (docs/scale.md)."""
 
 
-def ordered(work: Callable[[Item], Result], items: Iterable[Item], n_workers: int = 1) -> Iterator[Result]:
+def ordered(
+    work: Callable[[Item], Result], items: Iterable[Item], n_workers: int = 1, in_hand: int = IN_HAND
+) -> Iterator[Result]:
     """`map`, in `n_workers` processes where that is more than 1; `work` and items are then sent to them.
+
+    in_hand  pieces for each process that are begun or done, and not yet taken
 
     >>> list(ordered(abs, [-2, 1]))
     [2, 1]
@@ -38,7 +45,7 @@ def ordered(work: Callable[[Item], Result], items: Iterable[Item], n_workers: in
     try:
         for item in items:
             pending.append(pool.submit(work, item))
-            if len(pending) >= IN_HAND * n_workers:
+            if len(pending) >= in_hand * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

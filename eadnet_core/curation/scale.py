@@ -1,6 +1,6 @@
 """`eadnet curate simulate`: what a curation of many clips would take, from what a small one cost.
 
-Videos go to processes as the local engine hands them out (`engine.ordered`): two in hand for each process, results in
+Videos go to processes as the local engine hands them out (`engine.ordered`): some in hand for each process, results in
 order, and one process that writes the shards. Times are drawn from the videos that were measured. Disks and networks
 are rates. Nothing here was measured on a cluster: the figures are the sums of measured pieces of work.
 """
@@ -17,7 +17,7 @@ from PIL import Image
 from ..errors import BadInput
 from ..metrics.plot import PALETTE, SOFT_INK, Chart, Page
 from .costs import DRIVER, Costs
-from .engine import IN_HAND
+from .engine import VIDEOS_IN_HAND
 
 READS_OF_SQUARES = 4
 """Sync, sharpness, signals and the shard each read a clip's squares again; on a cluster from the shared disk."""
@@ -26,7 +26,7 @@ SEEN_BYTES, SEEN_S = 500, 8e-10
 that it is compared with (a 5 x 2 ** -13 share of them; measured at 50 000 and 200 000 clips)."""
 DRAWN = 20_000
 """Videos that are played through; of more, the rest go on as the last half of these did."""
-_EACH = 20
+_EACH = 100
 """Videos for each process, at least, that are played through."""
 MOST_PLAYED = 1000
 """Processes that are played."""
@@ -132,20 +132,22 @@ def played(costs: Costs, n_videos: int, cluster: Cluster, seed: int = 0) -> floa
     return float(ends[-1] + steady_s * (n_videos - n_drawn))
 
 
-def ordered_ends(times: Sequence[float] | np.ndarray, n_workers: int, driver_s: float = 0.0) -> np.ndarray:
+def ordered_ends(
+    times: Sequence[float] | np.ndarray, n_workers: int, driver_s: float = 0.0, in_hand: int = VIDEOS_IN_HAND
+) -> np.ndarray:
     """When each piece of work is taken in, as `engine.ordered` does it; seconds [n].
 
     times     of each piece in a worker
     driver_s  for each piece, in the first process, which hands out the next one when it has done that
 
-    >>> ordered_ends([4.0, 1.0, 1.0, 1.0, 1.0, 1.0], 2).tolist()
+    >>> ordered_ends([4.0, 1.0, 1.0, 1.0, 1.0, 1.0], 2, in_hand=2).tolist()
     [4.0, 4.0, 4.0, 4.0, 5.0, 5.0]
     """
     free = [0.0] * n_workers
     ends = np.zeros(len(times))
     taken = 0.0
     done: list[float] = []
-    ahead = IN_HAND * n_workers
+    ahead = in_hand * n_workers
     for i, seconds in enumerate(times):
         handed = ends[i - ahead] if i >= ahead else 0.0
         end = max(heapq.heappop(free), handed) + float(seconds)

@@ -23,7 +23,7 @@ from ..perception.clips import mead_label
 from .costs import DRIVER, Costs
 from .datasheet import Datasheet, draw_datasheet
 from .duplicates import Seen, settled
-from .engine import on_ray, ordered
+from .engine import VIDEOS_IN_HAND, on_ray, ordered
 from .manifest import LOCK, writing_rows
 from .video_flow import CLIP_STAGES, Job, Row, clips_of, finished_clip, rows_of
 from .video_rules import VideoRules
@@ -134,7 +134,7 @@ def _rows(job: Job, videos: list[Row], n_workers: int, ray: str | None) -> Itera
     if ray is not None:
         yield from on_ray(ray, videos, partial(clips_of, job), [partial(stage, job) for stage in CLIP_STAGES])
         return
-    for rows in ordered(partial(rows_of, job), videos, n_workers):
+    for rows in ordered(partial(rows_of, job), videos, n_workers, VIDEOS_IN_HAND):
         yield from rows
 
 
@@ -150,14 +150,15 @@ def _kept(
     seen = Seen() if job.rules.is_unique else None
     for row in rows:
         cpu, wall, n_bytes = time.process_time(), time.perf_counter(), 0
-        costs.add(row)
         settled(row, seen, f"{row['video']}: {row.get('first')}", sheet.counts["kept"])
+        costs.add(row)
         add(row)
         sheet.count(row)
         if on_clip is not None:
             on_clip(sheet.counts)
         if not row["reason"]:
             members = finished_clip(job, row)
+            sheet.show(members["reference.png"])
             n_bytes = sum(len(content) for content in members.values())
             yield row["shard_key"], members
         spent = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..config import FPS
 from ..errors import BadInput, Cancelled, EADNetError
 from ..families.family import Model
 from ..media.video.files import check_writable
@@ -72,10 +73,18 @@ class BatchReport:
         found = Counter(outcome.status for outcome in self.outcomes)
         return {status: found[status] for status in (MADE, KEPT, FAILED, OPEN)}
 
+    @property
+    def seconds_per_minute(self) -> float | None:
+        """Seconds of a device for each minute of video that was made in this run; None where none was."""
+        made = [outcome for outcome in self.outcomes if outcome.status == MADE]
+        n_frames = sum(outcome.n_frames for outcome in made)
+        return 60 * FPS * sum(outcome.seconds for outcome in made) / n_frames if n_frames else None
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""
         rows = [asdict(outcome) for outcome in self.outcomes]
-        return {"format": FORMAT, "version": VERSION, "model": self.model, "counts": self.counts, "rows": rows}
+        head = {"format": FORMAT, "version": VERSION, "model": self.model, "counts": self.counts}
+        return {**head, "seconds_per_minute": self.seconds_per_minute, "rows": rows}
 
     def table(self) -> str:
         """At most TABLE_ROWS rows, failed ones first, under the counts."""
@@ -86,7 +95,10 @@ class BatchReport:
             said = o.error or (f"{o.n_frames} frames in {o.seconds:.1f} s" if o.status == MADE else "")
             lines.append(f"row {o.row:<5} {o.name:<{width}}  {o.status:<6}  {said}".rstrip())
         left = len(self.outcomes) - len(shown)
-        return "\n".join([*lines, *([f"and {left} more, in {RESERVED}.json"] if left else [])])
+        lines += [f"and {left} more, in {RESERVED}.json"] if left else []
+        if (cost := self.seconds_per_minute) is not None:
+            lines.append(f"{cost:.1f} s of work for each minute of video")
+        return "\n".join(lines)
 
 
 def run_batch(
@@ -101,7 +113,7 @@ def run_batch(
     cancel: Cancel | None = None,
     has_settings: bool = True,
 ) -> BatchReport:
-    """Make the videos of a manifest in `folder`, in order.
+    """Make the videos of a manifest in `folder`: those of a higher priority first, else in order.
 
     A row is done where its record has the hash of its portrait, voice, words, options and weights, and of its video.
 
@@ -129,7 +141,7 @@ def run_batch(
 def open_batch(
     rows: Sequence[Row], folder: Path, weights: Path, overwrite: bool = False
 ) -> Iterator[tuple[Batch, BatchReport, list[tuple[Row, Outcome]]]]:
-    """The folder of a batch, held inside the block: the batch, its report, and the rows that are open.
+    """The folder of a batch, held inside the block: the batch, its report, and the open rows by their priority.
 
     Raises BadInput while another batch works there, and for outputs that are in the way.
     """
@@ -142,6 +154,7 @@ def open_batch(
                 outcome.status = KEPT
             else:
                 todo.append((row, outcome))
+        todo.sort(key=lambda one: -one[0].priority)
         yield batch, report, todo
 
 
@@ -242,7 +255,7 @@ class Batch:
 
     def _record(self, row: Row) -> dict[str, Any]:
         """What an earlier run wrote of a row; empty where none did."""
-        return _read(self.folder / f"{row.name}.json")
+        return read_record(self.folder, row)
 
     def _in_the_way(self, row: Row, overwrite: bool) -> str:
         """What must not be replaced, in words; empty where nothing is."""
@@ -257,6 +270,11 @@ class Batch:
         except BadInput as error:
             return f"Row {row.number}: {error}"
         return ""
+
+
+def read_record(folder: Path, row: Row) -> dict[str, Any]:
+    """What a batch wrote of a row in its folder; empty where none did."""
+    return _read(folder / f"{row.name}.json")
 
 
 def _key(row: Row, weights: str, hashed: Callable[[Path], str]) -> str:

@@ -11,11 +11,11 @@ from ..errors import BadInput
 from ..request import OPTIONS, GenerateOptions
 from .table import Columns, Find, each_row, file_of, filled, name_of, read_cells, text_of, value_of
 
-FILES, WORDS, NAME = ("portrait", "voice"), "words", "name"
+FILES, WORDS, NAME, PRIORITY = ("portrait", "voice"), "words", "name", "priority"
 OF_VIDEOS = ("mask", "on_missing", "length")
 """Options that say nothing of a portrait."""
 OPTION_COLUMNS = tuple(name for name in OPTIONS if name not in OF_VIDEOS)
-COLUMNS = Columns((*FILES, WORDS, NAME), FILES, OPTION_COLUMNS)
+COLUMNS = Columns((*FILES, WORDS, NAME, PRIORITY), FILES, OPTION_COLUMNS)
 DEFAULT_WORDS = "auto"
 """The emotion of the voice itself."""
 RESERVED = "batch"
@@ -36,6 +36,8 @@ class Row:
     voice: Path
     words: str
     options: GenerateOptions
+    priority: int = 0
+    """Rows of a higher one are made first; among equal ones the order is that of the table."""
 
 
 def read_rows(path: Path, find: Find | None = None, options: GenerateOptions | None = None) -> list[Row]:
@@ -67,4 +69,20 @@ def _row(number: int, values: dict[str, Any], find: Find, options: GenerateOptio
     name = name_of(texts.get(NAME) or f"{portrait.stem}-{voice.stem}", RESERVED)
     given = {column: value_of(OPTIONS[column], values[column]) for column in values if column in OPTIONS}
     words = texts.get(WORDS, "").strip() or DEFAULT_WORDS
-    return Row(number, name, portrait, voice, words, replace(options, **given))
+    return Row(number, name, portrait, voice, words, replace(options, **given), _priority(values.get(PRIORITY, 0)))
+
+
+def _priority(value: Any) -> int:
+    """A whole number from a cell or from JSON. Raises BadInput.
+
+    >>> _priority("-3")
+    -3
+    """
+    try:
+        if isinstance(value, bool) or int(value) != float(value) or abs(int(value)) > 10**9:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(
+            f"{PRIORITY} is {value!r:.80}; give a whole number, such as 10 for what is made first."
+        ) from None
+    return int(value)

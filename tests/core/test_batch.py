@@ -23,6 +23,7 @@ from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.families.family import Model
 from eadnet_core.generation import batch
 from eadnet_core.generation.batch import run_batch
+from eadnet_core.generation.batch_table import check_table, write_table
 from eadnet_core.generation.rows import parse_rows
 from eadnet_core.media.video.files import read_metadata, read_video
 from eadnet_core.media.video.lock import Lock
@@ -231,3 +232,39 @@ def test_the_example_manifest_runs(tmp_path: Path, tiny_model: Model) -> None:
     rows = read_rows(example)
     report = run_batch(rows, tmp_path / "out", lambda: tiny_model, tiny_model.folder, dry_run=True)
     assert statuses(report) == ["open"] * len(rows) and len(rows) == 3
+
+
+def test_rows_of_a_higher_priority_are_made_first(run: Callable[..., Any]) -> None:
+    table = HEADER.replace("seed", "priority") + "".join(
+        f"\nface.png,speech.wav,happy,{name},{priority},{BOX}" for name, priority in (("a", ""), ("b", 5), ("c", -1))
+    )
+    made: list[str] = []
+    report = run(table, on_progress=lambda done, total, row, progress: made.append(row.name))
+    assert list(dict.fromkeys(made)) == ["b", "a", "c"] and [o.name for o in report.outcomes] == ["a", "b", "c"]
+    assert report.seconds_per_minute > 0 and "s of work for each minute of video" in report.table()
+
+
+@pytest.mark.parametrize("cell", ["soon", "1.5", "1e12", "nan"])
+def test_a_priority_is_a_whole_number(folder: Path, cell: str) -> None:
+    table = f"portrait,voice,priority\nface.png,speech.wav,{cell}\n"
+    with pytest.raises(BadInput, match="priority is"):
+        parse_rows(table, lambda name: folder / name)
+
+
+def test_results_and_reports_are_one_table(folder: Path, run: Callable[..., Any]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not here: pip install 'eadnet[cluster]'")
+    (folder / "empty.wav").write_bytes(b"")
+    table = TABLE.splitlines()
+    table[3] = table[3].replace("speech.wav", "empty.wav")
+    rows = parse_rows("\n".join(table), lambda cell: folder / cell)
+    check_table(folder / "results.parquet")
+    for _ in range(2):
+        report = run("\n".join(table))
+        write_table(folder / "results.parquet", rows, report, folder / "out")
+    found = parquet.read_table(folder / "results.parquet").to_pylist()
+    assert [one["status"] for one in found] == ["kept", "kept", "failed"]
+    assert found[0]["video_s"] == pytest.approx(0.6) and json.loads(found[0]["report"])["n_frames"] == 15
+    assert found[0]["video_sha256"] and found[2]["error"] and found[2]["report"] is None
+    for wrong in (folder / "results.csv", folder / "none" / "a.parquet"):
+        with pytest.raises(BadInput):
+            check_table(wrong)

@@ -41,6 +41,8 @@ def test_the_order_of_results_is_that_of_the_engine() -> None:
         assert np.all(np.diff(ends) >= 0) and ends[-1] >= times.sum() / n_workers - 1e-9
         assert ends[-1] <= times.sum() / n_workers + n_workers * times.max()
     assert ordered_ends(np.ones(10), 2)[-1] == 5.0
+    uneven = np.array([10.0, *[1.0] * 20])
+    assert ordered_ends(uneven, 2, in_hand=2)[-1] > ordered_ends(uneven, 2, in_hand=32)[-1] == 15.0
     assert ordered_ends(np.zeros(10), 2, 0.5)[-1] == 5.0, "the first process alone"
 
 
