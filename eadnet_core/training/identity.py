@@ -25,7 +25,16 @@ from ..sampling.conditions import FrameConditions
 from ..sampling.prediction import Epsilon
 from ..weights.device import find_device
 from ..weights.files import write_weights
-from .adapters import BATCH, LEARNING_RATE, AdapterBatch, AdapterMix, draw_windows, named_weights, trained_modules
+from .adapters import (
+    BATCH,
+    LEARNING_RATE,
+    AdapterBatch,
+    AdapterMix,
+    draw_windows,
+    forecast_memory,
+    named_weights,
+    trained_modules,
+)
 from .base_clips import encode_folder, open_base, read_clip
 from .base_picture import HELDOUT_EVERY
 from .batch import Batch
@@ -161,6 +170,7 @@ def train_identity(
         raise BadInput(f"'{data}' has {len(clips)} clips: to learn who is who, give clips of three heads or more.")
     torch.manual_seed(options.seed)
     objective = IdentityObjective(denoiser, mix)
+    log.info("training takes %s", forecast_memory(denoiser, config, options.batch or BATCH))
     face = FaceEncoder(c.latent_channels, c.identity_width)
     averaged, at = fit(
         Recipe(
