@@ -55,7 +55,8 @@ INSIDE_EDGE_PX = 1.0
 CHECKED, WATCHED, WATCH_EVERY = 0.25, 0.15, 10
 """Shares of the frames: the last ones are only checked; by those before them, which are watched every few steps, the
 best teeth on the way are chosen."""
-MOST_SECONDS = 3600.0
+MOST_SECONDS, LEAST_STEPS = 3600.0, 60
+"""So many steps are taken on a slow machine, too."""
 BATCH = 16
 _MOUTH = (0.24, 0.58, 0.76, 0.98)
 """x0, y0, x1, y1 of the canonical frame that is computed."""
@@ -364,7 +365,8 @@ def _fitted(vae: VAE, mouths: Mouths, watched: Mouths, seconds: float, say: OnSt
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * min(1.0, 2 * (1 - share))
             optimizer.step()
-            step, share = step + 1, min(1.0, (monotonic() - began) / seconds)
+            step += 1
+            share = min(1.0, (monotonic() - began) / seconds, step / LEAST_STEPS)
             if step % WATCH_EVERY == 0 or share == 1:
                 best = min(best, (_difference(mouth, watched), mouth.teeth.detach().clone()), key=lambda x: x[0])
             say(share)
