@@ -92,6 +92,8 @@ NEEDS = {
     "denoiser": ("teacher",),
 }
 """What must be trained before a part. The teacher is the denoiser as it learned from clips; see `distillation`."""
+ONLY_FOR = {"teacher": "denoiser"}
+"""Parts that nothing needs once another is there."""
 MINUTES_256 = 40.0
 
 
@@ -122,6 +124,8 @@ def train_mini(
         output = model / f"{part}.safetensors"
         if output.exists():
             log.info("%s is there: delete %s to train it again", part, output)
+            continue
+        if part in ONLY_FOR and (model / f"{ONLY_FOR[part]}.safetensors").exists():
             continue
         if part == "text_reader":
             train_text_reader(output, seed=base.seed)

@@ -28,13 +28,13 @@ N_CLIPS = 48
 N_PICTURED = 8
 """Clips whose pictures are made, too."""
 AT_LEAST = {
-    "mouth_correlation": 0.87,
-    "offset_exact": 0.95,
-    "emotion_accuracy": 0.92,
+    "mouth_correlation": 0.89,
+    "offset_exact": 0.97,
+    "emotion_accuracy": 0.93,
     "viseme_correlation": 0.87,
 }
 """What the shipped mini was measured at on these clips (see its model card), less a little for other machines."""
-BETWEEN = {"lip_amplitude": (0.9, 1.25), "jitter_ratio": (0.9, 1.35)}
+BETWEEN = {"lip_amplitude": (0.9, 1.15), "jitter_ratio": (0.9, 1.15)}
 GAIN_DB = {"mini": 5.5, "mini-256": 4.3}
 """By how much generated pictures are nearer to the ground truth than the still portrait."""
 
@@ -93,7 +93,7 @@ def test_sliders_of_guidance_are_even_in_one_pass() -> None:
 def test_one_pass_makes_what_three_make() -> None:
     own = SAMPLING["mini"].guidance_audio, SAMPLING["mini"].guidance_emotion
     none, one, three = controls_at((1.0, 1.0)), controls_at(own), controls_at(own, is_one_pass=False)
-    assert np.square(one - three).mean() < 0.3 * np.square(three - none).mean()
+    assert np.square(one - three).mean() < 0.1 * np.square(three - none).mean()
 
 
 @pytest.mark.parametrize("name", GAIN_DB)

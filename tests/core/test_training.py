@@ -17,7 +17,7 @@ from eadnet_core.emotion.code import label_code
 from eadnet_core.errors import BadInput, CheckpointError, EADNetError
 from eadnet_core.sampling.guidance import branches
 from eadnet_core.taxonomy import EMOTIONS
-from eadnet_core.training import distillation, emotion_bank
+from eadnet_core.training import distillation, emotion_bank, mini
 from eadnet_core.training.batch import Batch
 from eadnet_core.training.data import Cache, CacheInfo, open_or_create, read_texts
 from eadnet_core.training.denoiser import DenoiserObjective, Frozen, measure_scales, train_denoiser
@@ -501,3 +501,14 @@ def test_the_target_of_one_frame_is_not_smoothed_and_a_slope_stays() -> None:
     one, slope = torch.randn(2, 3, 1, 2, 2), torch.arange(6.0).view(1, 1, 6, 1, 1)
     assert torch.equal(distillation.smoothed(one, 0.1), one)
     assert distillation.smoothed(slope, 0.1).flatten()[1:-1].tolist() == pytest.approx([1, 2, 3, 4])
+
+
+def test_a_teacher_is_not_trained_for_a_denoiser_that_is_there(tmp_path: Path, tiny: Tiny) -> None:
+    """An older folder holds no teacher; that must not cost an hour."""
+    assert mini._in_order(["denoiser"])[-2:] == ["teacher", "denoiser"]
+    (tmp_path / "mini").mkdir()
+    for part in ("text_reader", "syncnet", "video_features", "denoiser"):
+        tiny.write(tmp_path / "mini", part)
+    scores = mini.train_mini(tmp_path, parts=["denoiser"])
+    assert set(scores) == {"text_reader", "syncnet", "video_features", "denoiser"}
+    assert not (tmp_path / "caches").exists()
