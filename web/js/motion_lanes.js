@@ -314,7 +314,7 @@ export class MotionLanes {
     this.root = el("div", { className: "eadnet-lanes", hidden: true }, ...NAMES.map((name) => this.lanes[name].root), this.playhead);
     const number = { type: "number", step: 0.01, className: "eadnet-field eadnet-number" };
     this.title = el("span", { className: "eadnet-ellipsis eadnet-grow" });
-    this.time = el("input", { ...number, min: 0, title: words.time, "aria-label": words.time, onchange: () => this.#retime() });
+    this.time = el("input", { ...number, min: 0, title: words.motion_time, "aria-label": words.motion_time, onchange: () => this.#retime() });
     this.value = el("input", { ...number, step: "any", title: words.motion_value, "aria-label": words.motion_value, onchange: () => this.#revalue() });
     this.smooth = el("input", { ...number, step: 0.05, min: 0, max: MOST_SMOOTH_S, title: words.motion_smooth, onchange: () => this.#resmooth() });
     this.adding = button("+◆", words.motion_add, () => this.#add(this.lane, this.editor.playhead_s));

@@ -99,8 +99,7 @@ test("a subgraph is saved and opened again, unpacked, and undone", async () => {
   assert.equal((await nodes()).length, before + 2);
   assert.equal((await inputs(PROMPT))[0].text, "so proud");
   await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Undo"));
-  await page.waitForTimeout(1000);
-  assert.equal((await nodes()).length, before);
+  await page.waitForFunction((n) => window.app.graph.nodes.length === n, before, { timeout: 20_000 });
   assert.equal((await inputs(PROMPT))[0].text, "so proud");
 });
 

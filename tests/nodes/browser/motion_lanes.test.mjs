@@ -41,7 +41,7 @@ test("a double-click draws a point, which is dragged, and the face turns with it
   await comfyui.drag(dots("yaw"), 24, 16);
   const [[later, lower]] = (await edits()).yaw.points;
   assert.ok(later > time && lower < change, `${later} ${lower}`);
-  await row("seconds from the start").first().fill("1.5");
+  await row("seconds of the point or blink").fill("1.5");
   await page.keyboard.press("Enter");
   await row("degrees, or share of a gaze").fill("9");
   await page.keyboard.press("Enter");

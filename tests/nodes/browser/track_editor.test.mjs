@@ -101,7 +101,8 @@ test("an undo by key leaves the focus at its keyframe, where it is seen", async 
 
 test("the fields below show the selected keyframe and change it", async () => {
   await handle(1).click();
-  const [time, isSet, level] = ["number", "checkbox", "range"].map((kind) => page.locator(`.eadnet input[type="${kind}"]`).first());
+  const [isSet, level] = ["checkbox", "range"].map((kind) => page.locator(`.eadnet input[type="${kind}"]`).first());
+  const time = page.getByLabel("seconds from the start");
   await time.fill("2.25");
   await page.keyboard.press("Enter");
   assert.equal((await track())[1].time, 2.25);
