@@ -265,7 +265,7 @@ class GenerateOptions:
     length: str = option(
         "shortest",
         "End with the shortest, or go on to the end of the audio or the video. For a video and a sound that differ in "
-        "length.",
+        "length. No cost.",
         choices=("shortest", "audio", "video"),
     )
     shift: float = option(1.0, "Above 1 spends more of the steps near pure noise. No cost.", within=(0.1, 20), step=0.1)

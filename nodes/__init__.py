@@ -19,6 +19,7 @@ from .motion import LoadMotion, MotionFromVideo, MotionSettings, SaveMotion
 from .reference import EmotionBlend, EmotionFromReference
 from .sampler import Sampler
 from .speak import Speak
+from .speakers import Conversation, Speaker
 from .video import DecodePaste, RenderVideo
 
 NODES: list[type[io.ComfyNode]] = [
@@ -44,6 +45,8 @@ NODES: list[type[io.ComfyNode]] = [
     Mask,
     SyncScore,
     Batch,
+    Speaker,
+    Conversation,
 ]
 
 

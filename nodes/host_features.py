@@ -29,6 +29,8 @@ ALIASES = {
     "MotionSettings": ["driving video", "head movement", "motion strength", "动作"],
     "SaveMotion": ["motion", "head pose", "export", "动作"],
     "LoadMotion": ["motion", "head pose", "import", "动作"],
+    "Speaker": ["two speakers", "several faces", "dialogue", "podcast", "multi person", "说话人", "多人"],
+    "Conversation": ["two speakers", "several faces", "dialogue", "lip sync", "dub", "podcast", "对话", "多人对口型"],
     "Batch": ["batch", "many videos", "csv", "lip sync", "dub", "批量"],
 }
 """Words that find a node in the search, beside its name (ComfyUI 0.11)."""
@@ -55,6 +57,8 @@ SAYS = {
 ADVANCED = {
     "Loader": {"precision", "attention"},
     "Face": {"face_threshold", "on_missing", "accept_any_face"},
+    "Speaker": {"blink", "gaze", "lips", "name"},
+    "Conversation": {"face_threshold", "length"},
     "AudioEncoder": {"gate_threshold"},
     "Denoiser": {
         "stda_strength",

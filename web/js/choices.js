@@ -2,6 +2,8 @@
 
 const CHOICES = {
   zh: {
+    "after the speaker before": "在前一位说话人之后",
+    "at start_s": "在 start_s",
     "from text": "按文字",
     angry: "愤怒",
     any: "任意",
@@ -12,6 +14,7 @@ const CHOICES = {
     bounce: "往返",
     clip: "片段",
     contempt: "轻蔑",
+    cut: "截断",
     disgusted: "厌恶",
     face: "脸部",
     fear: "恐惧",
@@ -33,6 +36,7 @@ const CHOICES = {
     rules: "规则",
     sad: "悲伤",
     shortest: "最短",
+    silence: "静音",
     stop: "停止",
     surprised: "惊讶",
     transparent: "透明",
