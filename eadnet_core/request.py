@@ -329,10 +329,18 @@ class Segment:
     frames: np.ndarray
     """uint8 [T, H, W, 3]; RGBA with straight alpha where the background is transparent"""
     start_frame: int
-    face_frames: np.ndarray
-    """uint8 [T, size, size, 3]: the same in the training frame, what the scores are computed from."""
-    other_faces: tuple[np.ndarray, ...] = ()
-    """The training frames of the second speaker and all others, where there are several."""
+    faces: tuple[Callable[[], np.ndarray], ...]
+    """What makes `face_frames` and `other_faces`: few ask for them."""
+
+    @property
+    def face_frames(self) -> np.ndarray:
+        """uint8 [T, size, size, 3]: the same in the training frame, what the scores are computed from."""
+        return self.faces[0]()
+
+    @property
+    def other_faces(self) -> tuple[np.ndarray, ...]:
+        """The training frames of the second speaker and all others, where there are several."""
+        return tuple(made() for made in self.faces[1:])
 
 
 @dataclass

@@ -36,7 +36,7 @@ from ..weights.folders import BASE_PARTS, find_model
 from ..weights.parts import PARTS
 from .family import Family, Model
 from .mini import DECODE_FRAMES, MINI, MiniModel
-from .performance import Performance, Reference, View
+from .performance import Painted, Performance, Reference, Source, View
 
 if TYPE_CHECKING:
     from ..nets.latentsync.sd_vae import SDVAE
@@ -151,9 +151,9 @@ class Base(Family):
         assert isinstance(model, BaseModel)
         return model.performer
 
-    def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> BaseScene:
+    def scene(self, model: Model, reference: Source, options: GenerateOptions) -> BaseScene:
         """See Family."""
-        assert isinstance(model, BaseModel)
+        assert isinstance(model, BaseModel) and not isinstance(reference, Painted)
         return BaseScene(model, reference, options)
 
 

@@ -20,7 +20,7 @@ from ..media.face.framing import Framing
 from ..request import GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..sampling.sampler import SamplerOptions
-from .performance import Performance, Reference, View
+from .performance import Performance, Source, View
 
 if TYPE_CHECKING:
     from ..nets.denoiser import Denoiser
@@ -140,12 +140,16 @@ class Family(ABC):
         """Side of the square that a clip is made in, for a face whose square has a side of `face_px` in the picture."""
         return model.config.size_px
 
+    def paints(self, model: Model) -> bool:
+        """Whether frames of a portrait may be painted into its own pixels: see `performance.Painted`."""
+        return False
+
     def performer(self, model: Model) -> Model | None:
         """The model that performs words for one that hears none; None where it needs nobody."""
         return None
 
     @abstractmethod
-    def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> Scene:
+    def scene(self, model: Model, reference: Source, options: GenerateOptions) -> Scene:
         """How the model sees one clip."""
 
 

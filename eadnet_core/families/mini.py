@@ -37,7 +37,8 @@ from ..weights.device import set_attention_backend
 from ..weights.files import load_part
 from ..weights.folders import MODEL_PARTS, find_part
 from .family import Family, Model
-from .performance import Crops, Performance, Reference, View
+from .painting import Painter
+from .performance import Crops, Painted, Performance, Source, View
 
 DECODE_FRAMES, DECODE_PX = 8, 256
 """Frames that are decoded together, of this size or smaller."""
@@ -148,7 +149,11 @@ class Mini(Family):
         assert isinstance(model, MiniModel)
         return min(max(model.config.size_px, round(face_px)), model.most_px)
 
-    def scene(self, model: Model, reference: Reference, options: GenerateOptions) -> MiniScene:
+    def paints(self, model: Model) -> bool:
+        """A portrait's own pixels are moved."""
+        return True
+
+    def scene(self, model: Model, reference: Source, options: GenerateOptions) -> MiniScene:
         """See Family."""
         assert isinstance(model, MiniModel)
         return MiniScene(model, reference, options)
@@ -218,11 +223,16 @@ class Head:
 class MiniScene:
     """A clip as the mini sees it: what a face does, in latents, and the pictures that do it."""
 
-    def __init__(self, model: MiniModel, reference: Reference, options: GenerateOptions) -> None:
+    def __init__(self, model: MiniModel, source: Source, options: GenerateOptions) -> None:
         self.model, self.mask = model, options.mask
+        painted = source if isinstance(source, Painted) else None
+        reference = source.square if isinstance(source, Painted) else source
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
         self.head = Head(model, reference[None]) if isinstance(reference, np.ndarray) else None
         self._reference = reference
+        self._painter: Painter | None = None
+        if painted is not None and self.head is not None:
+            self._painter = Painter(self.head.features.maps, painted.picture, painted.face, painted.mask)
         self.scale = model.denoiser.latent_scale.float()[:, None, None, None]
         config = model.config.denoiser
         self.cells = config.cells
@@ -265,8 +275,12 @@ class MiniScene:
         return torch.cat([self.everything.expand(-1, latents.shape[1], -1, -1), latents / self.scale])
 
     def decode(self, x0: Tensor, view: View) -> np.ndarray:
-        """Finished squares, uint8 [T, S, S, 3], of x0 [C, T, h, w]."""
+        """Finished squares, uint8 [T, S, S, 3], of x0 [C, T, h, w]; of a `Painted` portrait its painter's boxes."""
         controls = self.controls(x0, view)
+        if self._painter is not None and self.head is not None:
+            parts = _parts(view["motion"])
+            changes = (self.head.change(controls[i : i + len(motion)], motion, LAID_PX) for i, motion in parts)
+            return np.concatenate([self._painter.paint(change) for change in changes])
         pieces = []
         for start, motion in _parts(view["motion"], _at_once(self.first_picture.shape[1])):
             part = slice(start, start + len(motion))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ..media.face.crop import FaceCrop
 from ..media.sound.audio import SAMPLES_PER_FRAME
 
 Crops = Callable[[int, int], np.ndarray]
@@ -16,6 +17,26 @@ Reference = np.ndarray | Crops
 """One picture as the model looks at it, uint8 [size, size, 3], for the whole clip, or a picture for every frame."""
 View = dict[str, Tensor]
 """What a model sees of some frames beside their latents, each value with the frames first."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A portrait whose own pixels become the frames: they are what lies in the box of a `painting.Painter`.
+
+    square   uint8 [size, size, 3], as the model looks at it
+    picture  uint8 [H, W, 3]
+    face     where the training frame lies in it
+    mask     a key of MASK_BOXES
+    """
+
+    square: np.ndarray
+    picture: np.ndarray
+    face: FaceCrop
+    mask: str
+
+
+Source = Reference | Painted
+"""What a clip is decoded with."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..families.family import Model, Scene, sampler_options
 from ..families.mini import DECODE_FRAMES
 from ..families.performance import Performance as Performance
-from ..families.performance import Reference, View
+from ..families.performance import Source, View
 from ..nets.adapters import Strengths
 from ..nets.denoiser import Denoiser
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
@@ -58,7 +58,7 @@ AnyDenoiser = Denoiser | LatentSyncDenoiser | FastDenoiser
 
 def animate(
     model: Model,
-    reference: Reference,
+    reference: Source,
     performance: Performance,
     options: GenerateOptions,
     on_progress: OnProgress | None = None,
@@ -81,7 +81,7 @@ class Animation:
     def __init__(
         self,
         model: Model,
-        reference: Reference,
+        reference: Source,
         performance: Performance,
         options: GenerateOptions,
         on_progress: OnProgress | None = None,
@@ -174,7 +174,7 @@ class Animation:
 
 def sample_latents(
     model: Model,
-    reference: Reference,
+    reference: Source,
     performance: Performance,
     options: GenerateOptions,
     on_progress: OnProgress | None = None,
@@ -187,7 +187,7 @@ def sample_latents(
 
 def decode_latents(
     model: Model,
-    reference: Reference,
+    reference: Source,
     x0: Tensor,
     motion: np.ndarray,
     options: GenerateOptions,

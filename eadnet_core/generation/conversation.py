@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import FPS, PRESETS
+from ..config import FPS
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
 from ..errors import BadInput
@@ -171,16 +171,13 @@ class Conversation:
 
     def finished(self, parts: Sequence[Iterable[np.ndarray]], start: int, draw: Draw) -> Iterator[Segment]:
         """Segments of the generated squares of every face, which come in parts of equal length, from `start` on."""
-        clock, seen = Clock(self.report.seconds), [face.shown for face in self.faces]
+        clock = Clock(self.report.seconds)
         for squares in zip(*parts, strict=True):
             clock.start()
             pictures = draw(squares, start)
-            size_px = PRESETS["mini"].size_px
-            faces = [
-                shown.faces(own, pictures[..., :3], start, size_px) for shown, own in zip(seen, squares, strict=True)
-            ]
             clock.stop("paste")
-            yield Segment(pictures, start, faces[0], tuple(faces[1:]))
+            seen = (face.seen(own, pictures, start) for face, own in zip(self.faces, squares, strict=True))
+            yield Segment(pictures, start, tuple(seen))
             start += len(pictures)
 
     def forecast(self) -> Forecast:

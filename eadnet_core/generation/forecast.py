@@ -28,7 +28,7 @@ from ..sampling.guidance import sync_steps
 from ..sampling.sampler import ConditionSource, computed_frames, grid_of
 from .acting import HELD_BYTES
 from .animation import Animation
-from .plan import shown_reference
+from .plan import decoded_reference
 
 BASE_BYTES = 900_000_000
 """Resident size of Python, torch, the mini and the encoder on a CPU, where the system does not tell."""
@@ -192,7 +192,7 @@ class Trial:
         self.first = (performance.n_frames - self.n_frames) // 2 if subject.is_still else 0
         self.n_windows = max(1, self.n_frames // own.window_frames)
         one = replace(options, steps=1, sync_low=0.0, sync_high=1.0)
-        self.clip = Animation(model, shown_reference(model, subject), performance, one)
+        self.clip = Animation(model, decoded_reference(model, subject, options), performance, one)
         self.size_px = model.family.picture_px(model, subject.nearest(0).side_px)
         (self.n_computed,) = computed_frames(model.config.denoiser, replace(own, steps=1), self.n_frames)
         self.per_frame: dict[str, float] = {"reused step": 0.0}

@@ -26,7 +26,7 @@ from .animation import Animation, Latents, decode_latents
 from .clock import Clock
 from .conversation import Conversation, SharedProgress
 from .pipeline import Generation
-from .plan import shown_reference
+from .plan import decoded_reference
 from .recipe import Work, faces_of, recipe
 from .scoring import Scoring, scorers_of
 
@@ -254,7 +254,7 @@ class _Job:
             for face, prefix in zip(faces_of(self.work), self.prefixes, strict=True):
                 x0, motion, controls = self._stored(start, stop, prefix)
                 own = face.moving(start, motion, controls)
-                reference = shown_reference(own.model, own.shown)
+                reference = decoded_reference(own.model, own.shown, own.options)
                 made = decode_latents(own.model, reference, x0, motion, own.options, first=start)
                 faces.append(own)
                 decoded.append(map(itemgetter(1), made))

@@ -45,7 +45,7 @@ from .acting import (
 from .animation import Animation
 from .clock import Clock
 from .forecast import OUTPUT_BYTES, Forecast, Trial, forecast
-from .plan import Plan, paster, plan, shown_reference, shown_subject, timed
+from .plan import Plan, decoded_reference, is_painted, paster, plan, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
 """A file, or the pixels or samples themselves."""
@@ -267,7 +267,8 @@ class Generation:
             n_more = n_frames * (sampler_options(self.model, self.options).steps + 1)
             self.perform(progress_of_acting(on_progress, n_more), cancel)
             on_progress = progress_after(on_progress, n_before)
-        reference, seconds = shown_reference(self.model, self.shown), self.report.seconds
+        reference = decoded_reference(self.model, self.shown, self.options)
+        seconds = self.report.seconds
         return Animation(self.model, reference, self.performance, self.options, on_progress, cancel, seconds)
 
     @property
@@ -278,7 +279,7 @@ class Generation:
 
     def paster(self, read: Callable[[int], np.ndarray] | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
         """(generated squares, number of the first) -> full pictures, for frames in order; `read`: see `plan.paster`."""
-        return paster(self.shown, self.subject, self.performance.motion, self.options, read)
+        return paster(self.model, self.shown, self.subject, self.performance.motion, self.options, read)
 
     @property
     def n_ticks(self) -> int:
@@ -288,17 +289,21 @@ class Generation:
             steps += sampler_options(self.performer, self.acting or self.options).steps
         return self.performance.n_frames * steps
 
+    def seen(self, frames: np.ndarray, pictures: np.ndarray, start: int) -> Callable[[], np.ndarray]:
+        """What makes the training frames of finished pictures, of what was pasted into them."""
+        squares = None if is_painted(self.model, self.shown) else frames
+        return partial(self.shown.faces, squares, pictures[..., :3], start, PRESETS["mini"].size_px)
+
     def finished(
         self, parts: Iterable[np.ndarray], start: int, paste: Callable[[np.ndarray, int], np.ndarray]
     ) -> Iterator[Segment]:
         """Segments of generated squares that come in parts, from frame `start` on."""
-        clock, seen = Clock(self.report.seconds), self.shown
+        clock = Clock(self.report.seconds)
         for frames in parts:
             clock.start()
             pasted = paste(frames, start)
-            faces = seen.faces(frames, pasted[..., :3], start, PRESETS["mini"].size_px)
             clock.stop("paste")
-            yield Segment(pasted, start, faces)
+            yield Segment(pasted, start, (self.seen(frames, pasted, start),))
             start += len(frames)
 
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..config import FPS
+from ..config import FPS, MASK_BOXES
 from ..emotion.code import INTENSITY, emotion_code
 from ..emotion.prosody import is_auto, mixed, read_voice, voice_codes, with_voice
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
 from ..errors import BadInput
 from ..families.family import Model, sampler_options, with_model_defaults
-from ..families.performance import Performance, Reference
+from ..families.performance import Painted, Performance, Reference, Source
 from ..media.face.backdrop import Backdrop
 from ..media.face.framing import FRAME
-from ..media.face.subject import Subject
+from ..media.face.subject import Finish, Subject
 from ..media.sound.audio import frame_energy
 from ..media.sound.speech import Speech
 from ..motion.driving import Driving, driven, driven_codes, driving_notes
@@ -232,19 +232,23 @@ def shown_subject(
 
 
 def paster(
+    model: Model,
     shown: Subject,
     subject: Subject,
     motion: np.ndarray,
     options: GenerateOptions,
     read: Callable[[int], np.ndarray] | None = None,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
-    """(generated squares, number of the first) -> full pictures, for frames in order, with the background asked for.
+    """(what the model made, number of the first) -> full pictures, for frames in order, with the background asked for.
 
     shown    the subject as the model is shown it
     subject  as it was found, on the pictures that are pasted into
     motion   [T, 8]  of the whole clip
     read     what gives the pictures of the subject, where several faces share one
     """
+    if is_painted(model, shown):
+        backdrop = None if options.background == "moving" else Backdrop(options.background, subject, motion)
+        return _placer(subject, options, backdrop)
     own = read if shown.pictures is subject.pictures else None
     if options.background == "moving":
         return shown.paster(options.mask, read=own)
@@ -255,6 +259,40 @@ def paster(
     return shown.paster(options.mask, lambda finished, _, number: backdrop(finished, original(number), number))
 
 
+def is_painted(model: Model, shown: Subject) -> bool:
+    """Whether a model paints into the pixels of a portrait: it gives what lies in a painter's box, not squares."""
+    return shown.is_still and model.family.paints(model)
+
+
+def _placer(
+    subject: Subject, options: GenerateOptions, finish: Finish | None
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Puts painted boxes, uint8 [T, h, w, 3], back where they lie in the portrait."""
+    picture = subject.picture(0)
+    x0, y0, x1, y1 = subject.nearest(0).bounds(subject.size, MASK_BOXES[options.mask])
+
+    def place(parts: np.ndarray, start: int) -> np.ndarray:
+        whole = np.repeat(picture[None], len(parts), 0)
+        whole[:, y0:y1, x0:x1] = parts
+        if finish is None:
+            return whole
+        return np.stack([finish(one, picture, start + i) for i, one in enumerate(whole)])
+
+    return place
+
+
 def shown_reference(model: Model, shown: Subject) -> Reference:
-    """What a clip is made from: the square, or the squares, of the subject as the model is shown it."""
+    """What a clip is sampled from: the square, or the squares, of the subject as the model is shown it."""
     return shown.reference(model.family.picture_px(model, shown.nearest(0).side_px))
+
+
+def decoded_reference(model: Model, shown: Subject, options: GenerateOptions, target: Subject | None = None) -> Source:
+    """What a clip is decoded with, for a `paster` of the same; a portrait may be painted itself.
+
+    target  the same face on the picture that is pasted into, where that is another
+    """
+    reference = shown_reference(model, shown)
+    if not is_painted(model, shown) or not isinstance(reference, np.ndarray):
+        return reference
+    target = target or shown
+    return Painted(reference, target.picture(0), target.nearest(0), options.mask)

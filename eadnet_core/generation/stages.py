@@ -40,7 +40,7 @@ from .acting import (
 )
 from .animation import animate, decode_latents, sample_latents
 from .forecast import OUTPUT_BYTES
-from .plan import paster, plan, shown_reference, shown_subject
+from .plan import decoded_reference, paster, plan, shown_reference, shown_subject
 from .scoring import LEAST_SCORED_FRAMES
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def decode_clip(
     """
     target = subject if pictures is None else subject.on(pictures)
     made_by, shown = _maker(model, clip), _shown(model, clip, subject, target)
-    paste = paster(shown, target, clip.motion, clip.options)
-    reference = shown_reference(made_by, _shown(model, clip, subject))
+    paste = paster(made_by, shown, target, clip.motion, clip.options)
+    reference = decoded_reference(made_by, _shown(model, clip, subject), clip.options, target)
     per_segment = max(1, min(50, OUTPUT_BYTES // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(made_by, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)

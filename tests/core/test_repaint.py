@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from eadnet_core.families.family import Model
 from eadnet_core.families.painting import Painter
+from eadnet_core.families.performance import Painted
+from eadnet_core.generation.plan import decoded_reference, paster
 from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.subject import Subject
 from eadnet_core.nets.canonical import Maps, places
 from eadnet_core.nets.vae import Change
+from eadnet_core.request import GenerateOptions
 
 CELLS = 64
 WHOLE = FaceCrop(150.0, 130.0, 200.0)
@@ -127,3 +134,28 @@ def test_what_is_no_number_reads_no_other_memory(picture: np.ndarray, value: flo
 def test_a_face_beside_the_picture_paints_nothing(picture: np.ndarray) -> None:
     painter = Painter(maps(), picture, FaceCrop(-400.0, 130.0, 100.0))
     assert painter.paint(nothing(2)).size == 0
+
+
+def test_a_clip_of_a_portrait_is_painted_into_its_own_pixels(tiny_model: Model, picture: np.ndarray) -> None:
+    """No square is cut out, moved and pasted back: what is beside the frame stays."""
+    subject = Subject(picture[None], (FaceCrop(150.0, 130.0, 180.0, 0.2),))
+    options, motion = replace(GenerateOptions(), mask="full"), np.zeros((2, 8), np.float32)
+    source = decoded_reference(tiny_model, subject, options)
+    assert isinstance(source, Painted)
+    scene = tiny_model.family.scene(tiny_model, source, options)
+    with torch.inference_mode():
+        view = scene.look(0, torch.from_numpy(motion))
+        parts = scene.decode(torch.randn(16, 2, 16, 16, generator=torch.Generator().manual_seed(0)), view)
+    full = paster(tiny_model, subject, subject, motion, options)(parts, 0)
+    assert full.shape == (2, *picture.shape)
+    outside = np.ones(picture.shape[:2], bool)
+    x0, y0, x1, y1 = subject.nearest(0).bounds(subject.size)
+    outside[y0:y1, x0:x1] = False
+    assert np.array_equal(full[:, outside], np.repeat(picture[outside][None], 2, 0))
+    assert np.array_equal(full[:, y0:y1, x0:x1], parts)
+
+
+def test_a_video_is_not(tiny_model: Model, picture: np.ndarray) -> None:
+    where = FaceCrop(150.0, 130.0, 180.0)
+    subject = Subject(np.repeat(picture[None], 2, 0), (where, where))
+    assert not isinstance(decoded_reference(tiny_model, subject, GenerateOptions()), Painted)

@@ -113,9 +113,9 @@ class Subject:
         frames = TurnedPortrait(self.picture(0), self.nearest(0), motion)
         return Subject(frames, frames.faces(), FPS, framing=framing)
 
-    def faces(self, squares: np.ndarray, pictures: np.ndarray, start: int, size_px: int) -> np.ndarray:
+    def faces(self, squares: np.ndarray | None, pictures: np.ndarray, start: int, size_px: int) -> np.ndarray:
         """The training frames [T, size, size, 3] of finished pictures [T, H, W, 3]: the squares, if they are that."""
-        if self.framing is FRAME:
+        if self.framing is FRAME and squares is not None:
             whole = FaceCrop(squares.shape[1] / 2, squares.shape[1] / 2, squares.shape[1])
             return squares if squares.shape[1] == size_px else np.stack([crop(s, whole, size_px) for s in squares])
         where = [self.nearest(self.index(start + i)) for i in range(len(pictures))]
