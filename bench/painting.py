@@ -1,4 +1,4 @@
-"""What a portrait's frames cost after sampling, in CPU time of one thread: in turns, so that other work disturbs all alike.
+"""What frames of a portrait cost after sampling, in CPU time of one thread, in turns: other work disturbs all alike.
 
 python bench/painting.py --model mini-256 --picture-px 512
 
