@@ -108,6 +108,8 @@ class Family(ABC):
     """How a face is cut out for it and put back."""
     is_exact: bool
     """Whether it computes in float32 unless told otherwise."""
+    paints = False
+    """Whether frames of a portrait are painted into its own pixels: see `performance.Painted`."""
     is_evaluated: bool
     """Whether `eadnet evaluate` can judge it: it must make the whole face of a drawn head."""
 
@@ -139,10 +141,6 @@ class Family(ABC):
     def picture_px(self, model: Model, face_px: float) -> int:
         """Side of the square that a clip is made in, for a face whose square has a side of `face_px` in the picture."""
         return model.config.size_px
-
-    def paints(self, model: Model) -> bool:
-        """Whether frames of a portrait may be painted into its own pixels: see `performance.Painted`."""
-        return False
 
     def performer(self, model: Model) -> Model | None:
         """The model that performs words for one that hears none; None where it needs nobody."""

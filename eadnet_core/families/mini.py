@@ -80,6 +80,7 @@ class Mini(Family):
     framing = FRAME
     is_exact = False
     is_evaluated = True
+    paints = True
 
     def opens(self, folder: Path) -> bool:
         """Every folder that no other family opens is taken for one of ours."""
@@ -148,10 +149,6 @@ class Mini(Family):
         """As large as the face, since its own pixels are moved: from the model's own size to its `most_px`."""
         assert isinstance(model, MiniModel)
         return min(max(model.config.size_px, round(face_px)), model.most_px)
-
-    def paints(self, model: Model) -> bool:
-        """A portrait's own pixels are moved."""
-        return True
 
     def scene(self, model: Model, reference: Source, options: GenerateOptions) -> MiniScene:
         """See Family."""
@@ -225,14 +222,13 @@ class MiniScene:
 
     def __init__(self, model: MiniModel, source: Source, options: GenerateOptions) -> None:
         self.model, self.mask = model, options.mask
-        painted = source if isinstance(source, Painted) else None
         reference = source.square if isinstance(source, Painted) else source
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
         self.head = Head(model, reference[None]) if isinstance(reference, np.ndarray) else None
         self._reference = reference
         self._painter: Painter | None = None
-        if painted is not None and self.head is not None:
-            self._painter = Painter(self.head.features.maps, painted.picture, painted.face, painted.mask)
+        if isinstance(source, Painted) and self.head is not None:
+            self._painter = Painter(self.head.features.maps, source.picture, source.face, source.mask)
         self.scale = model.denoiser.latent_scale.float()[:, None, None, None]
         config = model.config.denoiser
         self.cells = config.cells
@@ -278,8 +274,7 @@ class MiniScene:
         """Finished squares, uint8 [T, S, S, 3], of x0 [C, T, h, w]; of a `Painted` portrait its painter's boxes."""
         controls = self.controls(x0, view)
         if self._painter is not None and self.head is not None:
-            parts = _parts(view["motion"])
-            changes = (self.head.change(controls[i : i + len(motion)], motion, LAID_PX) for i, motion in parts)
+            changes = (self.head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in _parts(view["motion"]))
             return np.concatenate([self._painter.paint(change) for change in changes])
         pieces = []
         for start, motion in _parts(view["motion"], _at_once(self.first_picture.shape[1])):

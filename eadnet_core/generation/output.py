@@ -231,9 +231,8 @@ class _Job:
             yield segment.frames
 
     def _score(self, work: Work, segment: Segment) -> None:
-        squares = (segment.face_frames, *segment.other_faces)
-        for scorer, face, own in zip(self.scorers, faces_of(work), squares, strict=False):
-            scorer.add(replace(segment, face_frames=own), face.shown)
+        for scorer, face, own in zip(self.scorers, faces_of(work), segment.faces, strict=False):
+            scorer.add(replace(segment, faces=(own,)), face.shown)
 
     def _stored(self, first: int, last: int, prefix: str) -> tuple[Tensor, np.ndarray, np.ndarray | None]:
         """x0 [C, T, h, w], motion [T, 8] and performance [T, 28] of frames first .. last - 1 of finished segments."""

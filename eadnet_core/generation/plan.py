@@ -261,7 +261,7 @@ def paster(
 
 def is_painted(model: Model, shown: Subject) -> bool:
     """Whether a model paints into the pixels of a portrait: it gives what lies in a painter's box, not squares."""
-    return shown.is_still and model.family.paints(model)
+    return shown.is_still and model.family.paints
 
 
 def _placer(
