@@ -7,6 +7,8 @@ import { chromium } from "playwright-core";
 
 const { COMFYUI_URL, RENDERER, SHOTS, CHROMIUM } = process.env;
 const LIMIT_MS = 180_000;
+/** A run that says nothing of its end fails its test, and not all that come after it. */
+const RUN_LIMIT_MS = 600_000;
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 const MORE_FLAGS = ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"];
 /** The machine of a test has no internet, and a favicon that is not there is nobody's fault. */
@@ -278,15 +280,16 @@ class ComfyUI {
 
   /** Presses Run and waits for the end. Returns {event, seconds, detail}. */
   async run() {
-    const ended = this.page.evaluate(() => {
+    const ended = this.page.evaluate((limit_ms) => {
       const began = performance.now();
       return new Promise((done) => {
+        setTimeout(() => done({ event: "no end", seconds: limit_ms / 1000 }), limit_ms);
         for (const event of ["execution_success", "execution_error", "execution_interrupted"]) {
           const tell = (e) => done({ event, seconds: (performance.now() - began) / 1000, detail: e.detail });
           window.app.api.addEventListener(event, tell, { once: true });
         }
       });
-    });
+    }, RUN_LIMIT_MS);
     await this.page.getByTestId("queue-button").or(this.page.getByRole("button", { name: "Run", exact: true })).filter({ visible: true }).first().click();
     return ended;
   }

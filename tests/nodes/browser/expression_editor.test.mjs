@@ -155,7 +155,8 @@ test("many moves are drawn all the way, and soon", async (t) => {
     ms.push(
       await slider("corners").evaluate(
         (range, v) =>
-          new Promise((done) => {
+          new Promise((done, fail) => {
+            setTimeout(() => fail(new Error(`no picture of ${v}`)), 60_000);
             const began = performance.now();
             const canvas = document.querySelector('[data-panel="expression"] canvas');
             const seen = new MutationObserver(() => {
