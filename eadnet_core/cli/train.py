@@ -107,6 +107,8 @@ def add_train(commands: Any) -> None:
         one.add_argument("--workers", type=int, default=2, metavar="N", help="processes that render clips (default: 2)")
         one.add_argument("--threads", type=int, metavar="N", help="CPU threads of a training")
         one.add_argument("--seed", type=int, default=0, metavar="N")
+        text = "of a step, whose gradients are averaged; a multiple of the processes (default: one for each process)"
+        one.add_argument("--step-parts", type=int, metavar="N", help=text)
         add_heads(one)
         if kind == "denoiser":
             _add_adapters(one)
@@ -141,6 +143,7 @@ def _train(args: argparse.Namespace) -> None:
     from ..config import PRESETS
     from ..training.loop import TrainOptions
     from ..training.mini import train_mini, train_mini_256
+    from ..training.processes import is_first
 
     if args.preset not in PRESETS:
         raise BadInput(f"Unknown preset '{args.preset}'; give one of {', '.join(PRESETS)}.")
@@ -150,7 +153,12 @@ def _train(args: argparse.Namespace) -> None:
     if getattr(args, "train", "all") != "all":
         raise BadInput("The mini is trained whole, it has no adapters. Give --preset base-256, --base and --data.")
     options: TrainOptions = TrainOptions(
-        max_minutes=1, device=args.device, num_threads=args.threads, seed=args.seed, heads=args.heads
+        max_minutes=1,
+        device=args.device,
+        num_threads=args.threads,
+        seed=args.seed,
+        heads=args.heads,
+        parts=args.step_parts,
     )
     shared = {"options": options, "workers": args.workers}
     if args.preset == "mini":
@@ -162,7 +170,8 @@ def _train(args: argparse.Namespace) -> None:
         )
     else:
         scores = train_mini_256(args.output, args.minutes_scale, **shared)
-    print(json.dumps(scores, indent=2))
+    if is_first():
+        print(json.dumps(scores, indent=2))
 
 
 def _train_base(args: argparse.Namespace) -> None:
@@ -184,6 +193,7 @@ def _train_adapters(args: argparse.Namespace) -> None:
     from ..training.adapters import train_adapters
     from ..training.identity import train_identity
     from ..training.loop import TrainOptions
+    from ..training.processes import is_first
     from ..weights.files import read_config, read_metadata
 
     if getattr(args, "train", "all") not in ("adapters", "identity"):
@@ -206,6 +216,7 @@ def _train_adapters(args: argparse.Namespace) -> None:
         device=args.device,
         num_threads=args.threads,
         seed=args.seed,
+        parts=args.step_parts,
         run_folder=args.output / "runs",
     )
     output = args.output / f"{args.train}.safetensors"
@@ -214,5 +225,7 @@ def _train_adapters(args: argparse.Namespace) -> None:
     else:
         weights = AdapterLossWeights(args.sync_loss, args.trepa_loss, args.emotion_loss, args.project_emotion)
         found = train_adapters(args.base, args.data, output, options, weights=weights)
+    if not is_first():
+        return
     print(json.dumps(found, indent=2))
     print(f"{output}: put it beside {path.name} in the folder of the base; load it by that folder.")

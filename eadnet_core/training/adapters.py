@@ -9,7 +9,7 @@ weights.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from .batch import Batch
 from .denoiser_step import draw_noise
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import region
+from .processes import is_first
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +182,13 @@ def draw_windows(
 ) -> AdapterBatch:
     """`n` windows of random clips, each with another part of its clip as the reference, as LatentSync is trained."""
     return AdapterBatch.stack([_window(clips[rng.integers(len(clips))], config, mix, rng) for _ in range(n)])
+
+
+def windows_of(
+    clips: Sequence[Path], config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator
+) -> AdapterBatch:
+    """A random window of each of these clips, as `draw_windows`."""
+    return AdapterBatch.stack([_window(clip, config, mix, rng) for clip in clips])
 
 
 def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator) -> AdapterBatch:
@@ -337,6 +345,7 @@ def train_adapters(
     weights of what judges beside the base say; by default none is asked
     """
     mix, weights = mix or AdapterMix(), weights or AdapterLossWeights()
+    torch.manual_seed(options.seed)  # fresh adapters are random
     config, denoiser = open_base(base)
     judges = load_judges(base if base.is_dir() else base.parent, config, weights)
     torch.manual_seed(options.seed)
@@ -353,13 +362,16 @@ def train_adapters(
         part="adapters",
         trained=trained,
         objective=objective,
-        draw=lambda rng, n: draw_windows(clips, config.denoiser, mix, rng, n),
+        draw=None,
+        pick=lambda rng, numbers: windows_of([clips[i] for i in numbers], config.denoiser, mix, rng),
+        n_samples=len(clips),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
     )
     averaged, at = fit(recipe, options)
     state = dict(named_weights(averaged))
-    write_weights(output, "adapters", state, config, {**metadata_of(options.seed, at), "n_clips": len(clips)})
+    if is_first():
+        write_weights(output, "adapters", state, config, {**metadata_of(options.seed, at), "n_clips": len(clips)})
     return {"steps": at.step, "minutes": round(at.seconds / 60, 1), "clips": len(clips)}
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import wave
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -18,11 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..config import FPS, ModelConfig
-from ..errors import BadInput, CheckpointError, EADNetError, FaceNotFound
+from ..corpus.shards import decode_clip, read_shards
+from ..errors import BadInput, CheckpointError, EADNetError, FaceNotFound, MediaError
 from ..media.face.aligned_crop import MASKS, crop_aligned, keep_mask
 from ..media.face.alignment import aligned_box
 from ..media.face.follow import follow
@@ -37,6 +41,7 @@ from ..nets.latentsync.whisper import SoundFeatures
 from ..taxonomy import EMOTION_CODE_SIZE, MOTION
 from ..weights.experts import load_reader
 from ..weights.files import load_part, read_config, read_metadata, read_state
+from .processes import n_processes, process_index, wait_for_all
 
 log = logging.getLogger(__name__)
 
@@ -187,15 +192,16 @@ def encode_folder(
 ) -> list[Path]:
     """Encode the clips of a folder that are not yet in `output`; returns the files of all that can be trained on.
 
-    A clip without a face, or of less than `least_frames`, is left out with a warning. Raises BadInput where none is
-    left.
+    Under `accelerate launch` every process calls this and encodes its part. A clip without a face, of less than
+    `least_frames`, or damaged is left out with a warning. Raises BadInput where none is left.
     """
     output.mkdir(parents=True, exist_ok=True)
     encoder: BaseEncoder | None = None
-    kept = []
-    for key, read in find_clips(source):
+    paths = []
+    for number, (key, read) in enumerate(find_clips(source)):
         path = output / f"{key}.safetensors"
-        if not path.is_file():
+        paths.append(path)
+        if number % n_processes() == process_index() and not path.is_file():
             encoder = encoder or BaseEncoder(base if base.is_dir() else base.parent, size_px, device)
             try:
                 clip = read()
@@ -208,7 +214,8 @@ def encode_folder(
             partial = path.with_name(path.name + ".partial")
             found.save(partial)
             partial.replace(path)
-        kept.append(path)
+    wait_for_all(device.type)
+    kept = [path for path in paths if path.is_file()]
     if not kept:
         raise BadInput(
             f"'{source}' has no clip to train on: give shards (.tar) or videos of {least_frames} frames or more."
@@ -235,16 +242,26 @@ def find_clips(source: Path) -> Iterator[tuple[str, Callable[[], RawClip]]]:
 
 
 def _in_shards(shards: list[Path]) -> Iterator[tuple[str, Callable[[], RawClip]]]:
-    from ..corpus.shards import decode_clip, read_shards
-
-    for key, members in read_shards(shards):
+    for key, members in _readable(shards):
 
         def read(key: str = key, members: dict[str, bytes] = members) -> RawClip:
-            clip = decode_clip(members)
+            try:
+                clip = decode_clip(members)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, wave.Error) as error:
+                raise MediaError(f"its members are damaged ({error}); render or curate it again") from error
             tracks = (clip.tracks.get("codes"), clip.tracks.get("motion"))
             return RawClip(key, clip.frames, clip.samples, *tracks, clip.reference)
 
         yield key, read
+
+
+def _readable(shards: list[Path]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """The clips of all shards; of one that is damaged those before the damage, with a warning."""
+    for path in shards:
+        try:
+            yield from read_shards([path])
+        except MediaError as error:
+            log.warning("the rest of a shard is left out: %s", error)
 
 
 def _in_video(path: Path, key: str, caption: str | None) -> Iterator[tuple[str, Callable[[], RawClip]]]:
@@ -271,8 +288,15 @@ def _captions(source: Path) -> dict[str, str]:
 
 
 def read_clip(path: Path) -> EncodedClip:
-    """What `EncodedClip.save` wrote, in float32. Raises BadInput for a file of an older version."""
-    values = {name: value.float() for name, value in load_file(path).items()}
+    """What `EncodedClip.save` wrote, in float32.
+
+    Raises MediaError for a damaged file, which is deleted, and BadInput for one of an older version.
+    """
+    try:
+        values = {name: value.float() for name, value in load_file(path).items()}
+    except SafetensorError as error:
+        path.unlink(missing_ok=True)
+        raise MediaError(f"'{path}' was damaged ({error}). Run again: it is then made anew.") from error
     if "sync_mel" not in values:
         raise BadInput(f"'{path}' was encoded by an older version: remove its folder, and it is encoded again.")
     return EncodedClip(masked={kind: values.pop(f"masked_{kind}") for kind in MASKS}, **values)

@@ -32,6 +32,7 @@ from .denoiser_scores import alarms, score_generation
 from .denoiser_step import draw_noise, predict, scaled, unscaled
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
 from .losses import DenoiserLossWeights
+from .processes import is_first
 from .syncnet import SILENCE, window_starts
 
 BATCH = 3
@@ -245,5 +246,6 @@ def train_denoiser(
     )
     averaged, at = fit(recipe, options)
     kept = {name: averaged[name] for name in ("denoiser", "audio", "emotion")}  # type: ignore[index]
-    save_part(output, "denoiser", kept, config, metadata_of(clips.info.seed, at))
+    if is_first():
+        save_part(output, "denoiser", kept, config, metadata_of(clips.info.seed, at))
     return at.scores

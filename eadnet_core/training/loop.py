@@ -6,90 +6,36 @@ batches; the loop does the rest on accelerate, so one process on a CPU and many 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import BadInput, EADNetError
-from ..machine import has_quick_bf16
+from .averaged import AveragedWeights
 from .batch import Batch
+from .options import TrainOptions, is_sharded, make_accelerator
+from .processes import Clock, memory_gb, spread_like, whole
+from .samples import sample_numbers
 
 log = logging.getLogger(__name__)
 
 Evaluation = Callable[[nn.Module, torch.device], dict[str, float]]
 Losses = dict[str, Tensor]
 """Named scalar losses; the one called "loss" is minimised, the others are logged."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How long, how fast and where a network is trained."""
-
-    max_steps: int | None = None
-    max_minutes: float | None = None
-    """The budget: steps, minutes or both (whichever ends first). The schedule follows it down to zero."""
-    batch: int | None = None
-    """Samples per step; None takes the network's own."""
-    learning_rate: float | None = None
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.01
-    warmup_steps: int = 60
-    decay_from: float = 0.4
-    """Share of the budget after which the learning rate falls linearly to zero."""
-    ema: float = 0.995
-    clip: float = 1.0
-    seed: int = 0
-    device: str = "auto"
-    """"auto" (what accelerate finds) or "cpu"."""
-    num_threads: int | None = None
-    run_folder: Path = Path("runs")
-    """Checkpoints, logs and sample sheets go to run_folder/<part>."""
-    heads: Path | None = None
-    """Folder of the anatomy that clips are drawn with; see `anatomy.anatomy_folder`."""
-    log_every: int = 20
-    evaluate_every: int = 200
-    alarm_every: int = 100
-    sheet_every: int = 500
-    save_every_minutes: float = 3.0
-    resume: bool = True
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_steps is None and self.max_minutes is None:
-            raise BadInput("Training needs a budget: give max_steps, max_minutes or both.")
-
-    def progress_of(self, step: int, seconds: float) -> float:
-        """Share of the budget that is used, 0 .. 1.
-
-        >>> TrainOptions(max_steps=10).progress_of(5, 99.0), TrainOptions(max_minutes=1).progress_of(5, 30.0)
-        (0.5, 0.5)
-        """
-        by_steps = step / self.max_steps if self.max_steps else 0.0
-        by_time = seconds / (60 * self.max_minutes) if self.max_minutes else 0.0
-        return min(1.0, max(by_steps, by_time))
-
-    def rate_factor(self, step: int, progress: float) -> float:
-        """Learning rate relative to its peak: linear warm-up, constant, linear decay to zero.
-
-        >>> options = TrainOptions(max_steps=100, warmup_steps=10, decay_from=0.5)
-        >>> options.rate_factor(0, 0.0), options.rate_factor(30, 0.3), options.rate_factor(75, 0.75)
-        (0.1, 1.0, 0.5)
-        """
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        decay = 1.0 if progress <= self.decay_from else (1 - progress) / (1 - self.decay_from)
-        return warm * max(0.0, decay)
 
 
 @dataclass
@@ -102,10 +48,14 @@ class Recipe:
     """Holds every weight that is trained and saved; a child of `objective`."""
     objective: nn.Module
     """forward(batch) -> Losses."""
-    draw: Callable[[np.random.Generator, int], Batch]
+    draw: Callable[[np.random.Generator, int], Batch] | None
     """(generator, number of samples) -> one batch of CPU tensors."""
     batch: int
     learning_rate: float
+    pick: Callable[[np.random.Generator, Sequence[int]], Batch] | None = None
+    """(generator, numbers of samples) -> the same, in place of `draw`: each of `n_samples` comes once before any does
+    again, also where a run is stopped and goes on."""
+    n_samples: int = 0
     weight_decay: float = 0.0
     """The least of it, whatever the options say."""
     evaluate: Evaluation | None = None
@@ -127,25 +77,6 @@ class Progress:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-class AveragedWeights:
-    """Exponential moving average of a module's weights, with a short memory at the start."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-        self._decay = decay
-        self._pairs = list(zip(self.module.parameters(), module.parameters(), strict=True))
-        self._buffers = list(zip(self.module.buffers(), module.buffers(), strict=True))
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after `step` steps."""
-        weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        averaged, current = zip(*self._pairs, strict=True)
-        torch._foreach_lerp_(list(averaged), [p.detach() for p in current], weight)
-        for kept, now in self._buffers:
-            kept.copy_(now)
-
-
 class Log:
     """Numbers of a run into log.csv (step, seconds, name, value) and TensorBoard."""
 
@@ -161,27 +92,6 @@ class Log:
         self._tracker.log(values, step=at.step)
 
 
-def make_accelerator(options: TrainOptions, folder: Path) -> Any:
-    """accelerate's Accelerator: bf16 where that is quick, else float32."""
-    from accelerate import Accelerator
-
-    if options.num_threads:
-        torch.set_num_threads(options.num_threads)
-    on_cuda = options.device != "cpu" and torch.cuda.is_available()
-    has_bf16 = torch.cuda.is_bf16_supported() if on_cuda else has_quick_bf16()
-    if on_cuda and has_bf16:
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
-    accelerator = Accelerator(
-        cpu=options.device == "cpu",
-        mixed_precision="bf16" if has_bf16 else "no",
-        log_with="tensorboard",
-        project_dir=str(folder),
-    )
-    accelerator.init_trackers("tensorboard")
-    return accelerator
-
-
 def channels_last(module: nn.Module) -> None:
     """Store the 2-D convolutions' weights channels-last, the layout that CPUs and tensor cores are fast in."""
     for weight in module.parameters():
@@ -192,23 +102,26 @@ def channels_last(module: nn.Module) -> None:
 def fit(recipe: Recipe, options: TrainOptions) -> tuple[nn.Module, Progress]:
     """Train until the budget is used; returns the averaged weights on the CPU and the last scores.
 
-    Ctrl-C saves a checkpoint and is raised again; the next call goes on from there.
+    Ctrl-C saves a checkpoint and is raised again; the next call goes on from there, on any number of processes. Under
+    `accelerate launch` every process calls this; the first one writes. Raises BadInput for parts that the processes
+    cannot share evenly, EADNetError for a loss that is no number and for a disk that is full.
     """
     folder = Path(options.run_folder) / recipe.part
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = make_accelerator(options, folder)
     recipe.objective.to(accelerator.device)
-    channels_last(recipe.objective)
+    if not is_sharded(accelerator):  # FSDP takes contiguous weights alone
+        channels_last(recipe.objective)
     run = _Run(recipe, options, accelerator, folder)
-    if options.resume:
-        run.load()
     try:
         run.train()
     except KeyboardInterrupt:
-        run.save()
+        if not run.is_sharded:  # others would have to be asked, and they are interrupted as well
+            run.save()
         raise
     run.finish()
-    accelerator.end_training()
+    for tracker in accelerator.trackers:  # end_training would end the processes' group too, and others may be to train
+        tracker.finish()
     return run.averaged.module.to("cpu"), run.at
 
 
@@ -217,16 +130,30 @@ class _Run:
 
     def __init__(self, recipe: Recipe, options: TrainOptions, accelerator: Any, folder: Path) -> None:
         self.recipe, self.options, self.accelerator, self.folder = recipe, options, accelerator, folder
-        self.device = accelerator.device
+        self.device, self.is_sharded = accelerator.device, is_sharded(accelerator)
         self.rate = options.learning_rate or recipe.learning_rate
         self.batch = options.batch or recipe.batch
-        self.weights = [p for p in recipe.trained.parameters() if p.requires_grad]
+        self.n_parts = options.parts or accelerator.num_processes
+        if self.n_parts % accelerator.num_processes:
+            raise BadInput(
+                f"{self.n_parts} parts of a step cannot be shared evenly by {accelerator.num_processes} processes. "
+                "Give a multiple of the processes."
+            )
         self.averaged = AveragedWeights(recipe.trained, options.ema)
-        decay = max(options.weight_decay, recipe.weight_decay)
-        optimizer = torch.optim.AdamW(self.weights, self.rate, betas=options.betas, weight_decay=decay, fused=True)
-        self.objective, self.optimizer = accelerator.prepare(recipe.objective, optimizer)
-        self.log = Log(folder, accelerator) if accelerator.is_main_process else None
         self.at = Progress()
+        found = self._load_weights() if options.resume else None
+        decay = max(options.weight_decay, recipe.weight_decay)
+        weights = [p for p in recipe.trained.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            weights, self.rate, betas=options.betas, weight_decay=decay, fused=not self.is_sharded
+        )
+        self.objective, self.optimizer = accelerator.prepare(recipe.objective, optimizer)
+        self.weights = [p for p in recipe.trained.parameters() if p.requires_grad]
+        self.averaged.follow(recipe.trained)
+        if found is not None:
+            self._load_optimizer(found)
+        self.log = Log(folder, accelerator) if accelerator.is_main_process else None
+        self.clock = Clock()
 
     def train(self) -> None:
         """Steps until the budget is used."""
@@ -234,71 +161,122 @@ class _Run:
 
         options = self.options
         started = time.monotonic() - self.at.seconds
-        last_save = time.monotonic()
+        self.last_save = time.monotonic()
         sums: dict[str, tuple[Tensor, int]] = {}
         bar = tqdm(
             initial=self.at.step, total=options.max_steps, desc=self.recipe.part, unit="step", mininterval=5.0,
             disable=not (options.progress and self.accelerator.is_main_process),
         )  # fmt: skip
-        while (share := self._share(started)) < 1.0:
+        self.clock = Clock()
+        while True:
+            share, is_save_due = self._decided(started)
+            if is_save_due:
+                self.save()
+                self.last_save = time.monotonic()
+            if share >= 1.0:
+                break
             for name, value in self._step(share).items():
                 total, count = sums.get(name, (torch.zeros(()), 0))
-                sums[name] = (total + value.detach().float(), count + 1)
+                sums[name] = (total + value.detach().float().cpu(), count + 1)
             self.at.step += 1
             bar.update()
             if self.at.step % options.log_every == 0:
                 values = self._log_losses(sums, share)
                 bar.set_postfix({"loss": f"{values['loss']:.4f}", "used": f"{share:.0%}"}, refresh=False)
-            if self.at.step % options.alarm_every == 0:
-                self._evaluate(self.recipe.alarm, self.recipe.trained)
+            if self.at.step % options.alarm_every == 0 and self.recipe.alarm is not None:
+                self._evaluate(self.recipe.alarm, self._current())
             if self.at.step % options.evaluate_every == 0:
-                self._evaluate(self.recipe.evaluate, self.averaged.module)
+                self._evaluate(self.recipe.evaluate, self._mean())
             if self.at.step % options.sheet_every == 0:
                 self._sheet()
-            if time.monotonic() - last_save > 60 * options.save_every_minutes:
-                self.save()
-                last_save = time.monotonic()
         bar.close()
 
     def finish(self) -> None:
         """Last scores, sheet and checkpoint."""
         if self.at.step % self.options.evaluate_every:
-            self._evaluate(self.recipe.evaluate, self.averaged.module)
+            self._evaluate(self.recipe.evaluate, self._mean())
         if self.at.step % self.options.sheet_every:
             self._sheet()
         self.save()
 
-    def _share(self, started: float) -> float:
-        """Share of the budget used; the first process decides for all."""
+    def _decided(self, started: float) -> tuple[float, bool]:
+        """Share of the budget used, and whether a checkpoint is due; the first process decides for all."""
         self.at.seconds = time.monotonic() - started
         share = self.options.progress_of(self.at.step, self.at.seconds)
+        is_save_due = time.monotonic() - self.last_save > 60 * self.options.save_every_minutes
         if self.accelerator.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
-            share = broadcast_object_list([share])[0]
-        return share
+            share, is_save_due = broadcast_object_list([share, is_save_due])
+        return share, is_save_due
 
     def _step(self, share: float) -> Losses:
-        """One batch, forward, backward and update. Draws depend on seed, process and step alone, so runs resume."""
-        key = (self.options.seed, self.accelerator.process_index, self.at.step)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-        batch = self.recipe.draw(np.random.default_rng(key), self.batch).to(self.device, non_blocking=True)
+        """Draw, forward and backward of each part that is this process's, then one update.
+
+        Draws depend on seed, part and step alone, so that runs resume, and on other numbers of processes too.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * self.options.rate_factor(self.at.step, share)
         self.recipe.objective.train()
         if self.recipe.on_progress is not None:
             self.recipe.on_progress(share)
-        with self.accelerator.autocast():
-            losses = self.objective(batch)
-        self.accelerator.backward(losses["loss"])
+        mine = range(self.accelerator.process_index, self.n_parts, self.accelerator.num_processes)
+        sums: Losses = {}
+        for part in mine:
+            with self.clock.waiting():
+                batch = self._drawn(part).to(self.device, non_blocking=True)
+            with self._together(is_last=part == mine[-1]):
+                with self.accelerator.autocast():
+                    losses = self.objective(batch)
+                self.accelerator.backward(losses["loss"] / len(mine))
+            for name, value in losses.items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
         self.accelerator.clip_grad_norm_(self.weights, self.options.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.averaged.update(self.at.step)
-        return losses
+        return {name: value / len(mine) for name, value in sums.items()}
+
+    def _drawn(self, part: int) -> Batch:
+        """The batch of a part of this step."""
+        key = (self.options.seed, part, self.at.step)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        rng, recipe = np.random.default_rng(key), self.recipe
+        if recipe.pick is not None:
+            first = (self.at.step * self.n_parts + part) * self.batch
+            return recipe.pick(rng, sample_numbers(recipe.n_samples, self.options.seed, first, self.batch))
+        assert recipe.draw is not None
+        return recipe.draw(rng, self.batch)
+
+    def _together(self, *, is_last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Gradients are averaged over the processes after the last part; FSDP keeps none whole: after each."""
+        if is_last or self.is_sharded or self.accelerator.num_processes == 1:
+            return contextlib.nullcontext()
+        return self.accelerator.no_sync(self.objective)
+
+    def _mean(self) -> nn.Module:
+        self.averaged.gather()
+        return self.averaged.module
+
+    def _current(self) -> nn.Module:
+        """The weights of the moment in one piece."""
+        if not self.is_sharded:
+            return self.recipe.trained
+        found = copy.deepcopy(self.averaged.module)
+        found.load_state_dict({name: whole(value) for name, value in self.recipe.trained.state_dict().items()})
+        return found
 
     def _log_losses(self, sums: dict[str, tuple[Tensor, int]], share: float) -> dict[str, float]:
-        values = {name: float(total) / count for name, (total, count) in sums.items()}
+        """Means over all processes, and what the training costs."""
+        given = {name: (float(total), count) for name, (total, count) in sums.items()}
+        every = [given]
+        if self.accelerator.num_processes > 1:
+            from accelerate.utils import gather_object
+
+            every = gather_object([given])
+        names = dict.fromkeys(name for one in every for name in one)
+        found = {name: [one[name] for one in every if name in one] for name in names}
+        values = {name: sum(t for t, _ in parts) / sum(n for _, n in parts) for name, parts in found.items()}
         sums.clear()
         values["learning_rate"] = self.rate * self.options.rate_factor(self.at.step, share)
         if not np.isfinite(values["loss"]):
@@ -306,8 +284,9 @@ class _Run:
                 f"Training of '{self.recipe.part}' diverged: the loss is {values['loss']} at step {self.at.step}. "
                 f"Delete {self.folder} and start again with a lower learning rate than {self.rate:g}."
             )
+        n_samples = self.options.log_every * self.n_parts * self.batch
         if self.log:
-            self.log.write(self.at, values)
+            self.log.write(self.at, {**values, **self.clock.read(n_samples), "memory_gb": memory_gb(self.device)})
         return values
 
     def _evaluate(self, function: Evaluation | None, module: nn.Module) -> None:
@@ -323,39 +302,64 @@ class _Run:
         log.info("%s step %d (%.0f s): %s", self.recipe.part, self.at.step, self.at.seconds, text)
 
     def _sheet(self) -> None:
-        if self.log and self.recipe.sheet is not None:
+        if self.recipe.sheet is None:
+            return
+        mean = self._mean()
+        if self.log:
             with torch.no_grad():
-                self.recipe.sheet(self.averaged.module, self.device, self.folder / f"sheet_{self.at.step:06d}.png")
+                self.recipe.sheet(mean, self.device, self.folder / f"sheet_{self.at.step:06d}.png")
 
     def save(self) -> None:
-        """Write the checkpoint; the old one stays until the new one is whole."""
+        """Write the checkpoint; the old one stays until the new one is whole. Every process has to call it."""
+        current = {name: whole(value).detach() for name, value in self.recipe.trained.state_dict().items()}
+        mean, optimizer = self._mean(), self.optimizer.state_dict()
+        for values in optimizer["state"].values():
+            values.update({name: whole(value) for name, value in values.items()})
         if not self.accelerator.is_main_process:
             return
         new, kept, old = (self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
-        new.mkdir(exist_ok=True)
-        save_file(_contiguous(self.recipe.trained), new / "weights.safetensors")
-        save_file(_contiguous(self.averaged.module), new / "averaged.safetensors")
-        torch.save(self.optimizer.state_dict(), new / "optimizer.pt")
-        (new / "progress.json").write_text(json.dumps(vars(self.at)))
+        try:
+            new.mkdir(exist_ok=True)
+            save_file({name: value.contiguous() for name, value in current.items()}, new / "weights.safetensors")
+            save_file(_contiguous(mean), new / "averaged.safetensors")
+            torch.save(optimizer, new / "optimizer.pt")
+            (new / "progress.json").write_text(json.dumps(vars(self.at)))
+            _flush(new)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            with contextlib.suppress(OSError):
+                _remove(new)
+            raise EADNetError(
+                f"The checkpoint of step {self.at.step} cannot be written to '{self.folder}': {error}. The one before "
+                "is whole. Make room on the disk and run again: it goes on from there."
+            ) from error
         _remove(old)
         if kept.exists():
             os.replace(kept, old)
         os.replace(new, kept)
         _remove(old)
 
-    def load(self) -> None:
-        """Go on from the last checkpoint, if there is one."""
+    def _load_weights(self) -> Path | None:
+        """Go on from the last checkpoint, if there is one; returns its folder."""
         folder = self.folder / "checkpoint"
         if not folder.exists():
             folder = self.folder / "checkpoint.old"
         if not (folder / "progress.json").exists():
-            return
+            return None
         device = str(self.device)
         self.recipe.trained.load_state_dict(load_file(folder / "weights.safetensors", device=device))
         self.averaged.module.load_state_dict(load_file(folder / "averaged.safetensors", device=device))
-        self.optimizer.load_state_dict(torch.load(folder / "optimizer.pt", map_location=self.device, weights_only=True))
         self.at = Progress(**json.loads((folder / "progress.json").read_text()))
         log.info("%s: going on from step %d", self.recipe.part, self.at.step)
+        return folder
+
+    def _load_optimizer(self, folder: Path) -> None:
+        """Its moments, spread as the weights are."""
+        state = torch.load(folder / "optimizer.pt", map_location=self.device, weights_only=True)
+        for number, weight in enumerate(self.weights):
+            values = state["state"].get(number, {})
+            spread = {k: spread_like(v, weight) for k, v in values.items() if v.shape == weight.shape}
+            values.update(spread)
+        self.optimizer.load_state_dict(state)
 
 
 def metadata_of(seed: int, at: Progress) -> dict[str, Any]:
@@ -366,6 +370,13 @@ def metadata_of(seed: int, at: Progress) -> dict[str, Any]:
 
 def _contiguous(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().contiguous() for name, value in module.state_dict().items()}
+
+
+def _flush(folder: Path) -> None:
+    """Have files on the disk before a folder takes another's place: a power cut then leaves one of both whole."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _remove(folder: Path) -> None:

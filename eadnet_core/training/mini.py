@@ -18,6 +18,7 @@ from .denoiser import train_denoiser
 from .distillation import distil_denoiser
 from .emotion_bank import train_emotion_bank
 from .loop import TrainOptions
+from .processes import first_before_others, is_first, n_processes, wait_for_all
 from .syncnet import train_sync_expert, train_syncnet
 from .text_reader import train_text_reader
 from .vae import train_vae
@@ -94,6 +95,8 @@ NEEDS = {
 """What must be trained before a part. The teacher is the denoiser as it learned from clips; see `distillation`."""
 ONLY_FOR = {"teacher": "denoiser"}
 """Parts that nothing needs once another is there."""
+ON_MANY = ("syncnet", "teacher", "sync_expert")
+"""What is trained under `accelerate launch` too; for the others one device is enough."""
 MINUTES_256 = 40.0
 
 
@@ -122,21 +125,28 @@ def train_mini(
     config = PRESETS["mini"]
     for part in _in_order(parts):
         output = model / f"{part}.safetensors"
+        wait_for_all(base.device)
         if output.exists():
             log.info("%s is there: delete %s to train it again", part, output)
             continue
         if part in ONLY_FOR and (model / f"{ONLY_FOR[part]}.safetensors").exists():
             continue
+        if n_processes() > 1 and part not in ON_MANY:
+            raise BadInput(
+                f"'{part}' is trained by one process: run eadnet train without accelerate launch first. On many "
+                f"devices there are {', '.join(ON_MANY)}."
+            )
         if part == "text_reader":
             train_text_reader(output, seed=base.seed)
             continue
         plan = PLANS[part]
-        cache, *_ = (
-            render_cache(folder / "caches" / name, CACHES[name], config, workers, base.heads)
-            for name in (plan.cache, *plan.beside)
-        )
-        if part == "teacher":
-            read_texts(Cache(cache), load_reader(str(model)).codes)
+        with first_before_others(base.device):
+            cache, *_ = [
+                render_cache(folder / "caches" / name, CACHES[name], config, workers, base.heads)
+                for name in (plan.cache, *plan.beside)
+            ]
+            if part == "teacher" and is_first():
+                read_texts(Cache(cache), load_reader(str(model)).codes)
         log.info("%s: %.1f minutes", part, plan.minutes * minutes_scale)
         plan.train(config, cache, output, replace(base, max_minutes=plan.minutes * minutes_scale))
     return {path.stem: read_metadata(path).get("scores", {}) for path in sorted(model.glob("*.safetensors"))}

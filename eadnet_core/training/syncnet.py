@@ -23,6 +23,7 @@ from .batch import Batch
 from .data import Cache
 from .denoiser_batches import motion_latents
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
+from .processes import is_first
 
 BATCH = 32
 """Clips per step; each gives `WINDOWS` windows."""
@@ -217,5 +218,6 @@ def _train(part: str, sizes: SyncNetConfig, cache: Path, output: Path, options: 
     )
     averaged, at = fit(recipe, options)
     metadata = metadata_of(clips.info.seed, at)
-    save_part(output, part, averaged, sizes, {**metadata, "real_cosine": at.scores.get("real_cosine", 1.0)})
+    if is_first():
+        save_part(output, part, averaged, sizes, {**metadata, "real_cosine": at.scores.get("real_cosine", 1.0)})
     return at.scores
