@@ -11,6 +11,7 @@ from .denoiser import Denoiser
 from .emotion import EmotionPrompt, EmotionTrack
 from .expression import ExpressionEditor
 from .face import Face
+from .fit import FitFace
 from .language import Director, LLMEmotionCaption
 from .loaders import Loader
 from .mask import Mask
@@ -47,6 +48,7 @@ NODES: list[type[io.ComfyNode]] = [
     Batch,
     Speaker,
     Conversation,
+    FitFace,
 ]
 
 

@@ -31,6 +31,7 @@ ALIASES = {
     "LoadMotion": ["motion", "head pose", "import", "动作"],
     "Speaker": ["two speakers", "several faces", "dialogue", "podcast", "multi person", "说话人", "多人"],
     "Conversation": ["two speakers", "several faces", "dialogue", "lip sync", "dub", "podcast", "对话", "多人对口型"],
+    "FitFace": ["fit", "fine-tune", "own teeth", "personal", "拟合", "牙齿"],
     "Batch": ["batch", "many videos", "csv", "lip sync", "dub", "批量"],
 }
 """Words that find a node in the search, beside its name (ComfyUI 0.11)."""
@@ -46,6 +47,7 @@ SAYS = {
     "EmotionPrompt",
     "EmotionTrack",
     "Face",
+    "FitFace",
     "LLMEmotionCaption",
     "LoadMotion",
     "Loader",
