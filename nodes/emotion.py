@@ -186,7 +186,7 @@ class EmotionTrack(io.ComfyNode):
             given.insert(0, {"time_s": 0.0, "text": emotion.keyframes[0].text, "code": code})
         heard = _heard(Track.parse(given), audio)
         notes = _shown(heard.unread())
-        ui = {"eadnet_keyframes": [keyframes], "eadnet_words": transcript_words(transcript)}
+        ui: dict[str, Any] = {"eadnet_keyframes": [keyframes], "eadnet_words": transcript_words(transcript)}
         ui = {**ui, **(waveform(audio) or {}), **({"text": notes} if notes else {})}
         duration_s = ui["eadnet_duration"][0] if audio is not None else 0.0
         edited, ui["eadnet_motion"] = motion_edited(motion, motion_edits, duration_s)
