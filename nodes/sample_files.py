@@ -1,4 +1,4 @@
-"""The sample portrait, voice and clips, put into ComfyUI's input folder when a workflow asks, and only then."""
+"""The sample pictures, voices and clips, put into ComfyUI's input folder when a workflow asks, and only then."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ SAMPLES = {
     "eadnet_speech.wav": "speech.wav",
     "eadnet_clip.mp4": "clip.mp4",
     "eadnet_feeling.mp4": "feeling.mp4",
+    "eadnet_couple.jpg": "couple.jpg",
+    "eadnet_reply.wav": "reply.wav",
 }
 """Name in the input folder -> name in eadnet_core/assets/sample."""
 

@@ -9,17 +9,26 @@ import numpy as np
 from ..config import SAMPLE_RATE_HZ
 from ..emotion.code import emotion_code
 from ..errors import BadInput
+from ..heads.anatomy import Anatomy, anatomy_folder
+from ..heads.backdrop import draw_backdrop
 from ..heads.rig import STATE, STATE_INDEX
+from ..heads.stock import Stock
 from ..taxonomy import ACTION_UNITS, EMOTIONS
 from .clips import HEADS_PER_SPLIT, draw_head_seed, film, render, write_script
 from .speech import SpeechBank, synthesize
-from .stage import open_stage
+from .stage import Stage, open_stage
 
 SHEETS = ("emotions", "identities", "mouths", "clips")
 SAMPLE_HEAD = 2 * HEADS_PER_SPLIT + 9015
 """Number of the sample portrait's head: one of the held-out split, that no network was trained on."""
+SAMPLE_NEIGHBOUR = 2 * HEADS_PER_SPLIT + 9025
+"""Number of the other head in the sample picture of two, held out as well."""
 SAMPLE_TEXT = "I kept your letter in my pocket all winter. Tonight, on the bridge, I finally read it."
 SAMPLE_VOICE = "en-us+f2"
+SAMPLE_BACKDROP = 11
+"""Seed of the backdrop behind both."""
+REPLY_TEXT = "I know. I saw you from the window."
+REPLY_VOICE = "en-us+m3"
 _MOUTHS: tuple[dict[str, float], ...] = (
     {},
     {"jaw": 0.3, "open": 0.3},
@@ -77,6 +86,23 @@ def write_sample(folder: Path | str, size_px: int = 512, heads: Path | str | Non
     )
     speech = synthesize(SAMPLE_TEXT, SAMPLE_VOICE, rate=150, pitch=52)
     soundfile.write(folder / "speech.wav", speech.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+
+
+def write_sample_couple(folder: Path | str, size_px: int = 384, heads: Path | str | None = None) -> None:
+    """Write couple.jpg, the head of the sample portrait and another before one backdrop [size, 2 size], and reply.wav,
+    what the other says."""
+    import soundfile
+    from PIL import Image
+
+    stock = Stock(Anatomy.open(anatomy_folder(heads)), size_px)
+    behind = draw_backdrop(np.random.default_rng(SAMPLE_BACKDROP), 2 * size_px)[size_px // 2 :][:size_px]
+    halves = behind[:, :size_px], behind[:, size_px:]
+    people = zip((SAMPLE_HEAD, SAMPLE_NEIGHBOUR), halves, strict=True)
+    stages = [Stage(stock, number, half) for number, half in people]
+    pictures = [stage.draw(_state("neutral")[None], has_effects=False)[0][0] for stage in stages]
+    Image.fromarray(np.concatenate(pictures, 1)).save(Path(folder) / "couple.jpg", quality=95, subsampling=0)
+    speech = synthesize(REPLY_TEXT, REPLY_VOICE, rate=150, pitch=40)
+    soundfile.write(Path(folder) / "reply.wav", speech.samples, SAMPLE_RATE_HZ, subtype="PCM_16")
 
 
 def write_sample_clips(folder: Path | str, size_px: int = 256, heads: Path | str | None = None) -> None:

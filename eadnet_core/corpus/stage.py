@@ -58,16 +58,19 @@ def tone_of(colour: np.ndarray) -> str:
 class Stage:
     """One head in its light, in the training frame; camera, lamps, backdrop and effects follow from its number.
 
-    people  who it is
+    people    who it is
+    backdrop  linear [size, size, 3], seen alike under the lamps of every number; default: the number's own
     """
 
-    def __init__(self, stock: Stock, head_seed: int) -> None:
+    def __init__(self, stock: Stock, head_seed: int, backdrop: np.ndarray | None = None) -> None:
         head = Head(stock, head_seed)
-        camera, lamps, backdrop, effects = (np.random.default_rng([head_seed, _PLACE, k]) for k in range(4))
+        camera, lamps, behind, effects = (np.random.default_rng([head_seed, _PLACE, k]) for k in range(4))
         size = stock.size_px
         self.people = People.of(head)
         self._seed = head_seed
-        self._studio = Studio(head, size, draw_camera(camera, head), draw_lamps(lamps), draw_backdrop(backdrop, size))
+        light = draw_lamps(lamps)
+        backdrop = draw_backdrop(behind, size) if backdrop is None else backdrop / np.float32(light.exposure)
+        self._studio = Studio(head, size, draw_camera(camera, head), light, backdrop)
         self._effects = draw_effects(effects, size)
 
     def draw(self, states: np.ndarray, has_effects: bool = True) -> tuple[np.ndarray, np.ndarray]:

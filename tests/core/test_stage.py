@@ -11,7 +11,9 @@ from eadnet_core.corpus.clips import HEADS_PER_SPLIT
 from eadnet_core.corpus.sheet import SHEETS, draw_sheet
 from eadnet_core.corpus.stage import TONES, Stage, open_stage
 from eadnet_core.errors import BadInput
+from eadnet_core.heads.anatomy import Anatomy
 from eadnet_core.heads.rig import STATE, STATE_INDEX
+from eadnet_core.heads.stock import Stock
 
 HEAD = HEADS_PER_SPLIT + 3
 
@@ -70,3 +72,11 @@ def test_sheets_are_drawn(kind: str, tiny_anatomy_folder: Path, tmp_path: Path) 
 def test_an_unknown_sheet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"Unknown sheet 'heads'\. Choose one of emotions"):
         draw_sheet(tmp_path / "sheet.png", "heads")
+
+
+def test_one_backdrop_looks_alike_behind_any_two_heads(tiny_anatomy_folder: Path) -> None:
+    """Whatever their lamps: the sample picture of two has no seam."""
+    stock, behind = Stock(Anatomy.open(tiny_anatomy_folder), 64), np.full((64, 64, 3), 0.2, np.float32)
+    pictures = [Stage(stock, HEAD + n, behind).draw(states(), has_effects=False)[0][0] for n in range(2)]
+    assert np.abs(pictures[0][0, 0].astype(int) - pictures[1][0, 0]).max() <= 1
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 20

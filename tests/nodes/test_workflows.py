@@ -46,6 +46,9 @@ SOURCES = {
 """What is wired to the sockets of a blueprint here."""
 
 
+SAMPLES = {f"eadnet_{path.name}" for path in (ROOT / "eadnet_core" / "assets" / "sample").iterdir()}
+
+
 def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -146,7 +149,7 @@ def test_it_explains_itself_and_asks_only_for_the_samples(path: Path) -> None:
     nodes = load(path)["nodes"]
     assert any(node["type"] == "MarkdownNote" and len(node["widgets_values"][0]) > 80 for node in nodes)
     files = {node["widgets_values"][0] for node in nodes if node["type"].startswith("Load")}
-    assert files <= {"eadnet_portrait.png", "eadnet_speech.wav", "eadnet_clip.mp4", "eadnet_feeling.mp4"}
+    assert files <= SAMPLES
     models = {node["widgets_values"][0] for node in nodes if node["type"] == "EADNet_Loader"}
     assert models <= {"mini"}
 

@@ -24,6 +24,7 @@ const OTHERS = {
   step_07_emotion_from_a_clip: [["LoadVideo", 0.5], ["SaveVideo", 0.35], ["SaveVideo", 0.6], ["SaveVideo", 0.85]],
   step_09_pose_a_still: [["LoadImage", 0], ["PreviewImage", 0], ["SaveVideo", 0.35], ["SaveVideo", 0.6]],
   step_11_performance_from_a_video: [["LoadVideo", 0.2], ["SaveVideo", 0.1], ["LoadVideo", 0.8], ["SaveVideo", 0.42]],
+  step_12_two_speakers: [["SaveVideo", 0.35], ["SaveVideo", 0.88]],
   step_10_score_a_video: [["LoadVideo", 0.1], ["LoadVideo", 0.4], ["LoadVideo", 0.7], ["PreviewImage", 0]],
 };
 
@@ -58,9 +59,8 @@ async function draw({ shown, side, limit }) {
   const context = canvas.getContext("2d");
   context.fillStyle = "white";
   context.fillRect(0, 0, side, side);
-  const columns = Math.ceil(Math.sqrt(shown.length));
-  const tile = side / columns;
-  for (const [i, { address, isVideo, passed }] of shown.entries()) {
+  const tiles = [];
+  for (const { address, isVideo, passed } of shown) {
     const media = document.createElement(isVideo ? "video" : "img");
     const happened = (event) => new Promise((done) => media.addEventListener(event, done, { once: true }));
     const loaded = happened(isVideo ? "loadeddata" : "load");
@@ -72,9 +72,15 @@ async function draw({ shown, side, limit }) {
       await sought;
     }
     const [width, height] = isVideo ? [media.videoWidth, media.videoHeight] : [media.naturalWidth, media.naturalHeight];
-    const scale = tile / Math.max(width, height);
-    const [x, y] = [(i % columns) * tile, Math.floor(i / columns) * tile];
-    context.drawImage(media, x + (tile - width * scale) / 2, y + (tile - height * scale) / 2, width * scale, height * scale);
+    tiles.push({ media, width, height });
+  }
+  const isWide = tiles.every(({ width, height }) => width > 1.5 * height);
+  const columns = Math.ceil(Math.sqrt(tiles.length / (isWide ? 2 : 1)));
+  const [tileWidth, tileHeight] = [side / columns, side / Math.ceil(tiles.length / columns)];
+  for (const [i, { media, width, height }] of tiles.entries()) {
+    const scale = Math.min(tileWidth / width, tileHeight / height);
+    const [x, y] = [(i % columns) * tileWidth, Math.floor(i / columns) * tileHeight];
+    context.drawImage(media, x + (tileWidth - width * scale) / 2, y + (tileHeight - height * scale) / 2, width * scale, height * scale);
   }
   for (let quality = 0.9; ; quality -= 0.05) {
     const [, jpeg] = canvas.toDataURL("image/jpeg", quality).split(",");

@@ -9,6 +9,8 @@ const FOLDER = new URL("../../../subgraphs/", import.meta.url);
 const NAMES = readdirSync(FOLDER).map((name) => name.replace(/\.json$/, ""));
 /** What is wired to a socket of a type: a node, and the file that it loads. */
 const LOADERS = { IMAGE: ["LoadImage", "eadnet_portrait.png"], AUDIO: ["LoadAudio", "eadnet_speech.wav"], VIDEO: ["LoadVideo", "eadnet_clip.mp4"] };
+/** Whose picture shows somebody else. */
+const PICTURES = { "Two speakers": "eadnet_couple.jpg" };
 let comfyui, page;
 
 before(async () => {
@@ -72,7 +74,7 @@ for (const name of NAMES) {
     });
     assert.deepEqual(inputs, node.inputs.map((port) => port.name));
     assert.deepEqual(widgets, node.inputs.filter((port) => port.widget).map((port) => port.name));
-    const save = await wire(LOADERS);
+    const save = await wire({ ...LOADERS, IMAGE: ["LoadImage", PICTURES[name] ?? LOADERS.IMAGE[1]] });
     const { event, seconds, detail } = await comfyui.run();
     assert.equal(event, "execution_success", JSON.stringify(detail));
     t.diagnostic(`from Run to the end: ${seconds.toFixed(1)} s`);

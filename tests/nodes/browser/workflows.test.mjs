@@ -8,7 +8,7 @@ import { openComfyUI } from "./comfyui_page.mjs";
 const FOLDER = new URL("../../../workflows/", import.meta.url);
 const NAMES = readdirSync(FOLDER).filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5));
 /** Nodes of the pack that show a video of their own. */
-const VIDEO = ["EADNet_Speak", "EADNet_RenderVideo"];
+const VIDEO = ["EADNet_Speak", "EADNet_RenderVideo", "EADNet_Conversation"];
 let comfyui, page;
 
 before(async () => {
