@@ -18,9 +18,9 @@ from eadnet_core.media.video.files import read_video
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-VIDEO_NODES = {"EADNet_Speak", "EADNet_RenderVideo", "CreateVideo"}
-SAMPLE_S = 5.84
-"""Length of the sample speech."""
+VIDEO_NODES = {"EADNet_Speak", "EADNet_RenderVideo", "EADNet_Conversation", "CreateVideo"}
+SAMPLE_S, REPLY_S = 5.84, 2.32
+"""Length of the sample speech, and of the reply to it."""
 
 
 def load(name: str) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def spoken_s(workflow: dict[str, Any]) -> float | None:
     nodes = {node["type"]: node for node in workflow["nodes"]}
     if not VIDEO_NODES & set(nodes):
         return None
+    if "EADNet_Conversation" in nodes:
+        return SAMPLE_S + REPLY_S
     return nodes["TrimAudioDuration"]["widgets_values"][1] if "TrimAudioDuration" in nodes else SAMPLE_S
 
 

@@ -21,7 +21,7 @@ import { showTextOutput } from "./text_output.js";
 import { languageOf, wordsFor } from "./words.js";
 
 /** Nodes that show a video of their own: without the hint Nodes 2.0 takes it for a picture, and shows nothing. */
-const SHOW_VIDEO = ["EADNet_Speak", "EADNet_RenderVideo"];
+const SHOW_VIDEO = ["EADNet_Speak", "EADNet_RenderVideo", "EADNet_Conversation"];
 
 /** Nodes with a box to draw, and the inputs that its picture may come in by. */
 const BOXED = { EADNet_Face: ["image"], EADNet_MotionFromVideo: ["video", "images"] };

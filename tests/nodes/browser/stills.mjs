@@ -24,7 +24,7 @@ const OTHERS = {
   step_07_emotion_from_a_clip: [["LoadVideo", 0.5], ["SaveVideo", 0.35], ["SaveVideo", 0.6], ["SaveVideo", 0.85]],
   step_09_pose_a_still: [["LoadImage", 0], ["PreviewImage", 0], ["SaveVideo", 0.35], ["SaveVideo", 0.6]],
   step_11_performance_from_a_video: [["LoadVideo", 0.2], ["SaveVideo", 0.1], ["LoadVideo", 0.8], ["SaveVideo", 0.42]],
-  step_12_two_speakers: [["SaveVideo", 0.35], ["SaveVideo", 0.88]],
+  step_12_two_speakers: [["SaveVideo", 0.53], ["SaveVideo", 0.88]],
   step_10_score_a_video: [["LoadVideo", 0.1], ["LoadVideo", 0.4], ["LoadVideo", 0.7], ["PreviewImage", 0]],
 };
 
