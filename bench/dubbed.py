@@ -17,9 +17,10 @@ from PIL import Image
 
 from eadnet_core.config import FPS, MASK_BOXES
 from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.framing import lips_of
 from eadnet_core.media.face.landmark_masks import LIPS_OUTER, in_frame, lip_opening
 from eadnet_core.media.face.landmarks import Landmarks
-from eadnet_core.media.face.paste import coverage
+from eadnet_core.media.face.paste import pasted
 from eadnet_core.media.video.files import read_video
 from eadnet_core.metrics.face import correlation
 from eadnet_core.metrics.face_geometry import sharpness
@@ -63,7 +64,8 @@ def compare(args: argparse.Namespace) -> dict[str, object]:
     """Figures of both videos, frame by frame.
 
     openings         correlation of the new lips' gap with the old one, and amplitudes in eye distances
-    old_lips_inside  share of the old lips' outline that lies where nothing of the old frame is left; least of a frame
+    old_lips_inside  share of the old lips' outline that lies where nothing of the old frame is left; least of a frame.
+                     The outline is the follower's; the mask is made of landmarks that are read anew, as in dubbing
     psnr_outside     dB outside the face's frame, and inside it but outside the mask
     sharp_mouth      the new mouth's over the old one's
     """
@@ -71,10 +73,11 @@ def compare(args: argparse.Namespace) -> dict[str, object]:
     for number, (old, new, before, after) in enumerate(pairs(args.video, args.dubbed)):
         face = before.frame()
         lips = torch.from_numpy(in_frame(before.xy[list(LIPS_OUTER)], face))
-        weight = coverage(lips[:, 0], lips[:, 1], MASK_BOXES[args.mask])
+        covered = [*lips_of(old, face), in_frame(after.xy[list(LIPS_OUTER)], face)] if args.mask == "mouth" else []
+        weight = pasted(lips[None].float(), args.mask, covered)
         places = in_frame(pixels, face)
         inside = np.all((places > 0) & (places < 1), -1)
-        masked = coverage(*torch.from_numpy(places).unbind(-1), MASK_BOXES[args.mask]).numpy() > 0
+        masked = pasted(torch.from_numpy(places).float(), args.mask, covered).numpy() > 0
         error = np.square(old[::STRIDE, ::STRIDE].astype(np.float32) - new[::STRIDE, ::STRIDE]).mean(-1)
         one, other = (sharpness(picture, points.points)["mouth"] for picture, points in ((old, before), (new, after)))
         rows.append([

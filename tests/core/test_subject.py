@@ -10,6 +10,10 @@ from PIL import Image
 from eadnet_core.errors import BadInput, FaceNotFound
 from eadnet_core.media.annotate import draw_face, draw_speech, levels
 from eadnet_core.media.face.crop import FaceCrop, crop
+from eadnet_core.media.face.find import locate
+from eadnet_core.media.face.landmark_masks import LIPS_OUTER
+from eadnet_core.media.face.landmarks import read_landmarks
+from eadnet_core.media.face.paste import LIP_FEATHER, LIP_MARGIN, lip_coverage, paste
 from eadnet_core.media.face.subject import Subject, find_subject
 from eadnet_core.weights.folders import ASSETS
 
@@ -74,6 +78,52 @@ def test_a_video_is_pasted_frame_by_frame_and_missed_frames_stay(portrait: np.nd
     assert not np.array_equal(made[0], frames[0])
     assert np.array_equal(made[0][:15], frames[0][:15])
     assert subject.reference(32)(0, 3).shape == (3, 32, 32, 3)
+
+
+def lowered(face: FaceCrop) -> FaceCrop:
+    """A frame that lies so low that the soft edge of the mask of the mouth lies over the lips."""
+    return FaceCrop(face.center_x, face.center_y + 0.12 * face.side_px, face.side_px)
+
+
+def lip_pixels(picture: np.ndarray, face: FaceCrop) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the outline of the lips that a picture shows."""
+    x, y = read_landmarks(picture, [face])[0].xy[list(LIPS_OUTER)].astype(int).T
+    return y, x
+
+
+def test_nothing_of_the_old_lips_is_left_in_a_video(portrait_256: np.ndarray) -> None:
+    frames = np.stack([np.roll(portrait_256, 6 * i, axis=1) for i in range(3)])
+    crops = [lowered(locate(frame)) for frame in frames]
+    squares = np.full((3, 64, 64, 3), (10, 200, 30), np.uint8)
+    made = Subject(frames, tuple(crops)).paster("mouth")(squares, 0)
+    for old, new, face in zip(frames, made, crops, strict=True):
+        rows, columns = lip_pixels(old, face)
+        assert (new[rows, columns] == squares[0, 0, 0]).all()
+        above = round(face.point(0.5, 0.35)[1])
+        assert np.array_equal(new[:above], old[:above])
+
+
+def test_the_new_lips_are_pasted_wholly_into_a_video(portrait_256: np.ndarray) -> None:
+    """In a picture without a face too, where no old lips are seen."""
+    face = lowered(locate(portrait_256))
+    square, wall = crop(portrait_256, face, 128), np.full((2, 256, 256, 3), 90, np.uint8)
+    made = Subject(wall, (face, face)).paster("mouth")(square[None], 0)[0]
+    lips = lip_pixels(portrait_256, face)
+    assert np.array_equal(made[lips], paste(wall[0], face, square)[lips])
+    unseen = Subject(wall, (face, face)).paster("mouth")(np.full_like(square, 20)[None], 0)[0]
+    assert np.array_equal(unseen, paste(wall[0], face, np.full_like(square, 20), "mouth"))
+
+
+def test_the_cover_of_lips_is_whole_around_them_and_ends() -> None:
+    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    circle = np.stack([0.5 + 0.1 * np.cos(turn), 0.7 + 0.1 * np.sin(turn)], 1)
+    weight = lip_coverage([circle])
+    middles = (torch.arange(len(weight)) + 0.5) / len(weight)
+    away = torch.hypot(middles[None] - 0.5, middles[:, None] - 0.7) - 0.1
+    assert (weight[away < LIP_MARGIN - 0.002] == 1).all()
+    assert (weight[away > LIP_MARGIN + LIP_FEATHER] == 0).all()
+    assert float(weight.diff(dim=0).abs().max()) < 0.4
+    assert not lip_coverage([circle + 5.0]).any()
 
 
 def test_the_same_faces_on_enlarged_pictures() -> None:

@@ -11,6 +11,8 @@ import numpy as np
 from .aligned_crop import crop_aligned, paste_aligned
 from .alignment import aligned_box
 from .crop import FaceCrop, crop
+from .landmark_masks import LIPS_OUTER, in_frame
+from .landmarks import LEAST_PRESENT, read_landmarks
 from .paste import Paster
 
 Paste = Callable[[np.ndarray], np.ndarray]
@@ -35,7 +37,24 @@ def aligned_mask(mask: str) -> str:
 
 
 def _paster(picture: np.ndarray, face: FaceCrop, size_px: int, mask: str) -> Paste:
-    return Paster(picture, face, size_px, mask).paste
+    """Pastes squares; of a mouth's, all that shows the old lips or the new ones."""
+    if mask != "mouth":  # the others reach far beyond the lips
+        return Paster(picture, face, size_px, mask).paste
+    seen = lips_of(picture, face)
+    whole = FaceCrop(size_px / 2, size_px / 2, size_px)
+
+    def paste(frame: np.ndarray) -> np.ndarray:
+        return Paster(picture, face, size_px, mask, [*seen, *lips_of(frame, whole)]).paste(frame)
+
+    return paste
+
+
+def lips_of(picture: np.ndarray, face: FaceCrop) -> list[np.ndarray]:
+    """The outline of the lips that a picture shows, [20, 2] in frame widths; nothing where no face is seen."""
+    found = read_landmarks(picture, [face])[0]
+    if found.presence < LEAST_PRESENT or not np.isfinite(found.xy).all():
+        return []
+    return [in_frame(found.xy[list(LIPS_OUTER)], face)]
 
 
 def _cut_aligned(picture: np.ndarray, face: FaceCrop, size_px: int) -> np.ndarray:

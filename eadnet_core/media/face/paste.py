@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,18 +15,35 @@ from .crop import FaceCrop
 
 FEATHER = 0.09
 """Width of the blend at the edge of the pasted box, in frame widths."""
+LIP_MARGIN, LIP_FEATHER = 0.02, 0.05
+"""How far around lips nothing of the picture is left, and the width of the blend beyond, in frame widths."""
+_LIP_CELLS = 96
+"""Side of the weights of lips; two cells lie nearer to each other than LIP_MARGIN."""
 
 
 class Paster:
     """Pastes generated frames into one picture; what does not change from frame to frame is computed once.
 
-    The frame is blended in over a feathered edge. Pixels outside the box are those of the picture, to the bit.
+    The frame is blended in over a feathered edge. Pixels outside the box and away from lips are those of the picture,
+    to the bit.
     """
 
-    def __init__(self, image: np.ndarray, geometry: FaceCrop, size_px: int, mask: str = "full") -> None:
-        """`image` is uint8 [H, W, 3], `mask` a key of MASK_BOXES: the part of the frame that is pasted."""
+    def __init__(
+        self,
+        image: np.ndarray,
+        geometry: FaceCrop,
+        size_px: int,
+        mask: str = "full",
+        lips: Sequence[np.ndarray] = (),
+    ) -> None:
+        """What is pasted where.
+
+        image  uint8 [H, W, 3]
+        mask   a key of MASK_BOXES: the part of the frame that is pasted
+        lips   outlines [n, 2] in frame widths that are pasted wholly, with what lies around them
+        """
         self._image = image
-        x0, y0, x1, y1 = geometry.bounds((image.shape[1], image.shape[0]), MASK_BOXES[mask])
+        x0, y0, x1, y1 = geometry.bounds((image.shape[1], image.shape[0]), _with_lips(MASK_BOXES[mask], lips))
         self._rows, self._columns = slice(y0, y1), slice(x0, x1)
         ys, xs = torch.meshgrid(torch.arange(y0, y1) + 0.5, torch.arange(x0, x1) + 0.5, indexing="ij")
         cos, sin = math.cos(geometry.angle) / geometry.side_px, math.sin(geometry.angle) / geometry.side_px
@@ -40,7 +58,7 @@ class Paster:
             self._enlarge = _resize_matrix(size_px, round(geometry.side_px), "bicubic")
             left, top = geometry.point(0.0, 0.0)
             self._left, self._top = x0 - round(left), y0 - round(top)
-        alpha = coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
+        alpha = pasted(torch.stack([u + 0.5, v + 0.5], -1), mask, lips)
         original = torch.from_numpy(image[self._rows, self._columns].transpose(2, 0, 1).astype(np.float32))
         self._inside, edges = _split(alpha.numpy() == 1)
         # half a level lies in the picture's share, so that cutting off the fraction rounds
@@ -90,6 +108,8 @@ class Paster:
         return F.grid_sample(values, self._grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
+_WHOLE = 1 - 1e-5
+"""Weights beyond are 1 but for the rounding of interpolation."""
 Part = tuple[slice, slice]
 """Rows and columns."""
 
@@ -151,3 +171,67 @@ def coverage(x: Tensor, y: Tensor, box: tuple[float, float, float, float]) -> Te
     """Smooth weight of the frame: 0 on and outside the box's edge, 1 from FEATHER inwards."""
     t = (_depth(x, y, box) / FEATHER).clamp(0, 1)
     return t * t * (3 - 2 * t)
+
+
+def pasted(places: Tensor, mask: str, lips: Sequence[np.ndarray] = ()) -> Tensor:
+    """How much of what lies at places of the frame is the frame's, and not the picture's; mask and lips as of Paster.
+
+    places   [h, w, 2] in frame widths
+    returns  [h, w]  0 .. 1
+
+    >>> lips = [np.array([[0.4, 0.6], [0.6, 0.6], [0.6, 0.7], [0.4, 0.7]])]
+    >>> place = torch.tensor([[[0.5, 0.6]]])
+    >>> round(pasted(place, "mouth").item(), 2), pasted(place, "mouth", lips).item()
+    (0.38, 1.0)
+    """
+    x, y = places.unbind(-1)
+    weight = coverage(x, y, MASK_BOXES[mask])
+    if not lips or not weight.numel():
+        return weight
+    cells = lip_coverage(lips)[None, None]
+    near = F.grid_sample(cells, places[None] * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
+    near = torch.where(near > _WHOLE, 1.0, near) * coverage(x, y, MASK_BOXES["full"])
+    return torch.maximum(weight, near)
+
+
+def lip_coverage(lips: Sequence[np.ndarray]) -> Tensor:
+    """Smooth weight of the frame about lips: 1 inside and up to LIP_MARGIN around, 0 from LIP_FEATHER beyond.
+
+    lips     outlines [n, 2] in frame widths
+    returns  [_LIP_CELLS, _LIP_CELLS], at the middles of cells of the frame
+
+    >>> weight = lip_coverage([np.array([[0.4, 0.6], [0.6, 0.6], [0.6, 0.7], [0.4, 0.7]])])
+    >>> weight[62, 48].item(), weight[58, 48].item(), weight[48, 48].item()
+    (1.0, 1.0, 0.0)
+    """
+    weight = torch.zeros(_LIP_CELLS, _LIP_CELLS)
+    middles, reach = (torch.arange(_LIP_CELLS) + 0.5) / _LIP_CELLS, LIP_MARGIN + LIP_FEATHER
+    for outline in lips:
+        (left, top), (right, bottom) = outline.min(0) - reach, outline.max(0) + reach
+        columns, rows = ((middles > first) & (middles < last) for first, last in ((left, right), (top, bottom)))
+        y, x = torch.meshgrid(middles[rows], middles[columns], indexing="ij")
+        begin = torch.from_numpy(np.asarray(outline, np.float32))
+        side, away = begin.roll(-1, 0) - begin, torch.stack([x, y], -1)[:, :, None] - begin
+        share = ((away * side).sum(-1) / side.square().sum(-1).clamp(min=1e-12)).clamp(0, 1)
+        distance = (away - share[..., None] * side).square().sum(-1).amin(-1).sqrt()
+        is_level = (away[..., 1] < 0) != (away[..., 1] < side[:, 1])
+        is_left = away[..., 0] < side[:, 0] * away[..., 1] / side[:, 1]
+        is_inside = (is_level & is_left).sum(-1) % 2 == 1  # an even number of sides lies beside a point outside
+        t = (1 - (distance.masked_fill(is_inside, 0) - LIP_MARGIN) / LIP_FEATHER).clamp(0, 1)
+        near = rows[:, None] & columns
+        weight[near] = torch.maximum(weight[near], (t * t * (3 - 2 * t)).flatten())
+    return weight
+
+
+def _with_lips(box: tuple[float, float, float, float], lips: Sequence[np.ndarray]) -> tuple[float, float, float, float]:
+    """A box of the frame that holds lips too, with all that is blended about them.
+
+    >>> _with_lips((0.25, 0.5, 0.75, 1.0), [np.array([[0.4, 0.5], [0.6, 0.5], [0.5, 0.625]])])
+    (0.25, 0.43, 0.75, 1.0)
+    """
+    x0, y0, x1, y1 = box
+    reach = LIP_MARGIN + LIP_FEATHER
+    for outline in lips:
+        (left, top), (right, bottom) = outline.min(0) - reach, outline.max(0) + reach
+        x0, y0, x1, y1 = min(x0, left), min(y0, top), max(x1, right), max(y1, bottom)
+    return max(0.0, float(x0)), max(0.0, float(y0)), min(1.0, float(x1)), min(1.0, float(y1))
