@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from eadnet_core.families.family import Model
 from eadnet_core.families.painting import Painter
 from eadnet_core.families.performance import Painted
 from eadnet_core.generation.plan import decoded_reference, paster
+from eadnet_core.media.face import repaint as repaint_module
 from eadnet_core.media.face.crop import FaceCrop
 from eadnet_core.media.face.subject import Subject
 from eadnet_core.nets.canonical import Maps, places
@@ -159,3 +165,30 @@ def test_a_video_is_not(tiny_model: Model, picture: np.ndarray) -> None:
     where = FaceCrop(150.0, 130.0, 180.0)
     subject = Subject(np.repeat(picture[None], 2, 0), (where, where))
     assert not isinstance(decoded_reference(tiny_model, subject, GenerateOptions()), Painted)
+
+
+LOADED = """
+import importlib.util, sys
+from pathlib import Path
+import numpy as np
+path = Path(sys.argv[1])
+spec = importlib.util.spec_from_file_location(str(path.parent), path)
+module = sys.modules[str(path.parent)] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module._kept(np.float32(3), np.float32(2)))
+"""
+
+
+def test_compiled_code_outlives_a_move_of_its_folder(tmp_path: Path) -> None:
+    """ComfyUI names a pack's modules by the folder, and `__pycache__` moves along."""
+    folder = tmp_path / "before"
+    folder.mkdir()
+    shutil.copy2(repaint_module.__file__, folder / "repaint.py")
+    for place in (folder, tmp_path / "after"):
+        if place != folder:
+            folder.rename(place)
+        command = [sys.executable, "-c", LOADED, str(place / "repaint.py")]
+        environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT")}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.strip() == "2.0" and list(place.rglob("*.nbi"))

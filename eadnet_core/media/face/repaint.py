@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core.caching import FunctionCache
 
 KERNEL: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 """Comparisons with what is not a number must stay false, so that no such place is ever read."""
@@ -22,20 +23,37 @@ _SLOPE = np.float32(-0.75)
 _ONE, _HALF, _NONE, _MOST = np.float32(1), np.float32(0.5), np.float32(0), np.float32(255)
 
 
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Compiled code in `__pycache__`, which names the module that compiled it: after a move, it is compiled again."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except ModuleNotFoundError:
+            return None
+
+
+def _kernel(function: Any) -> Any:
+    """A function compiled at its first call, and kept on disk, in a folder that may be moved or renamed."""
+    compiled = njit(**KERNEL)(function)
+    compiled._cache = _Cache(function)
+    return compiled
+
+
 def padded(picture: np.ndarray) -> np.ndarray:
     """A picture, uint8 [H, W, 3], as `repaint` reads it: float32 [H + 4, W + 4, 4], its edge repeated."""
     around = np.pad(picture, ((PAD, PAD), (PAD, PAD), (0, 0)), mode="edge")
     return np.concatenate([around, around[..., :1]], 2).astype(np.float32)
 
 
-@njit(**KERNEL)
+@_kernel
 def _kept(value, most):
     """A value from 0 to `most`; 0 where it is not a number."""
     value = value if value > _NONE else _NONE
     return value if value < most else most
 
 
-@njit(**KERNEL)
+@_kernel
 def _between(plane, x0, y0, u, v):
     """A plane at u and v of the way from cell (x0, y0) to the next."""
     upper = plane[y0, x0] + u * (plane[y0, x0 + 1] - plane[y0, x0])
@@ -43,7 +61,7 @@ def _between(plane, x0, y0, u, v):
     return upper + v * (lower - upper)
 
 
-@njit(**KERNEL)
+@_kernel
 def place(change, at, base, to_picture, turn, out):
     """What is known of every `step`-th pixel.
 
@@ -74,7 +92,7 @@ def place(change, at, base, to_picture, turn, out):
             found[Y] = base[row, column, 1] + turn[1, 0] * x + turn[1, 1] * y
 
 
-@njit(**KERNEL)
+@_kernel
 def _spline(t):
     """Weights of the four pixels around a place that lies t behind the second."""
     s, u = _SLOPE, _ONE - t
@@ -84,7 +102,7 @@ def _spline(t):
     return first, second, third, _ONE - first - second - third
 
 
-@njit(**KERNEL)
+@_kernel
 def _moved(fine, row, made):
     """Colours [3 w] of the picture's pixels at places of a row [9, w], lit."""
     flat, stride = fine.reshape(-1), np.uintp(fine.shape[1] * 4)
@@ -109,7 +127,7 @@ def _moved(fine, row, made):
         made[3 * x + 2] = blue * row[LIGHT + 2, x]
 
 
-@njit(**KERNEL)
+@_kernel
 def repaint(picture, fine, weight, placed, step, out):
     """The part of a frame that changes.
 
