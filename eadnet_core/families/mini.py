@@ -217,6 +217,12 @@ class Head:
         return values.to(self.model.dtype).contiguous(memory_format=torch.channels_last)
 
 
+def painted(head: Head, painter: Painter, controls: Tensor, motion: Tensor) -> np.ndarray:
+    """What lies in a painter's box in frames of one picture: uint8 [T, h, w, 3]; arguments as of `Head.decode`."""
+    changes = (head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in _parts(motion))
+    return np.concatenate([painter.paint(change) for change in changes])
+
+
 class MiniScene:
     """A clip as the mini sees it: what a face does, in latents, and the pictures that do it."""
 
@@ -274,8 +280,7 @@ class MiniScene:
         """Finished squares, uint8 [T, S, S, 3], of x0 [C, T, h, w]; of a `Painted` portrait its painter's boxes."""
         controls = self.controls(x0, view)
         if self._painter is not None and self.head is not None:
-            changes = (self.head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in _parts(view["motion"]))
-            return np.concatenate([self._painter.paint(change) for change in changes])
+            return painted(self.head, self._painter, controls, view["motion"])
         pieces = []
         for start, motion in _parts(view["motion"], _at_once(self.first_picture.shape[1])):
             part = slice(start, start + len(motion))

@@ -17,7 +17,8 @@ from ..config import FPS
 from ..emotion.code import INTENSITY
 from ..emotion.track import EmotionTrack
 from ..families.family import Model
-from ..families.mini import DECODE_FRAMES, Head, MiniModel, MiniScene
+from ..families.mini import DECODE_FRAMES, Head, MiniModel, MiniScene, painted
+from ..families.painting import Painter
 from ..families.performance import Performance, Reference
 from ..media.face.crop import FaceCrop
 from ..media.face.painted_mouth import MouthStyle
@@ -136,7 +137,7 @@ def mouth_style(options: GenerateOptions) -> MouthStyle:
 class ActedPictures:
     """The pictures of a performance, drawn when they are asked for.
 
-    Each is asked for twice, when the model is shown it and when its mouth is pasted. In between its square is held.
+    Each is asked for twice, when the model is shown it and when its mouth is pasted. In between its changes are held.
 
     shape   (frames, height, width, 3)
     """
@@ -147,7 +148,7 @@ class ActedPictures:
         width, height = target.size
         self.shape = (len(acting.motion), height, width, 3)
         self.held: dict[int, tuple[object, np.ndarray]] = {}
-        """By first frame: who drew squares, and they; whoever asks next takes them away."""
+        """By first frame: who drew parts, and they; whoever asks next takes them away."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -158,8 +159,17 @@ class ActedPictures:
 
     def reader(self) -> Callable[[int], np.ndarray]:
         """What draws pictures, for frames in order: it keeps the last few frames, and its place in a video."""
-        squares, paste = _Squares(self, self.reference), self.target.paster(self.acting.options.mask)
-        return lambda frame: paste(squares.frame(frame)[None], frame)[0]
+        parts, painter = _Parts(self, self.reference), self.painter
+        if painter is None:
+            paste = self.target.paster(self.acting.options.mask)
+            return lambda frame: paste(parts.frame(frame)[None], frame)[0]
+
+        def place(frame: int) -> np.ndarray:
+            whole = painter.picture.copy()
+            whole[painter.box.part] = parts.frame(frame)
+            return whole
+
+        return place
 
     def faces(self) -> tuple[FaceCrop | None, ...]:
         """Where the face lies in each frame; None where it passes through."""
@@ -182,29 +192,40 @@ class ActedPictures:
         assert isinstance(performer, MiniModel)
         return Head(performer, reference[None]) if isinstance(reference, np.ndarray) else None
 
+    @cached_property
+    def painter(self) -> Painter | None:
+        """What paints into a portrait's own pixels; a video's frames are squares that are pasted."""
+        if self.head is None:
+            return None
+        maps, face = self.head.features.maps, self.target.nearest(0)
+        return Painter(maps, self.target.picture(0), face, self.acting.options.mask)
 
-class _Squares:
-    """Frames of a performance in the training frame, as many at once as the performer's own clip would draw."""
+
+class _Parts:
+    """What changes in frames of a performance, as many at once as the performer's own clip would draw.
+
+    Of a portrait that is a painter's box, of a video the square of the training frame.
+    """
 
     def __init__(self, pictures: ActedPictures, reference: Reference) -> None:
         self.pictures, self.reference = pictures, reference
         self.span, self.drawn = range(0), np.zeros((0, 0, 0, 3), np.uint8)
 
     def frame(self, frame: int) -> np.ndarray:
-        """uint8 [S, S, 3]"""
+        """uint8 [h, w, 3]"""
         if frame not in self.span:
             self.span = drawn_together(frame, self.pictures.acting.options.segment_frames, len(self.pictures))
             self.drawn = self._taken(self.span.start)
         return self.drawn[frame - self.span.start]
 
     def _taken(self, start: int) -> np.ndarray:
-        """The squares of the span that is asked for: those that another reader drew, or new ones, for another."""
+        """The parts of the span that is asked for: those that another reader drew, or new ones, for another."""
         held = self.pictures.held
         by, drawn = held.pop(start, (self, np.zeros(0, np.uint8)))
         if by is not self:
             return drawn
         drawn = self._draw(self.span)
-        if sum(squares.nbytes for _, squares in held.values()) + drawn.nbytes <= HELD_BYTES:
+        if sum(parts.nbytes for _, parts in held.values()) + drawn.nbytes <= HELD_BYTES:
             held[start] = (self, drawn)
         return drawn
 
@@ -217,11 +238,11 @@ class _Squares:
             for track in (acting.controls, acting.motion)
         )
         with torch.inference_mode():
-            head = self.pictures.head
-            if head is None:
-                assert callable(self.reference)
-                head = Head(performer, self.reference(span.start, span.stop))
-            return head.decode(controls, motion)
+            head, painter = self.pictures.head, self.pictures.painter
+            if head is not None and painter is not None:
+                return painted(head, painter, controls, motion)
+            assert callable(self.reference)
+            return Head(performer, self.reference(span.start, span.stop)).decode(controls, motion)
 
 
 def drawn_together(frame: int, segment_frames: int, n_frames: int) -> range:

@@ -244,13 +244,13 @@ def test_a_frame_is_drawn_once_unless_too_many_wait(
 ) -> None:
     expected = [made(prepared(base, source, 14)) for source in (picture, video)]
     spans: list[range] = []
-    draw = acting._Squares._draw
+    draw = acting._Parts._draw
 
     def counted(self: Any, span: range) -> np.ndarray:
         spans.append(span)
         return draw(self, span)
 
-    monkeypatch.setattr(acting._Squares, "_draw", counted)
+    monkeypatch.setattr(acting._Parts, "_draw", counted)
     monkeypatch.setattr(acting, "HELD_BYTES", held_bytes)
     for source, frames in zip((picture, video), expected, strict=True):
         spans.clear()

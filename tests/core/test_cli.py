@@ -44,6 +44,7 @@ def test_every_command_of_the_help_exists() -> None:
         "dub",
         "batch",
         "live",
+        "fit",
         "mask",
         "motion",
         "score",
