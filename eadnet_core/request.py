@@ -40,8 +40,8 @@ class GenerateOptions:
     )
     guidance_audio: float | None = option(
         None,
-        "Weight of the sound. 1 is the net as it was trained; above 1 follows the sound more closely. It is free on the "
-        "mini; a base takes one more pass per step unless it is 1.",
+        "Weight of the sound. 1 is the net as it was trained; above 1 follows the sound more closely. It is free on "
+        "the mini; a base takes one more pass per step unless it is 1.",
         "weight of the sound; on a base, other than 1 costs a pass more per step",
         within=(0, 10),
         step=0.1,
@@ -49,8 +49,8 @@ class GenerateOptions:
     )
     guidance_emotion: float | None = option(
         None,
-        "Weight of the emotion. 1 is the net as it was trained; above 1 exaggerates. It is free on the mini; a base takes "
-        "one more pass per step unless it is 1.",
+        "Weight of the emotion. 1 is the net as it was trained; above 1 exaggerates. It is free on the mini; a base "
+        "takes one more pass per step unless it is 1.",
         "weight of the emotion; on a base, other than 1 costs a pass more per step",
         within=(0, 10),
         step=0.1,

@@ -40,6 +40,7 @@ const CHOICES = {
     stop: "停止",
     surprised: "惊讶",
     transparent: "透明",
+    video: "视频",
   },
 };
 
