@@ -34,8 +34,9 @@ from ..weights.experts import load_reader
 from ..weights.files import build_for, read_config, read_metadata, read_state
 from ..weights.folders import BASE_PARTS, find_model
 from ..weights.parts import PARTS
+from .decoding import DECODE_FRAMES
 from .family import Family, Model
-from .mini import DECODE_FRAMES, MINI, MiniModel
+from .mini import MINI, MiniModel
 from .performance import Painted, Performance, Reference, Source, View
 
 if TYPE_CHECKING:

@@ -5,11 +5,9 @@ A reference picture is read once; the net generates what its face does, as motio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,12 +34,11 @@ from ..taxonomy import CONTROLS, MOTION
 from ..weights.device import set_attention_backend
 from ..weights.files import load_part
 from ..weights.folders import MODEL_PARTS, find_part
+from .decoding import frames_at_once, in_parts
 from .family import Family, Model
 from .painting import Painter
 from .performance import Crops, Painted, Performance, Source, View
 
-DECODE_FRAMES, DECODE_PX = 8, 256
-"""Frames that are decoded together, of this size or smaller."""
 MOST_TIMES = 4
 """Side of the largest frame, in those of the model's own."""
 OF_A_BASE = ("speed", "reuse", "times", "is_tiled", "mouth_by", "lip_corners", "mask_edge", "identity_strength")
@@ -219,7 +216,7 @@ class Head:
 
 def painted(head: Head, painter: Painter, controls: Tensor, motion: Tensor) -> np.ndarray:
     """What lies in a painter's box in frames of one picture: uint8 [T, h, w, 3]; arguments as of `Head.decode`."""
-    changes = (head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in _parts(motion))
+    changes = (head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in in_parts(motion))
     return np.concatenate([painter.paint(change) for change in changes])
 
 
@@ -260,7 +257,7 @@ class MiniScene:
             return {"motion": motion, "reference": self.head.controls.expand(len(motion), -1)}
         assert self.crops is not None
         if kept is None:
-            parts = _parts(motion, _at_once(self.first_picture.shape[1]))
+            parts = in_parts(motion, frames_at_once(self.first_picture.shape[1]))
             places = ((start + i, start + i + len(part)) for i, part in parts)
             reference = torch.cat([Head(self.model, self.crops(*place)).controls for place in places])
         else:
@@ -282,7 +279,7 @@ class MiniScene:
         if self._painter is not None and self.head is not None:
             return painted(self.head, self._painter, controls, view["motion"])
         pieces = []
-        for start, motion in _parts(view["motion"], _at_once(self.first_picture.shape[1])):
+        for start, motion in in_parts(view["motion"], frames_at_once(self.first_picture.shape[1])):
             part = slice(start, start + len(motion))
             head = self.head or self._head_of(view["frame"][part])
             pieces.append(head.decode(controls[part], motion))
@@ -387,18 +384,3 @@ def box_cells(box: tuple[float, float, float, float], cells: int) -> Tensor:
     mask = torch.zeros(cells, cells)
     mask[y0:y1, x0:x1] = 1
     return mask
-
-
-def _parts(frames: Any, at_once: int = DECODE_FRAMES) -> Iterator[tuple[int, Any]]:
-    """(start, at most `at_once` of them), one after the other."""
-    for start in range(0, len(frames), at_once):
-        yield start, frames[start : start + at_once]
-
-
-def _at_once(size_px: int) -> int:
-    """Frames of a size that are decoded together: large ones take as much memory as DECODE_FRAMES of DECODE_PX.
-
-    >>> _at_once(128), _at_once(512)
-    (8, 2)
-    """
-    return max(1, min(DECODE_FRAMES, DECODE_FRAMES * DECODE_PX**2 // size_px**2))

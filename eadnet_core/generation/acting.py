@@ -16,8 +16,9 @@ import torch
 from ..config import FPS
 from ..emotion.code import INTENSITY
 from ..emotion.track import EmotionTrack
+from ..families.decoding import DECODE_FRAMES
 from ..families.family import Model
-from ..families.mini import DECODE_FRAMES, Head, MiniModel, MiniScene, painted
+from ..families.mini import Head, MiniModel, MiniScene, painted
 from ..families.painting import Painter
 from ..families.performance import Performance, Reference
 from ..media.face.crop import FaceCrop

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..families.decoding import DECODE_FRAMES
 from ..families.family import Model, Scene, sampler_options
-from ..families.mini import DECODE_FRAMES
 from ..families.performance import Performance as Performance
 from ..families.performance import Source, View
 from ..nets.adapters import Strengths

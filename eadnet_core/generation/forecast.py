@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ..config import FPS
+from ..families.decoding import DECODE_FRAMES
 from ..families.family import Model, sampler_options
-from ..families.mini import DECODE_FRAMES, MiniScene
+from ..families.mini import MiniScene
 from ..families.performance import Performance, View
 from ..machine import memory_bytes, peak_memory_bytes
 from ..media.face.framing import SQUARE

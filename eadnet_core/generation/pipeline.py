@@ -20,9 +20,9 @@ from ..emotion.code import describe
 from ..emotion.reference import Reference
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
+from ..families.decoding import DECODE_FRAMES
 from ..families.family import Model, sampler_options
 from ..families.load import load_model
-from ..families.mini import DECODE_FRAMES
 from ..families.performance import Crops, Performance
 from ..media.face.crop import FaceCrop
 from ..media.face.subject import Subject, find_subject
