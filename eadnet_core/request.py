@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the picture."""
-SHORTER_VOICES = ("silence", "hold", "loop", "cut")
+SHORTER_VOICES = ("silence", "hold", "loop", "bounce", "cut")
 """Where one of several voices is shorter than another: its face listens, or keeps its last pose; the voice begins anew;
-or the clip ends with the shortest."""
+the face goes to and fro through how it moved while it spoke, its mouth at rest; or the clip ends with the shortest."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
 from ..errors import BadInput
 from ..families.family import Model
-from ..families.performance import Performance
 from ..media.face.crop import FaceCrop
 from ..media.face.several import People, find_people
 from ..media.face.subject import Subject
@@ -32,7 +31,7 @@ from ..media.video.segments import check_segments
 from ..motion.attention import attention, turned_to
 from ..motion.driving import Driving
 from ..request import GenerateOptions, GenerationReport, OnProgress, Progress, Segment
-from ..taxonomy import MOTION
+from .after_voice import after_voice
 from .clock import Clock
 from .forecast import Forecast, together
 from .pipeline import Generation, Source, Words, opened, report_of
@@ -41,8 +40,6 @@ from .speakers import Speaker
 from .voices import ConversationOptions as ConversationOptions
 from .voices import Voices
 
-LEAST_FADE_FRAMES = 5
-"""Over which the lids of a face that is held come to rest."""
 _SPEAKS = 0.5
 _NO_SPEECH = "No speech was found"
 
@@ -224,10 +221,10 @@ def prepare_conversation(
     asked = emotion if isinstance(emotion, (EmotionTrack, Script)) else EmotionTrack.parse(emotion)
     source = portrait if isinstance(portrait, VideoReader) else np.array(read_image(portrait))[None]
     common = None if audio is None else audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
-    voices = Voices(speakers, common, asked, conversation)
+    is_still = isinstance(source, np.ndarray)
+    voices = Voices(speakers, common, asked, conversation if is_still else conversation.of_video())
     clock.stop("read")
     people = _find(source, speakers, voices, options, on_search)
-    is_still = people.speakers[0].is_still
     n_frames = voices.n_frames if is_still or options.length == "audio" else len(people.speakers[0].crops)
     clock.stop("face")
     model = opened(model, device)
@@ -305,7 +302,10 @@ def _planned(
     driving = performance() if callable(performance) else performance
     words = voices.words(number, speech)
     planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
-    return _held(planned, voices.held_from(number), n_frames, subject.is_still), sound, driving
+    span = voices.span(number)
+    if span is not None and subject.is_still and span[1] < n_frames:
+        planned = replace(planned, performance=after_voice(planned.performance, *span, voices.shorter))
+    return planned, sound, driving
 
 
 def _face(planned: Planned, subject: Subject, speaks: bool, n_frames: int) -> Generation:
@@ -314,20 +314,6 @@ def _face(planned: Planned, subject: Subject, speaks: bool, n_frames: int) -> Ge
     report = report_of(subject, made, n_frames, driving, Clock())
     report.notes = [note for note in report.notes if speaks or not note.startswith(_NO_SPEECH)]
     return Generation(made.model, subject, sound, made.performance, made.options, report, made.acting)
-
-
-def _held(planned: Plan, start: int | None, n_frames: int, is_still: bool) -> Plan:
-    """A face that keeps its last pose and feeling from a frame on, with open eyes."""
-    if start is None or not 0 < start < n_frames or not is_still:
-        return planned
-    done = planned.performance
-    motion, code, voice = done.motion.copy(), done.code.copy(), done.voice.copy()
-    motion[start:], code[start:], voice[start:] = motion[start - 1], code[start - 1], 0.0
-    lids = MOTION.index("blink")
-    opening = np.linspace(1.0, 0.0, LEAST_FADE_FRAMES + 1, dtype=np.float32)[1:][: n_frames - start]
-    motion[start:, lids] = 0.0
-    motion[start : start + len(opening), lids] = motion[start - 1, lids] * opening
-    return replace(planned, performance=Performance(done.samples, voice, code, motion))
 
 
 def _looking(plans: Sequence[Planned], people: People, look: float) -> list[Planned]:

@@ -20,6 +20,13 @@ from ..request import SHORTER_VOICES
 from .plan import timed
 from .speakers import Speaker
 
+_FATES = {
+    "silence": "its face listens",
+    "hold": "its face is held",
+    "loop": "it begins anew",
+    "bounce": "its face moves to and fro",
+}
+
 
 @dataclass(frozen=True)
 class ConversationOptions:
@@ -37,6 +44,10 @@ class ConversationOptions:
             raise BadInput(f"shorter is {self.shorter!r:.80}; give one of {', '.join(SHORTER_VOICES)}.")
         if isinstance(self.look, bool) or not isinstance(self.look, (int, float)) or not 0 <= self.look <= 1:
             raise BadInput(f"look is {self.look!r:.80}; give a number in 0 .. 1.")
+
+    def of_video(self) -> ConversationOptions:
+        """The same for a video: its heads move by themselves, so that a face is neither held nor moved to and fro."""
+        return replace(self, shorter="silence") if self.shorter in ("hold", "bounce") else self
 
 
 class Voices:
@@ -117,8 +128,8 @@ class Voices:
         for speaker, placed in zip(self.speakers, self.own, strict=True):
             if placed is None or self.shorter == "cut" or self.duration_s - placed.end_s <= 1 / FPS:
                 continue
-            fate = {"silence": "listens", "hold": "is held", "loop": "begins anew"}[self.shorter]
-            self.notes.append(f"The voice of '{speaker.name}' ends at {placed.end_s:.2f} s; from there it {fate}.")
+            fate = _FATES[self.shorter]
+            self.notes.append(f"The voice of '{speaker.name}' ends at {placed.end_s:.2f} s; from there {fate}.")
 
     def speaks(self, number: int) -> bool:
         """Whether a speaker says anything at all."""
@@ -157,10 +168,13 @@ class Voices:
         track = timed(asked, hear(placed.sound, speech.gate_db, speech.has_speech_gate))
         return _laid(track, placed, self.duration_s)
 
-    def held_from(self, number: int) -> int | None:
-        """The frame from which a face keeps its pose; None where it does not."""
+    def span(self, number: int) -> tuple[int, int] | None:
+        """The frames in which a voice of its own is heard, from the first up to the second; None without a voice."""
         placed = self.own[number]
-        return round(placed.end_s * FPS) if placed is not None and self.shorter == "hold" else None
+        if placed is None:
+            return None
+        start = round(placed.start_s * FPS)
+        return start, max(round(placed.end_s * FPS), start + 1)
 
 
 def _laid(track: EmotionTrack, placed: Placed, duration_s: float) -> EmotionTrack:

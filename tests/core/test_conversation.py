@@ -98,7 +98,7 @@ def test_a_listener_rests_its_mouth_and_lives(row: np.ndarray, voice: Audio, tin
 
 
 @pytest.mark.parametrize(
-    ("shorter", "n_frames", "speaks"), [("silence", 30, 15), ("hold", 30, 15), ("loop", 30, 30), ("cut", 15, 15)]
+    ("shorter", "n_frames", "speaks"), [("silence", 30, 15), ("hold", 30, 15), ("loop", 30, 30), ("bounce", 30, 15), ("cut", 15, 15)]
 )
 def test_a_shorter_voice(
     row: np.ndarray, voice: Audio, short: Audio, tiny_model: Model, shorter: str, n_frames: int, speaks: int
@@ -111,6 +111,11 @@ def test_a_shorter_voice(
     assert (done.samples != 0).sum() / 640 == pytest.approx(speaks, abs=1)
     is_held = bool((done.motion[16:, :5] == done.motion[15:16, :5]).all()) and n_frames > 15
     assert is_held == (shorter == "hold")
+    if shorter == "bounce":
+        there = done.motion[:15]
+        assert np.array_equal(done.motion[15:29], there[-2::-1]) and np.array_equal(done.motion[29], there[1])
+        assert np.ptp(there, axis=0).max() > 0 and np.array_equal(done.code[15:29], done.code[13::-1])
+        assert not done.voice[15:].any() and made.report.notes[0].endswith("from there its face moves to and fro.")
     assert (made.report.notes != []) == (shorter != "nothing")
 
 
@@ -161,8 +166,8 @@ def test_what_contradicts_itself_is_said(row: np.ndarray, voice: Audio, tiny_mod
         Speaker("anna", 0, voice, channel=1)
     with pytest.raises(BadInput, match="the same for all faces"):
         Speaker("anna", 0, voice, options={"background": "locked"})
-    with pytest.raises(BadInput, match="shorter is 'bounce'"):
-        ConversationOptions("bounce")
+    with pytest.raises(BadInput, match="shorter is 'remap'"):
+        ConversationOptions("remap")
 
 
 def test_an_alpha_of_all_who_speak(row: np.ndarray, voice: Audio, tiny_model: Model) -> None:
@@ -232,6 +237,7 @@ def test_two_faces_of_a_video(row: np.ndarray, voice: Audio, tiny_model: Model, 
         for number in range(12):
             writer.write(np.roll(row, number // 4, axis=0))
     speakers = [Speaker("anna", "right", voice), Speaker("ben", 0, voice)]
+    assert ConversationOptions("bounce").of_video().shorter == "silence", "its heads move by themselves"
     made = talk(read_video(path, 25), speakers, tiny_model, options=dataclasses.replace(OPTIONS, mask="mouth"))
     assert made.report.n_frames == 12 and len(made.report.speakers[0].faces) == 12
     centers = [face.subject.nearest(0).center_x / SIDE for face in made.faces]
