@@ -289,21 +289,22 @@ def check_cancel() -> bool:
 
 
 class Bar:
-    """A node's progress bar; each tick is a point where Cancel takes effect."""
+    """A node's progress bar; each tick is a point where Cancel takes effect.
 
-    def __init__(self, total: int) -> None:
+    shows_video  whether the node shows a video of its own when it is done. Then no pictures are sent before: Nodes 2.0
+                 would load the last of them as the video, and show neither. The same goes for the simple node's parts
+    """
+
+    def __init__(self, total: int, shows_video: bool = False) -> None:
         self._total, self._bar = total, comfy.utils.ProgressBar(total)
-        self._previewed = math.inf if is_expanded() else 0.0
+        self._previewed = math.inf if shows_video or is_expanded() else 0.0
 
     def __call__(self, done: int, total: int | None = None, preview: Any = None) -> None:
         check_cancel()
         self._bar.update_absolute(done, total or self._total, preview)
 
     def follow(self, progress: Progress) -> None:
-        """The core's OnProgress: with a picture of what is being made, a few times a second.
-
-        Not within the simple node: there the page would take the picture for the node's video, and show neither.
-        """
+        """The core's OnProgress: with a picture of what is being made, a few times a second."""
         now = time.monotonic()
         picture = None
         if now - self._previewed >= PREVIEW_EVERY_S:

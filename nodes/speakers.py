@@ -241,7 +241,7 @@ class Conversation(io.ComfyNode):
                 _picture(image), speakers, sound, track, options, together, model=ready, on_search=search
             )
         path, report = bridge.temp_file(".mp4"), made.report
-        bar = bridge.Bar(sum(face.n_ticks for face in made.faces))
+        bar = bridge.Bar(sum(face.n_ticks for face in made.faces), shows_video=True)
         try:
             run: dict[str, Any] = {"on_progress": bar.follow, "cancel": bridge.check_cancel}
             write_video(made, path, **run, has_settings=bridge.keeps_settings())

@@ -1,10 +1,10 @@
 /** The emotion track editor of the node EADNet_EmotionTrack: the voice's waveform, and on it the emotions over time. */
 
-import { button, el } from "./dom.js";
+import { el } from "./dom.js";
 import { levelOf } from "./feelings.js";
-import { freeValue, isLinked, widgetOf } from "./graph_walk.js";
+import { freeValue, widgetOf } from "./graph_walk.js";
 import { addPanel, commit, follow, grow, hide, onGraphChange, setValue } from "./host.js";
-import { addKeyframe, editKeyframe, formatTrack, moveKeyframe, parseTrack, removeKeyframe, snap } from "./keyframes.js";
+import { addKeyframe, editKeyframe, moveKeyframe, removeKeyframe, snap } from "./keyframes.js";
 import { nextMark, snapTo } from "./marks.js";
 import { LANES_PX, MotionLanes } from "./motion_lanes.js";
 import { laneLength, mostZoom, region, toX } from "./timeline.js";
@@ -17,6 +17,7 @@ import { drawLane, movePlayhead } from "./track_lane.js";
 import { floorPx } from "./track_picture.js";
 import { Readings } from "./track_readings.js";
 import { TrackSound } from "./track_sound.js";
+import { SourceNotice, TrackSource } from "./track_source.js";
 import { fadeOf } from "./transitions.js";
 
 const WIDTH_PX = 480;
@@ -46,13 +47,11 @@ class TrackEditor {
   /** {start_s, end_s} that is played again and again, or null. */
   loop = null;
   #zoom = 0;
-  #written = null;
   #held_s = null;
-  /** JSON of the last run, which is the track where another node gives it. */
-  #ran = null;
 
   constructor(node, widget, words) {
     Object.assign(this, { node, widget, words });
+    this.source = new TrackSource(node, widget);
     this.readings = new Readings(() => this.draw());
     this.#build();
     this.sound = new TrackSound(node, words, {
@@ -88,9 +87,10 @@ class TrackEditor {
 
   /** Brings the editor in line with the node: its JSON, its links, its sound. */
   update() {
-    if (this.#given !== this.#written) this.#read();
-    if (document.activeElement !== this.json) this.json.value = this.#given;
-    this.#showProblem();
+    const track = this.source.read();
+    if (track) this.#take(track);
+    if (document.activeElement !== this.json) this.json.value = this.source.json;
+    this.#showSource();
     this.sound.find();
     this.face.retry();
     this.motion.update();
@@ -111,7 +111,7 @@ class TrackEditor {
 
   /** Takes from the node's run its keyframes, and what it heard: the sound that the emotions are really laid over. */
   takeRun({ eadnet_keyframes, eadnet_waveform, eadnet_duration, eadnet_words, eadnet_motion } = {}) {
-    this.#ran = eadnet_keyframes?.[0] ?? null;
+    this.source.takeRun(eadnet_keyframes?.[0]);
     this.motion.takeRun(eadnet_motion?.[0]);
     this.update();
     this.sound.take(eadnet_waveform, eadnet_duration?.[0], eadnet_words);
@@ -266,62 +266,42 @@ class TrackEditor {
     return this.lane.querySelector(`.eadnet-handle[data-keyframe="${this.selected}"]`) ?? this.lane;
   }
 
-  // Between the widget's JSON and the track.
+  // Between the node's JSON and the track.
 
   /** Whether the keyframes are another node's, and can be looked at alone. */
   get isLocked() {
-    return isLinked(this.node, "keyframes");
+    return this.source.isLocked;
   }
 
-  get #given() {
-    return (this.isLocked ? this.#ran : this.widget.value) ?? "";
-  }
-
-  #read() {
-    this.#written = this.#given;
-    try {
-      this.track = parseTrack(this.#given);
-      this.problem = null;
-    } catch (error) {
-      this.track = [];
-      this.problem = error.message;
-    }
-    this.selected = Math.min(Math.max(this.selected, 0), this.track.length - 1);
+  #take(track) {
+    this.track = track;
+    this.selected = Math.min(Math.max(this.selected, 0), track.length - 1);
   }
 
   #write() {
-    this.#written = formatTrack(this.track);
-    setValue(this.node, this.widget, this.#written);
+    this.source.write(this.track);
     this.draw();
   }
 
   #startAnew() {
     this.track = [];
-    this.problem = null;
     this.#write();
-    this.#showProblem();
+    this.#showSource();
     this.endStep();
   }
 
-  /** Cuts the link that gives the keyframes, and keeps them. */
   #takeOver() {
-    const json = this.#given;
-    this.node.disconnectInput(this.node.inputs.findIndex((input) => input.name === "keyframes"));
-    if (json) setValue(this.node, this.widget, json);
+    this.source.takeOver();
     this.update();
     this.endStep();
   }
 
-  #showProblem() {
-    const linked = this.isLocked ? [this.words.linked, this.#ran ? "" : this.words.run_to_see].join(" ") : null;
-    this.detail.root.inert = Boolean(linked ?? this.problem);
-    this.frame.inert = Boolean(this.problem);
-    this.json.readOnly = Boolean(linked);
-    this.trouble.hidden = !linked && !this.problem;
-    this.trouble.classList.toggle("eadnet-bad", Boolean(this.problem));
-    this.trouble.firstChild.textContent = this.problem ?? linked ?? "";
-    this.mend.hidden = !this.problem || Boolean(linked);
-    this.taking.hidden = !linked || !this.#ran;
+  #showSource() {
+    const { isLocked, problem } = this.source;
+    this.detail.root.inert = isLocked || Boolean(problem);
+    this.frame.inert = Boolean(problem);
+    this.json.readOnly = isLocked;
+    this.notice.show(this.source);
   }
 
   // The page.
@@ -331,22 +311,20 @@ class TrackEditor {
     this.bar = new Bar(this);
     this.motion = new MotionLanes(this);
     this.face = new TrackFace(this.node, words);
-    this.mend = button(words.mend, "", () => this.#startAnew());
-    this.taking = button(words.take_over, words.take_over_hint, () => this.#takeOver());
-    this.trouble = el("div", { className: "eadnet-row eadnet-bad", hidden: true }, el("span", { className: "eadnet-grow" }), this.mend, this.taking);
+    this.notice = new SourceNotice(words, { onMend: () => this.#startAnew(), onTakeOver: () => this.#takeOver() });
     this.lane = el("div", { className: "eadnet-lane", tabIndex: 0, role: "group", "aria-label": words.editor });
     this.frame = el("div", { className: "eadnet-frame", onscroll: () => this.draw() }, this.lane, this.motion.root);
     this.view = el("div", { className: "eadnet-view" }, this.face.root, this.frame);
     this.detail = new Detail(this);
     this.json = el("textarea", { className: "eadnet-text", hidden: true, spellcheck: false, onchange: () => this.endStep() });
     this.json.oninput = () => setValue(this.node, this.widget, this.json.value);
-    this.root = el("div", { className: "eadnet" }, this.trouble, this.bar.root, this.view, this.json, this.motion.row, this.detail.root);
+    this.root = el("div", { className: "eadnet" }, this.notice.root, this.bar.root, this.view, this.json, this.motion.row, this.detail.root);
   }
 
   toggleRaw() {
     const isRaw = this.json.hidden;
     this.json.hidden = !isRaw;
-    this.json.value = this.#given;
+    this.json.value = this.source.json;
     this.view.hidden = this.detail.root.hidden = isRaw;
     this.draw();
   }
@@ -381,7 +359,7 @@ class TrackEditor {
     const most = mostZoom(scale.duration_s, this.#fit_px);
     this.bar.show({
       isReady: this.sound.player.isReady,
-      isEditable: !this.isLocked && !this.problem,
+      isEditable: !this.isLocked && !this.source.problem,
       hasSelected: this.selected >= 0,
       loop: this.loop,
       isSnapping: this.isSnapping,

@@ -7,8 +7,8 @@ import { openComfyUI } from "./comfyui_page.mjs";
 
 const FOLDER = new URL("../../../workflows/", import.meta.url);
 const NAMES = readdirSync(FOLDER).filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5));
-/** Nodes of the pack that show a video of their own; Conversation does not in Nodes 2.0 (docs/speakers.md). */
-const VIDEO = ["EADNet_Speak", "EADNet_RenderVideo", ...(process.env.RENDERER === "nodes2" ? [] : ["EADNet_Conversation"])];
+/** Nodes of the pack that show a video of their own. */
+const VIDEO = ["EADNet_Speak", "EADNet_RenderVideo", "EADNet_Conversation"];
 let comfyui, page;
 
 before(async () => {
