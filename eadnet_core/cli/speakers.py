@@ -21,8 +21,8 @@ def add_speakers(parser: Any) -> None:
     group.add_argument("--speaker", action="append", default=[], metavar="WHO", help=text)
     text = "the same as a table with a row for each face (.csv, .tsv, .jsonl)"
     group.add_argument("--speakers", type=Path, metavar="FILE", help=text)
-    text = "where one voice is shorter: its face listens, holds its last pose, or moves to and fro; the voice loops; or "
-    text += "the clip is cut "
+    text = "where one voice is shorter: its face listens, holds its last pose or moves to and fro; the voice loops; "
+    text += "or the clip is cut "
     group.add_argument("--shorter", choices=SHORTER_VOICES, default=SHORTER_VOICES[0], help=f"{text}(default: silence)")
     text = "how far who listens turns to who speaks, 0 .. 1, in a portrait (default: 1)"
     group.add_argument("--look", type=float, default=1.0, metavar="X", help=text)

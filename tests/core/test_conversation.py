@@ -98,7 +98,8 @@ def test_a_listener_rests_its_mouth_and_lives(row: np.ndarray, voice: Audio, tin
 
 
 @pytest.mark.parametrize(
-    ("shorter", "n_frames", "speaks"), [("silence", 30, 15), ("hold", 30, 15), ("loop", 30, 30), ("bounce", 30, 15), ("cut", 15, 15)]
+    ("shorter", "n_frames", "speaks"),
+    [("silence", 30, 15), ("hold", 30, 15), ("loop", 30, 30), ("bounce", 30, 15), ("cut", 15, 15)],
 )
 def test_a_shorter_voice(
     row: np.ndarray, voice: Audio, short: Audio, tiny_model: Model, shorter: str, n_frames: int, speaks: int
