@@ -174,8 +174,8 @@ class Conversation(io.ComfyNode):
                     default=SHORTER_VOICES[0],
                     optional=True,
                     tooltip="Where one voice is shorter than another: silence, its face listens; hold, it keeps its "
-                    "last pose; loop, the voice begins anew; bounce, its face moves to and fro; cut, the clip ends with "
-                    "it. No cost. Default: silence.",
+                    "last pose; loop, the voice begins anew; bounce, its face moves to and fro; cut, the clip ends "
+                    "with it. No cost. Default: silence.",
                 ),
                 io.Float.Input(
                     "look",
