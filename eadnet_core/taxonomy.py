@@ -185,3 +185,12 @@ FIRST_EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgusted", "surp
 
 EMOTION_CODE_SIZE = len(EMOTIONS) + 3 + len(ACTION_UNITS)
 """Width of the emotion code: label probabilities [8], intensity, valence, arousal, action units [16]."""
+
+
+def circumplex() -> list[dict[str, str | float]]:
+    """Name, valence and arousal of every emotion, as a page shows them on a plane.
+
+    >>> circumplex()[1]
+    {'name': 'happy', 'valence': 0.85, 'arousal': 0.5}
+    """
+    return [{"name": e.name, "valence": e.valence, "arousal": e.arousal} for e in EMOTION_RECORDS]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..eadnet_core.errors import BadInput
-from ..eadnet_core.taxonomy import EMOTION_RECORDS, EMOTIONS
+from ..eadnet_core.taxonomy import EMOTIONS, circumplex
 from . import bridge
 from .emotion import FROM_TEXT, asked_code, asked_note
 from .guarded_route import NAMES, IsStale, Route, number
@@ -152,5 +152,4 @@ def register() -> None:
 
     @server.routes.get("/eadnet/emotions")
     async def emotions(request: web.Request) -> web.Response:
-        points = [{"name": e.name, "valence": e.valence, "arousal": e.arousal} for e in EMOTION_RECORDS]
-        return web.json_response({"emotions": points})
+        return web.json_response({"emotions": circumplex()})

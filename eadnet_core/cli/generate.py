@@ -14,6 +14,7 @@ from .arguments import Bar, add_model, add_option, check_output, command, emotio
 from .emotion import add_words, reference_of, words_of
 from .motion import add_performance, performance_of
 from .speakers import add_speakers, speakers_of
+from .tts import add_say, check_say, sound_of
 
 if TYPE_CHECKING:
     from ..generation.speakers import Speaker
@@ -79,6 +80,7 @@ def _add_run(parser: Any, options: tuple[str, ...], emotion: str, is_video: bool
     """What both commands take; returns the group of settings."""
     text = "speech: any sound or video file; of several --speaker it holds all voices"
     parser.add_argument("--audio", type=Path, help=text)
+    add_say(parser)
     add_speakers(parser)
     add_words(parser, emotion)
     add_performance(parser, is_video)
@@ -171,9 +173,10 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
     from ..metrics.report import Scores
 
     options = GenerateOptions(**{name: value for name, value in vars(args).items() if name in OPTIONS})
+    check_say(args)
     speakers = speakers_of(args)
-    if args.audio is None and not speakers:
-        raise BadInput("There is no voice. Give --audio FILE, or --speaker with a voice for each face.")
+    if args.audio is None and args.say is None and not speakers:
+        raise BadInput("There is no voice. Give --audio FILE, --say TEXT, or --speaker with a voice for each face.")
     check_output(args.report, ".png")
     check_output(args.json, ".json")
     is_open = args.resume or args.redo is not None
@@ -184,7 +187,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
             generation: Any = _conversation(portrait, speakers, args, options, more)
         else:
             more |= {"reference": reference_of(args), "performance": performance_of(args)}
-            generation = prepare(portrait, args.audio, words_of(args), options, **more)
+            generation = prepare(portrait, sound_of(args), words_of(args), options, **more)
     _print_words(generation.report)
     _forecast(generation, args)
     if args.dry_run:

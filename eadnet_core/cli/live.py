@@ -12,9 +12,11 @@ from ..errors import BadInput
 from ..request import OPTIONS, GenerateOptions
 from .arguments import add_model, add_option, command
 from .generate import add_nets, load
+from .tts import add_tts, tts_of
 
 if TYPE_CHECKING:
     from ..live.session import LiveSession
+    from ..media.tts.voices import Tts
 
 LIVE: tuple[str, ...] = (
     "seed",
@@ -53,6 +55,7 @@ def add_live(commands: Any) -> None:
     page.add_argument("--sessions", type=int, default=1, metavar="N", help="pages that may talk at once (default: 1)")
     text = "end by itself when no page has been there for so many minutes"
     page.add_argument("--stop-when-idle", type=float, metavar="MINUTES", help=text)
+    add_tts(page)
     add_model(parser)
     add_timing(parser.add_argument_group("delay and cost"))
     group = parser.add_argument_group("settings")
@@ -97,9 +100,22 @@ def _on_a_page(args: argparse.Namespace) -> None:
         raise BadInput("--emotion-file is for pipes; the page has a box for the words.")
     if not 1 <= args.sessions <= 16 or not 0 <= args.port <= 65535 or (args.stop_when_idle or 1.0) <= 0:
         raise BadInput("Give --sessions 1 .. 16, --port 0 .. 65535 and --stop-when-idle above 0.")
+    tts = _tts(args)
     portrait = LivePortrait(load(args), args.portrait, options_of(args), args.picture_px)
-    timing = (args.chunk_frames, args.ahead_frames, args.sessions, args.stop_when_idle)
-    asyncio.run(serve(LivePage(portrait, args.emotion, *timing), args.port, _say_address))
+    timing = (args.chunk_frames, args.ahead_frames)
+    page = LivePage(portrait, args.emotion, *timing, tts, args.sessions, args.stop_when_idle)
+    asyncio.run(serve(page, args.port, _say_address))
+
+
+def _tts(args: argparse.Namespace) -> Tts | str:
+    """Who speaks texts; where nobody was named and espeak-ng is not there, why nobody can."""
+    try:
+        return tts_of(args)
+    except BadInput as error:
+        if args.say_endpoint or args.say_voice:
+            raise
+        logger.info("texts are not spoken: %s", error)
+        return str(error)
 
 
 def _say_address(address: str) -> None:
@@ -113,6 +129,8 @@ def _between_pipes(args: argparse.Namespace) -> None:
 
     if sys.stdout.isatty() or sys.stdin.isatty():
         raise BadInput("Sound and pictures do not go through a terminal: connect both ends, as docs/live.md shows.")
+    if args.say_endpoint or args.say_voice:
+        raise BadInput("--say-endpoint and --say-voice are for the page; between pipes the sound comes in by --stdin.")
     words = WordsFile(args.emotion_file) if args.emotion_file else None
     portrait = LivePortrait(load(args), args.portrait, options_of(args), args.picture_px)
     session = LiveSession(portrait, words.text if words else args.emotion, args.chunk_frames, args.ahead_frames)

@@ -1,17 +1,12 @@
-"""Training speech with exact phoneme times: espeak-ng through ctypes, and a bank of voices and sentences.
+"""Training speech with exact phoneme times: espeak-ng's, from a bank of voices and sentences.
 
 A synthesiser is the only source of speech whose phoneme boundaries are known to the sample, which is what the
-procedural heads need for lips that are in sync by construction. espeak-ng is GPLv3: it is an optional tool of the
-`train` extra, loaded at run time and never shipped with this package; generating videos does not need it, and weights
-trained on its sound are free of its licence.
+procedural heads need for lips that are in sync by construction. Weights trained on espeak-ng's sound are free of its
+licence (`media/tts/espeak.py`).
 """
 
 from __future__ import annotations
 
-import _ctypes
-import ctypes
-import sys
-import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +18,7 @@ from numpy.typing import NDArray
 from ..config import SAMPLE_RATE_HZ
 from ..errors import BadInput
 from ..media.sound.audio import SAMPLES_PER_FRAME
+from ..media.tts.espeak import LOCK, PITCH, RANGE, RATE, VOLUME, Espeak
 from .sentences import SPLITS, draw_sentence
 
 CONTEXT_S = 0.25
@@ -80,112 +76,6 @@ class Utterance:
     language: str
 
 
-class _EventId(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
-class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h."""
-
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    )
-
-
-_SYNCHRONOUS = 2
-_PHONEME_EVENTS_IPA_NO_EXIT = 1 | 2 | 0x8000
-_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
-_LIST_TERMINATED, _PHONEME = 0, 7
-_CHARS_UTF8 = 1
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-_LOCK = threading.Lock()
-
-
-def _locate_espeak() -> tuple[str, str]:
-    """Paths of the espeak-ng library and of its data."""
-    try:
-        import espeakng_loader
-    except ImportError as error:
-        raise BadInput(
-            "Training speech needs espeak-ng, but the package 'espeakng_loader' is not installed. "
-            "Install the train extra: pip install 'eadnet[train]'."
-        ) from error
-    return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
-
-
-def _unload(library: ctypes.CDLL) -> None:
-    if sys.platform == "win32":
-        _ctypes.FreeLibrary(library._handle)
-    else:
-        _ctypes.dlclose(library._handle)
-
-
-class _Espeak:
-    """One loaded copy of the espeak library, as a context.
-
-    espeak keeps oscillator phases and random numbers in static variables that not even espeak_Terminate resets, so
-    that the same call gives other samples after other calls. Loading the library anew for each utterance costs
-    0.6 ms and makes every utterance a function of its arguments alone.
-    """
-
-    def __init__(self) -> None:
-        self.chunks: list[NDArray[np.int16]] = []
-        self.events: list[tuple[int, str]] = []
-        """(sample index, IPA) of each phoneme; IPA is empty for a pause."""
-
-    def __enter__(self) -> _Espeak:
-        library_path, data_path = _locate_espeak()
-        self.library = ctypes.CDLL(library_path)
-        mode = _PHONEME_EVENTS_IPA_NO_EXIT
-        self.rate_hz: int = self.library.espeak_Initialize(_SYNCHRONOUS, 0, data_path.encode(), mode)
-        if self.rate_hz <= 0:
-            _unload(self.library)
-            raise BadInput(f"espeak-ng found no usable data in {data_path}. Reinstall the package espeakng_loader.")
-        if hasattr(self.library, "espeak_ng_SetRandSeed"):
-            self.library.espeak_ng_SetRandSeed(ctypes.c_long(1))
-        self.callback = _CALLBACK(self._collect)
-        self.library.espeak_SetSynthCallback(self.callback)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.library.espeak_Terminate()
-        _unload(self.library)
-
-    def _collect(self, wave: Any, n_samples: int, events: Any) -> int:
-        if wave and n_samples > 0:
-            self.chunks.append(np.ctypeslib.as_array(wave, shape=(n_samples,)).copy())
-        index = 0
-        while events[index].type != _LIST_TERMINATED:
-            event = events[index]
-            if event.type == _PHONEME:
-                # The 8 bytes hold UTF-8 that may be cut within a character.
-                raw = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
-                ipa = raw.decode("utf-8", errors="ignore")
-                if not ipa.startswith("("):  # "(fr)" tells of a change of language, not of a sound
-                    self.events.append((event.sample, ipa))
-            index += 1
-        return 0
-
-    def speak(self, text: str, voice: str, parameters: dict[int, int]) -> NDArray[np.int16]:
-        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise BadInput(f"espeak-ng has no voice '{voice}'. Use one such as 'en-us', 'en-gb-x-rp+f2' or 'de+m3'.")
-        for number, value in parameters.items():
-            self.library.espeak_SetParameter(number, value, 0)
-        data = text.encode()
-        self.library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 1, 0, _CHARS_UTF8, None, None)
-        self.library.espeak_Synchronize()
-        if not self.chunks or not any(ipa for _, ipa in self.events):
-            raise BadInput(f"espeak-ng made no sound from the text {text!r} with voice '{voice}'.")
-        return np.concatenate(self.chunks)
-
-
 def synthesize(
     text: str, voice: str, rate: int = 175, pitch: int = 50, range_: int = 50, volume: int = 100
 ) -> Utterance:
@@ -194,8 +84,8 @@ def synthesize(
     voice is an espeak voice, optionally with a variant ("en-us+f2"); rate in words per minute (80 .. 450), pitch and
     range_ 0 .. 100, volume 0 .. 200. Raises BadInput without espeak, for an unknown voice, or for text without sound.
     """
-    parameters = {_RATE: rate, _VOLUME: volume, _PITCH: pitch, _RANGE: range_}
-    with _LOCK, _Espeak() as espeak:
+    parameters = {RATE: rate, VOLUME: volume, PITCH: pitch, RANGE: range_}
+    with LOCK, Espeak() as espeak:
         wave = espeak.speak(text, voice, parameters)
         rate_hz, events = espeak.rate_hz, espeak.events
     language = VOICE_LANGUAGES.get(voice.partition("+")[0], voice.partition("-")[0])

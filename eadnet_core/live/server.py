@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..media.tts.voices import Tts
 from .guard import HEADERS, HOSTS, Guard, new_token
 from .portrait import LivePortrait
 from .recording import Recorder
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 class LivePage:
     """What is served.
 
+    tts                  who speaks texts; or, in words, why nobody can
     sessions             pages that may talk at once
     stop_when_idle_min   without a page for so many minutes, the server stops; None: never
     """
@@ -45,6 +47,7 @@ class LivePage:
     emotion: str = ""
     chunk_frames: int = CHUNK_FRAMES
     ahead_frames: int = AHEAD_FRAMES
+    tts: Tts | str = "Nobody was told to speak texts."
     sessions: int = 1
     stop_when_idle_min: float | None = None
 
@@ -155,7 +158,7 @@ class _Server:
         try:
             page = self.page
             session = LiveSession(page.portrait, page.emotion, page.chunk_frames, page.ahead_frames)
-            await Talk(socket, session, self.recorder).run()
+            await Talk(socket, session, self.recorder, page.tts).run()
         finally:
             self._places.release()
             self._talks.discard(socket)

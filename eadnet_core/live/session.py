@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..config import FPS, SAMPLE_RATE_HZ
-from ..emotion.code import Emotion, emotion_code
+from ..emotion.code import Emotion, describe, emotion_code
 from ..errors import BadInput
 from ..generation.clock import Clock
 from ..media.sound.audio import SAMPLES_PER_FRAME, n_frames_of
@@ -40,7 +40,7 @@ class LiveChunk:
 
     start    number of the first frame
     parts    uint8 [T', h, w, 3]     what lies in the painter's box; `LivePortrait.whole` makes pictures of it
-    every    T' is T / every, rounded up: the first of so many frames is painted, and stands for them
+    every    T' is T / every, rounded up: the middle one of so many frames is painted, and stands for them
     sound    [640 T] float32 mono 16 kHz
     emotion  [27]                    what the last frame was asked to feel
     seconds  wall time by stage
@@ -56,6 +56,15 @@ class LiveChunk:
     @property
     def n_frames(self) -> int:
         return len(self.sound) // SAMPLES_PER_FRAME
+
+
+def middles(n_frames: int, every: int) -> list[int]:
+    """The middle frames of groups of `every`: shown for their group, they come neither too early nor too late.
+
+    >>> middles(5, 1), middles(5, 2), middles(5, 5), middles(7, 5)
+    ([0, 1, 2, 3, 4], [0, 2, 4], [2], [2, 5])
+    """
+    return [start + (min(every, n_frames - start) - 1) // 2 for start in range(0, n_frames, every)]
 
 
 class LiveSession:
@@ -85,9 +94,11 @@ class LiveSession:
             self._hearing = LiveHearing(model, options, ahead_frames)
             self._sampler = CausalSampler(model, options, chunk_frames)
         self._motion = LiveMotion(options.seed, ahead_frames, options.head, options.blink, options.gaze)
-        self._feeling = _Feeling(self._scaled(self.read(emotion).code))
+        self.on = self.read(emotion)
+        """The emotion that was asked for last; it may still be fading in."""
+        self._feeling = _Feeling(self._scaled(self.on.code))
         self.paint_every = 1
-        """Paint only the first of so many frames of a chunk: for machines that are too slow for 25 a second."""
+        """Paint only one of so many frames of a chunk: for machines that are too slow for 25 a second."""
         self._added: Change | None = None
         self._next = 0
         self._stop: int | None = None
@@ -114,8 +125,8 @@ class LiveSession:
 
     def feel(self, emotion: str | np.ndarray) -> None:
         """Change the emotion, words or a code [27]: it fades in over FADE_FRAMES from the next chunk on."""
-        code = self.read(emotion).code if isinstance(emotion, str) else emotion
-        self._feeling.turn_to(self._scaled(code))
+        self.on = self.read(emotion) if isinstance(emotion, str) else describe(emotion)
+        self._feeling.turn_to(self._scaled(self.on.code))
 
     def add(self, samples: np.ndarray) -> None:
         """Take the next samples [N], float32 mono 16 kHz; any number. Raises BadInput for values that are no sound."""
@@ -151,7 +162,8 @@ class LiveSession:
             n = stop - start if self._stop is None else min(stop, self._stop) - start
             every = self.paint_every
             most = max(1, ASKED_FRAMES // every)
-            parts, self._added = self.portrait.paint(x0[:, :n:every], motion[:n:every], self._added, most)
+            painted = middles(n, every)
+            parts, self._added = self.portrait.paint(x0[:, painted], motion[painted], self._added, most)
             clock.stop("paint")
         self._next = stop
         return LiveChunk(start, parts, sound[: n * SAMPLES_PER_FRAME], code[n - 1], clock.seconds, every)

@@ -1,8 +1,8 @@
 """One page that talks with the portrait: sound and words in, chunks out, over a WebSocket (`wire`).
 
 While sound comes, the sound is the clock, so that nothing drifts. When none has come for a while, silence is fed by
-the clock on the wall, and the portrait lives on. A machine that is too slow paints fewer frames, and in the end drops
-sound.
+the clock on the wall, and the portrait lives on. What the page asked it to say is mixed into either. A machine that is
+too slow paints fewer frames, and in the end drops sound, or says a text later.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from typing import Any
 import numpy as np
 
 from ..config import FPS, SAMPLE_RATE_HZ
+from ..emotion.code import emotion_at
 from ..errors import BadInput, EADNetError
+from ..media.tts.voices import Tts
 from ..perception.words import reading_values
+from ..taxonomy import circumplex
 from .guard import Budget
 from .portrait import LivePortrait
 from .recording import Recorder, Recording
+from .saying import Saying
 from .session import LiveSession
 from .streams import pcm_of
 from .wire import chunk_message, request_of
@@ -32,7 +36,7 @@ IDLE_S = 0.25
 """Without sound for so long, silence is fed."""
 TICK_S = 0.02
 PACES = ((0.1, 1), (0.3, 2), (float("inf"), 5))
-"""Seconds of sound that wait for the chunk before them, up to which one of so many frames is painted."""
+"""Seconds that sound is late, up to which one of so many frames is painted."""
 MOST_WAITING_S = 0.8
 """Of sound that waits; beyond, the oldest is dropped."""
 SOUND_AT_ONCE_S, SOUND_RATE = 4.0, 1.05
@@ -57,15 +61,17 @@ class Talk:
     """A session and the page it belongs to.
 
     socket  aiohttp's WebSocketResponse, prepared
+    tts     who speaks texts; or, in words, why nobody can
     """
 
-    def __init__(self, socket: Any, session: LiveSession, recorder: Recorder) -> None:
-        self.socket, self.session, self.recorder = socket, session, recorder
+    def __init__(self, socket: Any, session: LiveSession, recorder: Recorder, tts: Tts | str) -> None:
+        self.socket, self.session, self.recorder, self.tts = socket, session, recorder, tts
+        self._saying = Saying(tts, self._send)
         self._sound: deque[tuple[float, np.ndarray]] = deque()
         self._marks: deque[tuple[int, float]] = deque()
         self._n_given = self._n_dropped = 0
-        self._heard_at = self._silent_from = time.monotonic()
-        self._words: asyncio.Queue[str] = asyncio.Queue()
+        self._heard_at = self._due = time.monotonic()
+        self._felt: str | tuple[float, float] | None = None
         self._recording: Recording | None = None
         self._record: bool | None = None
         self._seconds = Budget(SOUND_AT_ONCE_S, SOUND_RATE)
@@ -74,12 +80,11 @@ class Talk:
 
     async def run(self) -> None:
         """Until the page goes, or is cut off."""
-        await self._send(hello(self.session))
-        pump = asyncio.create_task(self._pump())
-        listen = asyncio.create_task(self._listen())
+        await self._send(hello(self.session, self.tts))
+        tasks = [asyncio.create_task(work) for work in (self._pump(), self._listen(), self._saying.run())]
         try:
-            await asyncio.wait({pump, listen}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (pump, listen):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 if task.done():
                     task.result()
         except Closed as end:
@@ -88,7 +93,8 @@ class Talk:
         except ConnectionError:
             pass  # the page is gone
         finally:
-            for task in (pump, listen):
+            self._saying.close()
+            for task in tasks:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Closed, ConnectionError):
                     await task
@@ -123,14 +129,21 @@ class Talk:
         except BadInput as error:
             await self._send({"error": str(error)})
             return
-        if "feel" in asked:
-            await self._words.put(asked["feel"])
-        else:
+        if "record" in asked:
             self._record = asked["record"]
+        elif "say" in asked:
+            await self._saying.ask(asked["say"])
+        else:
+            self._felt = asked["feel"] if "feel" in asked else asked["feel_at"]
 
     def _waiting_s(self) -> float:
         """Sound that the session has not been given."""
         return sum(len(samples) for _, samples in self._sound) / SAMPLE_RATE_HZ
+
+    def _late_s(self) -> float:
+        """How far what is heard lies behind its time."""
+        is_late = self._saying.has_speech and not self._sound
+        return time.monotonic() - self._due if is_late else self._waiting_s()
 
     def _behind_s(self, frame: int) -> float:
         """How long ago the first sound of a frame came; 0 where it has not."""
@@ -144,7 +157,7 @@ class Talk:
         while True:
             self._feed()
             await self._follow()
-            self.session.paint_every = next(every for most_s, every in PACES if self._waiting_s() <= most_s)
+            self.session.paint_every = next(every for most_s, every in PACES if self._late_s() <= most_s)
             made = await self._in_worker(self._make, self._behind_s(self.session.next_frame))
             if made is None:
                 await asyncio.sleep(TICK_S)
@@ -162,25 +175,27 @@ class Talk:
             if len(samples) > n:
                 self._sound.appendleft((came, samples[n:]))
             self._give(samples[:n], came)
-        if not self._sound and now - self._heard_at > IDLE_S:
-            n = min(self.session.missing_samples, int((now - self._silent_from) * SAMPLE_RATE_HZ))
-            self._give(np.zeros(n, np.float32), now)
-        self._silent_from = now  # a machine that is too slow for silence is not given more of it
+        is_silent = not self._sound and now - self._heard_at > IDLE_S
+        if is_silent:
+            n = min(self.session.missing_samples, int((now - self._due) * SAMPLE_RATE_HZ))
+            self._due += n / SAMPLE_RATE_HZ
+            self._give(np.zeros(n, np.float32), self._due)
+        # What is said waits for a machine that is too slow; of silence it is not given more.
+        patience_s = MOST_WAITING_S if is_silent and self._saying.has_speech else 0.0
+        self._due = max(self._due, now - patience_s)
 
     def _give(self, samples: np.ndarray, came: float) -> None:
-        self.session.add(samples)
+        said = self._saying.take(len(samples))
+        self.session.add((samples + said).clip(-1, 1))
         self._n_given += len(samples)
         self._marks.append((self._n_given, came))
 
     async def _follow(self) -> None:
-        """Do what the page asked for; the last words count."""
-        words = None
-        while not self._words.empty():
-            words = self._words.get_nowait()
-        if words is not None:
-            reading = await self._in_worker(self.session.read, words)
-            self.session.feel(reading.code)
-            await self._send({"read": reading_values(reading)})
+        """Do what the page asked for; of several feelings the last counts."""
+        if self._felt is not None:
+            felt, self._felt = self._felt, None
+            await self._in_worker(self.session.feel, felt if isinstance(felt, str) else emotion_at(*felt))
+            await self._send({"on": on(self.session, "words" if isinstance(felt, str) else "pad")})
         if self._record is not None:
             wanted, self._record = self._record, None
             await self._send(await self._in_worker(self._start_recording if wanted else self._stop_recording))
@@ -223,8 +238,13 @@ class Talk:
         return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)
 
 
-def hello(session: LiveSession) -> dict[str, Any]:
-    """What the page is told first: sizes in pixels, the box that changes, and the delay."""
+def on(session: LiveSession, by: str) -> dict[str, Any]:
+    """Which emotion is on, and what asked for it."""
+    return {**reading_values(session.on), "by": by}
+
+
+def hello(session: LiveSession, tts: Tts | str) -> dict[str, Any]:
+    """What the page is told first: sizes in pixels, the box that changes, the delay, the emotions, and who speaks."""
     portrait: LivePortrait = session.portrait
     height, width = portrait.picture.shape[:2]
     box = portrait.painter.box
@@ -237,5 +257,8 @@ def hello(session: LiveSession) -> dict[str, Any]:
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "delay_ms": round(1000 * session.delay_s),
             "model": portrait.model.name,
+            "emotions": circumplex(),
+            "on": on(session, "words"),
+            "tts": {"problem": tts} if isinstance(tts, str) else {"name": tts.name},
         }
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from .streams import PCM_LEVEL
 JPEG_QUALITY = 88
 MOST_WORDS = 500
 """Letters of one feeling."""
+MOST_SAID = 1000
+"""Letters of one text to be said."""
 MOST_MESSAGE_BYTES = 1 << 16
 """Of one message from the page: two seconds of sound."""
 
@@ -46,20 +49,46 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 
 def request_of(text: str) -> dict[str, Any]:
-    """What the page asks for: {"feel": words} or {"record": true or false}. Raises BadInput for anything else.
+    """What the page asks for, by one of `REQUESTS`. Raises BadInput for anything else.
 
-    >>> request_of('{"feel": " amused "}'), request_of('{"record": true}')
-    ({'feel': 'amused'}, {'record': True})
+    >>> request_of('{"feel": " amused "}'), request_of('{"feel_at": [0.5, -0.1]}')
+    ({'feel': 'amused'}, {'feel_at': (0.5, -0.1)})
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInput("The message is not JSON.") from error
-    if isinstance(value, dict) and set(value) == {"feel"} and isinstance(value["feel"], str):
-        words = value["feel"].strip()
-        if len(words) > MOST_WORDS:
-            raise BadInput(f"The feeling has {len(words)} letters; say it in {MOST_WORDS} at most.")
-        return {"feel": words}
-    if isinstance(value, dict) and set(value) == {"record"} and isinstance(value["record"], bool):
-        return value
-    raise BadInput('The message is neither {"feel": words} nor {"record": true or false}.')
+    name = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
+    if name not in REQUESTS:
+        raise BadInput(f"The message is none of {', '.join(REQUESTS)}.")
+    return {name: REQUESTS[name](value[name])}
+
+
+def _words(value: Any, what: str = "feeling", most: int = MOST_WORDS) -> str:
+    if not isinstance(value, str):
+        raise BadInput(f"The {what} is not in words.")
+    words = value.strip()
+    if len(words) > most:
+        raise BadInput(f"The {what} has {len(words)} letters; say it in {most} at most.")
+    return words
+
+
+def _text(value: Any) -> str:
+    return _words(value, "text", MOST_SAID)
+
+
+def _point(value: Any) -> tuple[float, float]:
+    is_point = isinstance(value, list) and [type(v) in (int, float) and -1 <= v <= 1 for v in value] == [True, True]
+    if not is_point:
+        raise BadInput("The feeling is no point: give valence and arousal, each -1 .. 1.")
+    return float(value[0]), float(value[1])
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadInput("Recording is switched by true or false.")
+    return value
+
+
+REQUESTS: dict[str, Callable[[Any], Any]] = {"feel": _words, "feel_at": _point, "say": _text, "record": _switch}
+"""What a page may ask for, with what checks its value: words, valence and arousal, a text, true or false."""

@@ -17,11 +17,13 @@ import pytest
 from PIL import Image
 
 from eadnet_core import cli
+from eadnet_core.emotion.llm.chat import ProviderError
 from eadnet_core.errors import BadInput
 from eadnet_core.families.family import Model
 from eadnet_core.live.portrait import LivePortrait
 from eadnet_core.live.server import LivePage, serve
 from eadnet_core.live.wire import MOST_MESSAGE_BYTES, request_of
+from eadnet_core.media.tts.voices import Tts
 from eadnet_core.media.video.tags import DIGITAL_SOURCE_TYPE
 from eadnet_core.request import GenerateOptions
 
@@ -164,22 +166,112 @@ def test_sound_comes_back_with_its_pictures(shown: LivePortrait) -> None:
 def test_words_are_read_and_bad_requests_answered(shown: LivePortrait) -> None:
     async def run(address: str, client: Any) -> None:
         async with client.ws_connect(address + "talk") as socket:
+            hello = (await answer(socket, "hello"))["hello"]
+            assert (hello["on"]["label"], hello["on"]["by"]) == ("neutral", "words")
             await socket.send_str('{"feel": "happy"}')
-            assert (await answer(socket, "read"))["read"]["label"] == "happy"
+            assert (await answer(socket, "on"))["on"]["label"] == "happy"
             await socket.send_str("not json")
             assert "JSON" in (await answer(socket, "error"))["error"]
-            await socket.send_str('{"feel": "sad"}')
-            assert (await answer(socket, "read"))["read"]["label"] == "sad"
+            fear = next(e for e in hello["emotions"] if e["name"] == "fear")
+            await socket.send_str(json.dumps({"feel_at": [fear["valence"], fear["arousal"]]}))
+            on = (await answer(socket, "on"))["on"]
+            assert (on["label"], on["by"], on["valence"]) == ("fear", "pad", fear["valence"])
 
     talk_of(run, LivePage(shown))
 
 
-@pytest.mark.parametrize("text", ["[]", '{"feel": 3}', '{"feel": "a", "record": true}', '{"record": 1}', '{"x": "y"}'])
-def test_requests_are_checked(text: str) -> None:
-    with pytest.raises(BadInput, match="neither"):
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[]", "none of"),
+        ('{"x": "y"}', "none of feel, feel_at, say, record"),
+        ('{"feel": "a", "record": true}', "none of"),
+        ('{"feel": 3}', "in words"),
+        (json.dumps({"feel": "a" * 501}), "500"),
+        (json.dumps({"say": "a" * 1001}), "1000"),
+        ('{"say": null}', "in words"),
+        ('{"record": 1}', "true or false"),
+        ('{"feel_at": [0.5]}', "no point"),
+        ('{"feel_at": [0, 1.01]}', "no point"),
+        ('{"feel_at": [NaN, 0]}', "no point"),
+        ('{"feel_at": [true, 0]}', "no point"),
+    ],
+)
+def test_requests_are_checked(text: str, what: str) -> None:
+    with pytest.raises(BadInput, match=what):
         request_of(text)
-    with pytest.raises(BadInput, match="500"):
-        request_of(json.dumps({"feel": "a" * 501}))
+
+
+def tone(text: str) -> np.ndarray:
+    """A voice that says .1 s for each word, louder for each."""
+    parts = [0.1 * (i + 1) * np.sin(np.arange(1600) * 0.07) for i in range(len(text.split()))]
+    return np.concatenate(parts).astype(np.float32)
+
+
+async def until_said(socket: Any) -> tuple[np.ndarray, list[Any]]:
+    """What is heard until a text has been said, and what the page was told meanwhile."""
+    heard, told = np.zeros(0, "<i2"), []
+    while not told or told[-1] is not None:
+        message = await socket.receive()
+        if message.type == aiohttp.WSMsgType.TEXT:
+            told += [json.loads(message.data)["saying"]]
+        else:
+            n = int.from_bytes(message.data[:4], "little")
+            header = json.loads(message.data[4 : 4 + n])
+            heard = np.append(heard, np.frombuffer(message.data[-2 * header["n_samples"] :], "<i2"))
+    return heard, told
+
+
+def test_a_text_is_said_and_heard(shown: LivePortrait) -> None:
+    async def run(address: str, client: Any) -> None:
+        async with client.ws_connect(address + "talk") as socket:
+            assert (await answer(socket, "hello"))["hello"]["tts"] == {"name": "a tone"}
+            await socket.send_str('{"say": "one two three"}')
+            heard, told = await until_said(socket)
+            while not heard.any() or heard[-320:].any():  # what is given is heard some chunks later
+                _, rest = await chunk_of(socket)
+                heard = np.append(heard, np.frombuffer(rest[-6400:], "<i2"))
+            assert told == ["one two three", None]
+            first = int(np.flatnonzero(heard)[0]) - 1
+            said = (32767 * tone("one two three")).astype("<i2")
+            # A machine that is too slow says it with pauses; no sample of it is lost.
+            assert np.array_equal(heard[heard != 0], said[said != 0]) and first >= 0
+
+    talk_of(run, LivePage(shown, tts=Tts("a tone", tone)))
+
+
+def test_what_cannot_be_said_is_told(shown: LivePortrait) -> None:
+    def fails(text: str) -> np.ndarray:
+        raise ProviderError("lab.example cannot be reached")
+
+    async def run(address: str, client: Any) -> None:
+        async with client.ws_connect(address + "talk") as socket:
+            await socket.send_str('{"say": "Hello."}')
+            assert "lab.example cannot be reached" in (await answer(socket, "error"))["error"]
+            await socket.send_str('{"say": "?"}')
+            assert "no word" in (await answer(socket, "error"))["error"]
+
+    async def without(address: str, client: Any) -> None:
+        async with client.ws_connect(address + "talk") as socket:
+            assert (await answer(socket, "hello"))["hello"]["tts"] == {"problem": "Install espeak-ng."}
+            await socket.send_str('{"say": "Hello."}')
+            assert (await answer(socket, "error"))["error"] == "Install espeak-ng."
+
+    talk_of(run, LivePage(shown, tts=Tts("nobody", fails)))
+    talk_of(without, LivePage(shown, tts="Install espeak-ng."))
+
+
+def test_what_is_being_said_can_be_stopped_and_few_texts_wait(shown: LivePortrait) -> None:
+    async def run(address: str, client: Any) -> None:
+        async with client.ws_connect(address + "talk") as socket:
+            for _ in range(7):
+                await socket.send_str(json.dumps({"say": "word " * 199}))
+            assert "wait already" in (await answer(socket, "error"))["error"]
+            await socket.send_str('{"say": ""}')
+            while (await answer(socket, "saying"))["saying"] is not None:
+                pass  # 20 s of speech are not waited for
+
+    talk_of(run, LivePage(shown, tts=Tts("a tone", tone)))
 
 
 def test_a_flood_is_cut_off_and_the_next_page_let_in(shown: LivePortrait) -> None:

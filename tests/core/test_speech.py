@@ -84,9 +84,9 @@ def test_unknown_voice_and_silent_text_say_what_to_do() -> None:
         synthesize("...", "en-us")
 
 
-def test_missing_espeak_names_the_train_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_espeak_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(BadInput, match=r"eadnet\[train\]"):
+    with pytest.raises(BadInput, match=r"eadnet\[say\]"):
         synthesize("Hello", "en-us")
 
 

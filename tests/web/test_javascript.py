@@ -38,3 +38,10 @@ def test_every_script_of_a_page_is_one(node: str, path: Path) -> None:
     code = path.read_text(encoding="utf-8")
     done = subprocess.run([node, "--check", "--input-type=module", "-"], input=code, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["dom.js", "pad_plane.js", "emotion_plane.js"])
+def test_the_live_page_has_the_pads_own_code(name: str) -> None:
+    """The library is installed without the pack's folder `web`: the page's copies are the same to the byte."""
+    copied = (ROOT / "eadnet_core" / "live" / "page" / name).read_bytes()
+    assert copied == (ROOT / "web" / "js" / name).read_bytes(), f"copy web/js/{name} to eadnet_core/live/page"

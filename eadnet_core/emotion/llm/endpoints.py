@@ -33,11 +33,13 @@ class Endpoint:
     url    such as "http://127.0.0.1:11434/v1"
     model  which of its models answers
     key    sent to this address alone, and shown nowhere
+    voice  that a speech endpoint speaks with
     """
 
     url: str
     model: str = ""
     key: str = field(default="", repr=False)
+    voice: str = ""
 
     def __post_init__(self) -> None:
         if not _is_address(self.url):
@@ -55,6 +57,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     url: str = Field(min_length=1, max_length=2000)
     model: str = Field(default="", max_length=200)
+    voice: str = Field(default="", max_length=200)
     key: SecretStr | None = None
     key_from: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -111,7 +114,7 @@ def key_from(variable: str) -> str:
 def _endpoint(name: str, entry: _Entry, path: Path) -> Endpoint:
     try:
         key = entry.key.get_secret_value() if entry.key else key_from(entry.key_from) if entry.key_from else ""
-        return Endpoint(entry.url, entry.model, key)
+        return Endpoint(entry.url, entry.model, key, entry.voice)
     except BadInput as error:
         raise BadInput(f"Endpoint '{name}' in '{path}': {error}") from None
 

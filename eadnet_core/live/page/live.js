@@ -1,12 +1,15 @@
 // The page of `eadnet live`: words and sound go out, pictures and sound come in.
+import { Feeling } from "./feeling.js";
 import { Player } from "./player.js";
+import { SayBox } from "./say_box.js";
 import { atSpeed, decode, fromMicrophone } from "./sound.js";
 import { parseChunk, toPcm } from "./wire.js";
 
-const FEELINGS = ["neutral", "happy", "sad", "angry", "afraid", "disgusted", "surprised", "contemptuous"];
 const $ = (id) => document.getElementById(id);
 const socket = new WebSocket(new URL("talk", location.href.replace(/^http/, "ws")));
 socket.binaryType = "arraybuffer";
+const feeling = new Feeling({ form: $("feeling"), place: $("pad"), line: $("on") }, ask);
+const sayBox = new SayBox({ form: $("say"), line: $("said") }, ask, () => begin(isListening()));
 
 let player = null;
 let rateHz = 16000;
@@ -28,6 +31,9 @@ function send(samples) {
 
 async function hello(said) {
   rateHz = said.sample_rate_hz;
+  feeling.setEmotions(said.emotions);
+  feeling.show(said.on);
+  sayBox.setTts(said.tts);
   const portrait = await createImageBitmap(await (await fetch("portrait.jpg")).blob());
   player = new Player($("face"), said, portrait);
 }
@@ -46,10 +52,8 @@ async function show(buffer) {
 function answer(said) {
   if (said.hello) last = last.then(() => hello(said.hello));
   if (said.error) say(said.error);
-  if (said.read) {
-    const { label, intensity, note } = said.read;
-    $("read").textContent = note || `Read as ${label}, ${Math.round(100 * intensity)} %.`;
-  }
+  if (said.on) feeling.show(said.on);
+  if (said.saying !== undefined) sayBox.show(said.saying);
   if (said.recording !== undefined) $("record").setAttribute("aria-pressed", said.recording);
   if (said.file) {
     const link = document.createElement("a");
@@ -78,28 +82,18 @@ function begin(isMicrophone) {
   player?.begin($("hear").checked);
 }
 
+function isListening() {
+  return $("microphone").getAttribute("aria-pressed") === "true";
+}
+
 function stop() {
   if (stopSound) stopSound();
   stopSound = null;
   $("microphone").setAttribute("aria-pressed", "false");
 }
 
-$("feeling").onsubmit = (event) => {
-  event.preventDefault();
-  ask({ feel: $("words").value });
-};
-for (const feeling of FEELINGS) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = feeling;
-  button.onclick = () => {
-    $("words").value = feeling;
-    ask({ feel: feeling });
-  };
-  $("feelings").append(button);
-}
 $("microphone").onclick = async () => {
-  const isOn = stopSound !== null && $("microphone").getAttribute("aria-pressed") === "true";
+  const isOn = isListening();
   stop();
   if (isOn) return;
   begin(true);
