@@ -2,7 +2,7 @@
 
 python bench/painting.py --model mini-256 --picture-px 512
 
-Prints milliseconds a frame of: the change with the net asked of every frame, and of two in five; painting it; a clip
+Prints milliseconds a frame of: the change with the net asked of every frame, and of one in five; painting it; a clip
 cut out, moved and pasted back, and painted. Then multiply-adds of the net, and what a matrix product reaches here.
 """
 
@@ -67,7 +67,7 @@ def main() -> None:
         )
 
 
-EVERY, SOME, PAINT = "change, the net asked of every frame", "change, of two in five", "paint"
+EVERY, SOME, PAINT = "change, the net asked of every frame", "change, of one in five", "paint"
 PASTED, PAINTED = "clip: cut out, moved and pasted", "clip: painted"
 
 

@@ -5,8 +5,9 @@ A reference picture is read once; the net generates what its face does, as motio
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from ..taxonomy import CONTROLS, MOTION
 from ..weights.device import set_attention_backend
 from ..weights.files import load_part
 from ..weights.folders import MODEL_PARTS, find_part
-from .decoding import frames_at_once, in_parts
+from .decoding import frames_at_once, in_parts, side_by_side
 from .family import Family, Model
 from .painting import Painter
 from .performance import Crops, Painted, Performance, Source, View
@@ -216,8 +217,17 @@ class Head:
 
 def painted(head: Head, painter: Painter, controls: Tensor, motion: Tensor) -> np.ndarray:
     """What lies in a painter's box in frames of one picture: uint8 [T, h, w, 3]; arguments as of `Head.decode`."""
-    changes = (head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in in_parts(motion))
-    return np.concatenate([painter.paint(change) for change in changes])
+
+    def part(start: int, own: Tensor) -> np.ndarray:
+        return painter.paint(head.change(controls[start : start + len(own)], own, LAID_PX))
+
+    jobs = (partial(part, start, own) for start, own in in_parts(motion))
+    return np.concatenate(list(side_by_side(jobs, motion.device)))
+
+
+def _decoded(model: MiniModel, pictures: np.ndarray, controls: Tensor, motion: Tensor) -> np.ndarray:
+    """Pictures read and made anew, uint8 [T, S, S, 3]; arguments as of `Head` and `Head.decode`."""
+    return Head(model, pictures).decode(controls, motion)
 
 
 class MiniScene:
@@ -278,17 +288,19 @@ class MiniScene:
         controls = self.controls(x0, view)
         if self._painter is not None and self.head is not None:
             return painted(self.head, self._painter, controls, view["motion"])
-        pieces = []
-        for start, motion in in_parts(view["motion"], frames_at_once(self.first_picture.shape[1])):
-            part = slice(start, start + len(motion))
-            head = self.head or self._head_of(view["frame"][part])
-            pieces.append(head.decode(controls[part], motion))
-        return np.concatenate(pieces)
+        jobs = self._parts(controls, view)
+        return np.concatenate(list(side_by_side(jobs, controls.device)))
 
-    def _head_of(self, numbers: Tensor) -> Head:
-        """The pictures of frames of a video, whose numbers follow one another."""
-        assert self.crops is not None
-        return Head(self.model, self.crops(int(numbers[0]), int(numbers[-1]) + 1))
+    def _parts(self, controls: Tensor, view: View) -> Iterator[Callable[[], np.ndarray]]:
+        """What decodes each part; pictures of a video are read in order, when a part's turn comes."""
+        for start, motion in in_parts(view["motion"], frames_at_once(self.first_picture.shape[1])):
+            own = controls[start : start + len(motion)]
+            if self.head is not None:
+                yield partial(self.head.decode, own, motion)
+            else:
+                assert self.crops is not None
+                first = int(view["frame"][start])
+                yield partial(_decoded, self.model, self.crops(first, first + len(motion)), own, motion)
 
     def controls(self, x0: Tensor, view: View) -> Tensor:
         """What the face shall do, [T, 28]: as it was sampled, but for what is known.

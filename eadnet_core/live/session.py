@@ -28,7 +28,7 @@ from .portrait import LivePortrait
 CHUNK_FRAMES, AHEAD_FRAMES = 5, 3
 """Frames that are made together, and frames of sound beyond them that are waited for."""
 MOST_CHUNK_FRAMES, MOST_AHEAD_FRAMES = KEPT_FRAMES // 4, REACH_FRAMES - 1
-ASKED_FRAMES = 3
+ASKED_FRAMES = 5
 """At least every so many frames the net is asked how a face differs from a mean face (ADR 41)."""
 FADE_FRAMES = 10
 """In which one emotion becomes another, .4 s."""

@@ -7,6 +7,8 @@ dual-domain strip attention: for N = T h w tokens the cost is N (t_loc w + t_loc
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -145,9 +147,17 @@ def rotate(qk: Tensor, split: tuple[int, int, int], start: int = 0) -> Tensor:
     Written with complex numbers: one pass over the memory instead of six.
     """
     _, n_frames, h, w, _, _, d = qk.shape
-    angles = strip_angles(start + n_frames, h, w, split, d, qk.device)[start:].unsqueeze(3)
     pairs = torch.view_as_complex(qk.float().unflatten(-1, (d // 2, 2)))
-    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2).to(qk.dtype)
+    turns = strip_turns(start + n_frames, h, w, split, d, qk.device)[start:]
+    return torch.view_as_real(pairs * turns).flatten(-2).to(qk.dtype)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def strip_turns(n_frames: int, h: int, w: int, split: tuple[int, int, int], d: int, device: torch.device) -> Tensor:
+    """`strip_angles` as complex numbers [T, h, w, 1, heads, d / 2]. Kept; not to be changed."""
+    angles = strip_angles(n_frames, h, w, split, d, device).unsqueeze(3)
+    return torch.polar(torch.ones_like(angles), angles)
 
 
 def strip_angles(
