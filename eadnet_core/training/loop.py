@@ -28,7 +28,7 @@ from ..errors import BadInput, EADNetError
 from .averaged import AveragedWeights
 from .batch import Batch
 from .options import TrainOptions, is_sharded, make_accelerator
-from .processes import Clock, memory_gb, spread_like, whole
+from .processes import Clock, memory_gb, noticing_lost, spread_like, whole
 from .samples import sample_numbers
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def fit(recipe: Recipe, options: TrainOptions) -> tuple[nn.Module, Progress]:
 
     Ctrl-C saves a checkpoint and is raised again; the next call goes on from there, on any number of processes. Under
     `accelerate launch` every process calls this; the first one writes. Raises BadInput for parts that the processes
-    cannot share evenly, EADNetError for a loss that is no number and for a disk that is full.
+    cannot share evenly, EADNetError for a loss that is no number, a disk that is full, and another process that ended.
     """
     folder = Path(options.run_folder) / recipe.part
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,14 +112,15 @@ def fit(recipe: Recipe, options: TrainOptions) -> tuple[nn.Module, Progress]:
     recipe.objective.to(accelerator.device)
     if not is_sharded(accelerator):  # FSDP takes contiguous weights alone
         channels_last(recipe.objective)
-    run = _Run(recipe, options, accelerator, folder)
-    try:
-        run.train()
-    except KeyboardInterrupt:
-        if not run.is_sharded:  # others would have to be asked, and they are interrupted as well
-            run.save()
-        raise
-    run.finish()
+    with noticing_lost(recipe.part, folder):
+        run = _Run(recipe, options, accelerator, folder)
+        try:
+            run.train()
+        except KeyboardInterrupt:
+            if not run.is_sharded:  # others would have to be asked, and they are interrupted as well
+                run.save()
+            raise
+        run.finish()
     for tracker in accelerator.trackers:  # end_training would end the processes' group too, and others may be to train
         tracker.finish()
     return run.averaged.module.to("cpu"), run.at

@@ -10,6 +10,7 @@ import torch
 
 from ..errors import BadInput
 from ..machine import has_quick_bf16
+from .processes import is_on_cpu
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,14 @@ def make_accelerator(options: TrainOptions, folder: Path) -> Any:
 
     if options.num_threads:
         torch.set_num_threads(options.num_threads)
-    on_cuda = options.device != "cpu" and torch.cuda.is_available()
+    on_cpu = is_on_cpu(options.device)
+    on_cuda = not on_cpu and torch.cuda.is_available()
     has_bf16 = torch.cuda.is_bf16_supported() if on_cuda else has_quick_bf16()
     if on_cuda and has_bf16:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     accelerator = Accelerator(
-        cpu=options.device == "cpu",
+        cpu=on_cpu,
         mixed_precision="bf16" if has_bf16 else "no",
         log_with="tensorboard",
         project_dir=str(folder),

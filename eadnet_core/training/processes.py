@@ -9,9 +9,15 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from ..errors import EADNetError
+
+_SIGNS = ("closed by peer", "reset by peer", "Broken pipe", "Timed out waiting")
+"""What gloo says where another process is gone; NCCL raises a kind of its own."""
 
 
 def process_index() -> int:
@@ -29,6 +35,19 @@ def is_first() -> bool:
     return process_index() == 0
 
 
+def is_on_cpu(device: str) -> bool:
+    """Whether training runs on CPUs: where that was asked for, or where several processes find no GPU.
+
+    device  as in `TrainOptions`
+    accelerate asks ACCELERATE_USE_CPU as training begins. Who waits before has to know it too: else no process would
+    know of the others, and each would train by itself.
+    """
+    from accelerate.utils import parse_flag_from_env
+
+    is_asked = device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
+    return is_asked or (n_processes() > 1 and not torch.cuda.is_available())
+
+
 def wait_for_all(device: str = "auto") -> None:
     """Go on when every process is here.
 
@@ -37,7 +56,26 @@ def wait_for_all(device: str = "auto") -> None:
     if n_processes() > 1:
         from accelerate import PartialState
 
-        PartialState(cpu=device == "cpu").wait_for_everyone()
+        PartialState(cpu=is_on_cpu(device)).wait_for_everyone()
+
+
+@contextlib.contextmanager
+def noticing_lost(part: str, folder: Path) -> Iterator[None]:
+    """Inside the block, say in words that another process has ended.
+
+    folder  where the checkpoints of `part` lie
+    Raises EADNetError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if n_processes() == 1 or not _is_lost(error):
+            raise
+        said = " ".join(str(error).split())[:200]
+        raise EADNetError(
+            f"Another process of the training of '{part}' has ended, or cannot be reached: {said}. Run the same "
+            f"command again: it goes on from the checkpoint in '{folder}', on any number of processes."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -48,6 +86,10 @@ def first_before_others(device: str = "auto") -> Iterator[None]:
     yield
     if is_first():
         wait_for_all(device)
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    return isinstance(error, torch.distributed.DistError) or any(sign in str(error) for sign in _SIGNS)
 
 
 def whole(value: Tensor) -> Tensor:

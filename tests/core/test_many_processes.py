@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -23,7 +22,7 @@ from eadnet_core.corpus.shards import ClipRecord, encode_clip, write_shards
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput, EADNetError
 from eadnet_core.media.image import read_image
-from eadnet_core.training import loop
+from eadnet_core.training import loop, processes
 from eadnet_core.training.base_clips import find_clips
 from eadnet_core.training.batch import Batch
 from eadnet_core.training.data import CacheInfo, open_or_create
@@ -83,27 +82,13 @@ def one_process(given: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def in_two(folder: Path, given: list[Path], **environment: str) -> None:
-    """Run the script in two processes of this machine, as launchers start them."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    known = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "ACCELERATE_USE_CPU": "true",
-    }
-    known |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, str(SCRIPT), *map(str, [folder, *given])]
-    runs = [
-        subprocess.Popen(
-            command, env={**known, **environment, "RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE
-        )
-        for rank in ("0", "1")
-    ]
-    said = [run.communicate()[1].decode()[-3000:] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], "\n".join(said)
+def in_two(folder: Path, given: list[Path], *launched: str) -> None:
+    """Run the script in two processes of this machine, by accelerate's launcher with these options."""
+    known = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
+    command = [*launcher, "--main_process_port", "0", *launched, str(SCRIPT), *map(str, [folder, *given])]
+    done = subprocess.run(command, env={**os.environ, **known}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
 
 
 def losses(folder: Path) -> list[float]:
@@ -111,22 +96,13 @@ def losses(folder: Path) -> list[float]:
         return [float(row["value"]) for row in csv.DictReader(file) if row["name"] == "loss"]
 
 
-SPREAD = {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_AUTO_WRAP_POLICY": "NO_WRAP",
-    "FSDP_RESHARD_AFTER_FORWARD": "true",
-    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-    "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
-}
+CONFIGS = Path(__file__).parents[2] / "docs" / "accelerate"
 
 
-@pytest.mark.parametrize("environment", [{}, SPREAD], ids=["ddp", "fsdp"])
-def test_two_processes_train_as_one(
-    one_process: Path, given: list[Path], tmp_path: Path, environment: dict[str, str]
-) -> None:
-    """Losses of every step and averaged weights, but for sums in another order."""
-    in_two(tmp_path / "out", given, **environment)
+@pytest.mark.parametrize("config", ["ddp", "fsdp"])
+def test_two_processes_train_as_one(one_process: Path, given: list[Path], tmp_path: Path, config: str) -> None:
+    """Losses of every step and averaged weights, but for sums in another order, with the configurations that ship."""
+    in_two(tmp_path / "out", given, "--config_file", str(CONFIGS / f"{config}.yaml"))
     one, two = losses(one_process), losses(tmp_path / "out")
     assert len(one) == len(two) == 3
     np.testing.assert_allclose(two, one, rtol=1e-5)
@@ -210,6 +186,34 @@ class Two:
     """As much of an accelerator as is asked before training begins."""
 
     device, num_processes, distributed_type = torch.device("cpu"), 2, None
+
+
+def test_a_process_that_is_lost_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gloo says where another process was killed; `bench/train_kills.py --processes 2` kills one."""
+    said = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:31234"
+    lost = recipe([])
+
+    def lose(*_: Any) -> Any:
+        raise RuntimeError(said)
+
+    lost.pick = lose
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        fit(lost, options(tmp_path))
+    monkeypatch.setattr(processes, "n_processes", lambda: 2)
+    with pytest.raises(EADNetError, match=r"'mean' has ended.*closed by peer.*Run the same command again.*checkpoint"):
+        fit(lost, options(tmp_path))
+
+
+def test_several_processes_without_a_gpu_train_on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    assert processes.is_on_cpu("cpu") and not processes.is_on_cpu("auto")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert processes.is_on_cpu("auto")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not processes.is_on_cpu("auto")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert processes.is_on_cpu("auto")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
