@@ -128,6 +128,7 @@ def run_batch(
     with open_batch(rows, folder, weights, overwrite) as (batch, report, todo):
         if dry_run:
             return report
+        batch.tidy(report)
         write_report(folder, report)
         for i, (row, outcome) in enumerate(todo):
             opened = model()
@@ -168,7 +169,7 @@ class Batch:
 
     def __init__(self, rows: Sequence[Row], folder: Path, weights: Path, overwrite: bool) -> None:
         """Raises BadInput for videos and segments that no batch made."""
-        self.folder = folder
+        self.rows, self.folder = rows, folder
         hashed, model = cache(file_hash), weights_hash(weights)
         self._keys = {row.name: _key(row, model, hashed) for row in rows}
         problems = [said for row in rows if (said := self._in_the_way(row, overwrite))]
@@ -185,6 +186,12 @@ class Batch:
         record = self._record(row)
         is_made = record.get("key") == self._keys[row.name] and "video_sha256" in record
         return is_made and file_hash(self.video(row)) == record["video_sha256"]
+
+    def tidy(self, report: BatchReport) -> None:
+        """Remove the segments of videos that are done: a run that is killed as it ends a row leaves them."""
+        for row, outcome in zip(self.rows, report.outcomes, strict=True):
+            if outcome.status == KEPT:
+                _discard(self.video(row))
 
     def finish(
         self,

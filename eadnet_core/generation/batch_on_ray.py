@@ -59,6 +59,7 @@ def run_batch_on_ray(
     if n_actors is not None and n_actors < 1:
         raise BadInput(f"actors is {n_actors}; give 1 or more.")
     with open_batch(rows, folder.absolute(), weights, overwrite) as (batch, report, todo):
+        batch.tidy(report)
         write_report(folder, report)
         if todo:
             with ray_session(where) as ray:

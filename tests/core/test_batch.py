@@ -176,6 +176,23 @@ def test_a_run_that_ends_before_its_record_is_written_makes_nothing_again(
     assert steps == [] and not (folder / "out" / "first.eadnet").exists()
 
 
+def test_a_run_that_ends_after_its_record_is_written_leaves_no_segments(
+    folder: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(video: Path) -> None:
+        if video.with_suffix(".json").exists() and "video_sha256" in video.with_suffix(".json").read_text("utf-8"):
+            raise KeyboardInterrupt
+
+    one = "\n".join(TABLE.splitlines()[:2])
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "_discard", end)
+        with pytest.raises(KeyboardInterrupt):
+            run(one)
+    assert (folder / "out" / "first.eadnet").is_dir()
+    assert statuses(run(one, dry_run=True)) == ["kept"] and (folder / "out" / "first.eadnet").is_dir()
+    assert statuses(run(one)) == ["kept"] and not (folder / "out" / "first.eadnet").exists()
+
+
 def command(folder: Path, model: Path) -> list[str]:
     given = ["batch", str(folder / "rows.csv"), "--out", str(folder / "out"), "--device", "cpu", "--model", str(model)]
     return [*given, "--dtype", "float32"]
