@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from eadnet_core.corpus.clips import film, write_script
 from eadnet_core.corpus.speech import SpeechBank
 from eadnet_core.curation.manifest import read_rows
+from eadnet_core.curation.video_rules import COVERED
 from eadnet_core.media.sound.audio import read_audio
 from eadnet_core.media.video.files import write_video
 
@@ -34,7 +35,8 @@ KINDS = {
 }  # fmt: skip
 """How many of each kind are among 200; a real video comes on top where one is given."""
 STAYS = ("good", "shifted")
-COVERED = ("hand", "microphone")
+IN_FRONT = ("hand", "microphone")
+"""Before the mouth; both have to be dropped as `COVERED`."""
 Frames = list[np.ndarray]
 
 
@@ -107,7 +109,7 @@ class Maker:
         shown = self.laid(frames, place, n)
         if kind == "blurred":
             shown = [np.asarray(Image.fromarray(one).filter(ImageFilter.GaussianBlur(4))) for one in shown]
-        elif kind in COVERED:
+        elif kind in IN_FRONT:
             shown = [covered(one, kind, place(t), t, self.rng.uniform(-1, 1)) for t, one in enumerate(shown)]
         elif kind == "out_of_sync":
             sound = self.heads[(head + len(self.heads) // 2) % len(self.heads)][1]
@@ -201,7 +203,8 @@ def judged(truth: dict[str, dict[str, Any]], rows: list[dict]) -> Iterator[tuple
         reasons = found.get(name, ["nothing"])
         kinds[kind].update({reasons[0]: 1})
         may_stay = kind in STAYS or kind == "duplicate"
-        right[kind] += reasons[0] in ("kept", "repeats another") if may_stay else reasons[0] == kind
+        wanted = COVERED if kind in IN_FRONT else kind
+        right[kind] += reasons[0] in ("kept", "repeats another") if may_stay else reasons[0] == wanted
     for kind, reasons in kinds.items():
         yield kind, sum(reasons.values()), right[kind], dict(reasons.most_common())
 

@@ -70,6 +70,8 @@ def _add_video(kinds: Any) -> None:
     parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the squares (default: 256)")
     parser.add_argument("--least-seconds", type=float, default=5.0, metavar="S", help="of a clip (default: 5)")
     parser.add_argument("--most-seconds", type=float, default=10.0, metavar="S", help="of a clip (default: 10)")
+    text = "how surely a mouth must be seen, 0 .. 1; 0 keeps covered ones (default: 0.51)"
+    parser.add_argument("--mouth", type=float, default=0.51, metavar="X", help=text)
     parser.add_argument(
         "--syncnet", type=Path, metavar="FILE", help="syncnet_v2.model or a sync expert that judges lips"
     )
@@ -97,6 +99,7 @@ def _video(args: argparse.Namespace) -> None:
         least_s=args.least_seconds,
         most_s=args.most_seconds,
         has_cuts=not args.no_cuts,
+        least_mouth=args.mouth,
         least_confidence=3.0 if args.confidence is None else args.confidence,
         most_offset=args.offset,
         most_blur=args.blur,

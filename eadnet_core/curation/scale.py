@@ -19,8 +19,8 @@ from ..metrics.plot import PALETTE, SOFT_INK, Chart, Page
 from .costs import DRIVER, Costs
 from .engine import VIDEOS_IN_HAND
 
-READS_OF_SQUARES = 4
-"""Sync, sharpness, signals and the shard each read a clip's squares again; on a cluster from the shared disk."""
+READS_OF_SQUARES = 5
+"""Mouth, sync, sharpness, signals and the shard each read a clip's squares again; on a cluster from the shared disk."""
 SEEN_BYTES, SEEN_S = 500, 8e-10
 """What each clip that stays costs the first process: bytes for its hash and name, and seconds for every clip before it
 that it is compared with (a 5 x 2 ** -13 share of them; measured at 50 000 and 200 000 clips)."""

@@ -24,6 +24,7 @@ from ..media.video.segments import file_hash
 from .duplicates import perceptual_hash
 from .stages.cuts import scene_starts
 from .stages.face import follow_face
+from .stages.mouth import mouth_seen
 from .stages.probe import probe
 from .stages.sharpness import blur
 from .stages.signals import TRACKS, read_signals
@@ -31,7 +32,7 @@ from .stages.spans import clip_spans
 from .stages.squares import cut_squares
 from .stages.sync import score, shifted
 from .store import Store, digest, measured
-from .video_rules import BLURRED, BROKEN, SHORT_SCENE, VideoRules
+from .video_rules import BLURRED, BROKEN, COVERED, SHORT_SCENE, VideoRules
 
 Row = dict[str, Any]
 
@@ -190,8 +191,16 @@ def read_squares(job: Job, row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return frames, samples, shifted(record.tracks["track"], record.samples, offset)[0]
 
 
+def mouth_stage(job: Job, row: Row) -> Row:
+    """Stage 6."""
+    if row["reason"]:
+        return row
+    found = _after(job, row, "mouth", "", lambda: {"mouth": round(mouth_seen(read_squares(job, row)[0]), 4)})
+    return {**found, "reason": COVERED if found["mouth"] < job.rules.least_mouth else ""}
+
+
 def sync_stage(job: Job, row: Row) -> Row:
-    """Stage 6; nothing is asked where no SyncNet is named."""
+    """Stage 7; nothing is asked where no SyncNet is named."""
     syncnet = job.syncnet
     if row["reason"] or syncnet is None:
         return row
@@ -200,7 +209,7 @@ def sync_stage(job: Job, row: Row) -> Row:
 
 
 def sharpness_stage(job: Job, row: Row) -> Row:
-    """Stage 7, and the perceptual hash of the middle frame."""
+    """Stage 8, and the perceptual hash of the middle frame."""
     if row["reason"]:
         return row
 
@@ -217,14 +226,14 @@ def _offset(row: Row) -> str:
 
 
 def signals_stage(job: Job, row: Row) -> Row:
-    """Stage 8; the tracks stay on disk."""
+    """Stage 9; the tracks stay on disk."""
     if row["reason"]:
         return row
     found = _after(job, row, "signals", _offset(row), lambda: read_signals(*read_squares(job, row)))
     return {name: value for name, value in found.items() if name not in TRACKS}
 
 
-CLIP_STAGES: tuple[Callable[[Job, Row], Row], ...] = (sync_stage, sharpness_stage, signals_stage)
+CLIP_STAGES: tuple[Callable[[Job, Row], Row], ...] = (mouth_stage, sync_stage, sharpness_stage, signals_stage)
 """What is done with each clip by itself, in this order."""
 
 
@@ -239,7 +248,7 @@ def rows_of(job: Job, row: Row) -> list[Row]:
 
 
 def finished_clip(job: Job, row: Row) -> dict[str, bytes]:
-    """A clip as it goes into a shard: squares, sound, the tracks of stage 8, and what is known in JSON.
+    """A clip as it goes into a shard: squares, sound, the tracks of stage 9, and what is known in JSON.
 
     Where no offset is taken back the pictures' bytes are taken as they lie, which is a hundredth of the work.
     """

@@ -10,7 +10,7 @@ from .duplicates import DUPLICATE
 
 BROKEN, NO_SOUND, SHORT_SCENE = "broken", "no_sound", "short_scene"
 NO_FACE, FACES, FACE_LOST, SMALL, UNSTEADY = "no_face", "several_faces", "face_lost", "small_face", "unsteady"
-OUT_OF_SYNC, FAR_OFF, BLURRED = "out_of_sync", "offset_too_large", "blurred"
+COVERED, OUT_OF_SYNC, FAR_OFF, BLURRED = "covered_mouth", "out_of_sync", "offset_too_large", "blurred"
 REASONS = {
     BROKEN: "video cannot be read",
     NO_SOUND: "no sound, or silence",
@@ -20,6 +20,7 @@ REASONS = {
     FACE_LOST: "face lost on the way",
     SMALL: "face smaller than the resolution",
     UNSTEADY: "face jumps or leaves its place",
+    COVERED: "mouth covered",
     OUT_OF_SYNC: "lips do not fit the sound",
     FAR_OFF: "sound shifted too far",
     BLURRED: "blurred",
@@ -40,6 +41,7 @@ class VideoRules:
     most_step         how far the face moves between two frames, in sides of its frame (95 % of them)
     most_drift        how far from its middle place, in sides
     most_growth       its largest size over its smallest
+    least_mouth       how far the lips' landmarks follow the pixels of the mouth, 0 .. 1 (`stages.mouth`)
     least_confidence  LSE-C of the SyncNet that is named; without one nothing is asked of the lips
     most_offset       frames by which the sound may be shifted; it is then shifted back
     most_blur         `skimage.measure.blur_effect`, 0 sharp .. 1
@@ -55,6 +57,7 @@ class VideoRules:
     most_step: float = 0.08
     most_drift: float = 0.75
     most_growth: float = 1.6
+    least_mouth: float = 0.51
     least_confidence: float = 3.0
     most_offset: int = 6
     most_blur: float = 0.6
@@ -71,6 +74,8 @@ class VideoRules:
             )
         if self.most_offset < 0 or not 0 < self.most_blur <= 1:
             raise BadInput(f"An offset of {self.most_offset} frames and a blur of {self.most_blur:g} keep nothing.")
+        if not 0 <= self.least_mouth < 1:
+            raise BadInput(f"mouth is {self.least_mouth:g}; give 0.51 or so, or 0 to keep covered mouths.")
 
     @property
     def least_frames(self) -> int:

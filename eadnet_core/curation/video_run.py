@@ -45,6 +45,7 @@ COLUMNS = {
     "step": "float32",
     "drift": "float32",
     "growth": "float32",
+    "mouth": "float32",
     "confidence": "float32",
     "offset": "int32",
     "blur": "float32",
@@ -146,7 +147,7 @@ def _kept(
     add: Callable[[Mapping[str, Any]], None],
     on_clip: Callable[[Mapping[str, int]], None] | None,
 ) -> Iterator[tuple[str, Mapping[str, bytes]]]:
-    """Stages 9 and 10: the clips that stay, as members of a shard; every row goes into manifest and datasheet."""
+    """Stages 10 and 11: the clips that stay, as members of a shard; every row goes into manifest and datasheet."""
     seen = Seen() if job.rules.is_unique else None
     for row in rows:
         cpu, wall, n_bytes = time.process_time(), time.perf_counter(), 0

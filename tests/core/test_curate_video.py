@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from eadnet_core import cli
 from eadnet_core.corpus.shards import decode_clip, read_shards
 from eadnet_core.curation import video_flow
 from eadnet_core.curation.stages.cuts import scene_starts
 from eadnet_core.curation.stages.face import follow_face
+from eadnet_core.curation.stages.mouth import mouth_seen
 from eadnet_core.curation.stages.sharpness import blur
 from eadnet_core.curation.stages.spans import clip_spans
 from eadnet_core.curation.stages.sync import shifted
@@ -50,6 +51,8 @@ def frames(face: Image.Image) -> dict[str, list[np.ndarray]]:
     """The frames of a clip for each reason that pictures give; "" is a good one."""
     mirrored = face.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     blurred = np.asarray(Image.fromarray(laid(face, 60)).filter(ImageFilter.GaussianBlur(5)))
+    covered = Image.fromarray(laid(face, 60))
+    ImageDraw.Draw(covered).ellipse((138, 150, 206, 218), fill=(30, 30, 34))
     return {
         "": [laid(face, 60 + i // 4) for i in range(N_FRAMES)],
         "no_face": [laid(face, 0, n=0, seed=i) for i in range(N_FRAMES)],
@@ -57,6 +60,7 @@ def frames(face: Image.Image) -> dict[str, list[np.ndarray]]:
         "face_lost": [laid(face, 60, n=int(i < 15), seed=i // 15) for i in range(N_FRAMES)],
         "small_face": [laid(face, 60, 90)] * N_FRAMES,
         "unsteady": [laid(face, 60, 110 + 4 * i) for i in range(N_FRAMES)],
+        "covered_mouth": [np.asarray(covered)] * N_FRAMES,
         "blurred": [blurred] * N_FRAMES,
         "duplicate": [laid(face, 60 + i // 4) for i in range(N_FRAMES)],
         "mirrored": [laid(mirrored, 70)] * N_FRAMES,
@@ -94,6 +98,11 @@ def test_the_face_has_to_be_one_large_and_steady(frames: dict[str, list[np.ndarr
         assert np.shape(found["track"]) == (N_FRAMES, 4) and found["missed"] == 0
 
 
+def test_a_covered_mouth_is_told_from_a_free_one(frames: dict[str, list[np.ndarray]]) -> None:
+    free, covered = (mouth_seen(np.stack(frames[name][:2])[:, 8:232, 60:284]) for name in ("", "covered_mouth"))
+    assert covered < 0.5 < 0.6 < free
+
+
 def test_blur_is_told_from_a_sharp_face(frames: dict[str, list[np.ndarray]]) -> None:
     sharp, blurred = (blur(np.stack(frames[name])[:, 8:232, 60:284]) for name in ("", "blurred"))
     assert sharp < 0.55 < 0.6 < blurred
@@ -123,7 +132,13 @@ def test_what_was_shifted_is_shifted_back(offset: int) -> None:
 
 
 def test_rules_that_keep_nothing_are_refused() -> None:
-    for wrong in ({"size_px": 8}, {"least_s": 6.0, "most_s": 10.0}, {"most_offset": -1}, {"most_blur": 0.0}):
+    for wrong in (
+        {"size_px": 8},
+        {"least_s": 6.0, "most_s": 10.0},
+        {"most_offset": -1},
+        {"most_blur": 0.0},
+        {"least_mouth": 1.0},
+    ):
         with pytest.raises(BadInput):
             VideoRules(**wrong)
 

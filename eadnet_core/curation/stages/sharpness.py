@@ -1,4 +1,4 @@
-"""Stage 7: sharpness without a reference: `skimage.measure.blur_effect` (Crete et al., The Blur Effect, 2007).
+"""Stage 8: sharpness without a reference: `skimage.measure.blur_effect` (Crete et al., The Blur Effect, 2007).
 
 Threshold: 0.6. Heads of the corpus at 128 pixels measure .41 to .49 as they are, .51 to .59 after a Gaussian blur of
 one pixel, and .67 to .71 after one of two pixels (6 clips).

@@ -1,4 +1,4 @@
-"""Stage 8: what the face does in every frame, as training takes it: controls, emotion, pose, gaze, lids; and the voice.
+"""Stage 9: what the face does in every frame, as training takes it: controls, emotion, pose, gaze, lids; and the voice.
 
 Nothing is dropped here. Controls and emotion are read by the shipped reader (`perception.faces`): they are estimates,
 and the datasheet says so. Head pose is that of MediaPipe's landmarks.

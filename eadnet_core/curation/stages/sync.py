@@ -1,4 +1,4 @@
-"""Stage 6: lips against the sound, by a SyncNet that the user names; what is shifted is shifted back.
+"""Stage 7: lips against the sound, by a SyncNet that the user names; what is shifted is shifted back.
 
 Thresholds: LSE-C of 3 or more, and at most 6 frames of offset, by the original SyncNet: those of LatentSync's data
 pipeline (its README and preprocessing scripts). A sync expert of ours measures on another scale (`metrics.lip_sync`),

@@ -14,7 +14,7 @@ from .crop import FaceCrop
 from .landmarks import LEFT_EYE, RIGHT_EYE
 
 LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-_LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 _AROUND_LIDS = (
     (247, 30, 29, 27, 28, 56, 190, 243, 112, 26, 22, 23, 24, 110, 25, 130),
     (467, 260, 259, 257, 258, 286, 414, 463, 341, 256, 252, 253, 254, 339, 255, 359),
@@ -47,7 +47,7 @@ def landmark_masks(landmarks: np.ndarray, size_px: int) -> dict[str, np.ndarray]
 
     landmarks  [468, 2] in frame widths (`in_frame`)
     """
-    mouth = _filled(landmarks, (_LIPS_INNER,), size_px)
+    mouth = _filled(landmarks, (LIPS_INNER,), size_px)
     return {
         "face": _filled(landmarks, (OVAL,), size_px),
         "lips": np.clip(_filled(landmarks, (LIPS_OUTER,), size_px) - mouth, 0.0, 1.0),
