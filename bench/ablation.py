@@ -45,6 +45,8 @@ def main() -> None:
     )
     parser.add_argument("--base-steps", type=int, default=300, metavar="N", help="of every base (default: 300)")
     parser.add_argument("--steps", type=int, default=250, metavar="N", help="of every denoiser (default: 250)")
+    text = "of a denoiser's step; fewer cost less (default: 3, as the mini's)"
+    parser.add_argument("--batch", type=int, default=3, metavar="N", help=text)
     parser.add_argument(
         "--picture-steps", type=int, default=1000, metavar="N", help="of every picture side (default: 1000)"
     )
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raises BadInput for a request that does not fit, before anything is opened."""
-    for name in ("base_steps", "steps", "picture_steps", "clips", "threads"):
+    for name in ("base_steps", "steps", "batch", "picture_steps", "clips", "threads"):
         if getattr(args, name) < 1:
             raise BadInput(f"{name} is {getattr(args, name)}; give 1 or more.")
     if not args.cache and not args.faces:

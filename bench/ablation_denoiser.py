@@ -109,6 +109,7 @@ class DenoiserSide:
     folder: Path
     base_steps: int
     steps: int
+    batch: int
     clips: int
     threads: int
     losses: DenoiserLossWeights
@@ -132,13 +133,15 @@ class DenoiserSide:
         settings = {
             "base_steps": args.base_steps,
             "steps": args.steps,
+            "batch": args.batch,
             "clips": args.clips,
             "cache": asdict(cache.info),
         }
         settings |= {"denoiser": to_dict(sizes(VARIANTS["full"]).denoiser), "losses": to_dict(losses)}
         settings |= {"mix": asdict(MIX), "parts": {part: fingerprint(net) for part, (net, _) in nets.items()}}
         settle(folder, settings)
-        return cls(args.cache, args.parts, folder, args.base_steps, args.steps, args.clips, args.threads, losses, nets)
+        sizes_of_runs = args.base_steps, args.steps, args.batch, args.clips, args.threads
+        return cls(args.cache, args.parts, folder, *sizes_of_runs, losses, nets)
 
     def run(self, seeds: list[int], variants: list[str]) -> None:
         """Train and score what is missing, seed after seed; every result is on disk as soon as it is there."""
@@ -176,7 +179,7 @@ class DenoiserSide:
             sizes(variant),
             self.cache,
             folder / "denoiser.safetensors",
-            train_options(folder, steps, seed, self.threads),
+            train_options(folder, steps, seed, self.threads, self.batch),
             parts=self.parts,
             weights=weights,
             mix=replace(MIX, **variant.mix),
@@ -257,6 +260,7 @@ def report(folder: Path, settings: dict[str, Any], beside: dict[str, Any]) -> li
     seeds = ", ".join(str(s) for s in sorted({s for by in runs.values() for s in by}))
     return [
         f"{settings['base_steps']} steps for each base, {settings['steps']} more for each version, "
+        f"{settings['batch']} {'clip' if settings['batch'] == 1 else 'clips'} of 16 frames a step, of "
         f"{settings['cache']['n_clips']} clips to learn from, seeds {seeds}; {settings['clips']} held-out clips of 3 s."
         " Mean ± standard deviation over the seeds.",
         "",

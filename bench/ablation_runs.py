@@ -26,10 +26,11 @@ def run_folder(side: Path, trained: str, seed: int) -> Path:
     return side / trained / f"seed{seed}"
 
 
-def train_options(folder: Path, steps: int, seed: int, threads: int) -> TrainOptions:
+def train_options(folder: Path, steps: int, seed: int, threads: int, batch: int | None = None) -> TrainOptions:
     """A training of exactly so many steps on the CPU, scored at its end."""
     return TrainOptions(
         max_steps=steps,
+        batch=batch,
         seed=seed,
         device="cpu",
         num_threads=threads,

@@ -210,7 +210,15 @@ def small(bench: Bench, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def asked(folder: Path, **changes: object) -> argparse.Namespace:
     values = {"cache": folder / "cache", "parts": folder / "parts", "faces": None, "output": folder / "output"}
-    values |= {"base_steps": 2, "steps": 2, "picture_steps": 2, "seeds": [0], "variants": ["label"], "clips": 4}
+    values |= {
+        "base_steps": 2,
+        "steps": 2,
+        "batch": 1,
+        "picture_steps": 2,
+        "seeds": [0],
+        "variants": ["label"],
+        "clips": 4,
+    }
     return argparse.Namespace(**{**values, "threads": 1, "write": None, **changes})
 
 
@@ -282,6 +290,7 @@ class TestRun:
         refused = asked(folder, output=tmp_path / "output")
         for changes, words in (
             ({"steps": 0}, "steps is 0; give 1 or more"),
+            ({"batch": 0}, "batch is 0; give 1 or more"),
             ({"clips": 6}, "clips is 6; give a multiple of 4"),
             ({"cache": tmp_path}, "No clip cache"),
             ({"cache": None, "parts": None}, "Neither --cache nor --faces is given"),
