@@ -32,7 +32,7 @@ from eadnet_core.metrics.motion import crop_region
 from eadnet_core.nets.adapters import Strengths
 from eadnet_core.nets.latentsync.whisper import SoundFeatures
 from eadnet_core.sampling.conditions import FrameConditions
-from eadnet_core.sampling.prediction import Epsilon
+from eadnet_core.sampling.prediction import prediction_of
 from eadnet_core.weights.experts import load_experts
 
 SIZE_PX = 128
@@ -114,15 +114,15 @@ def dub(model: BaseModel, clip: Clip, n_frames: int, steps: int, strength: float
 
 
 def sampled(model: BaseModel, x: Tensor, given: FrameConditions, steps: int, strength: float) -> Tensor:
-    """x0 of one window by DDIM (Song et al. 2021, eta 0), without guidance."""
-    prediction, times = Epsilon(), Epsilon().grid(steps).times
-    for time, after in zip(times, [*times[1:], None], strict=True):
+    """x0 of one window, without guidance."""
+    prediction = prediction_of(model.config.denoiser)
+    grid = prediction.grid(steps)
+    for index, time in enumerate(grid.times):
         t = torch.tensor([time])
-        noise = model.denoiser(x, t, given, strengths=Strengths(identity=strength))
-        assert isinstance(noise, Tensor)
-        x0 = prediction.to_x0(noise, x, t)
-        x = x0 if after is None else prediction.add_noise(x0, noise, torch.tensor([after]))
-    return x0
+        output = model.denoiser(x, t, given, strengths=Strengths(identity=strength))
+        assert isinstance(output, Tensor)
+        x = grid.step(x, prediction.to_x0(output, x, t), index)
+    return x
 
 
 if __name__ == "__main__":

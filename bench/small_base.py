@@ -37,7 +37,7 @@ SIZE_PX = 128
 """Of portraits and clips."""
 SHOWN = 8
 """Frames of a clip in a row of the sheet."""
-MARKS = ("<!-- {}: written by bench/small_base.py -->", "<!-- {}: end -->")
+MARKS = ("<!-- {}: written by bench/{}.py -->", "<!-- {}: end -->")
 
 
 def main() -> None:
@@ -146,15 +146,22 @@ class Bench:
 
     def with_adapters(self, file: Path) -> dict[str, Any]:
         """The base with adapters of a file, which is named adapters.safetensors or identity.safetensors."""
-        kind = "identity" if "identity" in file.name else "adapters"
-        with tempfile.TemporaryDirectory() as folder:
-            for part in self.folder.glob("*.safetensors"):
-                if part.stem not in ("adapters", "identity"):
-                    (Path(folder) / part.name).symlink_to(part.absolute())
+        model = load_with(self.folder, file)
+        return self.score(lambda clip: self.make(clip, "base", model))
+
+
+def load_with(base: Path, file: Path | None) -> BaseModel:
+    """A base with the adapters of a file alone, or with none."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in base.glob("*.safetensors"):
+            if part.stem not in ("adapters", "identity"):
+                (Path(folder) / part.name).symlink_to(part.absolute())
+        if file is not None:
+            kind = "identity" if "identity" in file.name else "adapters"
             shutil.copy(file, Path(folder) / f"{kind}.safetensors")
-            model = load_model(folder, "cpu")
-            assert isinstance(model, BaseModel)
-            return self.score(lambda clip: self.make(clip, "base", model))
+        model = load_model(folder, "cpu")
+        assert isinstance(model, BaseModel)
+        return model
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
@@ -170,9 +177,9 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write(page: Path, mark: str, text: str) -> None:
-    """Put text between the marks of a page."""
-    begin, end = (one.format(mark) for one in MARKS)
+def write(page: Path, mark: str, text: str, by: str = "small_base") -> None:
+    """Put text between the marks of a page that a script here writes into."""
+    begin, end = (one.format(mark, by) for one in MARKS)
     before, rest = page.read_text(encoding="utf-8").split(begin)
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
 

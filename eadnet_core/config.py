@@ -15,9 +15,7 @@ N_MELS = 80
 MEL_RATE_HZ = 100
 """Mel steps per second; 4 per video frame."""
 
-EYE_LINE_Y = 0.44
-EYE_HALF_DISTANCE = 0.13
-MOUTH_Y = 0.71
+EYE_LINE_Y, EYE_HALF_DISTANCE, MOUTH_Y = 0.44, 0.13, 0.71
 """Where eyes and mouth lie in the square training frame, in frame widths (centre x = 0.5)."""
 BOX_TOP_Y, BOX_BOTTOM_Y = 0.19, 0.84
 """Heights in the training frame of a face box's top (the middle of the forehead) and bottom (the chin)."""
@@ -313,7 +311,7 @@ def base(name: str, size_px: int) -> ModelConfig:
 
 
 _EMOTION = EmotionConfig(code_size=EMOTION_CODE_SIZE, emotions=EMOTIONS)
-SMALL_VAE = SDVAEConfig(widths=(16, 24, 32, 64), layers=1, norm_groups=8, scale=1.0)
+SMALL_VAE = SDVAEConfig(latent_channels=16, widths=(16, 32, 48, 64), layers=1, norm_groups=8, scale=1.0)
 SMALL_WHISPER = WhisperConfig(steps=200, width=64, heads=4, layers=2)
 SMALL_SYNCNET = StableSyncNetConfig(
     frames=8,
@@ -328,28 +326,31 @@ SMALL_SYNCNET = StableSyncNetConfig(
 """The nets beside the denoiser of `base-small`; its autoencoder's scale is measured when it is trained."""
 SMALL_BASE = ModelConfig(
     name="base-small",
-    size_px=128,
-    vae=VAEConfig(latent_channels=4),
+    size_px=64,
     audio=AudioConfig(width=64, tokens_per_frame=30),
     emotion=EmotionConfig(width=64, tokens=4, code_size=EMOTION_CODE_SIZE, emotions=EMOTIONS),
     denoiser=replace(
-        latentsync_denoiser(16),
-        widths=(32, 64, 96, 128),
+        latentsync_denoiser(8),
+        latent_channels=16,
+        widths=(48, 96, 128, 128),
         blocks=(1, 1, 1, 1),
         up_blocks=(1, 1, 1, 1),
         norm_groups=16,
         feed_forward_multiplier=2,
         stda_block_frames=(8, 8, 8, 8),
+        tfrm=(True, False, False, False),
         tfrm_width=64,
         heads=4,
         condition_width=128,
         audio_width=64,
         emotion_width=64,
         window_frames=8,
+        prediction="residual",
+        residual_std=1.0,
     ),
-    video_features=VideoFeaturesConfig(in_channels=4, frames=8, width=96, layers=3),
+    video_features=VideoFeaturesConfig(in_channels=16, cells=8, frames=8, width=96, layers=3),
 )
-"""A base small enough to be trained on a CPU: LatentSync's layout and keys at narrow widths, windows of 8 frames."""
+"""A base small enough to be trained on a CPU, of LatentSync's layout and keys. Why it predicts x0: ADR 42."""
 PRESETS: dict[str, ModelConfig] = {
     "mini": ModelConfig(emotion=_EMOTION),
     "mini-256": ModelConfig(name="mini-256", size_px=256, vae=VAEConfig(size_px=256), emotion=_EMOTION),
@@ -375,8 +376,7 @@ SAMPLING: dict[str, SamplingConfig] = {
     "base": SamplingConfig(steps=20, guidance_audio=1.5, guidance_emotion=1.5, batch_windows=1),
 }
 """By family: the minis, and what LatentSync uses. At emotion guidance 1.35 a mini's faces are read more often,
-move their lips less, and lose more of their identity (ADR 28). Lips speak more plainly at audio guidance 1.3.
-"""
+move their lips less, and lose more of their identity (ADR 28). Lips speak more plainly at audio guidance 1.3."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ CLIPS_PER_GROUP = 4
 CLIP_FRAMES = 75
 N_UTTERANCES = 96
 LEAST_SPEECH = 30
-"""Windows of speech that a clip must hold, to show an offset; else another voice is drawn."""
+"""Windows of speech that a long clip must hold, to show an offset; else another voice is drawn."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Scene:
         self.size_px, self._speech, self._heads = size_px, speech, heads
         clip, identity, voice = (int(value) for value in rng.integers(2**31, size=3))
         self._case = Case(clip, identity, voice, "neutral", 0, n_frames=n_frames)
-        while _count_speech(self._script("neutral", 0).samples, n_frames) < min(LEAST_SPEECH, n_frames // 2):
+        while _count_speech(self._script("neutral", 0).samples, n_frames) < least_speech(n_frames):
             self._case = replace(self._case, voice_seed=self._case.voice_seed + 1)
         self.samples: np.ndarray = self._script("neutral", 0).samples
 
@@ -183,11 +183,20 @@ def _draw_group(group: Sequence[Case], speech: object, size_px: int, heads: Path
 
     voice_seed = group[0].voice_seed
     scripts = [_write(case, voice_seed, speech) for case in group]
-    while _count_speech(scripts[0].samples, group[0].n_frames) < LEAST_SPEECH:
+    while _count_speech(scripts[0].samples, group[0].n_frames) < least_speech(group[0].n_frames):
         voice_seed += 1
         scripts = [_write(case, voice_seed, speech) for case in group]
     made = (film(script, size_px, heads) for script in scripts)
     return [_clip(case, script, one) for case, script, one in zip(group, scripts, made, strict=True)]
+
+
+def least_speech(n_frames: int) -> int:
+    """Windows of speech that a clip must hold; a short one has fewer windows than `LEAST_SPEECH`.
+
+    >>> least_speech(75), least_speech(16)
+    (30, 8)
+    """
+    return min(LEAST_SPEECH, n_frames // 2)
 
 
 def _count_speech(samples: np.ndarray, n_frames: int) -> int:

@@ -11,6 +11,7 @@ Both know the same methods and have no common base: every one of them is another
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -44,6 +45,8 @@ class Flow:
     """Standard deviation s of x0."""
     time_scale: ClassVar[float] = 1000.0
     """Brings a time to the 0 .. 1000 that time embeddings read."""
+    judged_below: ClassVar[float] = math.inf
+    """Place in the noise range below which x0 of one step can be judged: everywhere, since it is what is predicted."""
 
     def noise_levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(alpha, sigma) of x_t = alpha x0 + sigma noise, each shaped like t."""
@@ -127,6 +130,14 @@ class Flow:
         """
         return t.clamp(min=LEAST_WEIGHTED_TIME) ** -2
 
+    def training_error(self, output: Tensor, x0: Tensor, noise: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """What training squares, for a raw output of the net: the error of x0, by the root of `error_weight`.
+
+        output, x0, noise, x_t, returns  [B, ...]
+        t                                [B]
+        """
+        return _per_item(self.error_weight(t).sqrt(), x_t) * (self.to_x0(output, x_t, t) - x0)
+
 
 @dataclass(frozen=True)
 class Epsilon:
@@ -134,6 +145,8 @@ class Epsilon:
 
     time_scale: ClassVar[float] = 1.0
     """Brings a time to the 0 .. 1000 that time embeddings read."""
+    judged_below: ClassVar[float] = 0.6
+    """As of `Flow`; above, a small error of the noise is a large one of x0."""
 
     def noise_levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(alpha, sigma) of x_t = alpha x0 + sigma noise, each shaped like t."""
@@ -195,6 +208,10 @@ class Epsilon:
         """Weight of the squared error of x0 at times [B] in training: what makes it the error of the noise."""
         alpha, sigma = self.noise_levels(t)
         return (alpha / sigma) ** 2
+
+    def training_error(self, output: Tensor, x0: Tensor, noise: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """As `Flow.training_error`; without the detour over x0 it is the error of the noise."""
+        return output - noise
 
 
 Prediction = Flow | Epsilon

@@ -42,8 +42,8 @@ class AdapterLossWeights:
     """Cross-entropy of a linear reader of emotions on the pooled middle of the net."""
     is_projected: bool = False
     """Whether the gradient of `emotion` loses what would undo that of the lips (Yu et al. 2020, on two tasks)."""
-    judged_below: int = 600
-    """Noise time, of 999, below which the judges look."""
+    judged_below: float | None = None
+    """Place in the noise range, 0 clean .. 1, below which the judges look; None: as `sampling.prediction` says."""
 
 
 class Judges(nn.Module):

@@ -20,14 +20,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig, ModelConfig
-from ..media.face.aligned_crop import MASKS, latent_mask
+from ..media.face.aligned_crop import MASKS, MOUTH_BOX, latent_mask
 from ..media.sound.sync_features import SYNCNET_MEL_STEPS, syncnet_mel_windows
 from ..nets.adapters import ADAPTERS, is_adapter_key
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.latentsync.blocks import Level
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
+from ..nets.stda import strip_turns
 from ..sampling.conditions import FrameConditions
-from ..sampling.prediction import Epsilon
+from ..sampling.prediction import prediction_of
 from ..taxonomy import EMOTIONS
 from ..weights.device import find_device
 from ..weights.files import write_weights
@@ -44,8 +45,6 @@ log = logging.getLogger(__name__)
 BATCH = 1
 """Windows of 16 frames per step."""
 LEARNING_RATE = 1e-4
-MOUTH_BOX = (0.25, 0.5, 0.75, 0.85)
-"""x0, y0, x1, y1 of the mouth in the aligned square."""
 COPIES = 5
 """Of each trained weight: itself, its gradient, two moments of AdamW, its running mean."""
 
@@ -117,7 +116,7 @@ class AdapterObjective(nn.Module):
     def forward(self, batch: AdapterBatch) -> Losses:
         """The noise's error, its change from frame to frame, TFRM's regulariser, what else has a weight; their sum."""
         latents = rearrange(batch.latents, "b t c h w -> b c t h w")
-        prediction = Epsilon()
+        prediction = prediction_of(self.denoiser.config)
         t = prediction.draw_times(len(latents), device=latents.device)
         noise = draw_noise(latents, self.mix.shared_noise)
         x_t = prediction.add_noise(latents, noise, t)
@@ -129,7 +128,7 @@ class AdapterObjective(nn.Module):
         motion = batch.motion * known[:, :, None]
         given = FrameConditions(batch.context, audio, emotion, motion, known)
         found, aux = self.denoiser(x_t, t, given, return_aux=True, recompute=True)
-        error = found.float() - noise
+        error = prediction.training_error(found.float(), latents, noise, x_t, t)
         losses: Losses = {"noise": error.square().mean(), "graph": aux["graph_regulariser"].float()}
         losses["temporal_difference"] = error.diff(dim=2).square().mean() if n_frames > 1 else error.new_zeros(())
         total = losses["noise"] + self.mix.graph * losses["graph"]
@@ -157,8 +156,10 @@ class AdapterObjective(nn.Module):
         losses: Losses = {}
         if self.judges is None:
             return losses
+        prediction, below = prediction_of(self.denoiser.config), self.weights.judged_below
+        below = prediction.judged_below if below is None else below
         with torch.autocast(x0.device.type, enabled=False):
-            clear = t < self.weights.judged_below
+            clear = prediction.fraction(t) < below
             heard = clear & (batch.keep_audio > 0) & (batch.has_mel > 0)
             if self.weights.sync and bool(heard.any()):
                 losses["sync"] = self.judges.sync(x0[heard], batch.mel[heard])
@@ -194,8 +195,8 @@ def windows_of(
 def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.Generator) -> AdapterBatch:
     """One window of a clip, without B in front of its fields."""
     clip = read_clip(path)
-    spare = len(clip.latents) - config.window_frames
-    start, other = (int(rng.integers(spare + 1)) for _ in range(2))
+    start = int(rng.integers(len(clip.latents) - config.window_frames + 1))
+    other = reference_start(start, len(clip.latents), config.window_frames, rng)
     here, there = (slice(first, first + config.window_frames) for first in (start, other))
     kind = MASKS[int(rng.random() < mix.full_mask)]
     mask = latent_mask(8 * config.cells, kind).float().expand(config.window_frames, -1, -1, -1)
@@ -217,6 +218,20 @@ def _window(path: Path, config: DenoiserConfig, mix: AdapterMix, rng: np.random.
         mel=mel,
         has_mel=has_mel,
     )
+
+
+def reference_start(start: int, n_frames: int, window: int, rng: np.random.Generator) -> int:
+    """First frame of a window that shares no frame with the one at `start`; in a clip too short for that, the furthest.
+
+    A reference that showed the frames themselves would teach to copy their lips, and not to hear.
+
+    >>> reference_start(2, 20, 16, np.random.default_rng(0)), reference_start(4, 16, 8, np.random.default_rng(0))
+    (4, 8)
+    """
+    starts = np.arange(n_frames - window + 1)
+    apart = np.abs(starts - start)
+    free = starts[apart >= window]
+    return int(rng.choice(free) if len(free) else starts[::-1][apart[::-1].argmax()])
 
 
 def _heard(mel: Tensor, first: int) -> tuple[Tensor, Tensor]:
@@ -274,6 +289,7 @@ def forecast_memory(net: LatentSyncDenoiser, config: ModelConfig, batch: int = B
                 torch.ones(frames),
             )
             net(torch.empty(batch, channels, *cells), torch.zeros(batch), given, return_aux=True)
+    strip_turns.cache_clear()  # those of this pass have no values
     sizes = {name: value.numel() * value.element_size() for name, value in net.state_dict().items()}
     trained = sum(size for name, size in sizes.items() if is_adapter_key(name))
     inside = list(saved.inside.values())

@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from ..config import SMALL_SYNCNET, SMALL_VAE, SMALL_WHISPER, ModelConfig
 from ..errors import BadInput
+from ..media.face.aligned_crop import MOUTH_BOX
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..nets.video_features import VideoFeatures
 from ..sampling.conditions import FrameConditions
-from ..sampling.prediction import Epsilon
+from ..sampling.prediction import prediction_of
 from ..weights.device import find_device
 from ..weights.files import save_part, write_weights
-from .adapters import MOUTH_BOX, AdapterBatch, AdapterMix, draw_windows
+from .adapters import AdapterBatch, AdapterMix, draw_windows
 from .base_clips import BaseEncoder, read_clip
 from .base_picture import HELDOUT_EVERY, train_sd_vae
 from .base_sound import train_whisper
@@ -41,66 +42,77 @@ BATCH = 4
 """Windows per step."""
 LEARNING_RATE = 1e-3
 LEAST_FRAMES = 16
-MINUTES = {"whisper": 3.0, "vae": 12.0, "syncnet": 8.0, "video_features": 2.0, "denoiser": 40.0}
+MINUTES = {"whisper": 5.0, "vae": 10.0, "syncnet": 8.0, "video_features": 2.0, "denoiser": 25.0}
 """Of each net on a core of its own, in the order of training."""
-_MONITOR_TIMES = (300, 500, 700, 900)
 
 
 @dataclass(frozen=True)
 class DubbingMix:
     """What a batch is made of, and what the loss weighs."""
 
-    windows: AdapterMix = field(default_factory=lambda: AdapterMix(drop_audio=0.1, full_mask=0.3))
-    mouth: float = 3.0
+    windows: AdapterMix = field(default_factory=lambda: AdapterMix(drop_audio=0.1))
+    mouth: float = 5.0
     kept: float = 0.1
     """Weight of the mouth's cells, and of those that are not generated, against 1 of the others."""
-    least: float = 0.25
-    most: float = 4.0
-    """Bounds of an error's weight by its noise level, (sigma / alpha)^2: what decides the picture counts more than what
-    takes the last noise off."""
+    change: float = 1.0
+    """Weight of the error's change from frame to frame: what the sound decides moves, the rest hardly does."""
 
 
 class DubbingObjective(nn.Module):
-    """The noise of what is generated, from sound, mask and reference; every weight is trained."""
+    """What is generated, from sound, mask and reference; every weight is trained."""
 
     def __init__(self, denoiser: LatentSyncDenoiser, mix: DubbingMix) -> None:
         super().__init__()
-        self.denoiser, self.mix = denoiser, mix
+        self.denoiser, self.mix, self.prediction = denoiser, mix, prediction_of(denoiser.config)
 
     def forward(self, batch: AdapterBatch) -> Losses:
-        """The weighted error of the noise, and its plain mean."""
-        t = Epsilon().draw_times(len(batch.latents), device=batch.latents.device)
-        error = self.error(batch, t, draw_noise(rearrange(batch.latents, "b t c h w -> b c t h w"), 0.5))
-        alpha, sigma = Epsilon().noise_levels(t)
-        weight = (sigma / alpha).square().clamp(self.mix.least, self.mix.most)
-        return {"loss": (weight * error).mean(), "noise": error.mean()}
+        """The weighted error, that of its changes, and their sum."""
+        t = self.prediction.draw_times(len(batch.latents), device=batch.latents.device)
+        noise = draw_noise(rearrange(batch.latents, "b t c h w -> b c t h w"), self.mix.windows.shared_noise)
+        error, area = self.error(batch, t, noise), self.area(batch)
+        losses = {"noise": _mean(error.square(), area), "change": _mean(error.diff(dim=2).square(), area[:, :, 1:])}
+        return {"loss": losses["noise"] + self.mix.change * losses["change"], **losses}
 
     def error(self, batch: AdapterBatch, t: Tensor, noise: Tensor) -> Tensor:
-        """Squared error [B] of the noise [B, C, T, h, w] at times t [B], weighted by cell."""
+        """What is squared, [B, C, T, h, w], with noise of that shape at times t [B]."""
         latents = rearrange(batch.latents, "b t c h w -> b c t h w")
         tokens = batch.tokens * batch.keep_audio[:, None, None, None]
-        found = self.denoiser(Epsilon().add_noise(latents, noise, t), t, FrameConditions(batch.context, tokens))
+        x_t = self.prediction.add_noise(latents, noise, t)
+        found = self.denoiser(x_t, t, FrameConditions(batch.context, tokens))
+        return self.prediction.training_error(found.float(), latents, noise, x_t, t)
+
+    def area(self, batch: AdapterBatch) -> Tensor:
+        """How much each cell counts, [B, 1, T, h, w]."""
         generated = 1 - batch.context[:, :1]
         area = self.mix.kept + (1 - self.mix.kept) * generated
-        area = area * (1 + (self.mix.mouth - 1) * region(MOUTH_BOX, latents.shape[-1]).to(latents))
-        return (area * (found.float() - noise).square()).mean((1, 2, 3, 4)) / area.mean((1, 2, 3, 4))
+        return area * (1 + (self.mix.mouth - 1) * region(MOUTH_BOX, area.shape[-1]).to(area))
+
+
+def _mean(values: Tensor, area: Tensor) -> Tensor:
+    """Mean of values [B, C, T, h, w] where the area [B, 1, T, h, w] weighs the cells: a scalar."""
+    return (area * values).mean() / area.mean()
 
 
 @torch.no_grad()
 def score_dubbing(denoiser: nn.Module, batch: AdapterBatch, device: torch.device) -> dict[str, float]:
-    """On fixed windows and noise: the error, and how much larger it is without the sound."""
-    objective = DubbingObjective(denoiser, DubbingMix(mouth=10.0, kept=0.0))  # type: ignore[arg-type]
+    """On fixed windows from pure noise, in the cells of the mouth: `moves`, the share of the variance over time that is
+    explained, and `moves_unheard`, the same without the sound. A net that does not hear has little of either."""
+    objective = DubbingObjective(denoiser, DubbingMix())  # type: ignore[arg-type]
     batch = batch.to(device)
     silent = replace(batch, keep_audio=torch.zeros_like(batch.keep_audio))
-    generator = torch.Generator().manual_seed(0)
-    found = []
-    for time in _MONITOR_TIMES:
-        like = rearrange(batch.latents, "b t c h w -> b c t h w")
-        noise = torch.randn(like.shape, generator=generator).to(device)
-        t = torch.full((len(like),), time, device=device)
-        found.append([float(objective.error(given, t, noise).mean()) for given in (batch, silent)])
-    heard, unheard = np.mean(found, axis=0)
-    return {"noise_error": float(heard), "sound_gain": float(unheard / heard)}
+    latents = rearrange(batch.latents, "b t c h w -> b c t h w")
+    noise = torch.randn(latents[:, :, :1].shape, generator=torch.Generator().manual_seed(0)).to(device)
+    t = objective.prediction.time_at(torch.ones(len(latents), device=device))
+    area = region(MOUTH_BOX, latents.shape[-1]).to(latents) * (1 - batch.context[:, :1])
+    scale = objective.prediction.error_weight(t).sqrt()[:, None, None, None, None]
+
+    def varying(values: Tensor) -> Tensor:
+        return _mean((values - values.mean(2, keepdim=True)).square(), area)
+
+    def explained(given: AdapterBatch) -> float:
+        return float(1 - varying(objective.error(given, t, noise.expand_as(latents)) / scale) / varying(latents))
+
+    return {"moves": explained(batch), "moves_unheard": explained(silent)}
 
 
 def train_dubbing(config: ModelConfig, clips: list[Path], output: Path, options: TrainOptions) -> dict[str, float]:
@@ -109,8 +121,8 @@ def train_dubbing(config: ModelConfig, clips: list[Path], output: Path, options:
     config = replace(config, denoiser=replace(config.denoiser, has_adapters=False))
     denoiser, mix = LatentSyncDenoiser(config.denoiser), DubbingMix()
     kept, trained = clips[::HELDOUT_EVERY], [path for i, path in enumerate(clips) if i % HELDOUT_EVERY]
-    calm = replace(mix.windows, drop_audio=0.0, full_mask=0.0)
-    monitor = draw_windows(kept, config.denoiser, calm, np.random.default_rng(0), 8)
+    calm = replace(mix.windows, drop_audio=0.0, full_mask=0.0, portrait=1.0)
+    monitor = draw_windows(kept, config.denoiser, calm, np.random.default_rng(0), 16)
     recipe = Recipe(
         part="denoiser",
         trained=denoiser,

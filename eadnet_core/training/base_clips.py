@@ -61,6 +61,7 @@ class RawClip:
     codes    [T, 27], or None where nobody said what is felt
     motion   [T, 8] of the head against frame 0, or None where it is not known
     portrait uint8 [H, W, 3], another picture of the same head, or None where there is none
+    lips     [T, 9] `rig.LIP_CONTROLS` of the voice, or None where they are not known
     """
 
     key: str
@@ -69,6 +70,7 @@ class RawClip:
     codes: np.ndarray | None
     motion: np.ndarray | None
     portrait: np.ndarray | None = None
+    lips: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def _in_shards(shards: list[Path]) -> Iterator[tuple[str, Callable[[], RawClip]]
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, wave.Error) as error:
                 raise MediaError(f"its members are damaged ({error}); render or curate it again") from error
             tracks = (clip.tracks.get("codes"), clip.tracks.get("motion"))
-            return RawClip(key, clip.frames, clip.samples, *tracks, clip.reference)
+            return RawClip(key, clip.frames, clip.samples, *tracks, clip.reference, clip.tracks.get("visemes"))
 
         yield key, read
 

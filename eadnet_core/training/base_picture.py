@@ -1,7 +1,7 @@
 """Training of a small base's autoencoder, in the shape of Stable Diffusion's, on aligned squares of faces.
 
-Pieces of squares are enough for all but the attention in the middle, and cost a quarter: whole squares come at the
-end. Some squares have the part greyed out that a base generates, as it sees them so.
+The mouth counts more than the rest: it is what a base is there for. Some squares have the part greyed out that a base
+generates, as it sees them so.
 """
 
 from __future__ import annotations
@@ -14,21 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from ..config import SDVAEConfig
-from ..media.face.aligned_crop import MASKS, keep_mask
+from ..media.face.aligned_crop import MASKS, MOUTH_BOX, keep_mask
 from ..media.pixels import to_unit
 from ..nets.latentsync.sd_vae import SDVAE
 from ..weights.files import save_part
 from .base_squares import read_cut
 from .batch import Batch
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
-from .losses import psnr
+from .losses import psnr, region
 from .sheets import save_sheet
 
 BATCH = 8
 LEARNING_RATE = 3e-3
-PIECE_PX = 64
-WHOLE_FROM = 0.85
-"""Share of the budget after which whole squares are shown, a quarter as many."""
 MASKED_SHARE = 0.2
 HELDOUT_EVERY = 12
 """One clip of so many is kept for the scores."""
@@ -41,6 +38,8 @@ class PictureLossWeights:
 
     picture: float = 1.0
     """L1 of the pictures."""
+    mouth: float = 3.0
+    """What the mouth's pixels count in that, against 1 of the others."""
     gradient: float = 1.0
     """L1 of the differences between neighbouring pixels."""
     kl: float = 1e-3
@@ -49,7 +48,7 @@ class PictureLossWeights:
 
 @dataclass(frozen=True)
 class PictureBatch(Batch):
-    """Pieces of squares.
+    """Squares.
 
     pictures  [B, 3, H, W]  -1 .. 1
     """
@@ -70,8 +69,9 @@ class PictureObjective(nn.Module):
         log_variance = log_variance.clamp(-20, 10)
         made = self.vae.decode(mean + (log_variance / 2).exp() * torch.randn_like(mean))
         error = made - batch.pictures
+        area = 1 + (self.weights.mouth - 1) * region(MOUTH_BOX, error.shape[-1]).to(error)
         losses = {
-            "picture": error.abs().mean(),
+            "picture": (area * error.abs()).mean() / area.mean(),
             "gradient": error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean(),
             "kl": 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(),
         }
@@ -79,32 +79,16 @@ class PictureObjective(nn.Module):
         return {"loss": total, **losses}  # type: ignore[dict-item]
 
 
-class _Pieces:
-    """Draws pieces of squares of random clips."""
-
-    def __init__(self, clips: list[Path]) -> None:
-        self.clips, self.share = clips, 0.0
-
-    def at(self, share: float) -> None:
-        """Told how much of the budget is used."""
-        self.share = share
-
-    def draw(self, rng: np.random.Generator, n: int) -> PictureBatch:
-        """`n` pieces, or a quarter as many whole squares."""
-        is_whole = self.share >= WHOLE_FROM
-        return PictureBatch(torch.stack([self._one(rng, is_whole) for _ in range(max(1, n // 4) if is_whole else n)]))
-
-    def _one(self, rng: np.random.Generator, is_whole: bool) -> Tensor:
-        squares = read_cut(self.clips[rng.integers(len(self.clips))]).squares
-        size_px = squares.shape[1]
+def draw_squares(clips: list[Path], rng: np.random.Generator, n: int) -> PictureBatch:
+    """`n` squares of random clips."""
+    found = []
+    for _ in range(n):
+        squares = read_cut(clips[rng.integers(len(clips))]).squares
         picture = to_unit(squares[int(rng.integers(len(squares)))][None].numpy())[0]
         if rng.random() < MASKED_SHARE:
-            picture = picture * keep_mask(size_px, MASKS[int(rng.integers(len(MASKS)))]).float()
-        picture = picture.flip(-1) if rng.random() < 0.5 else picture
-        if is_whole:
-            return picture
-        top, left = (int(rng.integers((size_px - PIECE_PX) // 8 + 1)) * 8 for _ in range(2))
-        return picture[:, top : top + PIECE_PX, left : left + PIECE_PX]
+            picture = picture * keep_mask(squares.shape[1], MASKS[int(rng.integers(len(MASKS)))]).float()
+        found.append(picture.flip(-1) if rng.random() < 0.5 else picture)
+    return PictureBatch(torch.stack(found))
 
 
 def _monitor(clips: list[Path]) -> Tensor:
@@ -121,7 +105,7 @@ def train_sd_vae(config: SDVAEConfig, clips: list[Path], output: Path, options: 
     torch.manual_seed(options.seed)
     kept, trained = clips[::HELDOUT_EVERY], [path for i, path in enumerate(clips) if i % HELDOUT_EVERY]
     trained = trained or clips
-    vae, pieces = SDVAE(config), _Pieces(trained)
+    vae = SDVAE(config)
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
         seen = _monitor(kept).to(device)
@@ -135,12 +119,11 @@ def train_sd_vae(config: SDVAEConfig, clips: list[Path], output: Path, options: 
         part="vae",
         trained=vae,
         objective=PictureObjective(vae, PictureLossWeights()),
-        draw=pieces.draw,
+        draw=lambda rng, n: draw_squares(trained, rng, n),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
         evaluate=evaluate,
         sheet=sheet,
-        on_progress=pieces.at,
     )
     averaged, at = fit(recipe, options)
     with torch.inference_mode():

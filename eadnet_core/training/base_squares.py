@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import BadInput, EADNetError
+from ..heads.rig import LIP_CONTROLS
 from ..media.sound.audio import fit_length
 from ..taxonomy import EMOTION_CODE_SIZE, MOTION
 from .base_clips import RawClip, as_track, find_clips, portrait_of, squares_of
@@ -33,6 +34,7 @@ class CutClip:
     motion      [T, 8]                    taxonomy.MOTION; 0 where has_motion is
     has_code    scalar                    1 or 0; has_motion alike
     portrait    uint8 [P, size, size, 3]  other pictures of the same head; P is 0 or 1
+    lips        [T, 9]                    `rig.LIP_CONTROLS` of the voice; 0 where has_lips, 1 or 0, is
     """
 
     squares: Tensor
@@ -42,6 +44,8 @@ class CutClip:
     has_code: Tensor
     has_motion: Tensor
     portrait: Tensor
+    lips: Tensor
+    has_lips: Tensor
 
     def save(self, path: Path) -> None:
         """Write the clip; the file appears under its name when it is whole."""
@@ -61,6 +65,8 @@ def cut(clip: RawClip, size_px: int) -> CutClip:
         has_code=torch.tensor(float(clip.codes is not None)),
         has_motion=torch.tensor(float(clip.motion is not None)),
         portrait=torch.from_numpy(portrait_of(clip, size_px)),
+        lips=as_track(clip.lips, n_frames, len(LIP_CONTROLS)),
+        has_lips=torch.tensor(float(clip.lips is not None)),
     )
 
 

@@ -1,12 +1,16 @@
 """Training of a small base's SyncNet, in the shape of LatentSync's, on the lower halves of aligned squares.
 
-Contrastive, as the mini's is (`training.syncnet`): every window must find its own sound among those of the batch, some
-of them of the same clip a few frames away. It supervises and reports; it never scores what it has supervised.
+Contrastive, as the mini's is (`training.syncnet`): every window must find its own sound among those of the batch, many
+of them of the same clip. Alone, that stays at chance for long: the first thing that tells sounds apart is who speaks,
+which is soon known by heart and of no use within a clip. So both encoders also say what the lips do, by one linear
+layer: what it reads lies in the same place of both embeddings. It is not kept.
+
+The net supervises and reports; it never scores what it has supervised.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from torch import Tensor, nn
 
 from ..config import FPS, StableSyncNetConfig
 from ..errors import BadInput
+from ..heads.rig import LIP_CONTROLS
 from ..media.pixels import to_unit
 from ..media.sound.sync_features import (
     SYNCNET_HOP,
@@ -35,7 +40,12 @@ from .syncnet import disturb, info_nce
 
 BATCH = 8
 """Clips per step; each gives `WINDOWS` windows."""
-WINDOWS = 4
+WINDOWS = 6
+APART = 3
+"""Frames between windows of a clip, at least: nearer ones cannot be told apart."""
+LIPS_WEIGHT = 1.0
+LIPS_SIZE = 0.25
+"""Usual size of a lip control."""
 LEARNING_RATE = 1e-3
 SILENCE = -2.5
 """Mean log-mel (-4 .. 4) of a window under which it counts as silent."""
@@ -48,29 +58,46 @@ class SquareSyncBatch(Batch):
     frames   [B, F, 3, H, W]  -1 .. 1
     mel      [B, 1, 80, 52]
     audible  [B]              bool; silent windows are left out
+    lips     [B, F, 9]        what the lips do
+    has_lips [B]              1 or 0
     """
 
     frames: Tensor
     mel: Tensor
     audible: Tensor
+    lips: Tensor
+    has_lips: Tensor
 
 
 class SquareSyncObjective(nn.Module):
-    """Symmetric InfoNCE between windows of squares and of sound."""
+    """Symmetric InfoNCE between windows of squares and of sound, and what the lips do, read off both."""
 
     def __init__(self, syncnet: StableSyncNet) -> None:
         super().__init__()
         self.nets = nn.ModuleDict({"syncnet": syncnet})
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         self.nets.register_parameter("log_scale", self.log_scale)
+        self.nets["lips"] = nn.Linear(syncnet.config.visual_widths[-1], syncnet.config.frames * len(LIP_CONTROLS))
 
     def forward(self, batch: SquareSyncBatch) -> Losses:
-        """See `training.syncnet.info_nce`."""
+        """`contrast`, see `training.syncnet.info_nce`; `lips`, 1 for knowing nothing; their weighted sum."""
         syncnet: StableSyncNet = self.nets["syncnet"]  # type: ignore[assignment]
         n_frames = batch.frames.shape[1]
         frames = disturb(batch.frames.flatten(0, 1), together=n_frames).unflatten(0, (-1, n_frames))
         seen, heard = syncnet.embed_frames(frames).float(), syncnet.embed_audio(batch.mel).float()
-        return info_nce(seen, heard, self.log_scale, batch.audible)
+        losses = info_nce(seen, heard, self.log_scale, batch.audible)
+        contrast, known = losses.pop("loss"), batch.has_lips > 0
+        total = contrast
+        if bool(known.any()):
+            true = batch.lips[known].flatten(1) / LIPS_SIZE
+            errors = [(self.lips(side[known]) - true).square().mean() for side in (seen, heard)]
+            losses |= {"lips_seen": errors[0], "lips_heard": errors[1]}
+            total = total + LIPS_WEIGHT * (errors[0] + errors[1])
+        return {"loss": total, "contrast": contrast, **losses}
+
+    def lips(self, embedding: Tensor) -> Tensor:
+        """Unit vectors [B, D] to what the lips do in every frame, [B, F 9], in units of `LIPS_SIZE`."""
+        return self.nets["lips"](embedding * embedding.shape[1] ** 0.5)  # type: ignore[operator]
 
 
 def window_starts(clip: CutClip, n_frames: int) -> np.ndarray:
@@ -80,14 +107,24 @@ def window_starts(clip: CutClip, n_frames: int) -> np.ndarray:
     return np.arange(max(0, last + 1))
 
 
-def windows_of(
-    clip: CutClip, starts: np.ndarray, config: StableSyncNetConfig, mel: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames, mel and audibility of some windows of a clip; see `SquareSyncBatch`. `mel` is that of the whole clip."""
+def spaced(starts: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """At most `n` of the starts, in random places, each `APART` frames or more from the next.
+
+    >>> spaced(np.arange(9), 8, np.random.default_rng(0)).tolist()
+    [2, 5, 8]
+    """
+    found = starts[int(rng.integers(min(APART, len(starts)))) :: APART]
+    return np.sort(rng.choice(found, min(n, len(found)), replace=False))
+
+
+def windows_of(path: Path, starts: np.ndarray, config: StableSyncNetConfig) -> SquareSyncBatch:
+    """Some windows of a clip."""
+    clip = read_cut(path)
+    squares, mel = _shown_and_heard(path, config.size_px)
     chosen = torch.from_numpy(np.asarray(starts)[:, None] + np.arange(config.frames))
-    frames = reduced(to_unit(clip.squares[chosen.flatten()].numpy()), config.size_px).unflatten(0, chosen.shape)
-    mel = syncnet_mel_windows(syncnet_mel(clip.samples.numpy()) if mel is None else mel, [int(i) for i in starts])
-    return frames, mel, _is_audible(mel)
+    windows = syncnet_mel_windows(mel, [int(i) for i in starts])
+    known = clip.has_lips.expand(len(windows))
+    return SquareSyncBatch(squares[chosen] / 127.5 - 1, windows, _is_audible(windows), clip.lips[chosen], known)
 
 
 def reduced(squares: Tensor, size_px: int) -> Tensor:
@@ -102,32 +139,32 @@ def _is_audible(mel: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _mel(path: Path) -> Tensor:
-    return syncnet_mel(read_cut(path).samples.numpy())
+def _shown_and_heard(path: Path, size_px: int) -> tuple[Tensor, Tensor]:
+    """A clip's squares uint8 [T, 3, size_px, size_px], and the log-mel of its sound."""
+    clip = read_cut(path)
+    squares = reduced(to_unit(clip.squares.numpy()), size_px)
+    return ((squares + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), syncnet_mel(clip.samples.numpy())
 
 
 def draw_windows(clips: list[Path], config: StableSyncNetConfig, rng: np.random.Generator, n: int) -> SquareSyncBatch:
-    """`WINDOWS` random windows of each of `n` clips."""
+    """Up to `WINDOWS` random windows of each of `n` clips."""
     found = []
     for index in rng.choice(len(clips), n, replace=n > len(clips)):
-        clip = read_cut(clips[index])
-        starts = window_starts(clip, config.frames)
-        chosen = rng.choice(starts, WINDOWS, replace=len(starts) < WINDOWS)
-        found.append(windows_of(clip, chosen, config, _mel(clips[index])))
-    return SquareSyncBatch(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        starts = spaced(window_starts(read_cut(clips[index]), config.frames), WINDOWS, rng)
+        found.append(windows_of(clips[index], starts, config))
+    return SquareSyncBatch(*(torch.cat([getattr(one, f.name) for one in found]) for f in fields(SquareSyncBatch)))
 
 
 @torch.no_grad()
 def score_sync(syncnet: StableSyncNet, clips: list[Path], device: torch.device) -> dict[str, float]:
-    """Scores on clips: `pairwise`, share of pairs of windows of a clip, three frames apart or more, where the true
+    """Scores on clips: `pairwise`, share of pairs of windows of a clip, `APART` frames apart or more, where the true
     sound wins; `cosine`, the median similarity of windows in sync."""
     wins, cosines = [], []
     for path in clips:
-        clip = read_cut(path)
-        starts = window_starts(clip, syncnet.config.frames)[::2]
-        frames, mel, audible = windows_of(clip, starts, syncnet.config)
-        similarity = syncnet.embed_frames(frames.to(device)) @ syncnet.embed_audio(mel.to(device)).T
-        apart = torch.from_numpy(np.abs(starts[:, None] - starts) >= 3)
+        starts = window_starts(read_cut(path), syncnet.config.frames)[::2]
+        batch = windows_of(path, starts, syncnet.config)
+        similarity = syncnet.embed_frames(batch.frames.to(device)) @ syncnet.embed_audio(batch.mel.to(device)).T
+        apart, audible = torch.from_numpy(np.abs(starts[:, None] - starts) >= APART), batch.audible
         pairs = apart & audible[:, None] & audible
         wins.append((similarity.diag()[:, None] > similarity).cpu()[pairs].float())
         cosines.append(similarity.diag().cpu()[audible])

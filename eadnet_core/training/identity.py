@@ -22,7 +22,7 @@ from ..nets.adapters import is_adapter_key
 from ..nets.identity import FaceEncoder
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..sampling.conditions import FrameConditions
-from ..sampling.prediction import Epsilon
+from ..sampling.prediction import prediction_of
 from ..weights.device import find_device
 from ..weights.files import write_weights
 from .adapters import (
@@ -74,8 +74,6 @@ class IdentityMix:
     """Every reference is another picture of the head."""
     identity: float = 0.1
     """Weight of 1 - cosine of what the lower half shows, made, and the reference."""
-    below: int = 600
-    """Noise time, of 999, below which that counts."""
 
 
 class FaceObjective(nn.Module):
@@ -132,14 +130,14 @@ class IdentityObjective(nn.Module):
     def forward(self, batch: AdapterBatch) -> Losses:
         """`noise`, `identity` and their weighted sum."""
         latents = rearrange(batch.latents, "b t c h w -> b c t h w")
-        prediction = Epsilon()
+        prediction = prediction_of(self.denoiser.config)
         t = prediction.draw_times(len(latents), device=latents.device)
         noise = draw_noise(latents, self.mix.windows.shared_noise)
         x_t = prediction.add_noise(latents, noise, t)
         tokens = batch.tokens * batch.keep_audio[:, None, None, None]
         found = self.denoiser(x_t, t, FrameConditions(batch.context, tokens), recompute=True).float()
-        losses: Losses = {"noise": (found - noise).square().mean()}
-        total, clear = losses["noise"], t < self.mix.below
+        losses: Losses = {"noise": prediction.training_error(found, latents, noise, x_t, t).square().mean()}
+        total, clear = losses["noise"], prediction.fraction(t) < prediction.judged_below
         if self.mix.identity and bool(clear.any()):
             losses["identity"] = self.unlike(prediction.to_x0(found, x_t, t)[clear], batch.context[clear])
             total = total + self.mix.identity * losses["identity"]

@@ -20,6 +20,7 @@ from eadnet_core.media.image import read_image
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.stda import strip_turns
 from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.training.adapters import (
     COPIES,
@@ -156,6 +157,9 @@ def test_the_forecast_counts_weights_and_what_a_pass_keeps(base: Path) -> None:
         net(torch.zeros(1, 4, *cells), torch.zeros(1), given)
     assert one.kept + one.layer < 0.7 * everything
     assert "GB the base" in str(one)
+    strip_turns.cache_clear()
+    forecast_memory(net, config, 1)
+    net(torch.zeros(1, 4, *cells), torch.zeros(1), given)  # what was kept of the forecast has no values
 
 
 def test_clips_are_encoded_once_and_drawn_with_what_they_hold(
@@ -184,6 +188,16 @@ def test_clips_are_encoded_once_and_drawn_with_what_they_hold(
     assert not batch.keep_audio.any() and not batch.keep_emotion.any() and batch.keep_motion.all()
     with pytest.raises(BadInput, match="no clip to train on"):
         encode_folder(data, tmp_path / "long", base, 64, torch.device("cpu"), 40)
+
+
+def test_a_reference_shows_none_of_the_frames_that_are_generated(clips: list[Path], base: Path, tmp_path: Path) -> None:
+    clip, path = read_clip(clips[0]), tmp_path / "numbered.safetensors"
+    numbers = torch.arange(N_FRAMES, dtype=torch.float32)[:, None, None, None].expand_as(clip.latents)
+    replace(clip, latents=numbers.contiguous()).save(path)
+    c = replace(open_base(base)[0].denoiser, window_frames=4)
+    batch = draw_windows([path], c, AdapterMix(portrait=0), np.random.default_rng(0), 30)
+    for made, context in zip(batch.latents, batch.context, strict=True):
+        assert not set(made.unique().tolist()) & set(context[-4:].unique().tolist())
 
 
 def test_videos_are_cut_into_pieces_and_have_the_emotion_of_their_caption(

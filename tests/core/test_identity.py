@@ -118,7 +118,7 @@ def test_shared_branches_see_the_same_person(base: Path) -> None:
 def test_only_what_looks_at_the_face_is_trained_and_the_loss_reaches_it(base: Path) -> None:
     config, net = open_base(base, "identity")
     stir(net)
-    objective = IdentityObjective(net, IdentityMix(below=1000))
+    objective = IdentityObjective(net, IdentityMix())
     latents, given = conditions(config, t=2)
     found = net(latents, torch.tensor([100]), given)
     unlike = objective.unlike(found, given.context)

@@ -20,12 +20,12 @@ from eadnet_core.media.face.aligned_crop import latent_mask
 from eadnet_core.media.image import read_image
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.nets.latentsync.stable_syncnet import StableSyncNet
-from eadnet_core.sampling.prediction import Epsilon
+from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.training.adapters import AdapterBatch
-from eadnet_core.training.base import DubbingMix, DubbingObjective, train_base
+from eadnet_core.training.base import DubbingMix, DubbingObjective, score_dubbing, train_base
 from eadnet_core.training.base_sound import draw_speech
 from eadnet_core.training.base_squares import cut_folder, read_cut
-from eadnet_core.training.base_sync import score_sync, window_starts
+from eadnet_core.training.base_sync import SquareSyncObjective, draw_windows, score_sync, window_starts
 from eadnet_core.training.loop import TrainOptions
 from eadnet_core.weights.convert import convert
 from eadnet_core.weights.folders import ASSETS
@@ -51,7 +51,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     options = TrainOptions(max_steps=1, max_minutes=1, batch=1, device="cpu", progress=False)
     scores = train_base(SMALL_BASE, data, folder, options)
-    assert scores["vae"]["psnr_db"] > 0 and scores["denoiser"]["noise_error"] > 0
+    assert scores["vae"]["psnr_db"] > 0 and "moves" in scores["denoiser"]
     return folder
 
 
@@ -99,25 +99,53 @@ def test_speech_is_drawn_with_the_lips_of_every_hearing_step() -> None:
 def test_only_what_is_generated_counts_fully_and_the_mouth_most() -> None:
     torch.manual_seed(0)
     c = replace(SMALL_BASE.denoiser, has_adapters=False)
-    objective = DubbingObjective(LatentSyncDenoiser(c), DubbingMix(kept=0.0))
+    net = LatentSyncDenoiser(c)
+    objective = DubbingObjective(net, DubbingMix(kept=0.0))
     cells = (c.window_frames, c.cells, c.cells)
-    mask = latent_mask(128).float().expand(1, c.window_frames, -1, -1)[:, None]
-    context = torch.cat([mask, torch.zeros(1, 8, *cells)], 1)
-    still, one = torch.zeros(1, c.window_frames, 4, c.cells, c.cells), torch.ones(1)
+    mask = latent_mask(SMALL_BASE.size_px).float().expand(1, c.window_frames, -1, -1)[:, None]
+    context = torch.cat([mask, torch.zeros(1, 2 * c.latent_channels, *cells)], 1)
+    moving, one = torch.randn(1, c.window_frames, c.latent_channels, c.cells, c.cells), torch.ones(1)
     tokens = torch.zeros(1, c.window_frames, 30, c.audio_width)
-    batch = AdapterBatch(still, context, tokens, *(still[..., 0, 0, 0],) * 2, *(one,) * 3, still, one)
-    t = Epsilon().draw_times(1)
+    batch = AdapterBatch(moving, context, tokens, *(moving[..., 0, 0, 0],) * 2, *(one,) * 3, moving, one)
+    area = objective.area(batch)[0, 0, 0]
+    assert area[0, 0] == 0, "above the brows nothing is generated"
+    assert area[5, 4] == 5 * area[4, 1] > 0, "the mouth against a cheek"
     with torch.no_grad():
-        for parameter in objective.denoiser.conv_out.parameters():
+        for parameter in net.conv_out.parameters():
             parameter.zero_()
+    found = score_dubbing(net, batch, torch.device("cpu"))
+    assert found == {"moves": pytest.approx(0, abs=1e-5), "moves_unheard": pytest.approx(0, abs=1e-5)}
 
-        def error(row: int, column: int) -> float:
-            noise = torch.zeros(1, 4, *cells)
-            noise[:, :, :, row, column] = 1
-            return float(objective.error(batch, t, noise))
 
-        assert error(0, 0) == 0, "above the brows nothing is generated"
-        assert error(10, 8) == pytest.approx(3 * error(8, 1)), "the mouth against a cheek"
+def test_a_net_that_predicts_clean_latents_is_told_flow_times_as_large_as_the_others() -> None:
+    torch.manual_seed(0)
+    c = replace(SMALL_BASE.denoiser, has_adapters=False)
+    assert c.prediction == "residual"
+    flow, noise = LatentSyncDenoiser(c), LatentSyncDenoiser(replace(c, prediction="epsilon"))
+    noise.load_state_dict(flow.state_dict())
+    x = torch.randn(1, c.latent_channels, 2, c.cells, c.cells)
+    context = torch.randn(1, 2 * c.latent_channels + 1, 2, c.cells, c.cells)
+    given = FrameConditions(context, torch.randn(1, 2, 30, c.audio_width))
+    with torch.no_grad():
+        assert torch.equal(flow(x, torch.tensor([0.5]), given), noise(x, torch.tensor([500]), given))
+
+
+def test_both_sides_of_the_syncnet_are_taught_the_lips_of_well_spaced_windows(data: Path, tmp_path: Path) -> None:
+    path = cut_folder(data, tmp_path, 128, 16)[0]
+    rng = np.random.default_rng(0)
+    unknown = draw_windows([path], SMALL_SYNCNET, rng, 1)
+    torch.manual_seed(0)
+    objective = SquareSyncObjective(StableSyncNet(SMALL_SYNCNET))
+    assert not bool(unknown.has_lips.any()) and "lips_seen" not in objective(unknown)
+    clip = read_cut(path)
+    replace(clip, lips=torch.rand(N_FRAMES, 9), has_lips=torch.tensor(1.0)).save(path.with_name("known.safetensors"))
+    batch = draw_windows([path.with_name("known.safetensors")], SMALL_SYNCNET, rng, 1)
+    assert 1 <= len(batch.mel) <= 2 and bool(batch.has_lips.all()), "starts 0 .. 4, three frames apart"
+    losses = objective(batch)
+    for name, side in (("lips_seen", "visual_encoder"), ("lips_heard", "audio_encoder")):
+        encoder = getattr(objective.nets["syncnet"], side)
+        (grad,) = torch.autograd.grad(losses[name], encoder.conv_in.weight, retain_graph=True)
+        assert bool(grad.any()), name
 
 
 def test_public_weights_are_not_converted_to_the_small_base(tmp_path: Path) -> None:

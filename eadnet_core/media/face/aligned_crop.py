@@ -16,6 +16,8 @@ from .alignment import BOX_HEIGHT, BOX_WIDTH, AlignedBox, box_size
 MASKS = ("lower", "full")
 """What is generated: nose, cheeks, mouth and jaw, which LatentSync's weights were trained on; or brows and eyes too,
 for emotion, which needs training."""
+MOUTH_BOX = (0.25, 0.5, 0.75, 0.85)
+"""x0, y0, x1, y1 of the mouth in the square."""
 FEATHER = 0.06
 """Width of the blend inside the edge of what is pasted, in sides of the square."""
 _GREY = 127.0

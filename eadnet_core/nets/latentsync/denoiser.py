@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...config import DenoiserConfig
 from ...sampling.conditions import FrameConditions
 from ...sampling.guidance import Place
+from ...sampling.prediction import prediction_of
 from ..adapters import FULL_STRENGTH, FrameNorm, Strengths
 from ..condition_mixer import ConditionMixer
 from ..identity import IdentityTokens
@@ -32,6 +33,7 @@ class LatentSyncDenoiser(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
+        self.time_scale = prediction_of(config).time_scale
         self.conditions = ConditionMixer(config) if config.has_adapters else None
         self.identity = IdentityTokens(config) if config.has_identity else None
         self.time_embedding = TimeEmbedding(widths[0])
@@ -61,7 +63,7 @@ class LatentSyncDenoiser(nn.Module):
         """The raw output of the net; `sampling.prediction` turns it into clean latents.
 
         sample      [B, C, T, h, w]  noisy latents
-        time        [B]              0 .. 999
+        time        [B]              0 .. 999 (`Epsilon`) or 0 .. 1 (`Flow`)
         conditions  of a batch; without emotion the adapters that read it and the motion are left out
         place       not looked at: nothing is kept from call to call
         strengths   of STDA, of TFRM and of the identity adapter
@@ -112,7 +114,7 @@ class LatentSyncDenoiser(nn.Module):
             reference=reference,
             identity=identity,
             strengths=strengths,
-            time=self.time_embedding(time),
+            time=self.time_embedding(time * self.time_scale),
             shortcuts=shortcuts,
         )
         n_first = len(sample) // shortcuts.n_branches
