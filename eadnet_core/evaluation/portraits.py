@@ -166,9 +166,8 @@ class PortraitBench:
             intensity = None if job.label == "neutral" else 1.0
             words = EmotionTrack((Keyframe(0.0, PROMPTS[job.label], intensity),))
             options = replace(GenerateOptions(), seed=self.request.seed)
-            write_video(
-                prepare(job.portrait, voice, words, options, model=lambda: self.model), job.video, overwrite=True
-            )
+            work = prepare(job.portrait, voice, words, options, model=lambda: self.model)
+            write_video(work, job.video, overwrite=True, resume=True)
         reader, strip = ClipReader(still, self.judges), []
         for number, (frame, points) in enumerate(_followed(job.video, self.follow)):
             reader.add(frame, points)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from PIL import Image
 from eadnet_core.cli import main
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation.portraits import PROMPTS, Request, evaluate_portraits, first_seconds
+from eadnet_core.generation.output import write_video
 from eadnet_core.media.face.landmark_masks import lid_opening, lip_opening
+from eadnet_core.media.video.segments import segment_folder
 from eadnet_core.metrics.background import background_shift
 from eadnet_core.metrics.face_geometry import EYES, LIPS, OVAL, eye_distance, lip_width, sharpness, shrunk, turn
 from eadnet_core.metrics.followed import follow_face
@@ -210,7 +213,13 @@ class TestEvaluation:
         assert again["clips"] == results["clips"] and [path.stat().st_mtime_ns for path in clips] == times
         assert judged["all"]["hit_faceapi"] in (0.0, 0.5, 1.0) and judged["is_judged"]
         clips[0].unlink()
-        evaluate_portraits(request_of, steady, judges)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("eadnet_core.evaluation.portraits.write_video", partial(write_video, keep_segments=True))
+            evaluate_portraits(request_of, steady, judges)
+        assert segment_folder(clips[0]).is_dir()
+        clips[0].unlink()  # as a run leaves it that was killed
+        goes_on = evaluate_portraits(request_of, steady, judges)
+        assert set(goes_on["skipped"]) == {"blank.png", "cut.jpg"} and not segment_folder(clips[0]).exists()
         assert clips[0].is_file() and clips[1].stat().st_mtime_ns == times[1]
 
     def test_a_folder_of_other_settings_is_refused(self, request_of: Request, tmp_path: Path) -> None:
