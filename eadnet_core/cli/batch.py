@@ -24,6 +24,8 @@ def add_batch(commands: Any) -> None:
     parser.add_argument("--ray", choices=("auto", "local"), help="run on a Ray cluster, or on Ray inside this machine")
     text = "videos at once with --ray (default: one for each GPU, or 1)"
     parser.add_argument("--actors", type=int, metavar="N", help=text)
+    text = "with --ray, let several processes make a row of more than N segments, N at a time (default: one a row)"
+    parser.add_argument("--spread", type=int, metavar="N", help=text)
     text = "write what became of every row, with its record, as one table (.parquet)"
     parser.add_argument("--table", type=Path, metavar="FILE", help=text)
     add_model(parser)
@@ -39,8 +41,9 @@ def _batch(args: argparse.Namespace) -> None:
     if args.table is not None:
         check_table(args.table)
     rows = read_rows(args.manifest)
-    if args.actors is not None and args.ray is None:
-        raise BadInput("--actors goes with --ray auto or --ray local alone.")
+    for name in ("actors", "spread"):
+        if getattr(args, name) is not None and args.ray is None:
+            raise BadInput(f"--{name} goes with --ray auto or --ray local alone.")
     if args.ray is not None and not args.dry_run:
         report = _on_ray(args, rows)
     else:
@@ -68,7 +71,7 @@ def _on_ray(args: argparse.Namespace, rows: list[Any]) -> Any:
     opened = partial(load_model, str(folder), args.device, args.dtype, args.attention)
     with Bar("batch", "video") as bar:
         return run_batch_on_ray(
-            rows, args.output, opened, folder, args.ray, args.actors, args.overwrite, on_row=bar.count
+            rows, args.output, opened, folder, args.ray, args.actors, args.overwrite, bar.count, args.spread
         )
 
 

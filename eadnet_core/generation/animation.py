@@ -120,6 +120,12 @@ class Animation:
             yield latents
             del latents
 
+    def begin(self, start: int) -> None:
+        """Have `start` be the first frame; the segments from there on are those of the whole clip."""
+        with self._timed("sample"):
+            self.wave.begin(start)
+        self.counter.n_sampled, self.counter.n_decoded = sum(self.wave.reached), start
+
     def frames(self, latents: Latents, at_once: int = DECODE_FRAMES) -> Iterator[np.ndarray]:
         """Decode a segment, at most `at_once` frames at a time: uint8 [t, size, size, 3]."""
         for first in range(0, latents.n_frames, at_once):

@@ -22,12 +22,14 @@ from typing import Any
 from ..config import FPS
 from ..errors import BadInput, Cancelled, EADNetError
 from ..families.family import Model
+from ..media.sound.audio import read_audio
 from ..media.video.files import check_writable
 from ..media.video.lock import check_free, held_folder
+from ..media.video.parts import part_output
 from ..media.video.segments import LOCK, file_hash, segment_folder, whole
 from ..paths import is_disk_full, write_failure
 from ..request import Cancel, Progress
-from .output import write_video
+from .output import write_part, write_video
 from .pipeline import prepare
 from .recipe import weights_hash
 from .rows import RESERVED, Row
@@ -41,6 +43,11 @@ TABLE_ROWS = 20
 ORPHAN_S, _PAUSE_S = 30.0, 0.2
 """How long a row waits for a process of an earlier run, which Ray ends some seconds after its driver."""
 _SHOWN_PROBLEMS = 5
+_OF_A_ROW = (EADNetError, OSError, RuntimeError, ValueError, MemoryError)
+"""What ends a row alone, but for a full disk."""
+
+Part = range
+"""Numbers of the segments of a video that one process makes."""
 
 OnRow = Callable[[int, int, Row, Progress], None]
 """(rows before this one, rows to make, the row, where it stands)"""
@@ -204,15 +211,15 @@ class Batch:
     ) -> None:
         """Make the video of a row and say in `outcome` what became of it; raises what must end the whole batch."""
         begun = time.perf_counter()
-        if self._waited(row) and self.is_done(row):
+        if self._waited(row, self.video(row)) and self.is_done(row):
             outcome.status = KEPT
             return
         try:
             made = self.make(row, model, on_progress, cancel, has_settings)
         except Cancelled:
             raise
-        except (EADNetError, OSError, RuntimeError, ValueError, MemoryError) as error:
-            if is_disk_full(error) or (error.__cause__ is not None and is_disk_full(error.__cause__)):
+        except _OF_A_ROW as error:
+            if _ends_all(error):
                 raise
             outcome.status, outcome.error = FAILED, _said(error)
             log.debug("row %d failed", row.number, exc_info=True)
@@ -247,9 +254,27 @@ class Batch:
         _discard(video)
         return generation.report
 
-    def _waited(self, row: Row) -> bool:
-        """Wait for a process that a killed run has left behind and that still writes this video; False for none."""
-        lock, until = segment_folder(self.video(row)) / LOCK, time.monotonic() + ORPHAN_S
+    def make_part(self, row: Row, part: Part, model: Model, cancel: Cancel | None = None) -> float:
+        """Make some segments of a row's video, for `finish` to take in; returns the seconds that it took.
+
+        What ends the row ends this part, and is left to `finish` to say. Raises what must end the whole batch.
+        """
+        begun, video = time.perf_counter(), self.video(row)
+        self._waited(row, part_output(video, part.start))
+        try:
+            generation = prepare(row.portrait, row.voice, row.words, row.options, model=model)
+            write_part(generation, video, part.start, part.stop, cancel=cancel)
+        except Cancelled:
+            raise
+        except _OF_A_ROW as error:
+            if _ends_all(error):
+                raise
+            log.debug("part %s of row %d failed", part, row.number, exc_info=True)
+        return time.perf_counter() - begun
+
+    def _waited(self, row: Row, output: Path) -> bool:
+        """Wait for a process that a killed run has left behind and that still writes this output; False for none."""
+        lock, until = segment_folder(output) / LOCK, time.monotonic() + ORPHAN_S
         has_waited = False
         while time.monotonic() < until:
             try:
@@ -289,6 +314,22 @@ def _key(row: Row, weights: str, hashed: Callable[[Path], str]) -> str:
     files = {"portrait": hashed(row.portrait), "voice": hashed(row.voice)}
     values = {**files, "words": row.words, "options": asdict(row.options), "weights": weights}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def parts_of(row: Row, most_segments: int) -> list[Part]:
+    """The parts of at most so many segments that a row's video can be made in; none for a row of one, and for one that
+    cannot be spread: a voice that cannot be read, and SyncNet guidance, which looks back over all frames."""
+    try:
+        n_segments = -(-read_audio(row.voice).n_frames() // row.options.segment_frames)
+    except EADNetError:
+        return []
+    if n_segments <= most_segments or row.options.sync_guidance > 0:
+        return []
+    return [range(first, min(first + most_segments, n_segments)) for first in range(0, n_segments, most_segments)]
+
+
+def _ends_all(error: BaseException) -> bool:
+    return is_disk_full(error) or (error.__cause__ is not None and is_disk_full(error.__cause__))
 
 
 def _step(on_progress: OnRow | None, done: int, total: int, row: Row) -> Callable[[Progress], None] | None:

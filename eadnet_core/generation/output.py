@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from torch import Tensor
 from ..config import FPS
 from ..errors import BadInput
 from ..families.family import sampler_options
+from ..media.video.parts import drop_stale, part_output, take_in
 from ..media.video.segments import MANIFEST, SegmentFolder, segment_folder
 from ..request import Cancel, OnProgress, Segment
 from ..weights.experts import Experts
@@ -81,6 +83,8 @@ def write_video(
     length, is_open = work.options.segment_frames, resume or redo is not None
     with SegmentFolder(output, recipe(work), about.n_frames, length, is_open, overwrite, free) as folder:
         clock.stop("check")
+        if resume:
+            take_in(folder)
         job = _Job(work, folder, scorers, on_progress, cancel)
         if redo is None:
             job.go_on()
@@ -98,6 +102,20 @@ def write_video(
         return None
     scores = [scorer.finish(Path(output).name) for scorer in scorers]
     return dict(zip(work.report.names, scores, strict=True)) if isinstance(work, Conversation) else scores[0]
+
+
+def write_part(
+    work: Work, output: Path, first: int, last: int, on_progress: OnProgress | None = None, cancel: Cancel | None = None
+) -> None:
+    """Make the segments first .. last - 1 of a clip by themselves; `write_video` with `resume` takes them in.
+
+    They lie beside the output until then, and a part that was stopped goes on. Without SyncNet guidance they are what
+    one run makes of the whole clip. Raises MediaError, Cancelled, and BadInput while another process makes this part.
+    """
+    part, made_of = part_output(output, first), recipe(work)
+    drop_stale(part, made_of)
+    with SegmentFolder(part, made_of, work.report.n_frames, work.options.segment_frames, resume=True) as folder:
+        _Job(work, folder, (), on_progress, cancel).make(first, last)
 
 
 def _prefixes(work: Work) -> list[str]:
@@ -153,6 +171,19 @@ class _Job:
                 continue
             self._add(work, number, clips, latents, has_state=number < len(self.spans) - 1)
             del latents  # their views would be held while the next segment is sampled
+
+    def make(self, first: int, last: int) -> None:
+        """Make the segments first .. last - 1 that are not finished, and no state to go on from."""
+        open_ones = [number for number in range(first, last) if not self.folder.is_finished(number)]
+        if not open_ones:
+            return
+        first = open_ones[0]
+        clips = [face.animation(self.progress.of(i), self.cancel) for i, face in enumerate(faces_of(self.work))]
+        for clip in clips:
+            clip.begin(self.spans[first][0])
+        for number, latents in enumerate(islice(zip(*clips, strict=True), last - first), first):
+            self._add(self.work, number, clips, latents, has_state=False)
+            del latents
 
     def redo(self, number: int) -> None:
         """Make one segment anew between its neighbours, which stay."""

@@ -165,6 +165,21 @@ class Wavefront:
         self.first = stop
         return finished
 
+    def begin(self, start: int) -> None:
+        """Go on from frame `start` as if those before had been given back; called before anything else.
+
+        At each step a frame depends on the frames of its window alone. So each step begins at the window that `start`
+        needs, and the few frames before it are dropped. SyncNet guidance sees frames before those, too: with it frames
+        come out a little otherwise.
+        """
+        first = start
+        for k in reversed(range(len(self.grid))):
+            first = max(window.start for window in self.plans[k] if window.start <= first)
+            self.reached[k] = first
+        self.first = first
+        if first < start:
+            self.advance(start)
+
     def state(self) -> dict[str, Tensor]:
         """Everything in flight but the view, so that `restore` goes on from here to the bit, in another process too.
 

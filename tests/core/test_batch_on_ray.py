@@ -23,6 +23,7 @@ from eadnet_core.families.load import load_model
 from eadnet_core.generation.batch import run_batch
 from eadnet_core.generation.batch_on_ray import TRIES, run_batch_on_ray
 from eadnet_core.generation.rows import parse_rows
+from eadnet_core.media.video.files import read_video
 from eadnet_core.media.video.lock import Lock
 
 BOX = '"20 20 108 108"'
@@ -30,6 +31,11 @@ TABLE = f"""portrait,voice,words,name,seed,face_box
 face.png,speech.wav,happy,first,1,{BOX}
 face.png,speech.wav,sad,second,2,{BOX}
 face.png,speech.wav,,third,3,{BOX}
+"""
+
+LONG = f"""portrait,voice,name,segment_frames,face_box
+face.png,speech.wav,long,6,{BOX}
+face.png,speech.wav,short,40,{BOX}
 """
 
 
@@ -52,8 +58,8 @@ def folder(one_ray: None, tmp_path: Path, portrait: np.ndarray, voice_samples: n
 
 @pytest.fixture
 def run(folder: Path, tiny_folder: Path) -> Callable[..., Any]:
-    def go(load: Callable[[], Model] | None = None, **more: Any) -> Any:
-        rows = parse_rows(TABLE, lambda cell: folder / cell)
+    def go(load: Callable[[], Model] | None = None, table: str = TABLE, **more: Any) -> Any:
+        rows = parse_rows(table, lambda cell: folder / cell)
         load = load or (lambda: load_model(str(tiny_folder), "cpu"))
         return run_batch_on_ray(rows, folder / "out", load, tiny_folder, **more)
 
@@ -99,6 +105,23 @@ def test_two_actors_make_what_one_process_makes(
     run_batch(rows, folder / "alone", lambda: load_model(str(tiny_folder), "cpu"), tiny_folder)
     assert hashes(folder / "out") == hashes(folder / "alone") and len(hashes(folder / "out")) == 3
     assert run(n_actors=2).counts["kept"] == 3
+
+
+def test_a_long_row_is_made_by_several_actors(run: Callable[..., Any], folder: Path, tiny_folder: Path) -> None:
+    """In parts of one segment, of three; a short one beside it stays whole; the videos are those of one process."""
+    rows = parse_rows(LONG, lambda cell: folder / cell)
+    run_batch(rows, folder / "alone", lambda: load_model(str(tiny_folder), "cpu"), tiny_folder)
+    told: list[tuple[int, int]] = []
+    report = run(table=LONG, n_actors=2, most_segments=1, on_row=lambda done, total: told.append((done, total)))
+    assert report.counts["made"] == 2 and told == [(1, 2), (2, 2)]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(
+        ["batch.json", *(f"{name}{suffix}" for name in ("long", "short") for suffix in (".mp4", ".json"))]
+    )
+    for name in ("long", "short"):
+        one, other = (np.stack(list(read_video(folder / place / f"{name}.mp4"))) for place in ("out", "alone"))
+        assert np.abs(one.astype(int) - other).max() <= 1
+    with pytest.raises(BadInput, match="spread is 0"):
+        run(most_segments=0)
 
 
 def test_a_process_that_dies_is_replaced(run: Callable[..., Any], folder: Path, tiny_folder: Path) -> None:

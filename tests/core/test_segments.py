@@ -17,11 +17,13 @@ from safetensors.torch import load_file
 
 from eadnet_core.errors import BadInput, Cancelled
 from eadnet_core.families.family import Model
-from eadnet_core.generation.output import FADE_FRAMES, fade, write_video
+from eadnet_core.generation.output import FADE_FRAMES, fade, write_part, write_video
 from eadnet_core.generation.pipeline import prepare
 from eadnet_core.media.video.files import VideoWriter, check_writable, read_metadata, read_video
 from eadnet_core.media.video.join import join_videos
-from eadnet_core.media.video.segments import MANIFEST, SegmentFolder, check_segments, segment_folder
+from eadnet_core.media.video.lock import Lock
+from eadnet_core.media.video.parts import part_output
+from eadnet_core.media.video.segments import LOCK, MANIFEST, SegmentFolder, check_segments, segment_folder
 from eadnet_core.request import GenerateOptions, Progress
 
 OPTIONS = GenerateOptions(steps=2, face_box=(20.0, 20.0, 108.0, 108.0), segment_frames=8, sync_guidance=0.2)
@@ -142,6 +144,45 @@ def latents_of(output: Path) -> dict[str, torch.Tensor]:
     manifest = json.loads((folder / MANIFEST).read_text())
     parts = [load_file(folder / segment["latents"]) for segment in manifest["segments"]]
     return {"x0": torch.cat([p["x0"] for p in parts], 1), "motion": torch.cat([p["motion"] for p in parts])}
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_parts_that_are_made_alone_are_those_of_one_run(clip: Clip, tmp_path: Path, steps: int) -> None:
+    """In any order, one of them stopped, one never made, and one of another seed lying about."""
+    options = dataclasses.replace(OPTIONS, steps=steps, sync_guidance=0.0)
+    clip.write(tmp_path / "whole.mp4", options)
+
+    def work(seed: int = 0) -> Any:
+        return prepare(
+            clip.portrait,
+            clip.samples,
+            "glad",
+            dataclasses.replace(options, seed=seed),
+            model=clip.model,
+            sample_rate=16_000,
+        )
+
+    write_part(work(seed=9), clip.output, 2, 3)
+    write_part(work(), clip.output, 3, 4)
+    write_part(work(), clip.output, 1, 2)
+    made = {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob(".out-*/segment-*.mp4")}
+    assert sorted(made) == [".out-00001.eadnet", ".out-00002.eadnet", ".out-00003.eadnet"]
+    write_part(work(), clip.output, 1, 3)
+    kept = segment_folder(part_output(clip.output, 1))
+    assert (kept / "segment-00001.mp4").stat().st_mtime_ns == made[".out-00001.eadnet"]
+    clip.write(options=options, resume=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "whole.mp4"]
+    apart = np.abs(frames_of(clip.output).astype(int) - frames_of(tmp_path / "whole.mp4"))
+    assert apart.max() <= 1, "but for rounding they are the same"
+
+
+def test_a_part_that_is_being_made_is_not_taken(clip: Clip) -> None:
+    lock = Lock(segment_folder(part_output(clip.output, 1)) / LOCK, "out.mp4")
+    try:
+        with pytest.raises(BadInput, match="is being made"):
+            clip.write(resume=True)
+    finally:
+        lock.release()
 
 
 def test_redo_needs_segments_that_were_kept(clip: Clip) -> None:

@@ -263,6 +263,15 @@ class SegmentFolder:
         self.damaged.discard(number)
         self._tidy()
 
+    def adopt(self, number: int, segment: dict[str, Any], source: Path) -> None:
+        """Take a finished segment of the same clip over from another folder."""
+        for kind in ("video", "latents"):
+            os.replace(source / segment[kind], self.path / segment[kind])
+        segments = list(self.segments)
+        segments[number] = segment
+        self._save(segments=segments, state="running")
+        self.damaged.discard(number)
+
     def _store(self, stem: str, tensors: dict[str, Tensor]) -> str:
         path = self.path / f"{stem}.safetensors"
         with whole(path, path.with_suffix(".partial")) as partial:
