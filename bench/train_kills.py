@@ -127,6 +127,11 @@ def read(log: Path) -> list[tuple[float, list[int]]]:
     return sorted(found)
 
 
+def has_ended(child: int) -> bool:
+    """Whether a process has ended; it can be waited for still."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def ended(child: int, limit_s: float) -> tuple[int | None, float]:
     """(exit status of a process, None where it had to be killed, seconds that it took)."""
     began = time.monotonic()
@@ -163,7 +168,7 @@ def one_round(
     children = [start(r, args.processes, port, folder, cache, args.interval, log) for r in range(args.processes)]
     victim = None
     if so_far.n_kills < args.kills:
-        while not read(log) and os.waitpid(children[0], os.WNOHANG)[0] == 0:
+        while not read(log) and not any(map(has_ended, children)):
             time.sleep(0.05)
         time.sleep(rng.uniform(0, 2.5 * args.interval))
         victim = rng.choice(children)
@@ -181,6 +186,8 @@ def one_round(
             if status == SAID:
                 so_far.said = log.with_name(f"said_{log.name}.{rank}").read_text()
     seen, after = read(log), step_of(folder)
+    if not seen:
+        raise SystemExit(f"No process of round {number} began to train.")
     so_far.kept += [n for _, numbers in seen[: (after - before) * N_PARTS] for n in numbers]
     lost = seen[(after - before) * N_PARTS :]
     if lost:

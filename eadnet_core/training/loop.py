@@ -131,7 +131,9 @@ class _Run:
 
     def __init__(self, recipe: Recipe, options: TrainOptions, accelerator: Any, folder: Path) -> None:
         self.recipe, self.options, self.accelerator, self.folder = recipe, options, accelerator, folder
-        self.device, self.is_sharded = accelerator.device, is_sharded(accelerator)
+        is_cpu = accelerator.device.type == "cpu"  # "cpu:0" in several processes, where no file can be loaded to
+        self.device = torch.device("cpu") if is_cpu else accelerator.device
+        self.is_sharded = is_sharded(accelerator)
         self.rate = options.learning_rate or recipe.learning_rate
         self.batch = options.batch or recipe.batch
         self.n_parts = options.parts or accelerator.num_processes

@@ -204,6 +204,20 @@ def test_a_process_that_is_lost_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         fit(lost, options(tmp_path))
 
 
+def test_a_run_goes_on_where_the_cpu_has_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As accelerate numbers it in several processes."""
+    fit(recipe([]), options(tmp_path, max_steps=2))
+    make = loop.make_accelerator
+
+    def numbered(*given: Any) -> Any:
+        accelerator = make(*given)
+        monkeypatch.setattr(accelerator.state, "device", torch.device("cpu:0"))
+        return accelerator
+
+    monkeypatch.setattr(loop, "make_accelerator", numbered)
+    assert fit(recipe([]), options(tmp_path))[1].step == 6
+
+
 def test_several_processes_without_a_gpu_train_on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
