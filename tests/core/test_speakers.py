@@ -49,6 +49,8 @@ def test_lines_and_tables_say_the_same(folder: Path) -> None:
         (["words='half"], "Close the quotes"),
         (["face=middle"], "give left, right, a number"),
         (["face=-1"], "give left, right, a number"),
+        (["face=" + 400 * "9"], "give left, right, a number"),
+        (["face=nan,0,1,1"], "give left, right, a number"),
         (["channel=0"], "give 1 .. 8, left or right"),
         (["channel=stereo"], "give its number from 1"),
         (["voice=anna.wav channel=1"], "has a voice and a channel"),

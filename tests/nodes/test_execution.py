@@ -293,7 +293,7 @@ def test_a_script_is_directed(host: Any, voice: Any) -> None:
     track, keyframes = host.call("EADNet_Director", provider=rules, script=script, audio=voice, transcript=times)
     assert [(k.text, k.time_s) for k in track.keyframes] == [("calm", 0.0), ("furious", 0.4)]
     assert track.at([0.5])[0, 8] == pytest.approx(0.8)
-    (again,) = host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5)
+    again, _ = host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5)
     assert (again.at([0.0, 0.3, 0.5]) == track.at([0.0, 0.3, 0.5])).all()
     spread, _ = host.call("EADNet_Director", provider=rules, script=script, audio=voice, transcript="")
     assert 0.0 < spread.keyframes[1].time_s < 0.6
@@ -301,7 +301,7 @@ def test_a_script_is_directed(host: Any, voice: Any) -> None:
 
 def test_a_keyframe_can_follow_the_voice(host: Any, voice: Any) -> None:
     keyframes = '[{"time": 0, "text": "auto"}]'
-    (track,) = host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5, audio=voice)
+    track, _ = host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5, audio=voice)
     assert track.keyframes[0].code is not None
     with pytest.raises(Exception, match="connect the voice"):
         host.call("EADNet_EmotionTrack", keyframes=keyframes, cross_fade=0.5)

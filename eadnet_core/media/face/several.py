@@ -51,7 +51,7 @@ def parse_place(text: str) -> Place:
         numbers = [float(part) for part in said.replace(",", " ").split()]
     except ValueError:
         numbers = []
-    if len(numbers) == 1 and numbers[0] >= 0 and numbers[0] == int(numbers[0]):
+    if len(numbers) == 1 and numbers[0] >= 0 and numbers[0].is_integer():
         return int(numbers[0])
     if len(numbers) == 4 and all(map(math.isfinite, numbers)):
         return numbers[0], numbers[1], numbers[2], numbers[3]

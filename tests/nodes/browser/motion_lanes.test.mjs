@@ -29,6 +29,8 @@ test("the lanes come and go by their button, and nothing is changed by that", as
   await page.getByRole("button", { name: "∿" }).click();
   await lane("yaw").waitFor();
   assert.deepEqual(await edits(), {});
+  await comfyui.fit();
+  assert.deepEqual(await comfyui.overlaps(), [], "the node has grown over another");
   await comfyui.show(NODE, 1);
   layout = await comfyui.layout();
 });
