@@ -1,6 +1,6 @@
 """The net of a frame in several runtimes: milliseconds of processor time, and how far the results lie apart.
 
-pip install onnx onnxscript onnxruntime openvino nncf    # what is not there is left out, and so is torch.compile's compiler
+pip install onnx onnxscript onnxruntime openvino nncf    # what is not there is left out
 python bench/runtimes.py --model mini --rounds 15
 
 One frame of the sample portrait is decoded by the net alone, on one thread, in all runtimes in turn, so that other work
