@@ -98,6 +98,20 @@ class GenerateOptions:
         within=(0, 1),
         step=0.05,
     )
+    style_strength: float = option(
+        1.0,
+        "How much the style of a speaker counts: 0 leaves it out, 1 as it is, 2 twice as much. Without effect where no "
+        "style is given and style_vividness is 0. It costs about 2 % of the sampling.",
+        within=(0, 2),
+        step=0.05,
+    )
+    style_vividness: float = option(
+        0.0,
+        "How far a clip's style is drawn from the mean: 0 the mean, 1 as people differ, 2 twice as far. Higher moves "
+        "head, eyes and brows more, each seed in its own way. Without a style the average person is the mean. No cost.",
+        within=(0, 2),
+        step=0.05,
+    )
     window_frames: int = option(
         0,
         "Frames that are denoised together, 25 to the second. 0 as trained (mini: 16). Longer windows see more at once "
@@ -366,6 +380,8 @@ class GenerationReport:
     """Wall time by stage."""
     performance: dict[str, Any] = field(default_factory=dict)
     """What drives the clip: `Driving.recipe` and its source; empty where nothing does."""
+    style: dict[str, Any] = field(default_factory=dict)
+    """The traits of who speaks, by name, and what they were read from; empty for nobody in particular."""
     performer: str | None = None
     """The model that performs the words where the one that was asked for cannot."""
 

@@ -47,6 +47,13 @@ MOTION = ("yaw", "pitch", "roll", "shift_x", "shift_y", "blink", "gaze_x", "gaze
 (positive yaw: towards the picture's right; positive pitch: down; positive roll: clockwise); blink is the closure of
 the eyelids 0 .. 1; gaze is -1 .. 1, relative to the reference."""
 
+TRAITS = ("gestures", "tempo", "nods", "blinks", "gaze", "brows", "smile", "lips")
+"""The style of a speaker, whatever is said and felt, each in standard deviations from the average person: how far the
+head sways, how quickly, nods on stressed words, rate of blinks, jumps of the eyes, brows on stressed words (raised;
+below 0 drawn together), habit to smile (below 0 corners that hang), amplitude of the lips."""
+FACE_TRAITS = ("brows", "smile", "lips")
+"""Those that the net generates; the others are generated with the motion track."""
+
 
 @dataclass(frozen=True)
 class Manner:

@@ -21,6 +21,7 @@ from .reference import EmotionBlend, EmotionFromReference
 from .sampler import Sampler
 from .speak import Speak
 from .speakers import Conversation, Speaker
+from .style import LoadStyle, SaveStyle, Style, StyleBlend, StyleFromVideo
 from .video import DecodePaste, RenderVideo
 
 NODES: list[type[io.ComfyNode]] = [
@@ -49,6 +50,11 @@ NODES: list[type[io.ComfyNode]] = [
     Speaker,
     Conversation,
     FitFace,
+    StyleFromVideo,
+    Style,
+    StyleBlend,
+    SaveStyle,
+    LoadStyle,
 ]
 
 

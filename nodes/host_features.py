@@ -29,6 +29,11 @@ ALIASES = {
     "MotionSettings": ["driving video", "head movement", "motion strength", "动作"],
     "SaveMotion": ["motion", "head pose", "export", "动作"],
     "LoadMotion": ["motion", "head pose", "import", "动作"],
+    "StyleFromVideo": ["speaking style", "manner", "gestures", "driving video", "风格"],
+    "Style": ["speaking style", "gestures", "smile", "blink rate", "head movement", "风格"],
+    "StyleBlend": ["speaking style", "mix", "风格"],
+    "SaveStyle": ["speaking style", "export", "风格"],
+    "LoadStyle": ["speaking style", "import", "风格"],
     "Speaker": ["two speakers", "several faces", "dialogue", "podcast", "multi person", "说话人", "多人"],
     "Conversation": ["two speakers", "several faces", "dialogue", "lip sync", "dub", "podcast", "对话", "多人对口型"],
     "FitFace": ["fit", "fine-tune", "own teeth", "personal", "拟合", "牙齿"],
@@ -52,7 +57,11 @@ SAYS = {
     "LoadMotion",
     "Loader",
     "MotionFromVideo",
+    "LoadStyle",
     "Sampler",
+    "Style",
+    "StyleBlend",
+    "StyleFromVideo",
 }
 """Nodes that show what they did without ending a graph: a reloaded page and a cached run show it again (0.19)."""
 
@@ -70,6 +79,7 @@ ADVANCED = {
         "lip_corners",
         "mask_edge",
         "identity_strength",
+        "style_strength",
     },
     "MotionSettings": {"smoothing_s"},
     "Sampler": {"sync_guidance", "sync_low", "sync_high"},

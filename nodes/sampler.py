@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from . import bridge
 from .options import given_options, option_input
 from .own_words import in_own_words
-from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, EADMotion, HostedModel, SampledClip
+from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, EADMotion, EADStyle, HostedModel, SampledClip
 
 GUIDANCE = ("guidance_audio", "guidance_emotion", "sync_guidance", "sync_low", "sync_high")
 SETTINGS = ("steps", "seed", *GUIDANCE)
@@ -41,13 +41,26 @@ class Sampler(io.ComfyNode):
                     tooltip="How somebody moves in a clip, from Motion From Video or Load Motion: it drives head, gaze "
                     "and blinks of a portrait. Without: they are generated.",
                 ),
+                EADStyle.Input(
+                    "style",
+                    optional=True,
+                    tooltip="How somebody speaks, from Style From Video, Style or Load Style. Without: nobody in "
+                    "particular.",
+                ),
             ],
             outputs=[EADLatents.Output("latents", tooltip="The clip before it has pictures, for Decode or Render.")],
         )
 
     @classmethod
     def execute(
-        cls, model: HostedModel, face: Any, speech: Any, emotion: Any, motion: Any = None, **settings: Any
+        cls,
+        model: HostedModel,
+        face: Any,
+        speech: Any,
+        emotion: Any,
+        motion: Any = None,
+        style: Any = None,
+        **settings: Any,
     ) -> io.NodeOutput:
         from ..eadnet_core.families.family import sampler_options
         from ..eadnet_core.generation.stages import sample_clip
@@ -55,7 +68,7 @@ class Sampler(io.ComfyNode):
         hosted = model.with_options(**given_options(settings))
         ready = bridge.resident(hosted)
         bar = bridge.Bar(len(speech.voice) * sampler_options(ready, hosted.options).steps)
-        clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel, motion)
+        clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel, motion, style)
         notes = [in_own_words(note, NAMES) for note in clip.notes]
         ui = {"text": notes} if notes else None
         return io.NodeOutput(SampledClip(hosted, clip), ui=ui)

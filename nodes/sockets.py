@@ -22,6 +22,8 @@ EADEmotion = io.Custom("EAD_EMOTION")
 """eadnet_core.emotion.track.EmotionTrack, its words read"""
 EADMotion = io.Custom("EAD_MOTION")
 """eadnet_core.motion.driving.Driving"""
+EADStyle = io.Custom("EAD_STYLE")
+"""eadnet_core.motion.style.Style"""
 EADSpeakers = io.Custom("EAD_SPEAKERS")
 """tuple of eadnet_core.generation.speakers.Speaker"""
 EADLatents = io.Custom("EAD_LATENTS")

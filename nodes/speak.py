@@ -10,7 +10,7 @@ from ..eadnet_core.media.sound.speech_gate import GATE_DB
 from . import bridge, denoiser, sampler
 from .loaders import Loader
 from .options import new_widgets, option_input
-from .sockets import EADEmotion, EADMotion
+from .sockets import EADEmotion, EADMotion, EADStyle
 from .video_source import picture_input
 
 
@@ -70,6 +70,12 @@ class Speak(io.ComfyNode):
                     tooltip="How somebody moves in a clip, from Motion From Video or Load Motion: head, gaze and "
                     "blinks follow it.",
                 ),
+                EADStyle.Input(
+                    "style",
+                    optional=True,
+                    raw_link=True,
+                    tooltip="How somebody speaks, from Style From Video, Style or Load Style.",
+                ),
             ],
             outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
             is_output_node=True,
@@ -97,6 +103,7 @@ class Speak(io.ComfyNode):
         seed: int = 0,
         emotion: list[Any] | None = None,
         motion: list[Any] | None = None,
+        style: list[Any] | None = None,
     ) -> io.NodeOutput:
         from comfy_execution.graph_utils import GraphBuilder
 
@@ -119,6 +126,7 @@ class Speak(io.ComfyNode):
             emotion=felt,
             **{**new_widgets(sampler.SETTINGS), "seed": seed},
             **({} if motion is None else {"motion": motion}),
+            **({} if style is None else {"style": style}),
         )
         name = bridge.temp_name()
         video = graph.node(

@@ -37,6 +37,7 @@ from eadnet_core.heads.anatomy import FOLDER_VARIABLE, Anatomy
 from eadnet_core.nets.adapters import is_adapter_key
 from eadnet_core.nets.emotion_encoder import EmotionEncoder
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.style import StyleConfig
 from eadnet_core.weights.files import save_adapters, save_part, write_weights
 from eadnet_core.weights.folders import MODEL_PARTS, SYNC_EXPERT
 from eadnet_core.weights.parts import PARTS
@@ -136,6 +137,8 @@ class Tiny:
         }
         configs |= {"emotion_bank": EmotionBankConfig(width=16, entries=16, query_width=8)}
         configs |= {"sync_expert": pixels, "text_reader": READER}
+        style = StyleConfig(widths=(8, 8), hidden=8, tokens=2, token_width=8, places=(32, 32, 32))
+        configs |= {"style": style, "style_reader": style}
         return configs[part]
 
     def net(self, part: str, seed: int = 0) -> nn.Module:
@@ -182,7 +185,7 @@ def tiny() -> Tiny:
 def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every part that `load_model` reads, at tiny size and with random weights."""
     folder = tmp_path_factory.mktemp("tiny-model")
-    for part in (*MODEL_PARTS, "emotion_bank", SYNC_EXPERT):
+    for part in (*MODEL_PARTS, "emotion_bank", "style_reader", SYNC_EXPERT):
         tiny.write(folder, part, scores={}, real_cosine=0.6)
     return folder
 

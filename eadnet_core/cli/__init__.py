@@ -25,6 +25,7 @@ from .live import add_live
 from .mask import add_mask
 from .motion import add_motion
 from .score import add_evaluate, add_score
+from .style import add_style
 from .train import add_corpus, add_train
 from .weights import add_convert, add_download
 
@@ -94,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_fit,
         add_mask,
         add_motion,
+        add_style,
         add_score,
         add_emotion,
         add_caption,

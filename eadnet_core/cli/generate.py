@@ -14,6 +14,7 @@ from .arguments import Bar, add_model, add_option, check_output, command, emotio
 from .emotion import add_words, reference_of, words_of
 from .motion import add_performance, performance_of
 from .speakers import add_speakers, speakers_of
+from .style import add_style_file, style_from
 from .tts import add_say, check_say, sound_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ NUMBERS = (
     "stda_strength",
     "tfrm_strength",
     "identity_strength",
+    "style_strength",
+    "style_vividness",
     "segment_frames",
     "batch_windows",
 )
@@ -84,6 +87,7 @@ def _add_run(parser: Any, options: tuple[str, ...], emotion: str, is_video: bool
     add_speakers(parser)
     add_words(parser, emotion)
     add_performance(parser, is_video)
+    add_style_file(parser)
     parser.add_argument("--output", required=True, type=Path, help="video to write, .mp4")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--report", type=Path, help="also score the video and draw this picture (.png)")
@@ -151,8 +155,10 @@ def _conversation(
     """A clip of several faces, ready to run."""
     from ..generation.conversation import ConversationOptions, prepare_conversation
 
-    if reference_of(args) is not None or performance_of(args) is not None:
-        raise BadInput("--emotion-from and --performance are of one face, and there are speakers. Leave them out.")
+    if any(given is not None for given in (reference_of(args), performance_of(args), args.style)):
+        raise BadInput(
+            "--emotion-from, --performance and --style are of one face, and there are speakers. Leave them out."
+        )
     together = ConversationOptions(args.shorter, args.look)
     return prepare_conversation(portrait, speakers, args.audio, words_of(args), options, together, **more)
 
@@ -186,7 +192,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
         if speakers:
             generation: Any = _conversation(portrait, speakers, args, options, more)
         else:
-            more |= {"reference": reference_of(args), "performance": performance_of(args)}
+            more |= {"reference": reference_of(args), "performance": performance_of(args), "style": style_from(args)}
             generation = prepare(portrait, sound_of(args), words_of(args), options, **more)
     _print_words(generation.report)
     _forecast(generation, args)

@@ -19,6 +19,7 @@ TRAIN_PARTS = {
     "video-features": ("video_features",),
     "denoiser": ("teacher", "denoiser"),
     "emotion": ("text_reader", "emotion_bank"),
+    "style": ("style_reader", "style"),
     "experts": ("sync_expert",),
     "all": (),
     "base": (),

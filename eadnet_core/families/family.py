@@ -56,6 +56,11 @@ class Model:
         """Whether words change what it makes."""
         return self.emotion_encoder is not None
 
+    @property
+    def has_style(self) -> bool:
+        """Whether the style of a speaker changes what its net makes: a mini's, where its folder holds the adapter."""
+        return getattr(self.denoiser, "style", None) is not None
+
     def on(self, device: torch.device) -> Model:
         """The same where its nets lie on another device already."""
         return replace(self, device=device)

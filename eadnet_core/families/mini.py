@@ -33,6 +33,7 @@ from ..request import OPTIONS, GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION
 from ..weights.device import set_attention_backend
+from ..weights.experts import add_style
 from ..weights.files import load_part
 from ..weights.folders import MODEL_PARTS, find_part
 from .decoding import frames_at_once, in_parts, side_by_side
@@ -103,6 +104,7 @@ class Mini(Family):
         encoder = parts["text_reader"][0]
         assert isinstance(vae, VAE) and isinstance(denoiser, Denoiser) and isinstance(syncnet, SyncNet)
         assert isinstance(audio, AudioEncoder) and isinstance(emotion, EmotionEncoder)
+        add_style(denoiser, folder, device)
         if attention_backend is not None:
             set_attention_backend(denoiser, attention_backend)
         vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -47,12 +47,14 @@ class Performance:
     voice    [T]      0 .. 1: how far the mouth follows the sound; 0 is a mouth at rest
     code     [T, 27]  emotion code
     motion   [T, 8]   taxonomy.MOTION, relative to the reference
+    style    [8]      taxonomy.TRAITS of who speaks; None: nobody in particular
     """
 
     samples: np.ndarray
     voice: np.ndarray
     code: np.ndarray
     motion: np.ndarray
+    style: np.ndarray | None = None
 
     @property
     def n_frames(self) -> int:
@@ -61,4 +63,5 @@ class Performance:
     def part(self, start: int, stop: int) -> Performance:
         """What is asked in frames start .. stop - 1."""
         samples = self.samples[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
-        return Performance(samples, self.voice[start:stop], self.code[start:stop], self.motion[start:stop])
+        frames = slice(start, stop)
+        return Performance(samples, self.voice[frames], self.code[frames], self.motion[frames], self.style)

@@ -26,6 +26,7 @@ from ..media.face.painted_mouth import MouthStyle
 from ..media.face.subject import Subject
 from ..media.face.turned import POINTS, faces_by_points
 from ..motion.driving import Driving
+from ..motion.style import Traits
 from ..request import Cancel, GenerateOptions, OnProgress, Progress
 from .animation import Animation
 
@@ -33,15 +34,17 @@ HELD_BYTES = 256_000_000
 """Drawn frames that wait to be pasted, at most; what is beyond is drawn a second time."""
 OWN = (
     *("head", "blink", "gaze", "lips", "emotion_scale", "prosody_weight", "has_speech_gate", "seed"),
-    *("stda_strength", "tfrm_strength", "guidance_emotion", "segment_frames"),
+    *("stda_strength", "tfrm_strength", "style_strength", "style_vividness", "guidance_emotion", "segment_frames"),
 )
 """Options that count for who performs; steps, windows and the other guidance are those of who speaks."""
 
 
-def asks_performance(track: EmotionTrack, options: GenerateOptions, driving: Driving | None = None) -> bool:
+def asks_performance(
+    track: EmotionTrack, options: GenerateOptions, driving: Driving | None = None, traits: Traits | None = None
+) -> bool:
     """Whether more is asked for than lips and a head that turns: words, "auto", a code or a reference's emotion in a
-    track that has been read, the voice's emotion, or a clip that drives more than the head."""
-    if options.prosody_weight > 0 or (driving is not None and set(driving.taken) - {"head"}):
+    track that has been read, the voice's emotion, a clip that drives more than the head, or a speaker's style."""
+    if options.prosody_weight > 0 or traits is not None or (driving is not None and set(driving.taken) - {"head"}):
         return True
     return any(k.text or (k.code and k.code[INTENSITY]) for k in track.keyframes)
 

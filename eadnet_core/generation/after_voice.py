@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..families.performance import Performance
@@ -31,4 +33,4 @@ def after_voice(done: Performance, start: int, end: int, shorter: str) -> Perfor
         opening = np.linspace(1.0, 0.0, LEAST_FADE_FRAMES + 1, dtype=np.float32)[1:][:n_after]
         motion[end:, lids] = 0.0
         motion[end : end + len(opening), lids] = motion[end - 1, lids] * opening
-    return Performance(done.samples, voice, code, motion)
+    return replace(done, voice=voice, code=code, motion=motion)

@@ -222,6 +222,8 @@ class Stage:
         self.model, self.scene, self.performance, self.options = model, scene, performance, options
         self.audio_features = scene.audio_features(performance, options)
         self.null = self._emotion(None, 1)[0]
+        style = performance.style if model.has_style else None
+        self.style = None if style is None else torch.from_numpy(style).to(model.device)
 
     def net(
         self,
@@ -233,7 +235,9 @@ class Stage:
     ) -> Tensor:
         """The denoiser, at its own precision inside and float32 outside; times keep theirs, which are up to 999."""
         dtype, options = self.model.dtype, self.options
-        strengths = Strengths(options.stda_strength, options.tfrm_strength, options.identity_strength)
+        strengths = Strengths(
+            options.stda_strength, options.tfrm_strength, options.identity_strength, options.style_strength
+        )
         return denoiser(sample.to(dtype), time, conditions.to(dtype), place, strengths=strengths).float()
 
     def wavefront(
@@ -271,6 +275,7 @@ class Stage:
             null_emotion=self.null,
             motion=motion,
             motion_known=torch.ones(stop - start, device=device),
+            style=self.style,
             sync_audio=self.audio_features.sync(start, stop) if self.options.sync_guidance > 0 else None,
             voice=voice,
             view={name: value.contiguous() for name, value in view.items()},

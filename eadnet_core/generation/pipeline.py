@@ -32,6 +32,7 @@ from ..media.sound.speech import hear
 from ..media.video.files import VideoReader, check_writable
 from ..media.video.segments import check_segments
 from ..motion.driving import Driving
+from ..motion.style import Style
 from ..perception.words import reading_values
 from ..request import Cancel, GenerateOptions, GenerationReport, OnProgress, Segment
 from .acting import (
@@ -80,6 +81,7 @@ def prepare(
     on_search: Callable[[int, int], None] | None = None,
     reference: Reference | None = None,
     performance: Driving | Callable[[], Driving] | None = None,
+    style: Style | None = None,
 ) -> Generation:
     """Read and check everything that a generation needs, cheapest checks first.
 
@@ -92,6 +94,7 @@ def prepare(
     on_search    called with (frames of a video searched for the face, frames to search or 0 where unknown)
     reference    a photo or clip of any face whose emotion is mixed into the words, as far as its weight says
     performance  a motion that drives the face, or what reads it: called when the other inputs have been checked
+    style        of who speaks; None: nobody in particular
     Raises BadInput, FaceNotFound or CheckpointError, each with what to do.
     """
     options, clock = options or GenerateOptions(), Clock()
@@ -111,7 +114,7 @@ def prepare(
     clock.stop("plan")
     driving = performance() if callable(performance) else performance
     words = timed(asked, speech).borrowing(reference)
-    planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
+    planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving, style=style)
     clock.stop("emotion")
     report = report_of(subject, planned, n_frames, driving, clock)
     return Generation(planned.model, subject, sound, planned.performance, planned.options, report, planned.acting)
@@ -135,6 +138,7 @@ def report_of(
         notes=list(planned.notes),
         performance={} if driving is None else driving.described(),
         seconds=clock.seconds,
+        style=planned.style,
         performer=planned.performer.name if planned.performer else None,
     )
 

@@ -6,7 +6,8 @@ Files, graphs and evaluation plan in this one way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ..media.sound.audio import frame_energy
 from ..media.sound.speech import Speech
 from ..motion.driving import Driving, driven, driven_codes, driving_notes
 from ..motion.generate import generate_motion
+from ..motion.style import AVERAGE, EVERYBODY, Style, Traits
 from ..perception.faces import look_by
 from ..request import GenerateOptions
 from ..sampling.guidance import sync_steps
@@ -42,6 +44,7 @@ class Plan:
     track    the emotions over time, read
     notes    values that had to change, and settings and words that cannot have the effect they were given for
     acting   what a performer performs by, before the model makes the mouth; None where nobody does
+    style    whom it is like, `described`; empty for nobody in particular
     """
 
     model: Model
@@ -50,6 +53,7 @@ class Plan:
     track: EmotionTrack
     notes: tuple[str, ...]
     acting: GenerateOptions | None = None
+    style: dict[str, Any] = field(default_factory=dict)
 
     @property
     def performer(self) -> Model | None:
@@ -67,6 +71,7 @@ def plan(
     n_frames: int | None = None,
     motion: np.ndarray | None = None,
     driving: Driving | None = None,
+    style: Style | None = None,
 ) -> Plan:
     """Plan a clip.
 
@@ -75,6 +80,7 @@ def plan(
     motion    [T, 8]  taxonomy.MOTION, where it is known; else a portrait's follows from voice and emotion, and in a
               video the head keeps the motion that the pictures have
     driving   a performance that is mixed with the generated motion, and with the emotion if it is taken for that
+    style     of who speaks
     Raises BadInput for what the model cannot do.
     """
     n_frames = len(speech.voice) if n_frames is None else n_frames
@@ -88,7 +94,8 @@ def plan(
     driving = None if driving is None else drivable(driving, subject)
     is_expressive = driving is not None and "expression" in driving.taken
     performer, acting = model.family.performer(model), None
-    is_acted = performer is not None and asks_performance(read, options, driving)
+    traits = traits_of(style, options)
+    is_acted = performer is not None and asks_performance(read, options, driving, traits)
     asks = asks_emotion(read) or is_expressive or is_acted
     resolved = resolve_options(model, subject, asks, options)
     if performer is not None and is_acted:
@@ -99,21 +106,57 @@ def plan(
     code = code if driving is None else driven_codes(code, driving)
     voice = speech.over(n_frames)
     if motion is None:
-        energy = frame_energy(speech.sound.samples, n_frames) * voice
-        draw = np.random.default_rng(resolved.seed)
-        made = generate_motion(energy, code, draw, resolved.head, resolved.blink, resolved.gaze)
-        made = made if driving is None else driven(made, driving)
+        loudness = frame_energy(speech.sound.samples, n_frames) * voice
+        made = moved(loudness, code, resolved, traits, driving)
         motion = made if subject.is_still else np.zeros_like(made)
     notes = [*placed.unread(), *option_notes(model, resolved, asks), *speech.sound.notes]
     notes += video_notes(subject, speech, n_frames)
     if driving is not None:
-        notes += driving_notes(driving, n_frames)
-        if model.family.framing is not FRAME and acting is None and {"gaze", "blinks"} & set(driving.taken):
-            notes.append(f"'{model.name}' turns the head alone: it shows no gaze and no blinks of a performance.")
+        notes += driving_notes(driving, n_frames) + _unshown(model, driving, acting)
+    maker = performer if performer is not None and is_acted else model
+    if traits is not None and not maker.has_style:
+        notes.append(f"'{maker.name}' has no style adapter: the style moves head, lids and eyes alone.")
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
-    performance = Performance(speech.sound.samples, voice, code, motion)
-    return Plan(model, performance, resolved, read, tuple(notes), acting)
+    performance = Performance(speech.sound.samples, voice, code, motion, None if traits is None else traits.vector)
+    return Plan(model, performance, resolved, read, tuple(notes), acting, described(style, traits))
+
+
+def moved(
+    energy: np.ndarray,
+    code: np.ndarray,
+    options: GenerateOptions,
+    traits: Traits | None = None,
+    driving: Driving | None = None,
+) -> np.ndarray:
+    """How a portrait moves with the loudness of a voice [T] and emotion codes [T, 27]: taxonomy.MOTION, [T, 8]."""
+    manner = AVERAGE if traits is None else Traits.of(options.style_strength * traits.vector)
+    draw = np.random.default_rng(options.seed)
+    made = generate_motion(energy, code, draw, options.head, options.blink, options.gaze, manner)
+    return made if driving is None else driven(made, driving)
+
+
+def _unshown(model: Model, driving: Driving, acting: GenerateOptions | None) -> list[str]:
+    """What a model shows nothing of in a performance."""
+    if model.family.framing is FRAME or acting is not None or not {"gaze", "blinks"} & set(driving.taken):
+        return []
+    return [f"'{model.name}' turns the head alone: it shows no gaze and no blinks of a performance."]
+
+
+def traits_of(style: Style | None, options: GenerateOptions) -> Traits | None:
+    """What a speaker is like in one clip; None for nobody in particular, which costs nothing."""
+    if not options.style_strength or (style is None and not options.style_vividness):
+        return None
+    return (style or EVERYBODY).drawn(options.style_vividness, options.seed)
+
+
+def described(style: Style | None, traits: Traits | None) -> dict[str, Any]:
+    """A style for reports."""
+    if traits is None:
+        return {}
+    known = style or EVERYBODY
+    rounded = {name: round(value, 3) for name, value in asdict(traits).items()}
+    return {"source": known.source, "sha256": known.digest(), "traits": rounded}
 
 
 def timed(track: EmotionTrack | Script, speech: Speech) -> EmotionTrack:

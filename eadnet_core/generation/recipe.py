@@ -72,6 +72,7 @@ def _recipe(generation: Generation) -> dict[str, Any]:
         "face_crop": about.face_crop,
         "options": asdict(about.options),
         **_performance(about.performance),
+        **({"style": {"sha256": about.style["sha256"]}} if about.style else {}),
     }
     return json.loads(json.dumps(values))
 

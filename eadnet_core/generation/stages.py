@@ -28,6 +28,7 @@ from ..media.sound.speech import Speech
 from ..media.video.files import VideoWriter
 from ..motion.driving import Driving
 from ..motion.generate import generate_motion
+from ..motion.style import Style
 from ..request import Cancel, GenerateOptions, OnProgress
 from ..weights.experts import Experts
 from .acting import (
@@ -84,9 +85,10 @@ def sample_clip(
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
     driving: Driving | None = None,
+    style: Style | None = None,
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
-    planned = plan(model, subject, speech, track, options, driving=driving)
+    planned = plan(model, subject, speech, track, options, driving=driving, style=style)
     made_by, performance, performer = planned.model, planned.performance, planned.performer
     controls = None
     if performer is not None and planned.acting is not None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..config import FPS
 from ..emotion.code import AROUSAL, INTENSITY
 from ..taxonomy import EMOTION_RECORDS, EMOTIONS, MOTION
+from .style import AVERAGE, Traits
 
 Floats = NDArray[np.floating]
 
@@ -49,37 +50,48 @@ def generate_motion(
     head: float = 1.0,
     blink: float = 1.0,
     gaze: float = 1.0,
+    traits: Traits = AVERAGE,
 ) -> NDArray[np.float32]:
     """A motion track relative to the portrait, columns `taxonomy.MOTION`.
 
-    The draws do not depend on code, head, blink or gaze: the same generator state and energy give the same sway,
-    accents and blink times, and only their manner and size change.
+    The draws do not depend on code, head, blink, gaze or traits: the same generator state and energy give the same
+    sway, accents and blink times, and only their manner and size change.
 
     energy   [T]      loudness of the voice per frame, 0 .. 1
     code     [T, 27]  emotion codes
     head     amplitude of pose, shift, nods and posture: 0 none, 1 natural; linear up to the soft limits
     blink    blink rate relative to natural: 0 none
     gaze     amplitude of the gaze's jumps: 0 none, 1 natural; no further than the eyes can turn
+    traits   style of the speaker
     returns  [T, 8]
     """
     n_frames = len(energy)
-    posture, (amplitude, tempo, nod, sharpness, tremor) = manner_of(code)
+    posture, (amplitude, tempo, nod, sharpness, tremor) = manner_of(code, traits)
     pose = posture + _sway(n_frames, tempo, generator) * amplitude[:, None]
-    pose[:, 1] += NOD * nod * _nods(energy, sharpness, generator)
+    pose[:, 1] += NOD * nod * _nods(energy, sharpness, generator, ACCENT_SHARE + traits.more_nods)
     pose[:, :3] += tremor[:, None] * band_noise(n_frames, 3, TREMOR_HZ, generator)
     track = np.zeros((n_frames, len(MOTION)), np.float32)
     track[:, :5] = LIMITS * np.tanh(head * pose / LIMITS)
-    track[:, 5] = _blinks(BLINKS_PER_S * blink * (1.0 + 0.4 * np.clip(code[:, AROUSAL], -1.0, 1.0)), generator)
-    track[:, 6:] = np.clip(gaze * _gaze(n_frames, generator), -1.0, 1.0)
+    track[:, 5] = _blinks(blinks_hz(code, blink, traits), generator)
+    eyes = traits.factor("gaze")
+    track[:, 6:] = np.clip(gaze * eyes * _gaze(n_frames, SACCADES_PER_S * eyes, generator), -1.0, 1.0)
     return track
 
 
-def manner_of(code: Floats) -> tuple[Floats, Floats]:
+def blinks_hz(code: Floats, blink: float, traits: Traits = AVERAGE) -> Floats:
+    """Blinks per second [T] of somebody with emotion codes [T, 27]; the rest as of `generate_motion`."""
+    rate_hz = BLINKS_PER_S * blink * (1.0 + 0.4 * np.clip(code[:, AROUSAL], -1.0, 1.0))
+    return rate_hz * traits.factor("blinks")
+
+
+def manner_of(code: Floats, traits: Traits = AVERAGE) -> tuple[Floats, Floats]:
     """How a head is held and moves with emotion codes [T, 27]: posture [T, 5], and amplitude, tempo, nod, sharpness and
     tremor [5, T]."""
     weight = code[:, : len(EMOTIONS)] * np.clip(code[:, INTENSITY : INTENSITY + 1], 0.0, 1.0)
     manner = _MANNERS[EMOTIONS.index("neutral")] + weight @ (_MANNERS - _MANNERS[EMOTIONS.index("neutral")])
-    return manner[:, :5], manner[:, 5:].T
+    amplitude, tempo, nod, sharpness, tremor = manner[:, 5:].T
+    amplitude, nod = amplitude * traits.factor("gestures"), nod * traits.factor("nods")
+    return manner[:, :5], np.stack([amplitude, tempo + traits.more_tempo, nod, sharpness, tremor])
 
 
 def band_noise(n_frames: int, n_tracks: int, band_hz: tuple[float, float], generator: np.random.Generator) -> Floats:
@@ -102,21 +114,31 @@ def _sway(n_frames: int, tempo: Floats, generator: np.random.Generator) -> Float
     return (np.sqrt(1.0 - share) * slow + np.sqrt(share) * quick) * SWAY_STD
 
 
-def _nods(energy: Floats, sharpness: Floats, generator: np.random.Generator) -> Floats:
-    """Bumps [T], 0 .. 1, that peak just after the steepest rises of the voice's energy."""
-    n_frames = len(energy)
+def accents(energy: Floats) -> Floats:
+    """Stress on each frame of a voice [T], 0 .. 1: how far its energy rises there, 0 but where that is steepest.
+
+    >>> accents(np.array([0.0, 0.0, 0.3, 1.0, 1.0])).tolist()
+    [0.0, 0.0, 0.0, 1.0, 0.0]
+    """
     rise = np.maximum(np.diff(energy, prepend=energy[:1]), 0.0)
     around = np.pad(rise, 1)
     is_peak = (rise >= around[:-2]) & (rise > around[2:])
-    is_followed = generator.random(n_frames) < ACCENT_SHARE
-    strength = generator.uniform(0.5, 1.1, n_frames)
     low, high = ACCENT_RISE
-    accents = np.where(is_peak & is_followed, np.clip((rise - low) / (high - low), 0.0, 1.0) * strength, 0.0)
-    soft, sharp = (_bumps(accents, width) for width in (SOFT_NOD_FRAMES, SHARP_NOD_FRAMES))
+    return np.where(is_peak, np.clip((rise - low) / (high - low), 0.0, 1.0), 0.0)
+
+
+def _nods(energy: Floats, sharpness: Floats, generator: np.random.Generator, share: float) -> Floats:
+    """Bumps [T], 0 .. 1, that peak just after a share of the accents of the voice's energy."""
+    n_frames = len(energy)
+    is_followed = generator.random(n_frames) < share
+    strength = generator.uniform(0.5, 1.1, n_frames)
+    followed = np.where(is_followed, accents(energy) * strength, 0.0)
+    soft, sharp = (bumps(followed, width) for width in (SOFT_NOD_FRAMES, SHARP_NOD_FRAMES))
     return np.minimum(soft + np.clip(sharpness, 0.0, 1.0) * (sharp - soft), 1.0)
 
 
-def _bumps(accents: Floats, width: int) -> Floats:
+def bumps(accents: Floats, width: int) -> Floats:
+    """A smooth bump of so many frames [T] for each accent, as high, which peaks NOD_DELAY_FRAMES after it."""
     start = width // 2 - NOD_DELAY_FRAMES
     return np.convolve(accents, np.hanning(width + 2)[1:-1])[start : start + len(accents)]
 
@@ -158,8 +180,8 @@ def ease(values: Floats) -> Floats:
     return values * values * (3.0 - 2.0 * values)
 
 
-def _gaze(n_frames: int, generator: np.random.Generator) -> Floats:
+def _gaze(n_frames: int, jumps_hz: float, generator: np.random.Generator) -> Floats:
     """Gaze [T, 2] that rests on a point and jumps to the next."""
-    jumps = np.flatnonzero(generator.random(n_frames) < SACCADES_PER_S / FPS)
+    jumps = np.flatnonzero(generator.random(n_frames) < jumps_hz / FPS)
     targets = np.clip(generator.normal(size=(n_frames + 1, 2)) * GAZE_STD, -0.8, 0.8)
     return targets[np.searchsorted(jumps, np.arange(n_frames), side="right")]

@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import FPS
-from ..emotion.code import AROUSAL
 from ..taxonomy import MOTION
 from .generate import (
     ACCENT_RISE,
     ACCENT_SHARE,
-    BLINKS_PER_S,
     CLOSED_S,
     CLOSING_S,
     GAZE_STD,
@@ -34,9 +32,11 @@ from .generate import (
     TREMOR_HZ,
     Floats,
     band_noise,
+    blinks_hz,
     ease,
     manner_of,
 )
+from .style import AVERAGE, Traits
 
 LOOP_FRAMES = (8191, 8179, 4093)
 """Of slow sway, quick sway and tremor: primes, about 5 1/2 and 3 minutes."""
@@ -52,13 +52,21 @@ class LiveMotion:
     """A motion track relative to the portrait, columns `taxonomy.MOTION`, that goes on for ever.
 
     ahead_frames        how many frames before they are due the energies are known: nods that follow them begin earlier
-    head, blink, gaze   amplitudes, as of `generate`
+    head, blink, gaze   amplitudes, as of `generate`; `traits` too
     """
 
     def __init__(
-        self, seed: int, ahead_frames: int = 0, head: float = 1.0, blink: float = 1.0, gaze: float = 1.0
+        self,
+        seed: int,
+        ahead_frames: int = 0,
+        head: float = 1.0,
+        blink: float = 1.0,
+        gaze: float = 1.0,
+        traits: Traits = AVERAGE,
     ) -> None:
-        self.head, self.blink, self.gaze = head, blink, gaze
+        self.head, self.blink, self.gaze, self.traits = head, blink, gaze * traits.factor("gaze"), traits
+        self._share = ACCENT_SHARE + traits.more_nods
+        self._jump_chance = SACCADES_PER_S * traits.factor("gaze") / FPS
         self._draw = np.random.default_rng([seed, 17])
         bands = ((len(SWAY_STD), SLOW_HZ), (len(SWAY_STD), QUICK_HZ), (3, TREMOR_HZ))
         self._loops = [_loop(length, n, band, self._draw) for length, (n, band) in zip(LOOP_FRAMES, bands, strict=True)]
@@ -75,12 +83,12 @@ class LiveMotion:
         code    [T, 27]  emotion codes
         """
         n = len(energy)
-        posture, (amplitude, tempo, nod, sharpness, tremor) = manner_of(code)
+        posture, (amplitude, tempo, nod, sharpness, tremor) = manner_of(code, self.traits)
         numbers = self._n_frames + np.arange(n)
         slow, quick, shaking = (loop[numbers % len(loop)] for loop in self._loops)
         share = np.clip(tempo, 0.0, 1.0)[:, None]
         sway = (np.sqrt(1.0 - share) * slow + np.sqrt(share) * quick) * SWAY_STD
-        rate_hz = BLINKS_PER_S * self.blink * (1.0 + 0.4 * np.clip(code[:, AROUSAL], -1.0, 1.0))
+        rate_hz = blinks_hz(code, self.blink, self.traits)
         drawn = [self._frame(*each) for each in zip(energy, rate_hz, numbers.tolist(), strict=True)]
         soft, sharp, lids, gaze, breath = (np.array(column) for column in zip(*drawn, strict=True))
         pose = posture + sway * amplitude[:, None]
@@ -99,10 +107,10 @@ class LiveMotion:
         """Soft and sharp nod, closure of the lids, gaze and breath of one frame; it always takes as many draws."""
         followed, strength, starts, phase, jumps, pace = self._draw.random(6)
         target = np.clip(self._draw.normal(size=2) * GAZE_STD, -0.8, 0.8)
-        if jumps < SACCADES_PER_S / FPS:
+        if jumps < self._jump_chance:
             self._target = target
         self._breath += (1 + _BREATH_SWING * (2 * pace - 1)) / (BREATH_S * FPS)
-        accent = self._accent(energy) * (followed < ACCENT_SHARE) * (0.5 + 0.6 * strength)
+        accent = self._accent(energy) * (followed < self._share) * (0.5 + 0.6 * strength)
         soft, sharp = (nods.next(accent) for nods in self._nods)
         lids = self._lids(rate_hz / FPS, starts, (number + phase) / FPS, (number + 0.5) / FPS)
         return soft, sharp, lids, self._target, 0.5 * np.sin(2 * np.pi * self._breath)

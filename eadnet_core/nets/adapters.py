@@ -26,11 +26,12 @@ ADAPTERS = {"adapters": frozenset({"conditions", "emotion", "stda", "tfrm"}), "i
 
 
 class Strengths(NamedTuple):
-    """How much the residuals of STDA, of TFRM and of the identity adapter count; 0 leaves the module out exactly."""
+    """How much the residuals of STDA, of TFRM and of the adapters count; 0 leaves the module out exactly."""
 
     stda: float = 1.0
     tfrm: float = 1.0
     identity: float = 1.0
+    style: float = 1.0
 
 
 FULL_STRENGTH = Strengths()
@@ -45,6 +46,7 @@ class Context:
     emotion    [B T, E, D_e]     None where `condition` is
     reference  [B, C, h, w]
     identity   [B T, n, D_i]     tokens of who is seen; None without that adapter, or at strength 0
+    style      [B T, n, D_s]     tokens of how somebody speaks; None without that adapter, or for nobody in particular
     memory     of the frames before, where a clip comes in order; None: a window by itself
     """
 
@@ -55,6 +57,7 @@ class Context:
     reference: Tensor
     strengths: Strengths
     identity: Tensor | None = field(default=None, kw_only=True)
+    style: Tensor | None = field(default=None, kw_only=True)
     memory: Memory | None = field(default=None, kw_only=True)
 
 

@@ -30,6 +30,7 @@ from .adapters import (
 from .causal import Memory
 from .condition_mixer import ConditionMixer
 from .layers import SMALL_INIT, FeedForward, scale_init
+from .style import StyleAdapter, StyleTokens
 
 
 class Denoiser(nn.Module):
@@ -63,7 +64,24 @@ class Denoiser(nn.Module):
         if self.guidance_out is not None:
             nn.init.zeros_(self.guidance_out.weight)
             nn.init.zeros_(self.guidance_out.bias)  # type: ignore[arg-type]
+        self.style: StyleTokens | None = None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def style_places(self) -> tuple[int, ...]:
+        """Widths of the places where it can be told of a style: wherever it looks at sound and emotion."""
+        return tuple(place.norm.normalized_shape[0] for place in self._places())
+
+    def add_style(self, adapter: StyleAdapter) -> None:
+        """Let it be told of a speaker's style. Raises ValueError for an adapter of other widths."""
+        if adapter.places != self.style_places():
+            raise ValueError(f"it is of the widths {adapter.places}, and {self.style_places()} are wanted")
+        for place, attention in zip(self._places(), adapter.attentions, strict=True):
+            assert isinstance(attention, NormAttention)
+            place.style = attention
+        self.style = adapter.tokens
+
+    def _places(self) -> list[Transformer]:
+        return [part for part in self.modules() if isinstance(part, Transformer) and part.audio is not None]
 
     def forward(
         self,
@@ -82,7 +100,7 @@ class Denoiser(nn.Module):
         time        [B]              0 .. 1 (`Flow`) or 0 .. 999 (`Epsilon`)
         conditions  of a batch, with emotion and motion
         place       not looked at: nothing is kept from call to call
-        strengths   of STDA and of TFRM
+        strengths   of STDA, of TFRM and of the style
         memory      of the frames before, where a clip comes in order; these frames are added to it
         returns     [B, C, T, h, w]; with return_aux also {"graph_regulariser": scalar, "bottleneck": [B, T, C_mid]}
         """
@@ -116,6 +134,9 @@ class Denoiser(nn.Module):
     def _context(self, time: Tensor, given: FrameConditions, strengths: Strengths, memory: Memory | None) -> Context:
         """What every layer is given."""
         assert given.emotion is not None and given.motion is not None and given.motion_known is not None
+        style = None
+        if self.style is not None and given.style is not None and strengths.style:
+            style = self.style(given.style).repeat_interleave(given.n_frames, 0)
         return Context(
             n_frames=given.n_frames,
             condition=self.conditions(time, given.audio, given.emotion, given.motion, given.motion_known),
@@ -123,6 +144,7 @@ class Denoiser(nn.Module):
             emotion=given.emotion.flatten(0, 1),
             reference=given.context[:, -self.config.latent_channels :, 0],
             strengths=strengths,
+            style=style,
             memory=memory,
         )
 
@@ -245,7 +267,7 @@ class ResBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Spatial self-attention, attention to audio, attention to emotion, feed-forward, each a pre-norm residual."""
+    """Spatial self-attention, attention to audio, to emotion and to style, feed-forward, each a pre-norm residual."""
 
     def __init__(self, config: DenoiserConfig, width: int, *, has_self: bool, has_cross: bool) -> None:
         super().__init__()
@@ -255,6 +277,7 @@ class Transformer(nn.Module):
         self.emotion = (
             NormAttention(width, config.emotion_width, heads, backend, adapter_init(config)) if has_cross else None
         )
+        self.style: NormAttention | None = None
         self.norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, config.feed_forward_multiplier)
 
@@ -268,5 +291,7 @@ class Transformer(nn.Module):
             tokens = tokens + self.audio(tokens, context.audio)
         if self.emotion is not None:
             tokens = tokens + self.emotion(tokens, context.emotion)
+        if self.style is not None and context.style is not None:
+            tokens = tokens + context.strengths.style * self.style(tokens, context.style)
         tokens = tokens + self.feed_forward(self.norm(tokens))
         return rearrange(tokens, "n (h w) c -> n c h w", h=h)

@@ -113,6 +113,21 @@ def read_pictures(
     on_picture: OnPicture | None = None,
 ) -> Motion:
     """What the face in pictures does. Raises BadInput for no picture, FaceNotFound where none shows the face."""
+    tracks, controls, notes = read_face(pictures, reader, source, where, on_picture)
+    if has_expression:
+        codes = expression_codes(controls, fps, reader.bank)
+        tracks |= {name: codes[:, i] for i, name in enumerate(EXPRESSION)}
+    return Motion(tracks, fps, source, notes)
+
+
+def read_face(
+    pictures: Pictures,
+    reader: ReferenceReader,
+    source: str = "pictures",
+    where: Where = ANYWHERE,
+    on_picture: OnPicture | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray, tuple[str, ...]]:
+    """Tracks of head, gaze and blinks by name, controls [T, 28] and notes; raises as `read_pictures`."""
     if next(iter(pictures()), None) is None:
         raise BadInput(f"'{source}' has no picture there. Give a clip that shows a face, or another time of it.")
     track = follow(
@@ -124,11 +139,8 @@ def read_pictures(
     missed, n_frames = set(track.missed), len(track.crops)
     seen = np.array([i for i in range(n_frames) if i not in missed])
     tracks = {name: _bridged(values, seen, n_frames) for name, values in _tracks(points, controls).items()}
-    if has_expression:
-        whole = np.stack([_bridged(column, seen, n_frames) for column in controls.T], 1)
-        codes = expression_codes(whole, fps, reader.bank)
-        tracks |= {name: codes[:, i] for i, name in enumerate(EXPRESSION)}
-    return Motion(tracks, fps, source, (_said_of_missed(track),) if track.missed else ())
+    whole = np.stack([_bridged(column, seen, n_frames) for column in controls.T], 1)
+    return tracks, whole, (_said_of_missed(track),) if track.missed else ()
 
 
 def _said_of_missed(track: Track) -> str:

@@ -42,6 +42,7 @@ class FrameConditions:
     motion_known  [T]                1 where the motion is given, 0 where it is free; None where emotion is
     null_emotion  [E, D_e]           the learned tokens of "no emotion given"
     guidance      [2] or None        weights of sound and emotion, less 1, that the net applies by itself; see `Branch`
+    style         [8] or None        taxonomy.TRAITS of who speaks; None: nobody in particular
     sync_audio    [T, D] or None     SyncNet embedding of the sound that belongs to the frames from t on
     voice         [T] or None        speech gate, 0 silence .. 1 speech
     view          each [T, ...]      what the frames are decoded with, by name; see families.performance.View
@@ -54,6 +55,7 @@ class FrameConditions:
     motion_known: Tensor | None = field(default=None, metadata=per_frame(-1))
     null_emotion: Tensor | None = field(default=None, metadata=PER_CLIP)
     guidance: Tensor | None = field(default=None, metadata=PER_CLIP)
+    style: Tensor | None = field(default=None, metadata=PER_CLIP)
     sync_audio: Tensor | None = field(default=None, metadata=per_frame(-2, for_net=False))
     voice: Tensor | None = field(default=None, metadata=per_frame(-1, for_net=False))
     view: dict[str, Tensor] = field(default_factory=dict, metadata=per_frame(0, for_net=False))

@@ -19,6 +19,8 @@ from .distillation import distil_denoiser
 from .emotion_bank import train_emotion_bank
 from .loop import TrainOptions
 from .processes import first_before_others, is_first, n_processes, wait_for_all
+from .style import train_style
+from .style_reader import train_style_reader
 from .syncnet import train_sync_expert, train_syncnet
 from .text_reader import train_text_reader
 from .vae import train_vae
@@ -71,6 +73,7 @@ CACHES: dict[str, CachePlan | PairsPlan] = {
     ),
     "faces": PairsPlan(n_pairs=2000, n_states=8, size_px=128, seed=101),
     "faces_256": PairsPlan(n_pairs=400, n_states=8, size_px=256, seed=102),
+    "styles": CachePlan(n_clips=1200, n_frames=125, seed=3, split="train", speech_utterances=800, has_pictures=False),
     "expert": CachePlan(n_clips=500, n_frames=16, seed=2, split="expert", speech_utterances=300),
 }
 """What the model learns from, and what the SyncNet that scores learns from: other heads and another seed."""
@@ -83,6 +86,8 @@ PLANS: dict[str, Plan] = {
     "control_reader": Plan(train_control_reader, 6, "faces"),
     "vae": Plan(train_vae, 120, "faces"),
     "emotion_bank": Plan(train_emotion_bank, 1, "performances", beside=("faces",)),
+    "style_reader": Plan(train_style_reader, 10, "styles"),
+    "style": Plan(train_style, 25, "styles"),
     "sync_expert": Plan(train_sync_expert, 15, "expert"),
 }
 """Every net that learns from clips, in the order of training."""
@@ -91,6 +96,7 @@ NEEDS = {
     "emotion_bank": ("control_reader",),
     "teacher": ("text_reader", "syncnet", "video_features"),
     "denoiser": ("teacher",),
+    "style": ("denoiser",),
 }
 """What must be trained before a part. The teacher is the denoiser as it learned from clips; see `distillation`."""
 ONLY_FOR = {"teacher": "denoiser"}

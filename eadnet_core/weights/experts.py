@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..emotion.reader import TextReader
+from ..errors import CheckpointError
 from .device import find_device
 from .files import load_part
 from .files import save_part as save_part
 from .folders import ASSETS, SYNC_EXPERT, find_model, find_part
 
 if TYPE_CHECKING:
+    from ..nets.denoiser import Denoiser
     from ..nets.emotion_bank import EmotionBank
+    from ..nets.style import StyleEncoder
     from ..nets.syncnet import SyncNet
     from ..nets.vae import VAE
 
@@ -60,6 +63,27 @@ def load_reference_reader(name: str = "mini", device: str | torch.device = "cpu"
         folder = ASSETS / "mini"
     nets: Any = [load_part(find_part(folder, part), part, device)[0] for part in ("vae", "emotion_bank")]
     return ReferenceReader(*nets)
+
+
+def load_style_reader(name: str = "mini") -> StyleEncoder:
+    """What reads the style of a speaker, on the CPU; a model without one has that of the mini."""
+    path = find_part(find_model(name), "style_reader")
+    if not path.is_file():
+        path = ASSETS / "mini" / path.name
+    encoder: Any = load_part(path, "style_reader")[0]
+    return encoder
+
+
+def add_style(denoiser: Denoiser, folder: Path, device: torch.device) -> None:
+    """Give a denoiser the style adapter of its folder, where there is one. Raises CheckpointError."""
+    path = find_part(folder, "style")
+    if not path.is_file():
+        return
+    adapter: Any = load_part(path, "style", device)[0]
+    try:
+        denoiser.add_style(adapter)
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' does not fit the denoiser in '{folder}': {error}. Train it again.") from error
 
 
 def load_experts(device: str | torch.device = "auto", name: str | Path = "mini") -> Experts:

@@ -17,6 +17,8 @@ from .files import save_part as save_part
 FACES = ASSETS / "faces"
 """The nets that find a face and its landmarks; every model uses them."""
 MODEL_PARTS = ("vae", "denoiser", "syncnet", "text_reader")
+ADDED_PARTS = ("style",)
+"""What a mini's folder may hold beside them."""
 SYNC_EXPERT = "sync_expert"
 BASE_PARTS = {"denoiser": "denoiser", "vae": "sd_vae", "whisper": "whisper", "syncnet": "stable_syncnet"}
 """Part in each file of a base's folder; the SyncNet may be missing."""
@@ -51,8 +53,8 @@ def find_part(folder: Path, part: str) -> Path:
 def weight_files(folder: Path) -> list[Path]:
     """Every weight file of a model: those in its folder, then the parts that it takes from the model it extends."""
     own = sorted(folder.glob("*.safetensors"))
-    taken = [path for part in MODEL_PARTS if (path := find_part(folder, part)).parent != folder]
-    return own + taken
+    parts = (find_part(folder, part) for part in (*MODEL_PARTS, *ADDED_PARTS))
+    return own + [path for path in parts if path.parent != folder and path.is_file()]
 
 
 def licence(folder: str | Path) -> str:

@@ -24,6 +24,7 @@ from ..config import (
     VideoFeaturesConfig,
     WhisperConfig,
 )
+from ..nets.style import StyleConfig
 
 
 def _build_denoiser(config: ModelConfig) -> nn.Module:
@@ -97,6 +98,18 @@ def _build_emotion_bank(config: EmotionBankConfig) -> nn.Module:
     return EmotionBank(config)
 
 
+def _build_style(config: StyleConfig) -> nn.Module:
+    from ..nets.style import StyleAdapter
+
+    return StyleAdapter(config)
+
+
+def _build_style_reader(config: StyleConfig) -> nn.Module:
+    from ..nets.style import StyleEncoder
+
+    return StyleEncoder(config)
+
+
 def _build_face_finder(config: FaceFinderConfig) -> nn.Module:
     from ..nets.face_finder import FaceFinder
 
@@ -132,6 +145,8 @@ PARTS: dict[str, Part] = {
     "video_features": Part(VideoFeaturesConfig, _build_video_features),
     "emotion_bank": Part(EmotionBankConfig, _build_emotion_bank),
     "sync_expert": Part(SyncNetConfig, _build_syncnet),
+    "style": Part(StyleConfig, _build_style),
+    "style_reader": Part(StyleConfig, _build_style_reader),
     "face_finder": Part(FaceFinderConfig, _build_face_finder),
     "face_mesh": Part(FaceMeshConfig, _build_face_mesh),
     "person": Part(PersonConfig, _build_person),

@@ -47,6 +47,7 @@ def test_every_command_of_the_help_exists() -> None:
         "fit",
         "mask",
         "motion",
+        "style",
         "score",
         "emotion",
         "caption",

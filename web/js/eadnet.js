@@ -24,7 +24,8 @@ import { languageOf, wordsFor } from "./words.js";
 const SHOW_VIDEO = ["EADNet_Speak", "EADNet_RenderVideo", "EADNet_Conversation"];
 
 /** Nodes with a box to draw, and the inputs that its picture may come in by. */
-const BOXED = { EADNet_Face: ["image"], EADNet_MotionFromVideo: ["video", "images"] };
+const CLIP = ["video", "images"];
+const BOXED = { EADNet_Face: ["image"], EADNet_MotionFromVideo: CLIP, EADNet_StyleFromVideo: CLIP };
 
 const has = (node, ...names) => names.every((name) => widgetOf(node, name));
 

@@ -1,0 +1,106 @@
+"""Styles of speakers, measured: how they are recovered, what the knobs do, and what they cost the lips.
+
+    python bench/style.py [--model mini] [--clips 12] [--people 24]
+
+Held-out clips that ship are made anew in styles; for the recovery espeak-ng speaks. Nothing is rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+
+from eadnet_core.evaluation.clips import Bench
+from eadnet_core.evaluation.controls import judge_controls
+from eadnet_core.evaluation.heldout import Clip, draw_cases
+from eadnet_core.evaluation.shipped import SEED, read_shipped
+from eadnet_core.evaluation.style import draw_scripts, recover
+from eadnet_core.families.family import with_model_defaults
+from eadnet_core.families.load import load_model
+from eadnet_core.families.mini import MiniScene
+from eadnet_core.generation.animation import Animation
+from eadnet_core.motion.generate import generate_motion
+from eadnet_core.motion.style import EVERYBODY, Traits
+from eadnet_core.request import GenerateOptions
+from eadnet_core.taxonomy import CONTROLS
+from eadnet_core.weights.experts import load_experts, load_style_reader
+
+VIVIDNESS = (0.0, 0.5, 1.0, 2.0)
+ASKED = (-2.0, 0.0, 2.0)
+SEEDS = range(64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--people", type=int, default=24)
+    args = parser.parse_args()
+    scripts = draw_scripts(96, 7, 96)
+    for seed in range(3):
+        print(f"recovered, seed {seed}: {asdict(recover(load_style_reader(args.model), scripts, seed, args.people))}")
+    heads(np.stack([script.codes for script in scripts]), [script.samples for script in scripts])
+    bench = Bench(load_model(args.model, "cpu", "auto"), load_experts("cpu", args.model), SEED)
+    groups = [[case for case in group if case.is_main] for group in draw_cases(args.clips, SEED)]
+    clips = [clip for group in read_shipped(groups, bench.model.config.size_px) for clip in group]
+    traits(bench, clips[:4])
+    knob(bench, clips)
+
+
+def heads(codes: np.ndarray, samples: list[np.ndarray]) -> None:
+    """Variance of head and eyes by vividness: mean over seeds, and in how many of them it rises all the way."""
+    from eadnet_core.media.sound.audio import frame_energy
+
+    energy = [frame_energy(one, codes.shape[1]) for one in samples]
+    table = np.zeros((len(SEEDS), len(VIVIDNESS), 2))
+    for seed in SEEDS:
+        for i, vividness in enumerate(VIVIDNESS):
+            made = generate_motion(
+                energy[seed], codes[seed], np.random.default_rng(seed), traits=EVERYBODY.drawn(vividness, seed)
+            )
+            table[seed, i] = made[:, :3].var(0).sum(), made[:, 6:].var(0).sum()
+    rises = (np.diff(table, axis=1) >= 0).all(1).mean(0)
+    print(
+        f"vividness {VIVIDNESS}: head variance {table[..., 0].mean(0) / table[:, 0, 0].mean()}, rises in {rises[0]:.2f}"
+    )
+    print(f"                 gaze variance {table[..., 1].mean(0) / table[:, 0, 1].mean()}, rises in {rises[1]:.2f}")
+
+
+def controls_of(bench: Bench, clip: Clip, style: Traits | None) -> np.ndarray:
+    """What a clip's face does in a style, [T, 28]."""
+    options = with_model_defaults(bench.model, GenerateOptions())
+    performance, own = bench.performance(clip, *bench.model.reader.read([clip.prompt]), options)
+    performance = replace(performance, style=None if style is None else style.vector)
+    run = Animation(bench.model, clip.truth.reference, performance, own, is_decoded=False)
+    scene = run.stage.scene
+    assert isinstance(scene, MiniScene)
+    with torch.inference_mode():
+        return torch.cat([scene.controls(part.x0, part.view) for part in run]).numpy()
+
+
+def traits(bench: Bench, clips: list[Clip]) -> None:
+    """What each trait of the face does to it: brows where they are most stressed, smile, spread of the jaw."""
+    shown = {"brows": ("AU2", "AU4"), "smile": ("AU12", "AU15"), "lips": ("jaw",)}
+    measures = {"brows": lambda x: np.quantile(x, 0.95), "smile": np.mean, "lips": np.std}
+    print(f"| trait | control | {' | '.join(f'{value:+g}' for value in ASKED)} |")
+    for name, controls in shown.items():
+        made = [[controls_of(bench, clip, Traits(**{name: value})) for clip in clips] for value in ASKED]
+        for control in controls:
+            column = CONTROLS.index(control)
+            row = [np.mean([measures[name](one[:, column]) for one in each]) for each in made]
+            print(f"| {name} | {control} | {' | '.join(f'{value:.3f}' for value in row)} |")
+
+
+def knob(bench: Bench, clips: list[Clip]) -> None:
+    """What vividness costs the lips: figures of the same clips."""
+    options = with_model_defaults(bench.model, GenerateOptions())
+    for vividness in VIVIDNESS:
+        figures = asdict(judge_controls(bench, clips, replace(options, style_vividness=vividness)))
+        print(f"vividness {vividness}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()
