@@ -9,6 +9,7 @@ export const SOCKETS = {
   EAD_EMOTION: "#d9639f",
   EAD_LATENTS: "#6f9a32",
   EAD_MOTION: "#2c967f",
+  EAD_STYLE: "#94862a",
   EAD_SPEAKERS: "#cc6660",
 };
 
