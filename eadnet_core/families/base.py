@@ -168,6 +168,8 @@ class BaseScene:
     are the means of what the autoencoder says, so that they do not depend on how a clip is cut; LatentSync draws.
     """
 
+    is_still = False
+
     def __init__(self, model: BaseModel, reference: Reference, options: GenerateOptions) -> None:
         self.model, self.reference = model, reference
         self.speed, self.is_tiled = speed_of(options), options.is_tiled

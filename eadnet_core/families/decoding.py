@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import torch
@@ -36,16 +37,18 @@ def side_by_side(jobs: Iterable[Callable[[], Made]], device: torch.device) -> It
     """What jobs give, in their order: on a CPU one for each of torch's threads at a time, each on a thread of its own.
 
     The nets of a frame are small, and torch's threads wait for one another at every layer. Jobs are drawn in the
-    caller's thread, and computed without gradients.
+    caller's thread, and computed without gradients. One job alone has all threads.
     """
     n_threads = min(torch.get_num_threads(), MOST_THREADS) if device.type == "cpu" else 1
-    if n_threads == 1:
-        for job in jobs:
-            yield job()
+    jobs = iter(jobs)
+    first = list(islice(jobs, 2))
+    if n_threads == 1 or len(first) < 2:
+        for job in chain(first, jobs):
+            yield _without_gradients(job)
         return
     waiting: deque[Future[Made]] = deque()
     with _one_thread_each(n_threads) as pool:
-        for job in jobs:
+        for job in chain(first, jobs):
             waiting.append(pool.submit(_without_gradients, job))
             if len(waiting) > n_threads:
                 yield waiting.popleft().result()

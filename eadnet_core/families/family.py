@@ -77,7 +77,12 @@ class AudioFeatures(Protocol):
 
 
 class Scene(Protocol):
-    """How a kind of model sees one clip: references in, context for the net, latents to pictures."""
+    """How a kind of model sees one clip: references in, context for the net, latents to pictures.
+
+    is_still  whether frames may be decoded in any order and side by side: no pictures of a video are read for them
+    """
+
+    is_still: bool
 
     def look(self, start: int, motion: Tensor, kept: View | None = None) -> View:
         """What is seen of the frames from `start` on, for their motion [T, 8]; `kept` is what `kept` gave for them."""

@@ -5,9 +5,8 @@ A reference picture is read once; the net generates what its face does, as motio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,7 @@ from ..weights.device import set_attention_backend
 from ..weights.experts import add_style
 from ..weights.files import load_part
 from ..weights.folders import MODEL_PARTS, find_part
-from .decoding import frames_at_once, in_parts, side_by_side
+from .decoding import frames_at_once, in_parts
 from .family import Family, Model
 from .painting import Painter
 from .performance import Crops, Painted, Performance, Source, View
@@ -219,17 +218,8 @@ class Head:
 
 def painted(head: Head, painter: Painter, controls: Tensor, motion: Tensor) -> np.ndarray:
     """What lies in a painter's box in frames of one picture: uint8 [T, h, w, 3]; arguments as of `Head.decode`."""
-
-    def part(start: int, own: Tensor) -> np.ndarray:
-        return painter.paint(head.change(controls[start : start + len(own)], own, LAID_PX))
-
-    jobs = (partial(part, start, own) for start, own in in_parts(motion))
-    return np.concatenate(list(side_by_side(jobs, motion.device)))
-
-
-def _decoded(model: MiniModel, pictures: np.ndarray, controls: Tensor, motion: Tensor) -> np.ndarray:
-    """Pictures read and made anew, uint8 [T, S, S, 3]; arguments as of `Head` and `Head.decode`."""
-    return Head(model, pictures).decode(controls, motion)
+    changes = (head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in in_parts(motion))
+    return np.concatenate([painter.paint(change) for change in changes])
 
 
 class MiniScene:
@@ -240,6 +230,7 @@ class MiniScene:
         reference = source.square if isinstance(source, Painted) else source
         self.crops: Crops | None = None if isinstance(reference, np.ndarray) else reference
         self.head = Head(model, reference[None]) if isinstance(reference, np.ndarray) else None
+        self.is_still = self.head is not None
         self._reference = reference
         self._painter: Painter | None = None
         if isinstance(source, Painted) and self.head is not None:
@@ -290,19 +281,17 @@ class MiniScene:
         controls = self.controls(x0, view)
         if self._painter is not None and self.head is not None:
             return painted(self.head, self._painter, controls, view["motion"])
-        jobs = self._parts(controls, view)
-        return np.concatenate(list(side_by_side(jobs, controls.device)))
-
-    def _parts(self, controls: Tensor, view: View) -> Iterator[Callable[[], np.ndarray]]:
-        """What decodes each part; pictures of a video are read in order, when a part's turn comes."""
+        pieces = []
         for start, motion in in_parts(view["motion"], frames_at_once(self.first_picture.shape[1])):
-            own = controls[start : start + len(motion)]
-            if self.head is not None:
-                yield partial(self.head.decode, own, motion)
-            else:
-                assert self.crops is not None
-                first = int(view["frame"][start])
-                yield partial(_decoded, self.model, self.crops(first, first + len(motion)), own, motion)
+            part = slice(start, start + len(motion))
+            head = self.head or self._head_of(view["frame"][part])
+            pieces.append(head.decode(controls[part], motion))
+        return np.concatenate(pieces)
+
+    def _head_of(self, numbers: Tensor) -> Head:
+        """The pictures of frames of a video, whose numbers follow one another."""
+        assert self.crops is not None
+        return Head(self.model, self.crops(int(numbers[0]), int(numbers[-1]) + 1))
 
     def controls(self, x0: Tensor, view: View) -> Tensor:
         """What the face shall do, [T, 28]: as it was sampled, but for what is known.

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..families.decoding import DECODE_FRAMES
+from ..families.decoding import DECODE_FRAMES, side_by_side
 from ..families.family import Model, Scene, sampler_options
 from ..families.performance import Performance as Performance
 from ..families.performance import Source, View
@@ -128,13 +128,18 @@ class Animation:
 
     def frames(self, latents: Latents, at_once: int = DECODE_FRAMES) -> Iterator[np.ndarray]:
         """Decode a segment, at most `at_once` frames at a time: uint8 [t, size, size, 3]."""
-        for first in range(0, latents.n_frames, at_once):
-            part = slice(first, first + at_once)
+        starts = range(0, latents.n_frames, at_once)
+        jobs = (partial(self._decoded, latents, slice(first, first + at_once)) for first in starts)
+        parts = side_by_side(jobs, self.model.device) if self.stage.scene.is_still else (job() for job in jobs)
+        for _ in starts:
             with self._timed("decode"):
-                view = {name: value[part] for name, value in latents.view.items()}
-                frames = self.stage.scene.decode(latents.x0[:, part].to(self.model.device), view)
+                frames = next(parts)
             self.counter.decoded(len(frames))
             yield frames
+
+    def _decoded(self, latents: Latents, part: slice) -> np.ndarray:
+        view = {name: value[part] for name, value in latents.view.items()}
+        return self.stage.scene.decode(latents.x0[:, part].to(self.model.device), view)
 
     def skip(self, latents: Latents) -> None:
         """Count a segment that is not to be decoded as done."""

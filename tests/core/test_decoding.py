@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.families.decoding import DECODE_FRAMES, side_by_side
+from eadnet_core.emotion.code import emotion_code
+from eadnet_core.families.decoding import side_by_side
 from eadnet_core.families.load import load_model
-from eadnet_core.families.mini import MiniModel, MiniScene
+from eadnet_core.families.performance import Performance
+from eadnet_core.generation.animation import Animation
 from eadnet_core.request import GenerateOptions
 
 CPU = torch.device("cpu")
@@ -49,20 +51,31 @@ def test_jobs_are_drawn_as_they_are_needed_and_what_fails_is_raised(two_threads:
     assert len(drawn) < 9
 
 
+def test_one_job_alone_has_all_threads(two_threads: None) -> None:
+    assert list(side_by_side([torch.get_num_threads], CPU)) == [2]
+
+
 @pytest.mark.parametrize("is_video", [False, True])
 def test_two_threads_decode_what_one_does(tiny_folder: Path, two_threads: None, is_video: bool) -> None:
     model = load_model(str(tiny_folder), "cpu")
-    assert isinstance(model, MiniModel)
-    size, n_frames = model.config.size_px, DECODE_FRAMES + 2
+    size, n_frames = model.config.size_px, 6
     pictures = np.random.default_rng(0).integers(0, 256, (n_frames, size, size, 3), np.uint8)
-    scene = MiniScene(model, (lambda a, b: pictures[a:b]) if is_video else pictures[0], GenerateOptions())
-    motion = 0.1 * torch.randn(n_frames, 8, generator=torch.Generator().manual_seed(0))
-    frames = []
-    with torch.inference_mode():
-        view = scene.look(0, motion)
-        x0 = (model.vae.motion_latents(0.5 * torch.rand(n_frames, 28)) / scene.scale[:, 0]).transpose(0, 1)
-        for n_threads in (1, 2):
-            torch.set_num_threads(n_threads)
-            frames.append(scene.decode(x0, view))
-    assert frames[0].shape == (n_frames, size, size, 3)
-    assert np.abs(frames[0].astype(int) - frames[1]).max() <= 1, "threads decide the last bits of products before it"
+    read: list[int] = []
+
+    def crops(start: int, stop: int) -> np.ndarray:
+        read.append(start)
+        return pictures[start:stop]
+
+    code = np.repeat(emotion_code("happy", 0.7)[None], n_frames, 0)
+    rest = np.zeros((n_frames, 8), np.float32)
+    asked = Performance(np.zeros(n_frames * 640, np.float32), np.ones(n_frames, np.float32), code, rest)
+    animation = Animation(model, crops if is_video else pictures[0], asked, GenerateOptions(steps=1))
+    (latents,) = animation
+    made = []
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        read.clear()
+        made.append(np.concatenate(list(animation.frames(latents, at_once=2))))
+        assert read == ([0, 2, 4] if is_video else []), "pictures of a video are read in order"
+    assert made[0].shape == (n_frames, size, size, 3)
+    assert np.abs(made[0].astype(int) - made[1]).max() <= 1, "threads decide the last bits of products"
