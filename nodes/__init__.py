@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import bridge, expression_route, faces_route, preview_route, sample_files, track_route
+from . import bridge, expression_route, faces_route, live_route, preview_route, sample_files, track_route
 from .audio import AudioEncoder
 from .batch import Batch
 from .denoiser import Denoiser
@@ -66,6 +66,7 @@ class EADNetExtension(ComfyExtension):
         preview_route.register()
         expression_route.register()
         faces_route.register()
+        live_route.register()
         track_route.register()
         sample_files.register()
 

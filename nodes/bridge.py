@@ -315,6 +315,21 @@ class Bar:
         self(progress.done, progress.total, picture)
 
 
+def shown_node() -> str:
+    """Id of the node in the page's graph that the running node is, or belongs to; empty where nothing runs."""
+    context = get_executing_context()
+    return "" if context is None else context.node_id.partition(".")[0]
+
+
+def tell_page(event: str, data: dict[str, Any]) -> None:
+    """Send an event to the page that queued the running graph; to nobody where that was no page."""
+    from server import PromptServer
+
+    server = getattr(PromptServer, "instance", None)
+    if server is not None and server.client_id is not None:
+        server.send_sync(event, data, server.client_id)
+
+
 def is_expanded() -> bool:
     """Whether the running node belongs to a graph that another node became; ComfyUI writes their ids with dots."""
     context = get_executing_context()

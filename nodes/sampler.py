@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import bridge
+from .live_run import RUNS, sample_watched
 from .options import given_options, option_input
 from .own_words import in_own_words
 from .sockets import EADAudio, EADEmotion, EADFace, EADLatents, EADModel, EADMotion, EADStyle, HostedModel, SampledClip
@@ -15,6 +16,18 @@ GUIDANCE = ("guidance_audio", "guidance_emotion", "sync_guidance", "sync_low", "
 SETTINGS = ("steps", "seed", *GUIDANCE)
 NAMES = {"has_speech_gate=False": "speech_gate off (EAD-Net Audio Encoder)"}
 """What the core's notes call widgets of other nodes, and what these are called there."""
+
+
+def live_input(where: str) -> io.Boolean.Input:
+    """The switch of a run that is watched and steered."""
+    return io.Boolean.Input(
+        "live",
+        default=False,
+        optional=True,
+        tooltip=f"{where} while it is made, with its sound. Change the words meanwhile: they take effect from the next "
+        "second or so on, and the report says from when. Costs time: frames are decoded twice, of a portrait every "
+        "second one. Default: off.",
+    )
 
 
 class Sampler(io.ComfyNode):
@@ -47,9 +60,14 @@ class Sampler(io.ComfyNode):
                     tooltip="How somebody speaks, from Style From Video, Style or Load Style. Without: nobody in "
                     "particular.",
                 ),
+                live_input("The video grows in this node"),
             ],
             outputs=[EADLatents.Output("latents", tooltip="The clip before it has pictures, for Decode or Render.")],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, live: bool = False, **_: Any) -> int:
+        return RUNS.n_turns if live else 0
 
     @classmethod
     def execute(
@@ -60,6 +78,7 @@ class Sampler(io.ComfyNode):
         emotion: Any,
         motion: Any = None,
         style: Any = None,
+        live: bool = False,
         **settings: Any,
     ) -> io.NodeOutput:
         from ..eadnet_core.families.family import sampler_options
@@ -68,7 +87,12 @@ class Sampler(io.ComfyNode):
         hosted = model.with_options(**given_options(settings))
         ready = bridge.resident(hosted)
         bar = bridge.Bar(len(speech.voice) * sampler_options(ready, hosted.options).steps)
-        clip = sample_clip(ready, face, speech, emotion, hosted.options, bar.follow, bridge.check_cancel, motion, style)
+        if live:
+            made_with = bridge.kept_settings({"model": ready.name, "live": True})
+            clip = sample_watched(ready, (face, speech, emotion, motion, style), hosted.options, bar, made_with)
+        else:
+            heed = (bar.follow, bridge.check_cancel)
+            clip = sample_clip(ready, face, speech, emotion, hosted.options, *heed, motion, style)
         notes = [in_own_words(note, NAMES) for note in clip.notes]
         ui = {"text": notes} if notes else None
         return io.NodeOutput(SampledClip(hosted, clip), ui=ui)

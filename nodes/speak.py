@@ -76,6 +76,7 @@ class Speak(io.ComfyNode):
                     raw_link=True,
                     tooltip="How somebody speaks, from Style From Video, Style or Load Style.",
                 ),
+                sampler.live_input("The video grows in this node"),
             ],
             outputs=[io.Video.Output("video", tooltip="The talking video, for Save Video and others.")],
             is_output_node=True,
@@ -87,8 +88,8 @@ class Speak(io.ComfyNode):
         return Loader.validate_inputs(model)
 
     @classmethod
-    def fingerprint_inputs(cls, model: str = bridge.SHIPPED, **_: Any) -> str:
-        return Loader.fingerprint_inputs(model, "auto", "auto")
+    def fingerprint_inputs(cls, model: str = bridge.SHIPPED, live: bool = False, **_: Any) -> str:
+        return f"{Loader.fingerprint_inputs(model, 'auto', 'auto')} {sampler.Sampler.fingerprint_inputs(live)}"
 
     @classmethod
     def execute(
@@ -104,6 +105,7 @@ class Speak(io.ComfyNode):
         emotion: list[Any] | None = None,
         motion: list[Any] | None = None,
         style: list[Any] | None = None,
+        live: bool = False,
     ) -> io.NodeOutput:
         from comfy_execution.graph_utils import GraphBuilder
 
@@ -124,7 +126,7 @@ class Speak(io.ComfyNode):
             face=face.out(0),
             speech=heard.out(0),
             emotion=felt,
-            **{**new_widgets(sampler.SETTINGS), "seed": seed},
+            **{**new_widgets(sampler.SETTINGS), "seed": seed, "live": live},
             **({} if motion is None else {"motion": motion}),
             **({} if style is None else {"style": style}),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from typing import Any
@@ -125,6 +126,8 @@ class RenderVideo(io.ComfyNode):
         background = "transparent" if transparent_background else "locked" if lock_background else "moving"
         path, shown = _place(background, cls.hidden.unique_id or "")
         settings = {"model": latents.hosted.model.name, "options": vars(latents.hosted.options)}
+        if latents.clip.track is not None:
+            settings["emotion_track"] = json.loads(latents.clip.track.to_json())
         fitted, note = fitted_sound(audio, latents.clip.n_frames, ends_with)
         sound = bridge.to_sound(fitted)
         frames = decoded(latents, face, pictures, background)

@@ -141,6 +141,15 @@ class Animation:
         view = {name: value[part] for name, value in latents.view.items()}
         return self.stage.scene.decode(latents.x0[:, part].to(self.model.device), view)
 
+    @property
+    def n_read(self) -> int:
+        """Frames whose motion, voice and emotion have been looked at: those from there on may still change."""
+        return self.wave.first + self.wave.x.shape[1]
+
+    def follow(self, performance: Performance) -> None:
+        """Sample the frames from `n_read` on by another performance of the same sound."""
+        self.performance = self.stage.performance = performance
+
     def skip(self, latents: Latents) -> None:
         """Count a segment that is not to be decoded as done."""
         self.counter.decoded(latents.n_frames)

@@ -41,7 +41,7 @@ from .acting import (
 )
 from .animation import animate, decode_latents, sample_latents
 from .forecast import OUTPUT_BYTES
-from .plan import decoded_reference, paster, plan, shown_reference, shown_subject
+from .plan import Plan, decoded_reference, paster, plan, shown_reference, shown_subject
 from .scoring import LEAST_SCORED_FRAMES
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Clip:
     acting    what the model's performer performed by, where it did
     controls  [T, 28]       what it did in each frame
     is_performers  whether the performer made the mouth too: x0 is its own
+    track     the emotions that it was sampled with, read
     """
 
     x0: Tensor
@@ -70,6 +71,7 @@ class Clip:
     acting: GenerateOptions | None = None
     controls: np.ndarray | None = None
     is_performers: bool = False
+    track: EmotionTrack | None = None
 
     @property
     def n_frames(self) -> int:
@@ -89,6 +91,16 @@ def sample_clip(
 ) -> Clip:
     """Sample the latents of a whole clip. In a video the head keeps the motion that the pictures have."""
     planned = plan(model, subject, speech, track, options, driving=driving, style=style)
+    clip, on_progress = begun(model, subject, planned, on_progress, cancel)
+    reference = shown_reference(planned.model, shown_of(model, clip, subject))
+    x0 = sample_latents(planned.model, reference, planned.performance, planned.options, on_progress, cancel)
+    return replace(clip, x0=x0)
+
+
+def begun(
+    model: Model, subject: Subject, planned: Plan, on_progress: OnProgress | None, cancel: Cancel | None
+) -> tuple[Clip, OnProgress | None]:
+    """A planned clip without latents, after its performer has performed, and what follows the rest of the progress."""
     made_by, performance, performer = planned.model, planned.performance, planned.performer
     controls = None
     if performer is not None and planned.acting is not None:
@@ -105,10 +117,9 @@ def sample_clip(
         planned.acting,
         controls,
         made_by is not model,
+        planned.track,
     )
-    reference = shown_reference(made_by, _shown(model, clip, subject))
-    x0 = sample_latents(made_by, reference, performance, planned.options, on_progress, cancel)
-    return replace(clip, x0=x0)
+    return clip, on_progress
 
 
 def decode_clip(
@@ -119,26 +130,26 @@ def decode_clip(
     pictures  what to paste into where not the pictures that the face was found in: see `Subject.on`
     """
     target = subject if pictures is None else subject.on(pictures)
-    made_by, shown = _maker(model, clip), _shown(model, clip, subject, target)
+    made_by, shown = maker_of(model, clip), shown_of(model, clip, subject, target)
     paste = paster(made_by, shown, target, clip.motion, clip.options)
-    reference = decoded_reference(made_by, _shown(model, clip, subject), clip.options, target)
+    reference = decoded_reference(made_by, shown_of(model, clip, subject), clip.options, target)
     per_segment = max(1, min(50, OUTPUT_BYTES // (3 * target.size[0] * target.size[1])))
     for start, frames in decode_latents(made_by, reference, clip.x0, clip.motion, clip.options, per_segment):
         yield paste(frames, start)
 
 
-def _maker(model: Model, clip: Clip) -> Model:
+def maker_of(model: Model, clip: Clip) -> Model:
     """Which model the latents of a clip are of: the one it was asked of, or its performer."""
     performer = model.family.performer(model)
     return performer if clip.is_performers and performer is not None else model
 
 
-def _shown(model: Model, clip: Clip, subject: Subject, target: Subject | None = None) -> Subject:
+def shown_of(model: Model, clip: Clip, subject: Subject, target: Subject | None = None) -> Subject:
     """The subject as the model of a clip is shown it; see `plan.shown_subject`."""
     performer, acting = model.family.performer(model), None
     if clip.acting is not None and clip.controls is not None and performer is not None:
         acting = Acting(performer, clip.acting, mouth_style(clip.options), clip.motion, clip.controls)
-    return shown_subject(_maker(model, clip), subject, clip.motion, acting, target)
+    return shown_subject(maker_of(model, clip), subject, clip.motion, acting, target)
 
 
 def render(

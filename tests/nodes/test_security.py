@@ -86,7 +86,7 @@ def test_every_input_and_route_stands_in_the_table(host: Any) -> None:
         for file in (ROOT / "nodes").glob("*.py")
         for method, path in re.findall(r'routes\.(\w+)\("([^"]+)"\)', file.read_text(encoding="utf-8"))
     ]
-    assert len(routes) == 7 and len(named) > 15
+    assert len(routes) == 9 and len(named) > 15
     assert [name for name in [*dict.fromkeys(named), *routes] if f"`{name}`" not in TOLD] == []
 
 
@@ -301,7 +301,15 @@ EXPRESSED = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize(
-    "path", ["/eadnet/preview", "/eadnet/expression", "/eadnet/track", "/eadnet/track_face", "/eadnet/faces"]
+    "path",
+    [
+        "/eadnet/preview",
+        "/eadnet/expression",
+        "/eadnet/track",
+        "/eadnet/track_face",
+        "/eadnet/faces",
+        "/eadnet/live",
+    ],
 )
 def test_a_malformed_request_is_a_400_that_says_why(server: Any, body: bytes, path: str) -> None:
     time.sleep(0.1)  # stays below the rate that is refused as such

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileOf, freeValue, isLinked, isWire, partnerOf, sourceOf } from "../../web/js/graph_walk.js";
+import { fileOf, freeValue, isLinked, isWire, nodeAt, partnerOf, sourceOf } from "../../web/js/graph_walk.js";
 import { Graph, talkingHead } from "./graphs.mjs";
 
 test("the voice of a track is found through reroutes and other nodes", () => {
@@ -43,6 +43,17 @@ test("two chains in one graph keep their faces apart", () => {
   graph.connect(words, sampler, "emotion");
   assert.equal(partnerOf(words, "EADNet_Face", graph), other);
   assert.equal(partnerOf(prompt, "EADNet_Face", graph), face);
+});
+
+test("a node is found by the server's id, in subgraphs too", () => {
+  const [graph, inside] = [new Graph(), new Graph()];
+  const speak = inside.add("EADNet_Speak");
+  graph.add("Note");
+  const outer = graph.add("subgraph", { subgraph: inside });
+  assert.equal(nodeAt(`${outer.id}:${speak.id}`, graph), speak);
+  assert.equal(nodeAt(outer.id, graph), outer);
+  assert.equal(nodeAt("9:1", graph), null);
+  assert.equal(nodeAt("", graph), null);
 });
 
 test("a ring of links ends the search", () => {

@@ -11,6 +11,7 @@ import { SLIDERS } from "./expression_values.js";
 import { addFaceBox } from "./face_box.js";
 import { widgetOf } from "./graph_walk.js";
 import { app, setting } from "./host.js";
+import { sendWords, showLiveRuns } from "./live_run.js";
 import { addNewTake } from "./new_take.js";
 import { translateNotes } from "./notes.js";
 import { SETTING, addPreview } from "./preview.js";
@@ -47,6 +48,7 @@ app.registerExtension({
   setup() {
     showCachedVideos();
     colorSockets();
+    showLiveRuns();
   },
   afterConfigureGraph() {
     const graph = app.rootGraph ?? app.graph;
@@ -67,7 +69,10 @@ app.registerExtension({
     if (id === "EADNet_ExpressionEditor" && has(node, ...SLIDERS)) addExpressionEditor(node, words);
     if (BOXED[id] && has(node, "box")) addFaceBox(node, words, BOXED[id]);
     if (id === "EADNet_Speak" && has(node, "seed")) addNewTake(node, words);
-    if (PREVIEWED.includes(id)) addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
+    if (PREVIEWED.includes(id)) {
+      addPreview(node, words, { onRead: (read) => pad?.showRead(read) });
+      sendWords(node);
+    }
     keepFields(node);
     showTextOutput(node, words);
   },

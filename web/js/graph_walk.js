@@ -109,6 +109,16 @@ function* ends(graph, ids, host) {
   }
 }
 
+/** The node that the server calls by an id, "5:3" for node 3 in the subgraph that node 5 holds; or null. */
+export function nodeAt(id, root) {
+  let [node, graph] = [null, root];
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part)) ?? null;
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
 /** {node, host} of a node anywhere below `root`: host is the chain of subgraph nodes around it, innermost first. */
 export function placeOf(node, root) {
   const search = (graph, host) => {
