@@ -141,7 +141,7 @@ def test_a_model_folder_loads_and_is_described(tiny_folder: Path, tiny: Any) -> 
     assert model.config.denoiser == tiny.config.denoiser
     assert model.real_cosine == 0.6
     parts = {p.part: p for p in folders.info(str(tiny_folder))}
-    assert set(parts) == {*folders.MODEL_PARTS, "emotion_bank", folders.SYNC_EXPERT}
+    assert set(parts) == {*folders.MODEL_PARTS, "emotion_bank", folders.SYNC_EXPERT, "style_reader"}
     assert parts["vae"].n_weights == sum(value.numel() for value in model.vae.state_dict().values())
     assert parts["vae"].size_bytes == parts["vae"].path.stat().st_size
 
