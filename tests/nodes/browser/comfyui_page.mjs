@@ -250,7 +250,7 @@ class ComfyUI {
     const video = await this.page.waitForFunction(
       ([id, isNodes2]) => {
         const shown = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : window.app.canvas.graph.getNodeById(id).videoContainer;
-        const found = shown?.querySelector("video");
+        const found = shown?.querySelector("video:not(.eadnet-live)"); // not the one that grew
         return found?.isConnected && found.videoWidth ? [found.videoWidth, found.videoHeight] : null;
       },
       [id, RENDERER === "nodes2"],

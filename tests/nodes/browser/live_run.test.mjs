@@ -29,6 +29,8 @@ before(async () => {
   await page.waitForFunction(() => document.querySelector("video.eadnet-live").videoWidth > 0);
   const read = page.locator('[data-panel="live_video"] [role="status"]').filter({ hasText: "furious" });
   await read.waitFor();
+  await comfyui.show(SPEAK, 0.5);
+  await video.evaluate((v) => new Promise((done) => (v.currentTime > 0.3 ? done() : v.addEventListener("timeupdate", () => v.currentTime > 0.3 && done()))));
   await comfyui.shot("live-run");
   const shown = await video.evaluate((v) => [v.videoWidth, v.videoHeight, v.getAttribute("aria-label")]);
   seen = { asked: answer.request().postDataJSON(), status: answer.status(), shown, ended: await running };
