@@ -8,11 +8,13 @@ from comfy_api.latest import io
 
 from ..eadnet_core.config import PERFORMANCE_LENGTHS
 from ..eadnet_core.errors import BadInput
-from . import bridge, motion_files
+from . import bridge
 from .reference import reference_reader
+from .saved_files import SavedFiles
 from .sockets import EADMotion
 from .video_source import fps_input, video_file
 
+MOTIONS = SavedFiles("motion")
 PARTS = {
     "head": "how the head turns",
     "gaze": "the sideways gaze",
@@ -140,12 +142,7 @@ class SaveMotion(io.ComfyNode):
             description="Saves a motion as JSON in ComfyUI's output folder, to be edited, shared and loaded again.",
             inputs=[
                 EADMotion.Input("motion", tooltip="The motion, from a video, Settings or a file."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="eadnet/motion",
-                    tooltip="Beginning of the file's name, below the output folder; a number follows. No cost. "
-                    "Default: eadnet/motion.",
-                ),
+                MOTIONS.prefix_input(),
             ],
             outputs=[],
             is_output_node=True,
@@ -156,7 +153,7 @@ class SaveMotion(io.ComfyNode):
         from ..eadnet_core.motion.record_file import write_motion
 
         _check_given(motion)
-        path, name = motion_files.motion_output(filename_prefix)
+        path, name = MOTIONS.new(filename_prefix)
         write_motion(path, motion.motion)
         return io.NodeOutput(ui={"text": [f"{name}: {motion.motion.summary()}"]})
 
@@ -170,33 +167,22 @@ class LoadMotion(io.ComfyNode):
             node_id="EADNet_LoadMotion",
             display_name="EAD-Net Load Motion",
             description="Loads a motion that Save Motion or `eadnet motion` wrote.",
-            inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=motion_files.list_motions(),
-                    tooltip="A .json or .safetensors in ComfyUI's input folder, or one that Save Motion put into "
-                    "output/eadnet. Press R to see new ones. Takes no time. Default: the first.",
-                )
-            ],
+            inputs=[MOTIONS.file_input()],
             outputs=[EADMotion.Output("motion", tooltip="The motion, for Speak, the Sampler or Settings.")],
         )
 
     @classmethod
     def validate_inputs(cls, file: str) -> bool | str:
-        try:
-            motion_files.motion_file(file)
-        except (BadInput, FileNotFoundError) as error:
-            return str(error)
-        return True
+        return MOTIONS.check(file)
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return motion_files.state_of(motion_files.motion_file(file))
+        return MOTIONS.state(file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
         from ..eadnet_core.motion.driving import Driving
         from ..eadnet_core.motion.record_file import read_motion
 
-        motion = read_motion(motion_files.motion_file(file))
+        motion = read_motion(MOTIONS.path(file))
         return io.NodeOutput(Driving(motion), ui={"text": [motion.summary(), *motion.notes]})

@@ -74,6 +74,18 @@ class EmotionFromReference(io.ComfyNode):
         return io.NodeOutput(mixed, caption(code), ui={"text": [emotion_text(code)]})
 
 
+def share_input() -> io.Float.Input:
+    """How much the second of two counts, of a Blend node."""
+    return io.Float.Input(
+        "weight",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        tooltip="Share of the second: 0 the first alone, 1 the second alone. No cost. Default: 0.5.",
+    )
+
+
 class EmotionBlend(io.ComfyNode):
     """Two emotions as one."""
 
@@ -87,14 +99,7 @@ class EmotionBlend(io.ComfyNode):
             inputs=[
                 EADEmotion.Input("first", tooltip="An emotion, from Prompt, Track, Caption, Director or Reference."),
                 EADEmotion.Input("second", tooltip="The emotion that is mixed in."),
-                io.Float.Input(
-                    "weight",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Share of the second: 0 the first alone, 1 the second alone. No cost. Default: 0.5.",
-                ),
+                share_input(),
             ],
             outputs=[
                 EADEmotion.Output("emotion", tooltip="The mixture, for the Sampler or another Blend."),

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..eadnet_core.errors import BadInput
+from ..eadnet_core.motion.style import MOST, mixed
+from ..eadnet_core.motion.style import Style as Gaussian
 from ..eadnet_core.taxonomy import TRAITS
-from . import bridge, motion_files
-from .reference import reference_reader
+from . import bridge
+from .reference import reference_reader, share_input
+from .saved_files import SavedFiles
 from .sockets import EADStyle
 from .video_source import fps_input, video_file
 
 if TYPE_CHECKING:
     from ..eadnet_core.nets.style import StyleEncoder
 
-MOST = 3.0
-"""Of a trait, to each side; as `eadnet_core.motion.style.MOST`."""
+STYLES = SavedFiles("style")
 WORDS = {
     "gestures": "How far the head sways",
     "tempo": "How quickly the head sways",
@@ -111,8 +113,6 @@ class Style(io.ComfyNode):
 
     @classmethod
     def execute(cls, style: Any = None, **traits: float) -> io.NodeOutput:
-        from ..eadnet_core.motion.style import Style as Gaussian
-
         made = Gaussian.of({name.removesuffix("_sd"): value for name, value in traits.items()}, "by hand")
         if style is not None:
             made = Gaussian((style.mean + made.mean).clip(-MOST, MOST), style.sd, style.source)
@@ -131,22 +131,13 @@ class StyleBlend(io.ComfyNode):
             inputs=[
                 EADStyle.Input("first", tooltip="A style, from a video, a file or by hand."),
                 EADStyle.Input("second", tooltip="The style that is mixed in."),
-                io.Float.Input(
-                    "weight",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Share of the second: 0 the first alone, 1 the second alone. No cost. Default: 0.5.",
-                ),
+                share_input(),
             ],
             outputs=[EADStyle.Output("style", tooltip="The mixture, for Speak, the Sampler or Save.")],
         )
 
     @classmethod
     def execute(cls, first: Any, second: Any, weight: float) -> io.NodeOutput:
-        from ..eadnet_core.motion.style import mixed
-
         made = mixed([first, second], [1.0 - weight, weight])
         return io.NodeOutput(made, ui={"text": [made.summary()]})
 
@@ -162,12 +153,7 @@ class SaveStyle(io.ComfyNode):
             description="Saves a style as JSON in ComfyUI's output folder, to be edited, shared and loaded again.",
             inputs=[
                 EADStyle.Input("style", tooltip="The style, from a video, a file or by hand."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="eadnet/style",
-                    tooltip="Beginning of the file's name, below the output folder; a number follows. No cost. "
-                    "Default: eadnet/style.",
-                ),
+                STYLES.prefix_input(),
             ],
             outputs=[],
             is_output_node=True,
@@ -177,7 +163,7 @@ class SaveStyle(io.ComfyNode):
     def execute(cls, style: Any, filename_prefix: str) -> io.NodeOutput:
         from ..eadnet_core.motion.style_file import write_style
 
-        path, name = motion_files.motion_output(filename_prefix)
+        path, name = STYLES.new(filename_prefix)
         write_style(path, style)
         return io.NodeOutput(ui={"text": [f"{name}: {style.summary()}"]})
 
@@ -191,34 +177,23 @@ class LoadStyle(io.ComfyNode):
             node_id="EADNet_LoadStyle",
             display_name="EAD-Net Load Style",
             description="Loads a style that Save Style or `eadnet style` wrote.",
-            inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=motion_files.list_motions(),
-                    tooltip="A .json or .safetensors in ComfyUI's input folder, or one that Save Style put into "
-                    "output/eadnet. Press R to see new ones. Takes no time. Default: the first.",
-                )
-            ],
+            inputs=[STYLES.file_input()],
             outputs=[EADStyle.Output("style", tooltip="The style, for Speak, the Sampler or Blend.")],
         )
 
     @classmethod
     def validate_inputs(cls, file: str) -> bool | str:
-        try:
-            motion_files.motion_file(file)
-        except (BadInput, FileNotFoundError) as error:
-            return str(error)
-        return True
+        return STYLES.check(file)
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return motion_files.state_of(motion_files.motion_file(file))
+        return STYLES.state(file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
         from ..eadnet_core.motion.style_file import read_style_file
 
-        style = read_style_file(motion_files.motion_file(file))
+        style = read_style_file(STYLES.path(file))
         return io.NodeOutput(style, ui={"text": [style.summary()]})
 
 

@@ -72,8 +72,8 @@ def test_a_saved_motion_is_listed_and_loaded(host: Any, motion_json: Path) -> No
     for number in (1, 2):
         host.call("EADNet_SaveMotion", motion=loaded, filename_prefix="eadnet/kept")
         assert (host.base / "output" / "eadnet" / f"kept_{number:05}.json").is_file()
-    files = host.module("nodes.motion_files")
-    assert {"turning.json", "eadnet/kept_00001.json [output]"} <= set(files.list_motions())
+    files = host.module("nodes.motion").MOTIONS
+    assert {"turning.json", "eadnet/kept_00001.json [output]"} <= set(files.names())
     (again,) = host.call("EADNet_LoadMotion", file="eadnet/kept_00001.json [output]")
     np.testing.assert_allclose(again.motion.tracks["yaw"], loaded.motion.tracks["yaw"], atol=1e-3)
 

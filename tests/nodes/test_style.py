@@ -62,6 +62,11 @@ def test_no_other_style_is_opened(host: Any, name: str) -> None:
     assert isinstance(said, str) and len(said) > 20
 
 
+def test_what_is_said_of_files_is_said_of_styles(host: Any) -> None:
+    said = host.node("EADNet_LoadStyle").validate_inputs("(save a style first)")
+    assert "choose a style" in said and "Save Style" in said
+
+
 def test_the_sampler_and_speak_follow_it(host: Any, talk: Any, style_json: Path) -> None:
     """A style makes another clip, and only what depends on it runs again."""
     load = {"class_type": "EADNet_LoadStyle", "inputs": {"file": style_json.name}}
