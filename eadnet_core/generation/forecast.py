@@ -28,7 +28,7 @@ from ..sampling.conditions import FrameConditions
 from ..sampling.guidance import sync_steps
 from ..sampling.sampler import ConditionSource, computed_frames, grid_of
 from .acting import HELD_BYTES
-from .animation import Animation
+from .animation import Animation, Latents
 from .plan import decoded_reference
 
 BASE_BYTES = 900_000_000
@@ -275,7 +275,7 @@ class Trial:
 
         def decode(length: int) -> Tensor:
             shown = {name: value[:length] for name, value in view.items()}
-            faces[:] = [self.clip.stage.scene.decode(x0[:, :length], shown)]
+            faces[:] = [np.concatenate(list(self.clip.frames(Latents(self.first, x0[:, :length], shown))))]
             return x0
 
         before, n_at_once = peak_memory_bytes(), min(n_frames, DECODE_FRAMES)
