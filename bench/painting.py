@@ -22,10 +22,9 @@ from eadnet_core.families.load import load_model
 from eadnet_core.families.mini import Head, MiniModel, MiniScene
 from eadnet_core.families.painting import Painter
 from eadnet_core.generation.plan import decoded_reference, paster, shown_reference
-from eadnet_core.live.portrait import fitted
 from eadnet_core.live.session import ASKED_FRAMES, CHUNK_FRAMES
 from eadnet_core.media.face.subject import Subject, find_subject
-from eadnet_core.media.image import read_image
+from eadnet_core.media.image import fitted, read_image
 from eadnet_core.nets.vae import LAID_PX
 from eadnet_core.request import GenerateOptions
 from eadnet_core.weights.folders import ASSETS

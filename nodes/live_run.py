@@ -53,9 +53,10 @@ class LiveRun:
     def show(self, frames: np.ndarray, start: int) -> None:
         """Append finished pictures, uint8 [t, H, W, 3], with the sound that belongs to them."""
         from ..eadnet_core.config import FPS
+        from ..eadnet_core.media.image import fitted
         from ..eadnet_core.media.video.fragments import FragmentWriter
 
-        frames = fitted(frames, SHOWN_PX)
+        frames = np.stack([fitted(one, SHOWN_PX) for one in frames])
         if self._writer is None:
             self._writer = FragmentWriter(self._file, (frames.shape[2], frames.shape[1]), self._settings)
         per_frame = SAMPLE_RATE_HZ // FPS
@@ -111,15 +112,3 @@ def sample_watched(
         return sample_live(model, face, speech, emotion, options, steer, motion, style)
     finally:
         run.close()
-
-
-def fitted(frames: np.ndarray, longest_px: int) -> np.ndarray:
-    """Pictures no longer than that, with sides that video can hold: even numbers of pixels."""
-    from PIL import Image
-
-    height, width = frames.shape[1:3]
-    scale = min(1.0, longest_px / max(height, width))
-    size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
-    if (width, height) == size:
-        return frames
-    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in frames])

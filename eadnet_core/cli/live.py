@@ -12,9 +12,11 @@ from ..errors import BadInput
 from ..request import OPTIONS, GenerateOptions
 from .arguments import add_model, add_option, command
 from .generate import add_nets, load
+from .style import add_style_file, style_from
 from .tts import add_tts, tts_of
 
 if TYPE_CHECKING:
+    from ..live.portrait import LivePortrait
     from ..live.session import LiveSession
     from ..media.tts.voices import Tts
 
@@ -28,6 +30,8 @@ LIVE: tuple[str, ...] = (
     "head",
     "blink",
     "gaze",
+    "style_strength",
+    "style_vividness",
 )
 LIVE += ("face_box", "face_index", "face_threshold", "accept_any_face", "has_speech_gate")
 """The options of a clip that a session without an end can follow."""
@@ -61,6 +65,7 @@ def add_live(commands: Any) -> None:
     group = parser.add_argument_group("settings")
     for name in LIVE:
         add_option(group, name)
+    add_style_file(group)
     add_nets(group)
 
 
@@ -79,6 +84,13 @@ def options_of(args: argparse.Namespace) -> GenerateOptions:
     return GenerateOptions(**{name: value for name, value in vars(args).items() if name in OPTIONS})
 
 
+def _portrait(args: argparse.Namespace) -> LivePortrait:
+    from ..live.portrait import LivePortrait
+
+    style = style_from(args)
+    return LivePortrait(load(args), args.portrait, options_of(args), args.picture_px, style)
+
+
 def _live(args: argparse.Namespace) -> None:
     if args.stdin is None and args.stdout is None:
         _on_a_page(args)
@@ -93,7 +105,6 @@ def _on_a_page(args: argparse.Namespace) -> None:
 
     import aiohttp  # noqa: F401  missed before a model is loaded
 
-    from ..live.portrait import LivePortrait
     from ..live.server import LivePage, serve
 
     if args.emotion_file is not None:
@@ -101,7 +112,7 @@ def _on_a_page(args: argparse.Namespace) -> None:
     if not 1 <= args.sessions <= 16 or not 0 <= args.port <= 65535 or (args.stop_when_idle or 1.0) <= 0:
         raise BadInput("Give --sessions 1 .. 16, --port 0 .. 65535 and --stop-when-idle above 0.")
     tts = _tts(args)
-    portrait = LivePortrait(load(args), args.portrait, options_of(args), args.picture_px)
+    portrait = _portrait(args)
     timing = (args.chunk_frames, args.ahead_frames)
     page = LivePage(portrait, args.emotion, *timing, tts, args.sessions, args.stop_when_idle)
     asyncio.run(serve(page, args.port, _say_address))
@@ -123,7 +134,6 @@ def _say_address(address: str) -> None:
 
 
 def _between_pipes(args: argparse.Namespace) -> None:
-    from ..live.portrait import LivePortrait
     from ..live.session import LiveSession
     from ..live.streams import WordsFile
 
@@ -132,7 +142,7 @@ def _between_pipes(args: argparse.Namespace) -> None:
     if args.say_endpoint or args.say_voice:
         raise BadInput("--say-endpoint and --say-voice are for the page; between pipes the sound comes in by --stdin.")
     words = WordsFile(args.emotion_file) if args.emotion_file else None
-    portrait = LivePortrait(load(args), args.portrait, options_of(args), args.picture_px)
+    portrait = _portrait(args)
     session = LiveSession(portrait, words.text if words else args.emotion, args.chunk_frames, args.ahead_frames)
     height, width = portrait.picture.shape[:2]
     logger.info("%d x %d pixels, 25 frames a second, %.2f s behind the sound", width, height, session.delay_s)

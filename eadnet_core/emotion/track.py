@@ -20,6 +20,8 @@ from .code import INTENSITY
 from .reader import note_of
 from .reference import Look, Reference
 
+FADE_FRAMES = 10
+"""In which words that are changed while a face speaks take over, .4 s."""
 LEAST_FADE_S = 0.04
 """One frame: a fade cannot be shorter."""
 MOST_CODE = 10.0

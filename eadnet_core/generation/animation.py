@@ -229,6 +229,11 @@ def decode_latents(
         yield start, frames
 
 
+def strengths_of(options: GenerateOptions) -> Strengths:
+    """How much each adapter counts."""
+    return Strengths(options.stda_strength, options.tfrm_strength, options.identity_strength, options.style_strength)
+
+
 class Stage:
     """Conditions of any run of frames, computed when they are asked for, so that memory does not grow with the clip."""
 
@@ -248,10 +253,7 @@ class Stage:
         place: Place | None = None,
     ) -> Tensor:
         """The denoiser, at its own precision inside and float32 outside; times keep theirs, which are up to 999."""
-        dtype, options = self.model.dtype, self.options
-        strengths = Strengths(
-            options.stda_strength, options.tfrm_strength, options.identity_strength, options.style_strength
-        )
+        dtype, strengths = self.model.dtype, strengths_of(self.options)
         return denoiser(sample.to(dtype), time, conditions.to(dtype), place, strengths=strengths).float()
 
     def wavefront(

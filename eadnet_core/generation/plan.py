@@ -115,7 +115,7 @@ def plan(
         notes += driving_notes(driving, n_frames) + _unshown(model, driving, acting)
     maker = performer if performer is not None and is_acted else model
     if traits is not None and not maker.has_style:
-        notes.append(f"'{maker.name}' has no style adapter: the style moves head, lids and eyes alone.")
+        notes.append(unstyled(maker))
     if not voice.any():
         notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
     performance = Performance(speech.sound.samples, voice, code, motion, None if traits is None else traits.vector)
@@ -130,10 +130,19 @@ def moved(
     driving: Driving | None = None,
 ) -> np.ndarray:
     """How a portrait moves with the loudness of a voice [T] and emotion codes [T, 27]: taxonomy.MOTION, [T, 8]."""
-    manner = AVERAGE if traits is None else Traits.of(options.style_strength * traits.vector)
     draw = np.random.default_rng(options.seed)
-    made = generate_motion(energy, code, draw, options.head, options.blink, options.gaze, manner)
+    made = generate_motion(energy, code, draw, options.head, options.blink, options.gaze, moving_by(traits, options))
     return made if driving is None else driven(made, driving)
+
+
+def moving_by(traits: Traits | None, options: GenerateOptions) -> Traits:
+    """The traits that head, lids and eyes move by."""
+    return AVERAGE if traits is None else Traits.of(options.style_strength * traits.vector)
+
+
+def unstyled(model: Model) -> str:
+    """What is said of a style where a model's net cannot be told of one."""
+    return f"'{model.name}' has no style adapter: the style moves head, lids and eyes alone."
 
 
 def _unshown(model: Model, driving: Driving, acting: GenerateOptions | None) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..config import FPS
-from ..emotion.track import EmotionTrack, Keyframe
+from ..emotion.track import FADE_FRAMES, EmotionTrack, Keyframe
 from ..families.family import Model
 from ..media.face.subject import Subject
 from ..media.sound.speech import Speech
@@ -30,9 +30,6 @@ from .stages import Clip, begun, maker_of, shown_of
 
 SEGMENT_FRAMES = 25
 """Sampled, shown and steered together: a second."""
-FADE_FRAMES = 10
-"""In which the emotion changes to new words, .4 s."""
-
 Show = Callable[[np.ndarray, int], None]
 """Takes finished pictures, uint8 [t, H, W, 3], in order, and the number of the first."""
 
@@ -76,15 +73,17 @@ def sample_live(
         parts.append(latents.x0)
         grown.show(latents, animation.performance.motion, steer.show)
         words, frame = steer.words(), animation.n_read
-        if words is None or frame >= animation.performance.n_frames:
+        if words is None:
             continue
-        if not can_turn:
+        if frame >= animation.performance.n_frames:
+            said.append(f"'{words.text}' came too late: the clip had been sampled to its end.")
+        elif not can_turn:
             said.append(f"'{words.text}' came too late: a mini had performed the clip for '{model.name}' already.")
-            continue
-        turned = turn(clip.track or track, words, frame)
-        animation.follow(ready(turned).performance)
-        clip = replace(clip, track=turned, motion=animation.performance.motion)
-        said.append(f"From {turned.keyframes[-1].time_s:.2f} s on: '{words.text or 'neutral'}'.")
+        else:
+            turned = turn(clip.track or track, words, frame)
+            animation.follow(ready(turned).performance)
+            clip = replace(clip, track=turned, motion=animation.performance.motion)
+            said.append(f"From {turned.keyframes[-1].time_s:.2f} s on: '{words.text or 'neutral'}'.")
     return replace(clip, x0=torch.cat(parts, dim=1), notes=(*clip.notes, *said))
 
 

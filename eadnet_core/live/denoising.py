@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..families.family import sampler_options
 from ..families.mini import MiniModel
-from ..nets.adapters import Strengths
+from ..generation.animation import strengths_of
 from ..nets.causal import Memory
 from ..request import GenerateOptions
 from ..sampling.conditions import FrameConditions
@@ -28,7 +28,7 @@ class CausalSampler:
         self.model, self.grid = model, grid_of(config, own)
         self.prediction = prediction_of(config)
         self.needed = passes(config, own.guidance_audio, own.guidance_emotion)
-        self.strengths = Strengths(options.stda_strength, options.tfrm_strength)
+        self.strengths = strengths_of(options)
         self.noise = draw_noise(config, options.seed).to(model.device)
         n_kept = max(0, own.window_frames - chunk_frames)
         self.memories = [Memory(n_kept) for _ in range(len(self.grid))]

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..errors import BadInput
 from ..families.family import Model, with_model_defaults
 from ..families.mini import MiniModel, MiniScene
 from ..families.painting import Painter
-from ..generation.plan import shown_reference
+from ..generation.plan import shown_reference, traits_of, unstyled
 from ..media.face.subject import find_subject
-from ..media.image import read_image
+from ..media.image import fitted, read_image
+from ..motion.style import Style
 from ..nets.vae import Change
 from ..request import GenerateOptions
 from ..taxonomy import MOTION
@@ -26,6 +27,8 @@ PICTURE_PX = 512
 NEVER = ("sync_guidance", "prosody_weight")
 """Options that look at a whole clip: they must be 0."""
 
+logger = logging.getLogger(__name__)
+
 
 class LivePortrait:
     """A portrait that a model can make speak.
@@ -33,6 +36,7 @@ class LivePortrait:
     portrait    path, or uint8 [H, W, 3]
     options     those of a clip. What is said of windows, segments and videos has no effect
     picture_px  longest side of the picture
+    style       of who speaks; None: nobody in particular
     Raises BadInput for a base and for options that need a whole clip; FaceNotFound.
     """
 
@@ -42,6 +46,7 @@ class LivePortrait:
         portrait: str | os.PathLike[str] | np.ndarray,
         options: GenerateOptions | None = None,
         picture_px: int = PICTURE_PX,
+        style: Style | None = None,
     ) -> None:
         if not isinstance(model, MiniModel):
             raise BadInput(f"'{model.name}' is a base, which cannot speak live. Take mini, mini-256 or one like them.")
@@ -52,6 +57,9 @@ class LivePortrait:
                     f"{name} is {getattr(own, name):g}, which needs a whole clip. Set it to 0 to speak live."
                 )
         self.model, self.options = model, own
+        self.traits = traits_of(style, own)
+        if self.traits is not None and not model.has_style:
+            logger.warning("%s", unstyled(model))
         self.picture = fitted(np.array(read_image(portrait)), picture_px)
         face = (own.face_box, own.face_threshold)
         more = {"face_index": own.face_index, "accept_any_face": own.accept_any_face}
@@ -62,6 +70,8 @@ class LivePortrait:
             self.painter = Painter(self.scene.head.features.maps, self.picture, subject.nearest(0))
             self._context = self.scene.context(self.scene.look(0, self._still(1)))
             self.null_emotion = model.emotion_encoder.null(1, 1)[0, 0].float()
+            told = self.traits if model.has_style else None
+            self.style = None if told is None else torch.from_numpy(told.vector).to(model.device)
 
     def context(self, n_frames: int) -> Tensor:
         """What the net is shown of the portrait, for each frame: [2C + 1, T, h, w]."""
@@ -87,17 +97,3 @@ class LivePortrait:
 
     def _still(self, n_frames: int) -> Tensor:
         return torch.zeros(n_frames, len(MOTION), device=self.model.device)
-
-
-def fitted(picture: np.ndarray, longest_px: int) -> np.ndarray:
-    """A picture no longer than that, with sides that video can hold: even numbers of pixels.
-
-    >>> fitted(np.zeros((1001, 500, 3), np.uint8), 512).shape
-    (512, 256, 3)
-    """
-    height, width = picture.shape[:2]
-    scale = min(1.0, longest_px / max(height, width))
-    size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
-    if scale == 1.0:
-        return picture[: height - height % 2, : width - width % 2]
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))

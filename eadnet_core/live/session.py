@@ -15,8 +15,10 @@ from torch import Tensor
 
 from ..config import FPS, SAMPLE_RATE_HZ
 from ..emotion.code import Emotion, describe, emotion_code
+from ..emotion.track import FADE_FRAMES
 from ..errors import BadInput
 from ..generation.clock import Clock
+from ..generation.plan import moving_by
 from ..media.sound.audio import SAMPLES_PER_FRAME, n_frames_of
 from ..motion.live import LiveMotion
 from ..nets.vae import Change
@@ -30,8 +32,6 @@ CHUNK_FRAMES, AHEAD_FRAMES = 5, 3
 MOST_CHUNK_FRAMES, MOST_AHEAD_FRAMES = KEPT_FRAMES // 4, REACH_FRAMES - 1
 ASKED_FRAMES = 5
 """At least every so many frames the net is asked how a face differs from a mean face (ADR 41)."""
-FADE_FRAMES = 10
-"""In which one emotion becomes another, .4 s."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class LiveSession:
         with torch.inference_mode():
             self._hearing = LiveHearing(model, options, ahead_frames)
             self._sampler = CausalSampler(model, options, chunk_frames)
-        self._motion = LiveMotion(options.seed, ahead_frames, options.head, options.blink, options.gaze)
+        amounts = (options.head, options.blink, options.gaze, moving_by(portrait.traits, options))
+        self._motion = LiveMotion(options.seed, ahead_frames, *amounts)
         self.on = self.read(emotion)
         """The emotion that was asked for last; it may still be fading in."""
         self._feeling = _Feeling(self._scaled(self.on.code))
@@ -178,6 +179,7 @@ class LiveSession:
             null_emotion=self.portrait.null_emotion,
             motion=motion,
             motion_known=torch.ones(n, device=model.device),
+            style=self.portrait.style,
             voice=torch.from_numpy(voice).to(model.device),
         )
 

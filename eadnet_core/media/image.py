@@ -49,6 +49,20 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     return _decoded(io.BytesIO(content), Path(name))
 
 
+def fitted(picture: np.ndarray, longest_px: int) -> np.ndarray:
+    """A picture no longer than that, with sides that video can hold: even numbers of pixels.
+
+    >>> fitted(np.zeros((1001, 500, 3), np.uint8), 512).shape
+    (512, 256, 3)
+    """
+    height, width = picture.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    size = (max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2))
+    if scale == 1.0:
+        return picture[: height - height % 2, : width - width % 2]
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
 def image_size(content: bytes) -> tuple[int, int] | None:
     """(width, height) as the head of a file says, before EXIF turns it; None where it is no picture."""
     try:

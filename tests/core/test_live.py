@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from eadnet_core.emotion.track import FADE_FRAMES
 from eadnet_core.errors import BadInput
 from eadnet_core.families.family import Model
 from eadnet_core.live.hearing import KEPT_FRAMES, LiveHearing
-from eadnet_core.live.portrait import LivePortrait, fitted
-from eadnet_core.live.session import AHEAD_FRAMES, CHUNK_FRAMES, FADE_FRAMES, LiveChunk, LiveSession
+from eadnet_core.live.portrait import LivePortrait
+from eadnet_core.live.session import AHEAD_FRAMES, CHUNK_FRAMES, LiveChunk, LiveSession
 from eadnet_core.live.streams import stream
 from eadnet_core.media.face.subject import find_subject
+from eadnet_core.media.image import fitted
 from eadnet_core.media.sound.audio import SAMPLES_PER_FRAME
 from eadnet_core.media.sound.speech_gate import speech_gate
+from eadnet_core.motion.style import Style
 from eadnet_core.request import GenerateOptions
 
 BOX = (32.0, 24.0, 96.0, 108.0)
@@ -230,3 +235,24 @@ def test_an_async_generator_gives_the_same(shown: LivePortrait) -> None:
 
     found, wanted = asyncio.run(collect()), run(shown, sound, lambda: len(sound), emotion="sad")
     assert all(np.array_equal(a.parts, b.parts) for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("has_adapter", [False, True])
+def test_a_style_moves_the_head_and_by_the_adapter_the_face(shown: LivePortrait, tiny: Any, has_adapter: bool) -> None:
+    model, sound = shown.model, sound_of(8)
+    if has_adapter:
+        adapter = tiny.net("style")
+        with torch.no_grad():
+            adapter.attentions[0].attention.to_out.weight.normal_(0, 0.2)
+        model = replace(model, denoiser=copy.deepcopy(model.denoiser))
+        model.denoiser.add_style(adapter)
+
+    def made(style: Style | None, strength: float = 1.0) -> np.ndarray:
+        options = replace(OPTIONS, style_strength=strength)
+        portrait = LivePortrait(model, shown.picture, options, style=style)
+        return np.concatenate([chunk.parts for chunk in run(portrait, sound, lambda: len(sound))])
+
+    nobody, swaying, smiling = made(None), Style.of({"gestures": 2.0}), Style.of({"smile": 2.0})
+    assert np.array_equal(made(swaying, strength=0.0), nobody)
+    assert not np.array_equal(made(swaying), nobody)
+    assert np.array_equal(made(smiling), nobody) is not has_adapter

@@ -87,10 +87,11 @@ def test_new_words_take_effect_at_once_and_the_track_makes_the_clip_again(
     assert not torch.equal(clip.x0[:, first + 10 :], plain.x0[:, first + 10 :])
 
 
-def test_words_at_the_end_change_nothing(tiny_model: Model, subject: Subject, speech: Speech) -> None:
+def test_words_at_the_end_change_nothing_which_is_said(tiny_model: Model, subject: Subject, speech: Speech) -> None:
     calm = EmotionTrack.parse("calm")
     clip = sample_live(tiny_model, subject, speech, calm, OPTIONS, Steer(after(5), lambda *_: None))
-    assert clip.notes == () and clip.track is not None and len(clip.track.keyframes) == 1
+    assert clip.notes == ("'furious' came too late: the clip had been sampled to its end.",)
+    assert clip.track is not None and len(clip.track.keyframes) == 1
 
 
 def test_a_model_whose_mini_performs_first_says_that_words_came_too_late(
