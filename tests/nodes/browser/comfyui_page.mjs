@@ -76,6 +76,12 @@ class ComfyUI {
     }
   }
 
+  /** Turns to ComfyUI's palette of a name, "dark" or "light". */
+  async palette(name) {
+    await this.page.evaluate((name) => window.app.extensionManager.setting.set("Comfy.ColorPalette", name), name);
+    await this.page.waitForTimeout(1200);
+  }
+
   /** Centres the canvas on the first node of a type, so large that its widgets can be worked. */
   async show(type, scale = 1) {
     await this.page.evaluate(

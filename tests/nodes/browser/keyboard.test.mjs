@@ -25,14 +25,9 @@ before(async () => {
 });
 
 after(async () => {
-  if (comfyui) await palette("dark");
+  if (comfyui) await comfyui.palette("dark");
   await comfyui?.close();
 });
-
-async function palette(name) {
-  await page.evaluate((name) => window.app.extensionManager.setting.set("Comfy.ColorPalette", name), name);
-  await page.waitForTimeout(1200);
-}
 
 /** Marks what Tab should reach in the panels of a node, focuses the first, and returns what each is. */
 const stops = (type) =>
@@ -80,7 +75,7 @@ async function openPanel(file, type) {
 for (const name of ["dark", "light"]) {
   for (const [file, type] of PANELS) {
     test(`${type}: Tab reaches everything, and its focus is seen in the palette '${name}'`, async (t) => {
-      await palette(name);
+      await comfyui.palette(name);
       await openPanel(file, type);
       const layout = await comfyui.layout();
       const wanted = await stops(type);

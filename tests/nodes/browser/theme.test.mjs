@@ -15,14 +15,9 @@ before(async () => {
 });
 
 after(async () => {
-  if (comfyui) await palette("dark");
+  if (comfyui) await comfyui.palette("dark");
   await comfyui?.close();
 });
-
-async function palette(name) {
-  await page.evaluate((name) => window.app.extensionManager.setting.set("Comfy.ColorPalette", name), name);
-  await page.waitForTimeout(1200);
-}
 
 /** Texts of the pack's widgets that are seen, with their contrast to what is painted behind them: [[text, contrast, class]]. */
 const texts = () =>
@@ -74,7 +69,7 @@ const stir = () =>
 
 for (const name of ["dark", "light"]) {
   test(`every text is read easily in the palette '${name}'`, async (t) => {
-    await palette(name);
+    await comfyui.palette(name);
     for (const [file, type] of [["emotional_talking_head", "EADNet_EmotionPrompt"], ["step_05_emotions_over_time", "EADNet_EmotionTrack"], ["first_run", "EADNet_Speak"]]) {
       await comfyui.open(workflow(file));
       await comfyui.show(type, 0.7);
