@@ -16,7 +16,7 @@ from ..eadnet_core.request import SHORTER_VOICES
 from . import bridge
 from .options import option_input
 from .own_words import own_words
-from .sockets import EADEmotion, EADModel, EADMotion, EADSpeakers, HostedModel
+from .sockets import EADEmotion, EADModel, EADMotion, EADSpeakers, EADStyle, HostedModel
 from .video_source import picture_input, video_file, video_frames
 
 STARTS = ("at start_s", "after the speaker before")
@@ -98,6 +98,12 @@ class Speaker(io.ComfyNode):
                     optional=True,
                     tooltip="How somebody moves in a clip, from Motion From Video or Load Motion. Without: generated.",
                 ),
+                EADStyle.Input(
+                    "style",
+                    optional=True,
+                    tooltip="How this one speaks, from Style From Video, Style or Load Style. Without: nobody in "
+                    "particular.",
+                ),
             ],
             outputs=[EADSpeakers.Output("speakers", tooltip="All speakers so far, for the next one or Conversation.")],
         )
@@ -115,6 +121,7 @@ class Speaker(io.ComfyNode):
         channel: int = 0,
         name: str = "",
         motion: Any = None,
+        style: Any = None,
         **options: Any,
     ) -> io.NodeOutput:
         from ..eadnet_core.generation.speakers import Speaker as Wanted
@@ -136,6 +143,7 @@ class Speaker(io.ComfyNode):
             words=words or None,
             options=options,
             performance=motion,
+            style=style,
         )
         if own.name in {one.name for one in before}:
             raise BadInput(f"name '{own.name}' is that of a speaker before. Give each a name of its own.")

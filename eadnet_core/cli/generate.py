@@ -157,7 +157,8 @@ def _conversation(
 
     if any(given is not None for given in (reference_of(args), performance_of(args), args.style)):
         raise BadInput(
-            "--emotion-from, --performance and --style are of one face, and there are speakers. Leave them out."
+            "--emotion-from, --performance and --style are of one face, and there are speakers. Leave them out; a "
+            "style stands in the line of its --speaker, as style=FILE."
         )
     together = ConversationOptions(args.shorter, args.look)
     return prepare_conversation(portrait, speakers, args.audio, words_of(args), options, together, **more)

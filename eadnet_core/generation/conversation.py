@@ -296,12 +296,13 @@ def _planned(
     model: Model, people: People, voices: Voices, number: int, options: GenerateOptions, n_frames: int
 ) -> Planned:
     """What one of the speakers does, without regard to the others."""
-    subject, performance = people.speakers[number], voices.speakers[number].performance
+    subject, speaker = people.speakers[number], voices.speakers[number]
     sound, speaks = voices.heard(number), voices.speaks(number)
     speech = hear(sound, has_speech_gate=options.has_speech_gate or not speaks)
-    driving = performance() if callable(performance) else performance
+    driving = speaker.performance() if callable(speaker.performance) else speaker.performance
     words = voices.words(number, speech)
-    planned = plan(model, subject, speech, words, options, n_frames=n_frames, driving=driving)
+    ways: dict[str, Any] = {"driving": driving, "style": speaker.style}
+    planned = plan(model, subject, speech, words, options, n_frames=n_frames, **ways)
     span = voices.span(number)
     if span is not None and subject.is_still and span[1] < n_frames:
         planned = replace(planned, performance=after_voice(planned.performance, *span, voices.shorter))

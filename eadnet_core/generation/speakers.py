@@ -18,6 +18,8 @@ from ..media.face.several import LEFT, RIGHT, Place, parse_place
 from ..media.sound.audio import Audio
 from ..media.sound.form import MAX_CHANNELS
 from ..motion.driving import Driving
+from ..motion.style import Style
+from ..motion.style_file import read_style_file
 from ..request import OPTIONS, GenerateOptions
 from .rows import AS_UTF8, SUFFIXES
 from .table import Columns, Find, check_columns, each_row, file_of, filled, name_of, read_cells, text_of, value_of
@@ -28,7 +30,7 @@ OF_THE_CLIP = (
 )
 """Options that are the same for all faces of a clip, or that `face` says."""
 OWN_OPTIONS = tuple(name for name in OPTIONS if name not in OF_THE_CLIP)
-TEXTS = ("name", "face", "voice", "channel", "start_s", "words", "track", "script")
+TEXTS = ("name", "face", "voice", "channel", "start_s", "words", "track", "script", "style")
 COLUMNS = Columns(TEXTS, (), OWN_OPTIONS)
 AFTER = "after"
 """A start at the end of the voice of the speaker before."""
@@ -47,6 +49,7 @@ class Speaker:
     words        as of `pipeline.prepare`; times count from where the voice begins. None: those of the whole clip
     options      what differs from the options of the clip, by name, of OWN_OPTIONS
     performance  as of `pipeline.prepare`
+    style        of this speaker; None: nobody in particular
     Raises BadInput for what contradicts itself.
     """
 
@@ -58,6 +61,7 @@ class Speaker:
     words: str | EmotionTrack | Script | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     performance: Driving | Callable[[], Driving] | None = None
+    style: Style | None = None
 
     def __post_init__(self) -> None:
         if self.voice is not None and self.channel is not None:
@@ -136,6 +140,7 @@ def _speaker(number: int, values: dict[str, Any], find: Find) -> Speaker:
         start_s=_start_s(texts.get("start_s", "0")),
         words=_words(texts, find),
         options={name: value_of(OPTIONS[name], values[name]) for name in values if name in OPTIONS},
+        style=read_style_file(file_of("style", texts["style"], find)) if "style" in texts else None,
     )
 
 

@@ -18,12 +18,14 @@ from eadnet_core.families.family import Model
 from eadnet_core.generation.conversation import Conversation, ConversationOptions, prepare_conversation
 from eadnet_core.generation.output import write_video
 from eadnet_core.generation.pipeline import prepare
+from eadnet_core.generation.recipe import recipe
 from eadnet_core.generation.speakers import Speaker
 from eadnet_core.media.face.crop import FaceCrop
 from eadnet_core.media.face.territories import painted, shares
 from eadnet_core.media.sound.audio import Audio, read_audio
 from eadnet_core.media.video.files import VideoWriter, read_video
 from eadnet_core.media.video.segments import MANIFEST, segment_folder
+from eadnet_core.motion.style import Style
 from eadnet_core.request import GenerateOptions, Progress
 
 SIDE = 192
@@ -78,6 +80,17 @@ def test_each_face_is_what_it_would_be_alone(row: np.ndarray, voice: Audio, shor
     x0, x1 = round(box.center_x - 40), round(box.center_x + 40)
     alone = prepare(row, voice, "happy", dataclasses.replace(OPTIONS, face_box=_box(box)), model=tiny_model)
     assert np.array_equal(frames[:, :, x0:x1], frames_of(alone)[:, :, x0:x1])
+
+
+def test_a_style_is_of_its_speaker_alone(row: np.ndarray, voice: Audio, tiny_model: Model) -> None:
+    plain = [Speaker("anna", 0, voice, words="happy"), Speaker("ben", 2, voice, words="happy")]
+    lively = dataclasses.replace(plain[0], style=Style.of({"gestures": 3.0, "nods": 3.0}, "anna"))
+    before, after = (talk(row, [first, plain[1]], tiny_model) for first in (plain[0], lively))
+    was, now = ([face.performance.motion for face in made.faces] for made in (before, after))
+    assert np.abs(now[0] - was[0]).max() > 0.01
+    assert np.array_equal(now[1], was[1])
+    assert [face.report.style.get("source") for face in after.faces] == ["anna", None]
+    assert recipe(after) != recipe(before)
 
 
 def _box(place: FaceCrop) -> tuple[float, float, float, float]:

@@ -20,6 +20,7 @@ from eadnet_core.request import GenerateOptions
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "anna.wav").write_bytes(b"x")
     (tmp_path / "lines.txt").write_text("[glad] So you came.")
+    (tmp_path / "anna.json").write_text('{"eadnet_style": 1, "traits": {"nods": {"mean": 2}}}')
     return tmp_path
 
 
@@ -41,6 +42,13 @@ def test_lines_and_tables_say_the_same(folder: Path) -> None:
     assert [(o.seed, o.head, o.gaze) for o in options] == [(7, 0.5, 0.2), (4, 1.0, 0.2)]
 
 
+def test_a_style_is_a_file_beside_the_table(folder: Path) -> None:
+    (folder / "talk.csv").write_text("voice,style\nanna.wav,anna.json\nanna.wav,\n")
+    first, second = read_speakers(folder / "talk.csv")
+    assert first.style is not None and first.style.mean.tolist() == [0, 0, 2, 0, 0, 0, 0, 0]
+    assert second.style is None
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -57,6 +65,8 @@ def test_lines_and_tables_say_the_same(folder: Path) -> None:
         (["start_s=2"], "no voice of its own"),
         (["voice=anna.wav start_s=nan"], "give seconds from 0 on"),
         (["words=sad script=lines.txt"], "Give one of them"),
+        (["style=nobody.json"], "style 'nobody.json' cannot be used|is no file"),
+        (["style=anna.wav"], "must end in .json"),
         (["colour=red"], "no column is called 'colour'"),
         (["background=locked"], "no column is called 'background'"),
         (["head=9"], "head is 9.0"),

@@ -30,6 +30,7 @@ def test_two_speakers_make_one_video(host: Any, couple: torch.Tensor) -> None:
     (model,) = host.call("EADNet_Loader", model="tiny", precision="fp32", attention="auto")
     (first,) = host.call("EADNet_Speaker", face="", text="happy", audio=voice(0.2))
     after = {"audio": voice(0.12), "starts": "after the speaker before", "head": 0.5, "name": "ben"}
+    after["style"] = host.call("EADNet_Style", style=None, nods_sd=2.0)[0]
     (both,) = host.call("EADNet_Speaker", face="right", text="", speakers=first, **after)
     assert [(s.name, s.face, s.start_s) for s in both] == [("1", 0, 0.0), ("ben", "right", None)]
     video, report = host.call("EADNet_Conversation", model=model, image=couple, speakers=both, seed=3)
@@ -37,6 +38,7 @@ def test_two_speakers_make_one_video(host: Any, couple: torch.Tensor) -> None:
     made = json.loads(report)
     assert [speaker["name"] for speaker in made["speakers"]] == ["1", "ben"] and made["n_frames"] == 8
     assert [speaker["options"]["seed"] for speaker in made["speakers"]] == [3, 4]
+    assert [speaker["style"].get("traits", {}).get("nods") for speaker in made["speakers"]] == [None, 2.0]
     assert made["speakers"][1]["options"]["head"] == 0.5 and made["speakers"][0]["emotions"][0]["text"] == "happy"
 
 
