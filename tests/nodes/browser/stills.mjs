@@ -25,6 +25,7 @@ const OTHERS = {
   step_09_pose_a_still: [["LoadImage", 0], ["PreviewImage", 0], ["SaveVideo", 0.35], ["SaveVideo", 0.6]],
   step_11_performance_from_a_video: [["LoadVideo", 0.2], ["SaveVideo", 0.1], ["LoadVideo", 0.8], ["SaveVideo", 0.42]],
   step_12_two_speakers: [["SaveVideo", 0.53], ["SaveVideo", 0.88]],
+  step_13_style_of_a_speaker: [["LoadVideo", 0.5], ["SaveVideo", 0.15], ["SaveVideo", 0.5], ["SaveVideo", 0.85]],
   step_10_score_a_video: [["LoadVideo", 0.1], ["LoadVideo", 0.4], ["LoadVideo", 0.7], ["PreviewImage", 0]],
 };
 
