@@ -37,7 +37,7 @@ _LIST, _TRUTH = "clips.json", "truth.npz"
 
 def has_anatomy(heads: Path | None = None) -> bool:
     """Whether heads can be drawn: the anatomy is named, or lies where `eadnet download heads` puts it."""
-    return heads is not None or FOLDER_VARIABLE in os.environ or DEFAULT_FOLDER.is_dir()
+    return heads is not None or bool(os.environ.get(FOLDER_VARIABLE)) or DEFAULT_FOLDER.is_dir()
 
 
 def open_clips(

@@ -26,6 +26,7 @@ from ..nets.canonical import sample_at
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.motion_basis import N_POSE
+from ..nets.photographs import with_smile
 from ..nets.syncnet import SyncNet
 from ..nets.vae import LAID_PX, VAE, Change
 from ..request import OPTIONS, GenerateOptions
@@ -166,7 +167,8 @@ class Head:
         self.model = model
         self.shown = to_unit(pictures, model.device).float()
         image, points = picture_inputs(pictures, model.config.vae.size_px, model.device)
-        self.features = model.vae.read(self._to_net(image), points)
+        features = model.vae.read(self._to_net(image), points)
+        self.features = replace(features, controls=with_smile(features.controls))
 
     @property
     def controls(self) -> Tensor:

@@ -30,7 +30,16 @@ from ..media.face.landmarks import Landmarks, read_landmarks
 from ..media.pixels import to_unit
 from ..metrics.face import head_turn
 from ..nets.canonical import Maps, places, sample_at, sampled, stretched
-from ..nets.lips_and_lids import LIPS_ABOVE, LIPS_BELOW, TEETH_PX, LipsAndLids, edge, heights_over, light_in_mouth
+from ..nets.lips_and_lids import (
+    LIPS_ABOVE,
+    LIPS_BELOW,
+    TEETH_PX,
+    LipsAndLids,
+    Opening,
+    heights_over,
+    light_in_mouth,
+    with_teeth,
+)
 from ..nets.motion_basis import N_POSE, absolute_terms
 from ..nets.vae import VAE
 from ..paths import shown
@@ -72,17 +81,28 @@ class Mouths:
     """Open mouths of one person in the canonical frame of one picture; N = SIZE_PX, in the rows and columns of a mouth.
 
     seen      [n, 3, h, w]  0 .. 1
-    inside    [n, 1, h, w]  1 where the mouth shows its inside
+    opening   [n, 1, h, w]  how each place lies to the lips
     controls  [n, 28]       as they were read off the frames
     pose      [n, 5]        yaw and pitch beside the portrait's, radians; the rest was taken out
     light     [1, 3, 1, 1]  `light_in_mouth` of the picture
     """
 
     seen: Tensor
-    inside: Tensor
+    opening: Opening
     controls: Tensor
     pose: Tensor
     light: Tensor
+
+    @property
+    def inside(self) -> Tensor:
+        """1 where the mouth shows its inside: [n, 1, h, w]."""
+        o = self.opening
+        return (torch.minimum(torch.minimum(o.below, o.above), o.beside) > INSIDE_EDGE_PX * 2 / SIZE_PX).float()
+
+    def chosen(self, which: Tensor) -> Mouths:
+        """Some of them."""
+        own = {name: getattr(self, name)[which] for name in ("seen", "controls", "pose")}
+        return replace(self, opening=self.opening.chosen(which), **own)
 
 
 @dataclass(frozen=True)
@@ -123,11 +143,11 @@ def fit_face(
     mouths = read_mouths(portrait, pictures, vae, lambda share: say(share / 2))
     number = torch.arange(len(mouths.seen)) / len(mouths.seen)
     checked, watched = number >= 1 - CHECKED, (number >= 1 - CHECKED - WATCHED) & (number < 1 - CHECKED)
-    last = _chosen(mouths, checked)
+    last = mouths.chosen(checked)
     before = _difference(_Mouth(vae, 0), last)
     began = monotonic()
     learned = _fitted(
-        vae, _chosen(mouths, ~(checked | watched)), _chosen(mouths, watched), seconds, lambda x: say((1 + x) / 2)
+        vae, mouths.chosen(~(checked | watched)), mouths.chosen(watched), seconds, lambda x: say((1 + x) / 2)
     )
     after = _difference(learned, last)
     fitted = VAE(vae.config).eval().requires_grad_(False)
@@ -235,7 +255,8 @@ def _laid(
     reference = torch.from_numpy(_in_frame(own, Landmarks(own, 1.0).frame()))[None].to(device)
     maps = vae.lay(reference)
     numbers = sorted(chosen)
-    lines = [_lips(_in_frame(chosen[i], places_of[i]), maps) for i in numbers]
+    points = np.stack([_in_frame(chosen[i], places_of[i]) for i in numbers])
+    opening = _opening(torch.from_numpy(points), maps)
     rows, columns = _window()
     faces = np.stack([squares[i] for i in numbers])
     pictured = maps.repeat(len(numbers)).lay(to_unit(faces, device).float())
@@ -245,7 +266,7 @@ def _laid(
     pose = torch.zeros(len(numbers), N_POSE, device=device)
     turned = np.stack(head_turn(np.stack([own, *(chosen[i] for i in numbers)]).astype(np.float64)), 1)
     pose[:, :2] = torch.from_numpy(turned[1:] - turned[:1]).float()
-    return Mouths(seen, torch.stack(lines).to(device), controls, pose, light_in_mouth(still))
+    return Mouths(seen, opening, controls, pose, light_in_mouth(still))
 
 
 def _frame_like(points: np.ndarray, rest: np.ndarray) -> FaceCrop:
@@ -271,17 +292,14 @@ def _in_frame(points: np.ndarray, frame: FaceCrop) -> np.ndarray:
     return np.stack([x * cos + y * sin + 0.5, y * cos - x * sin + 0.5], 1).astype(np.float32)
 
 
-def _lips(points: np.ndarray, maps: Maps) -> Tensor:
-    """1 between the inner lips of landmarks [468, 2] in frame widths: [1, h, w] of the mouth's window."""
-    own = sample_at(maps.to_canonical.cpu(), torch.from_numpy(points)[None] * 2 - 1)
+def _opening(points: Tensor, maps: Maps) -> Opening:
+    """How the mouth's window lies to the inner lips of landmarks [n, 468, 2] in frame widths."""
+    own = sample_at(maps.repeat(len(points)).to_canonical, points.to(maps.to_canonical) * 2 - 1)
     rows, columns = _window()
-    here = places(own, SIZE_PX)[0][:, rows, columns]
-    x = here[0, 0]
-    above, below = (heights_over(x, own[:, list(ids)])[0] for ids in (LIPS_ABOVE, LIPS_BELOW))
-    margin = INSIDE_EDGE_PX * 2 / SIZE_PX
-    ends = own[0, [LIPS_ABOVE[0], LIPS_ABOVE[-1]], 0]
-    is_between = (x > ends.min() + margin) & (x < ends.max() - margin)
-    return ((here[1] > above + margin) & (here[1] < below - margin) & is_between)[None].float()
+    x, y = places(own, SIZE_PX)[..., rows, columns].split(1, 1)
+    above, below = (heights_over(x[0, 0, 0], own[:, list(ids)])[:, None, None] for ids in (LIPS_ABOVE, LIPS_BELOW))
+    ends = own[:, [LIPS_ABOVE[0], LIPS_ABOVE[-1]], 0, None, None]
+    return Opening(y - above, below - y, torch.minimum(x - ends.amin(1)[:, None], ends.amax(1)[:, None] - x))
 
 
 def _window() -> tuple[slice, slice]:
@@ -305,7 +323,7 @@ class _Mouth(nn.Module):
         controls, pose = mouths.controls, mouths.pose
         here = places(controls, SIZE_PX)[..., rows, columns]
         asked = absolute_terms(controls, pose)
-        shown = sampled(torch.einsum("bk,kchw->bchw", asked, self.base.inside.float()), here)
+        shown = mouths.opening.lined(sampled(torch.einsum("bk,kchw->bchw", asked, self.base.inside.float()), here))
         teeth = self.base.teeth.float() + self.teeth
         skull, jaw = self.base.bones(controls, pose)
         held = sample_at(skull, self.stiff.expand(len(skull), -1, -1)).mean(1)[:, :, None, None]
@@ -314,8 +332,8 @@ class _Mouth(nn.Module):
             if numbers is not None:
                 where = where + self.shifts[numbers, row, :, None, None]
             found = sampled(teeth[row].expand(len(controls), -1, -1, -1), where)
-            shown = torch.lerp(shown, found[:, 1:], edge(found[:, :1]))
-        return (mouths.light * shown.clamp(0, 2)).clamp(0, 1)
+            shown = with_teeth(shown, found)
+        return (mouths.light * mouths.opening.shaded(shown)).clamp(0, 1)
 
     def strays(self) -> Tensor:
         """How far teeth are from the mean ones, and frames from where their controls say."""
@@ -325,11 +343,6 @@ class _Mouth(nn.Module):
     def give(self, layers: LipsAndLids) -> None:
         """Put what was learned into other layers."""
         layers.teeth += self.teeth.to(layers.teeth)
-
-
-def _chosen(mouths: Mouths, which: Tensor) -> Mouths:
-    own = {name: getattr(mouths, name)[which] for name in ("seen", "inside", "controls", "pose")}
-    return replace(mouths, **own)
 
 
 def _off(made: Tensor, seen: Tensor, inside: Tensor) -> Tensor:
@@ -355,7 +368,7 @@ def _fitted(vae: VAE, mouths: Mouths, watched: Mouths, seconds: float, say: OnSt
         best, step = (_difference(mouth, watched), mouth.teeth.detach().clone()), 0
         while share < 1:
             numbers = torch.randperm(n, generator=generator)[:BATCH]
-            made = mouth(_chosen(mouths, numbers), numbers)
+            made = mouth(mouths.chosen(numbers), numbers)
             seen, inside = mouths.seen[numbers], mouths.inside[numbers]
             across, down = ((made - seen).diff(dim=d).abs() for d in (-1, -2))
             edges = (across * inside[..., 1:]).sum() + (down * inside[..., 1:, :]).sum()

@@ -48,6 +48,15 @@ MEAN_FACE = (0.652, 0.485, 0.390)
 TEETH_FOLLOW, TEETH_TINT = 0.5, 0.3
 """Powers with which teeth follow the brightness and the colour of the face. On the same heads, whose pictures are
 exposed alike, .28 and .3; a photograph that is dark as a whole would have 1 for its brightness."""
+TEETH_GAIN = (1.4, 1.3, 1.2)
+"""Of red, green and blue. Rendered teeth have .96, .85 and .79 of `light_in_mouth`. Those of a woman who speaks have
+1.26, .92 and .79, those of two smiles 1.43, 1.27 and 1.16: halfway between."""
+BEHIND_GAIN, TONGUE_GAIN, TONGUE_FROM = (1.05, 0.6, 0.45), (1.9, 1.6, 1.6), 0.5
+"""Of the mean lining, .40, .25 and .23 of the same: the woman's open mouth has .42, .15 and .10 in the middle, and .75,
+.40 and .37 above the lower lip. The tongue begins halfway down."""
+LIP_SHADE, LIP_SHADE_REACH = 0.5, 0.02
+CORNER_SHADE, CORNER_REACH = 0.5, 0.12
+"""How dark a mouth is right below the upper lip and at its corners, and how far that reaches, in half frame widths."""
 LEAST_BRIGHT = 0.05
 GAZE_REACH = 2.0
 """A gaze of 1 moves the iris of a rendered head by an eighth of the eye's width. People look further aside."""
@@ -180,6 +189,37 @@ class Layers:
     lids: tuple[slice, slice]
 
 
+@dataclass(frozen=True)
+class Opening:
+    """Where places lie in an open mouth, in half frame widths: [B, 1, h, w] each.
+
+    below   below the upper lip
+    above   above the lower lip
+    beside  from the nearer corner, inwards
+    """
+
+    below: Tensor
+    above: Tensor
+    beside: Tensor
+
+    def chosen(self, which: Tensor) -> Opening:
+        """Some of the mouths."""
+        return Opening(self.below[which], self.above[which], self.beside[which])
+
+    def lined(self, lining: Tensor) -> Tensor:
+        """A lining [B, 3, h, w] with the depth of a mouth: dark and red behind, and a tongue above the lower lip."""
+        down = self.below / (self.below + self.above).clamp(min=1e-4)
+        tongue = ((down - TONGUE_FROM) / (1 - TONGUE_FROM)).clamp(0, 1)
+        behind, front = (lining.new_tensor(gain).view(3, 1, 1) for gain in (BEHIND_GAIN, TONGUE_GAIN))
+        return lining * torch.lerp(behind, front, tongue)
+
+    def shaded(self, inside: Tensor) -> Tensor:
+        """What is in a mouth [B, 3, h, w] in the shade of its lips, 0 .. 2."""
+        lip = 1 - LIP_SHADE * torch.exp(-self.below.clamp(min=0) / LIP_SHADE_REACH)
+        corner = 1 - CORNER_SHADE * (1 - (self.beside / CORNER_REACH).clamp(0, 1))
+        return (inside * lip * corner).clamp(0, 2)
+
+
 class LipsAndLids(nn.Module):
     """Fields of three layers, and what a mouth shows.
 
@@ -227,7 +267,8 @@ class LipsAndLids(nn.Module):
             if is_mouth:
                 is_own = torch.maximum(over, within_above) <= 0
                 between, alpha = torch.where(is_own, above, skin), (2 * gap - 0.5).clamp(0, 1) * ~is_own
-                paint = self.mouths(controls, pose, image, place)
+                opening = Opening(-over, -under, lines.inside(above[:, :1], is_mouth))
+                paint = self.mouths(controls, pose, image, place, opening)
             else:
                 between, alpha, paint = self._within(ball, lines), gap.new_zeros(()), gap.new_zeros(())
             flow = torch.where(gap > 0, between, skin) - place
@@ -295,15 +336,15 @@ class LipsAndLids(nn.Module):
         y = kept[:, 1:] + over.clamp(min=0) - under.clamp(min=0)
         return torch.cat([x, y], 1)
 
-    def mouths(self, controls: Tensor, pose: Tensor, image: Tensor, here: Tensor) -> Tensor:
+    def mouths(self, controls: Tensor, pose: Tensor, image: Tensor, here: Tensor, opening: Opening) -> Tensor:
         """What open mouths show at places [1, 2, h, w], -1 .. 1 [B, 3, h, w]: lining, lower teeth, then upper teeth."""
         asked = absolute_terms(controls.float(), pose.float())
-        inside = sampled(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), here)
+        inside = opening.lined(sampled(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), here))
         skull, jaw = self.bones(controls, pose)
         for teeth, moved in ((self.teeth[1], jaw), (self.teeth[0], skull)):
             found = sampled(teeth.float().expand(len(asked), -1, -1, -1), here + sampled(moved, here))
-            inside = torch.lerp(inside, found[:, 1:], edge(found[:, :1]))
-        return (light_in_mouth(image) * inside.clamp(0, 2) * 2 - 1).clamp(-1, 1)
+            inside = with_teeth(inside, found)
+        return (light_in_mouth(image) * opening.shaded(inside) * 2 - 1).clamp(-1, 1)
 
     def bones(self, controls: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Flow back to a face at rest of what is fixed to the skull, and to the jaw: [B, 2, 64, 64] each."""
@@ -327,6 +368,12 @@ def light_in_mouth(image: Tensor) -> Tensor:
     bright, usual = face.mean(1, keepdim=True), mean.mean()
     tint = ((face / bright.clamp(min=LEAST_BRIGHT)) / (mean / usual)).clamp(min=LEAST_BRIGHT) ** TEETH_TINT
     return usual * (bright / usual) ** TEETH_FOLLOW * tint
+
+
+def with_teeth(inside: Tensor, teeth: Tensor) -> Tensor:
+    """The inside of a mouth [B, 3, h, w] with a row of teeth [B, 4, h, w] over it, as `LipsAndLids.teeth` has them."""
+    gain = teeth.new_tensor(TEETH_GAIN).view(3, 1, 1)
+    return torch.lerp(inside, gain * teeth[:, 1:], edge(teeth[:, :1]))
 
 
 def edge(share: Tensor) -> Tensor:

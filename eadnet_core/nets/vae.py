@@ -24,6 +24,7 @@ from .layers import GroupNorm
 from .lips_and_lids import Layers, Lines, LipsAndLids, face_share, lines_of
 from .motion_basis import N_POSE, MotionBasis
 from .motion_latents import MotionLatents
+from .photographs import on_skin
 
 POSE_SIZE = (0.3, 0.25, 0.2, 0.06, 0.06)
 """Usual size of yaw, pitch, roll (radians) and shifts (frame widths); divided by it, all are about 1."""
@@ -466,6 +467,7 @@ class VAE(nn.Module):
         folds = self.motion_basis.creases(controls, pose, still, change.flow)
         face = face_share(size_px, change.flow.device)
         light = change.light + folds * face * (1 - layers.share * layers.inner)
+        light = on_skin(light, reference.image)
         return replace(change, light=light.clamp(-MOST_LIGHT, MOST_LIGHT))
 
 

@@ -22,10 +22,12 @@ from eadnet_core.nets.lips_and_lids import (
     Layers,
     Lines,
     LipsAndLids,
+    Opening,
     aligned,
     layer_share,
     light_in_mouth,
     lines_of,
+    with_teeth,
 )
 from eadnet_core.taxonomy import CONTROLS
 from eadnet_core.training.lips_and_lids import spread
@@ -165,3 +167,29 @@ def test_teeth_of_a_dark_skin_are_not_as_dark_and_take_the_light_s_colour() -> N
     assert 0.6 < float(dark.mean() / light.mean()) < 0.8
     golden = light_in_mouth(2 * usual * torch.tensor((1.2, 1.0, 0.4)).view(3, 1, 1) - 1)
     assert float(golden[0, 2]) < 0.9 * float(golden[0, 0])
+
+
+def opening(**where: float) -> Opening:
+    return Opening(*(torch.full((1, 1, 1, 1), where.get(name, 0.2)) for name in ("below", "above", "beside")))
+
+
+def test_a_mouth_is_dark_behind_and_shows_a_tongue_above_the_lower_lip() -> None:
+    lining = torch.full((1, 3, 1, 1), 0.3)
+    behind, tongue = (opening(below=d, above=0.2 - d).lined(lining) for d in (0.1, 0.199))
+    assert tongue.mean() > 1.5 * behind.mean()
+    assert behind[0, 0] > 2 * behind[0, 2], "red"
+
+
+def test_lips_and_corners_shade_what_is_in_a_mouth() -> None:
+    tooth = torch.full((1, 3, 1, 1), 1.2)
+    free = opening().shaded(tooth)
+    assert torch.allclose(free, tooth, atol=1e-3)
+    assert opening(below=0.001).shaded(tooth).mean() < 0.6 * free.mean()
+    assert opening(beside=0.001).shaded(tooth).mean() < 0.6 * free.mean()
+
+
+def test_teeth_are_brighter_than_those_of_rendered_heads() -> None:
+    rendered = torch.tensor((1.0, 0.96, 0.85, 0.79)).view(1, 4, 1, 1)
+    shown = with_teeth(torch.zeros(1, 3, 1, 1), rendered).flatten()
+    assert 1.0 < shown.mean() < 1.3
+    assert shown[0] > shown[1] > shown[2] > 0.9

@@ -85,3 +85,9 @@ def test_a_named_anatomy_is_never_passed_over(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no anatomy"):
         list(draw_clips(few(4, 0), 0, 64, tmp_path))
     assert shipped.has_anatomy(tmp_path) and not shipped.has_anatomy()
+
+
+@pytest.mark.usefixtures("without_anatomy")
+def test_an_empty_variable_names_no_anatomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, "")
+    assert not shipped.has_anatomy()
