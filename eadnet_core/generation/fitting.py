@@ -34,11 +34,11 @@ from ..nets.lips_and_lids import (
     LIPS_ABOVE,
     LIPS_BELOW,
     TEETH_PX,
+    Lines,
     LipsAndLids,
     Opening,
     heights_over,
     light_in_mouth,
-    with_teeth,
 )
 from ..nets.motion_basis import N_POSE, absolute_terms
 from ..nets.vae import VAE
@@ -256,7 +256,7 @@ def _laid(
     maps = vae.lay(reference)
     numbers = sorted(chosen)
     points = np.stack([_in_frame(chosen[i], places_of[i]) for i in numbers])
-    opening = _opening(torch.from_numpy(points), maps)
+    opening = _opening(torch.from_numpy(points), maps, vae.lines(reference, maps))
     rows, columns = _window()
     faces = np.stack([squares[i] for i in numbers])
     pictured = maps.repeat(len(numbers)).lay(to_unit(faces, device).float())
@@ -292,14 +292,15 @@ def _in_frame(points: np.ndarray, frame: FaceCrop) -> np.ndarray:
     return np.stack([x * cos + y * sin + 0.5, y * cos - x * sin + 0.5], 1).astype(np.float32)
 
 
-def _opening(points: Tensor, maps: Maps) -> Opening:
+def _opening(points: Tensor, maps: Maps, portrait: Lines) -> Opening:
     """How the mouth's window lies to the inner lips of landmarks [n, 468, 2] in frame widths."""
     own = sample_at(maps.repeat(len(points)).to_canonical, points.to(maps.to_canonical) * 2 - 1)
     rows, columns = _window()
     x, y = places(own, SIZE_PX)[..., rows, columns].split(1, 1)
     above, below = (heights_over(x[0, 0, 0], own[:, list(ids)])[:, None, None] for ids in (LIPS_ABOVE, LIPS_BELOW))
     ends = own[:, [LIPS_ABOVE[0], LIPS_ABOVE[-1]], 0, None, None]
-    return Opening(y - above, below - y, torch.minimum(x - ends.amin(1)[:, None], ends.amax(1)[:, None] - x))
+    beside = torch.minimum(x - ends.amin(1)[:, None], ends.amax(1)[:, None] - x)
+    return Opening(y - above, below - y, beside, portrait.shown(x[:1]).expand_as(beside))
 
 
 def _window() -> tuple[slice, slice]:
@@ -332,7 +333,7 @@ class _Mouth(nn.Module):
             if numbers is not None:
                 where = where + self.shifts[numbers, row, :, None, None]
             found = sampled(teeth[row].expand(len(controls), -1, -1, -1), where)
-            shown = with_teeth(shown, found)
+            shown = mouths.opening.with_teeth(shown, found, row == 0)
         return (mouths.light * mouths.opening.shaded(shown)).clamp(0, 1)
 
     def strays(self) -> Tensor:

@@ -9,7 +9,7 @@ squares, as `MotionBasis` is; the lines are the portrait's own landmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
@@ -54,6 +54,9 @@ TEETH_GAIN = (1.4, 1.3, 1.2)
 BEHIND_GAIN, TONGUE_GAIN, TONGUE_FROM = (1.05, 0.6, 0.45), (1.9, 1.6, 1.6), 0.5
 """Of the mean lining, .40, .25 and .23 of the same: the woman's open mouth has .42, .15 and .10 in the middle, and .75,
 .40 and .37 above the lower lip. The tongue begins halfway down."""
+LEAST_SHOWN = 0.04
+"""Gap of a portrait's lips, in half frame widths, from which on its own teeth begin to be seen. Of 13 portraits three
+that show teeth have .065 to .074, the others up to .037."""
 LIP_SHADE, LIP_SHADE_REACH = 0.5, 0.02
 CORNER_SHADE, CORNER_REACH = 0.5, 0.12
 """How dark a mouth is right below the upper lip and at its corners, and how far that reaches, in half frame widths."""
@@ -102,6 +105,11 @@ class Lines:
             return self._between(x, 4)
         eyes = torch.maximum(self._between(x, 0), self._between(x, 2))
         return eyes if is_mouth is False else torch.where(is_mouth, self._between(x, 4), eyes)
+
+    def shown(self, x: Tensor) -> Tensor:
+        """1 at x [B, 1, N, N] where a mouth is open so far that its upper teeth are seen, else 0, softly."""
+        gap = heights(self.below, x, True) - heights(self.above, x, True)
+        return (2 * (gap - LEAST_SHOWN) / LEAST_SHOWN).clamp(0, 1)
 
     def _between(self, x: Tensor, corner: int) -> Tensor:
         left, right = self.corners[:, corner : corner + 2, None, None, None].unbind(1)
@@ -196,15 +204,17 @@ class Opening:
     below   below the upper lip
     above   above the lower lip
     beside  from the nearer corner, inwards
+    own     1 where the portrait shows its own teeth, so that no others are painted below them
     """
 
     below: Tensor
     above: Tensor
     beside: Tensor
+    own: Tensor
 
     def chosen(self, which: Tensor) -> Opening:
         """Some of the mouths."""
-        return Opening(self.below[which], self.above[which], self.beside[which])
+        return Opening(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def lined(self, lining: Tensor) -> Tensor:
         """A lining [B, 3, h, w] with the depth of a mouth: dark and red behind, and a tongue above the lower lip."""
@@ -212,6 +222,12 @@ class Opening:
         tongue = ((down - TONGUE_FROM) / (1 - TONGUE_FROM)).clamp(0, 1)
         behind, front = (lining.new_tensor(gain).view(3, 1, 1) for gain in (BEHIND_GAIN, TONGUE_GAIN))
         return lining * torch.lerp(behind, front, tongue)
+
+    def with_teeth(self, inside: Tensor, teeth: Tensor, is_upper: bool) -> Tensor:
+        """The inside of a mouth [B, 3, h, w] with a row of `LipsAndLids.teeth` [B, 4, h, w] over it."""
+        gain = teeth.new_tensor(TEETH_GAIN).view(3, 1, 1)
+        share = edge(teeth[:, :1])
+        return torch.lerp(inside, gain * teeth[:, 1:], share * (1 - self.own) if is_upper else share)
 
     def shaded(self, inside: Tensor) -> Tensor:
         """What is in a mouth [B, 3, h, w] in the shade of its lips, 0 .. 2."""
@@ -267,7 +283,8 @@ class LipsAndLids(nn.Module):
             if is_mouth:
                 is_own = torch.maximum(over, within_above) <= 0
                 between, alpha = torch.where(is_own, above, skin), (2 * gap - 0.5).clamp(0, 1) * ~is_own
-                opening = Opening(-over, -under, lines.inside(above[:, :1], is_mouth))
+                x = above[:, :1]
+                opening = Opening(-over, -under, lines.inside(x, is_mouth), lines.shown(x))
                 paint = self.mouths(controls, pose, image, place, opening)
             else:
                 between, alpha, paint = self._within(ball, lines), gap.new_zeros(()), gap.new_zeros(())
@@ -341,9 +358,9 @@ class LipsAndLids(nn.Module):
         asked = absolute_terms(controls.float(), pose.float())
         inside = opening.lined(sampled(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), here))
         skull, jaw = self.bones(controls, pose)
-        for teeth, moved in ((self.teeth[1], jaw), (self.teeth[0], skull)):
-            found = sampled(teeth.float().expand(len(asked), -1, -1, -1), here + sampled(moved, here))
-            inside = with_teeth(inside, found)
+        for row, moved in ((1, jaw), (0, skull)):
+            found = sampled(self.teeth[row].float().expand(len(asked), -1, -1, -1), here + sampled(moved, here))
+            inside = opening.with_teeth(inside, found, row == 0)
         return (light_in_mouth(image) * opening.shaded(inside) * 2 - 1).clamp(-1, 1)
 
     def bones(self, controls: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
@@ -368,12 +385,6 @@ def light_in_mouth(image: Tensor) -> Tensor:
     bright, usual = face.mean(1, keepdim=True), mean.mean()
     tint = ((face / bright.clamp(min=LEAST_BRIGHT)) / (mean / usual)).clamp(min=LEAST_BRIGHT) ** TEETH_TINT
     return usual * (bright / usual) ** TEETH_FOLLOW * tint
-
-
-def with_teeth(inside: Tensor, teeth: Tensor) -> Tensor:
-    """The inside of a mouth [B, 3, h, w] with a row of teeth [B, 4, h, w] over it, as `LipsAndLids.teeth` has them."""
-    gain = teeth.new_tensor(TEETH_GAIN).view(3, 1, 1)
-    return torch.lerp(inside, gain * teeth[:, 1:], edge(teeth[:, :1]))
 
 
 def edge(share: Tensor) -> Tensor:

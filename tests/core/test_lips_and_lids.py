@@ -27,7 +27,6 @@ from eadnet_core.nets.lips_and_lids import (
     layer_share,
     light_in_mouth,
     lines_of,
-    with_teeth,
 )
 from eadnet_core.taxonomy import CONTROLS
 from eadnet_core.training.lips_and_lids import spread
@@ -169,27 +168,39 @@ def test_teeth_of_a_dark_skin_are_not_as_dark_and_take_the_light_s_colour() -> N
     assert float(golden[0, 2]) < 0.9 * float(golden[0, 0])
 
 
-def opening(**where: float) -> Opening:
-    return Opening(*(torch.full((1, 1, 1, 1), where.get(name, 0.2)) for name in ("below", "above", "beside")))
+def opening_at(**where: float) -> Opening:
+    usual = {"below": 0.2, "above": 0.2, "beside": 0.2, "own": 0.0, **where}
+    return Opening(**{name: torch.full((1, 1, 1, 1), value) for name, value in usual.items()})
 
 
 def test_a_mouth_is_dark_behind_and_shows_a_tongue_above_the_lower_lip() -> None:
     lining = torch.full((1, 3, 1, 1), 0.3)
-    behind, tongue = (opening(below=d, above=0.2 - d).lined(lining) for d in (0.1, 0.199))
+    behind, tongue = (opening_at(below=d, above=0.2 - d).lined(lining) for d in (0.1, 0.199))
     assert tongue.mean() > 1.5 * behind.mean()
     assert behind[0, 0] > 2 * behind[0, 2], "red"
 
 
 def test_lips_and_corners_shade_what_is_in_a_mouth() -> None:
     tooth = torch.full((1, 3, 1, 1), 1.2)
-    free = opening().shaded(tooth)
+    free = opening_at().shaded(tooth)
     assert torch.allclose(free, tooth, atol=1e-3)
-    assert opening(below=0.001).shaded(tooth).mean() < 0.6 * free.mean()
-    assert opening(beside=0.001).shaded(tooth).mean() < 0.6 * free.mean()
+    assert opening_at(below=0.001).shaded(tooth).mean() < 0.6 * free.mean()
+    assert opening_at(beside=0.001).shaded(tooth).mean() < 0.6 * free.mean()
 
 
 def test_teeth_are_brighter_than_those_of_rendered_heads() -> None:
     rendered = torch.tensor((1.0, 0.96, 0.85, 0.79)).view(1, 4, 1, 1)
-    shown = with_teeth(torch.zeros(1, 3, 1, 1), rendered).flatten()
+    shown = opening_at().with_teeth(torch.zeros(1, 3, 1, 1), rendered, is_upper=True).flatten()
     assert 1.0 < shown.mean() < 1.3
     assert shown[0] > shown[1] > shown[2] > 0.9
+
+
+def test_below_teeth_of_the_portrait_no_second_row_is_painted() -> None:
+    shut, open_points = face(), face()
+    open_points[0, list(LIPS_BELOW[1:-1]), 1] += 0.07
+    shut, smiling = (lines_of(points).shown(torch.zeros(1, 1, 1, 1)) for points in (shut, open_points))
+    assert float(shut) == 0 and float(smiling) == 1
+    tooth = torch.ones(1, 4, 1, 1)
+    lining = torch.full((1, 3, 1, 1), 0.3)
+    assert torch.equal(opening_at(own=1.0).with_teeth(lining, tooth, is_upper=True), lining)
+    assert opening_at(own=1.0).with_teeth(lining, tooth, is_upper=False).mean() > 1, "lower ones hang on the jaw"
