@@ -109,7 +109,8 @@ def _on_a_page(args: argparse.Namespace) -> None:
 
     if args.emotion_file is not None:
         raise BadInput("--emotion-file is for pipes; the page has a box for the words.")
-    if not 1 <= args.sessions <= 16 or not 0 <= args.port <= 65535 or (args.stop_when_idle or 1.0) <= 0:
+    has_limit = args.stop_when_idle is None or args.stop_when_idle > 0
+    if not (1 <= args.sessions <= 16 and 0 <= args.port <= 65535 and has_limit):
         raise BadInput("Give --sessions 1 .. 16, --port 0 .. 65535 and --stop-when-idle above 0.")
     tts = _tts(args)
     portrait = _portrait(args)

@@ -35,9 +35,9 @@ class Recorder:
         return Recording(self.folder / f"eadnet-live-{self._n:03}.mp4", self.portrait)
 
     def find(self, name: str) -> Path | None:
-        """The file of a finished recording by its name; a name with a folder in it is none."""
-        path = self.folder / name
-        return path if path.parent == self.folder and path.suffix == ".mp4" and path.is_file() else None
+        """The file of a recording by its name; None for any other name."""
+        names = [path.name for path in self.folder.glob("*.mp4")]
+        return self.folder / name if name in names else None
 
 
 class Recording:

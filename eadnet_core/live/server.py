@@ -64,7 +64,7 @@ async def serve(page: LivePage, port: int, ready: Callable[[str], None]) -> None
     LiveSession(page.portrait, page.emotion, page.chunk_frames, page.ahead_frames)  # fails here, not at the first page
     with tempfile.TemporaryDirectory(prefix="eadnet-live-") as folder:
         server = _Server(page, Recorder(Path(folder), page.portrait))
-        runner = web.AppRunner(server.app(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(server.app(), access_log=None, handle_signals=False, logger=_refusals())
         await runner.setup()
         try:
             site = web.TCPSite(runner, HOSTS[0], port)
@@ -77,6 +77,22 @@ async def serve(page: LivePage, port: int, ready: Callable[[str], None]) -> None
             await server.until_left_alone()
         finally:
             await runner.cleanup()
+
+
+def _refusals() -> logging.Logger:
+    """What aiohttp logs to: what is no request at all takes a line here, and no traceback."""
+    refusals = logging.getLogger(f"{__name__}.requests")
+    refusals.addFilter(_in_a_line)
+    return refusals
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    if record.exc_info is not None and isinstance(record.exc_info[1], HttpProcessingError):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args, record.exc_info = "a request was refused: it is no HTTP", (), None
+    return True
 
 
 class _Server:
@@ -106,7 +122,7 @@ class _Server:
 
         @web.middleware
         async def guarded(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-            token = request.path.split("/", 2)[1]
+            token = request.path.removeprefix("/").partition("/")[0]
             reason = "not ready" if self.guard is None else self.guard.refusal(token, request.headers)
             if reason is not None:
                 logger.warning("a request was refused: %s", reason)

@@ -90,7 +90,8 @@ def test_the_page_and_its_files_are_behind_the_token(shown: LivePortrait) -> Non
                 assert response.headers["Referrer-Policy"] == "no-referrer"
         async with client.get(address + "portrait.jpg") as response:
             assert (await response.read())[:2] == b"\xff\xd8"
-        for name in ("server.py", "recordings/none.mp4", "recordings/..%2f..%2fface.mp4", "%2e%2e/guard.py"):
+        recordings = ("none.mp4", "..%2f..%2fface.mp4", "%00.mp4", 300 * "x" + ".mp4")
+        for name in ("server.py", "%2e%2e/guard.py", *(f"recordings/{name}" for name in recordings)):
             async with client.get(address + name) as response:
                 assert response.status in (403, 404)
 
@@ -371,6 +372,39 @@ def test_the_token_is_never_logged(shown: LivePortrait, caplog: pytest.LogCaptur
     with caplog.at_level(logging.DEBUG):
         talk_of(run, LivePage(shown))
     assert len(found[0]) == 32 and found[0] not in caplog.text and "another origin" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status", "said"),
+    [
+        (b"OPTIONS * HTTP/1.1", b"Host: 127.0.0.1", 403, "wrong token"),
+        (b"GET /\xff/ HTTP/1.1", b"Host: 127.0.0.1", 400, "no HTTP"),
+        (b"GET / HTTP/1.1", b"X: " + 20_000 * b"a", 400, "no HTTP"),
+    ],
+)
+def test_what_is_no_request_takes_a_line_in_the_log(
+    shown: LivePortrait,
+    caplog: pytest.LogCaptureFixture,
+    request_line: bytes,
+    headers: bytes,
+    status: int,
+    said: str,
+) -> None:
+    async def run(address: str, client: Any) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.split(":")[2].split("/")[0]))
+        writer.write(request_line + b"\r\n" + headers + b"\r\n\r\n")
+        assert int((await reader.readline()).split()[1]) == status
+        writer.close()
+
+    with caplog.at_level(logging.INFO):
+        talk_of(run, LivePage(shown))
+    assert said in caplog.text and "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("minutes", ["0", "nan", "-1"])
+def test_no_time_without_a_page_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["live", "--portrait", "face.png", "--stop-when-idle", minutes]) == 2
+    assert "--stop-when-idle above 0" in capsys.readouterr().err
 
 
 def test_the_command_says_what_to_install(
