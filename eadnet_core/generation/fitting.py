@@ -9,6 +9,7 @@ What comes out is a model folder with one file, which extends the model that was
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -161,8 +162,11 @@ def fit_face(
 def check_fit_output(folder: str | Path, overwrite: bool = False) -> None:
     """Refuse a folder that could not be written, before any work is done for it. Raises BadInput."""
     folder = Path(folder)
-    if (folder.exists() and not folder.is_dir()) or not folder.absolute().parent.is_dir():
-        raise BadInput(f"'{shown(folder)}' cannot be written: a file has that name, or its parent folder is missing.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise BadInput(
+            f"'{shown(folder)}' cannot be written: '{shown(there)}' is no folder, or nobody may write to it."
+        )
     path = folder / f"{PART}.safetensors"
     if path.exists() and (not overwrite or "fitted" not in read_metadata(path)):
         raise BadInput(f"'{shown(folder)}' holds a model already. Give another folder, or --overwrite an earlier fit.")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from eadnet_core.cli import main
 from eadnet_core.errors import BadInput, CheckpointError, FaceNotFound
 from eadnet_core.evaluation.shipped import FOLDER
 from eadnet_core.families.load import load_model
@@ -122,11 +121,12 @@ class TestRefusals:
         with pytest.raises(KeyboardInterrupt):
             fit_face(pictures[0], lambda: pictures, mini, 1.0, stop)
 
-    def test_a_folder_that_is_no_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_folder_that_cannot_be(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(BadInput, match="a file has that name"):
-            check_fit_output(tmp_path / "file")
-        sample = FOLDER.parent / "sample" / "portrait.png"
-        arguments = ["fit", "--portrait", str(sample), "--video", str(FOLDER / "01.mp4")]
-        assert main([*arguments, "--output", str(tmp_path / "no" / "face")]) != 0
-        assert "parent folder is missing" in capsys.readouterr().err
+        for folder in (tmp_path / "file", tmp_path / "file" / "anna"):
+            with pytest.raises(BadInput, match="file' is no folder"):
+                check_fit_output(folder)
+        check_fit_output(tmp_path / "faces" / "anna")  # as docs/commands.md has it: it is made
+        monkeypatch.setattr("os.access", lambda *_: False)
+        with pytest.raises(BadInput, match="nobody may write to it"):
+            check_fit_output(tmp_path / "faces" / "anna")
