@@ -39,6 +39,7 @@ def _numbers(text: str) -> list[float]:
 def _style(args: argparse.Namespace) -> None:
     from ..motion.style import mixed
     from ..motion.style_file import check_style_output, write_style
+    from ..paths import shown
     from ..taxonomy import TRAITS
 
     check_style_output(args.output, args.overwrite)
@@ -49,7 +50,7 @@ def _style(args: argparse.Namespace) -> None:
     write_style(args.output, style, args.overwrite)
     for name, mean, sd in zip(TRAITS, style.mean, style.sd, strict=True):
         print(f"{name:9} {mean:+.2f} ± {sd:.2f}")
-    print(f"{args.output}: style of {style.source or 'nobody named'}")
+    print(f"{args.output}: style of {shown(style.source) or 'nobody named'}")
 
 
 def _read(path: Path, args: argparse.Namespace) -> Style:

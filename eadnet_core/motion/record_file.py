@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..emotion.text_files import read_text
 from ..errors import BadInput
 from ..paths import check_path, check_source, shown, writing
 from .record import MOST_FRAMES, RATES_HZ, TRACKS, Motion
+from .tensor_file import read_tensors
 
 SCHEMA = Path(__file__).with_name("motion.schema.json")
 SUFFIXES = (".json", ".safetensors")
@@ -116,15 +116,10 @@ def _checked(path: Path, values: str | dict[str, Any]) -> Motion:
 
 
 def _tensors(path: Path) -> dict[str, Any]:
+    about, arrays = read_tensors(path, "motion")
     try:
-        with safe_open(path, "numpy") as file:
-            about = file.metadata() or {}
-            version = about.get(KEY)
-            if version is None:
-                raise BadInput(f"Motion '{shown(path)}' holds tensors, but no motion. Give what `eadnet motion` wrote.")
-            tracks = {name: file.get_tensor(name).tolist() for name in tuple(file.keys())}
         notes = json.loads(about.get("notes", "[]"))
-        values = {KEY: int(version), "fps": float(about["fps"]), "source": about.get("source", ""), "notes": notes}
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+        values = {KEY: int(about[KEY]), "fps": float(about["fps"]), "source": about.get("source", ""), "notes": notes}
+    except (KeyError, ValueError, RecursionError) as error:
         raise BadInput(f"Motion '{shown(path)}' cannot be read ({error}). Give what `eadnet motion` wrote.") from error
-    return {**values, "tracks": tracks}
+    return {**values, "tracks": {name: array.tolist() for name, array in arrays.items()}}

@@ -92,7 +92,9 @@ class Style:
         for name, low, high in (("mean", -MOST, MOST), ("sd", 0.0, MOST)):
             values = np.asarray(getattr(self, name), np.float32)
             if values.shape != (len(TRAITS),):
-                raise BadInput(f"The {name} of a style has {values.size} numbers; give {len(TRAITS)}, one a trait.")
+                raise BadInput(
+                    f"The {name} of a style has the shape {values.shape}; give {len(TRAITS)} numbers in a row."
+                )
             wrong = np.flatnonzero(~((values >= low) & (values <= high)))
             if len(wrong):
                 raise BadInput(

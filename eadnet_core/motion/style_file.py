@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..emotion.text_files import read_text
@@ -17,9 +16,12 @@ from ..errors import BadInput
 from ..paths import check_path, check_source, shown, writing
 from ..taxonomy import TRAITS
 from .style import MOST, Style
+from .tensor_file import read_tensors
 
 SUFFIXES = (".json", ".safetensors")
 KEY, VERSION = "eadnet_style", 1
+MOST_SOURCE = 4096
+"""Letters of what a style was read from."""
 _DIGITS = 3
 
 
@@ -36,7 +38,7 @@ class StyleFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     eadnet_style: Literal[1] = Field(description="Version of this form.")
-    source: str = Field("", max_length=4096, description="What it was read from, for people.")
+    source: str = Field("", max_length=MOST_SOURCE, description="What it was read from, for people.")
     traits: dict[Literal[TRAITS], TraitFile] = Field(default_factory=dict)  # type: ignore[valid-type]
 
 
@@ -98,11 +100,11 @@ def read_style_file(path: str | os.PathLike[str]) -> Style:
 
 
 def _from_tensors(path: Path) -> Style:
+    about, arrays = read_tensors(path, "style")
+    what, wanted = f"Style '{shown(path)}'", "Give what `eadnet style` wrote."
+    if about[KEY] != str(VERSION) or not {"mean", "sd"} <= arrays.keys():
+        raise BadInput(f"{what} is of another version, or without mean and sd. {wanted}")
     try:
-        with safe_open(path, "numpy") as file:
-            about: dict[str, Any] = file.metadata() or {}
-            if about.get(KEY) != str(VERSION):
-                raise BadInput(f"'{shown(path)}' holds tensors, but no style. Give what `eadnet style` wrote.")
-            return Style(file.get_tensor("mean"), file.get_tensor("sd"), about.get("source", ""))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise BadInput(f"Style '{shown(path)}' cannot be read ({error}). Give what `eadnet style` wrote.") from error
+        return Style(arrays["mean"], arrays["sd"], about.get("source", "")[:MOST_SOURCE])
+    except BadInput as error:
+        raise BadInput(f"{what} cannot be used: {error} {wanted}") from error

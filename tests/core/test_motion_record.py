@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from eadnet_core.emotion.code import emotion_code
 from eadnet_core.errors import BadInput
@@ -99,6 +101,9 @@ def test_what_is_no_motion_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(BadInput, match=said):
             read_motion(tmp_path / name)
+    save_file({"yaw": torch.zeros(3, dtype=torch.bfloat16)}, tmp_path / "d.safetensors", {"eadnet_motion": "1"})
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_motion(tmp_path / "d.safetensors")
     with pytest.raises(BadInput):
         read_motion(tmp_path / "missing.json")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from eadnet_core import cli
 from eadnet_core.corpus.clips import write_script
@@ -126,6 +127,24 @@ def test_a_file_that_is_no_style_is_refused(tmp_path: Path, text: str, said: str
     path.write_text(text)
     with pytest.raises(BadInput, match=said):
         read_style_file(path)
+
+
+def test_tensors_that_are_no_style_are_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out, eight = tmp_path / "s.safetensors", str(tmp_path / "o.json"), torch.zeros(8)
+    for tensors, about, said in (
+        ({"mean": eight.bfloat16(), "sd": eight}, {"eadnet_style": "1"}, "cannot be read"),
+        ({"mean": eight.to(torch.float8_e4m3fn), "sd": eight}, {"eadnet_style": "1"}, "cannot be read"),
+        ({"mean": eight.reshape(2, 4), "sd": eight}, {"eadnet_style": "1"}, "the shape (2, 4)"),
+        ({"mean": eight}, {"eadnet_style": "1"}, "without mean and sd"),
+        ({"mean": eight, "sd": eight}, {"eadnet_motion": "1"}, "holds tensors, but no style"),
+    ):
+        save_file({name: tensor.clone() for name, tensor in tensors.items()}, path, about)
+        assert cli.main(["style", str(path), "--output", out]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("Give what `eadnet style` wrote") == 1
+    save_file({"mean": eight, "sd": eight.clone()}, path, {"eadnet_style": "1", "source": "a\n\x1b[31m" + 9000 * "b"})
+    assert cli.main(["style", str(path), "--output", out]) == 0
+    assert "\x1b" not in capsys.readouterr().out and read_style_file(out).source.startswith("a\n")
 
 
 def test_a_style_may_be_written_by_hand(tmp_path: Path) -> None:
