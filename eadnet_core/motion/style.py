@@ -132,10 +132,11 @@ class Style:
     def summary(self) -> str:
         """Its traits in a line.
 
-        >>> Style.of({"smile": 1.25}).summary()
+        >>> Style.of({"smile": 1.25, "tempo": -0.04}).summary()
         'gestures +0.0, tempo +0.0, nods +0.0, blinks +0.0, gaze +0.0, brows +0.0, smile +1.2, lips +0.0'
         """
-        return ", ".join(f"{name} {value:+.1f}" for name, value in zip(TRAITS, self.mean, strict=True))
+        rounded = np.round(self.mean, 1) + 0.0  # no -0.0
+        return ", ".join(f"{name} {value:+.1f}" for name, value in zip(TRAITS, rounded, strict=True))
 
 
 EVERYBODY = Style(np.zeros(len(TRAITS), np.float32), np.ones(len(TRAITS), np.float32), "everybody")

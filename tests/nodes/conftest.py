@@ -301,6 +301,7 @@ class Server:
         command += shlex.split(os.environ.get("COMFYUI_ARGS", ""))
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        environment.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin for each other starve a busy machine
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=log, env=environment)
 

@@ -146,17 +146,20 @@ def test_of_many_at_once_the_newest_is_drawn_and_the_rest_is_refused(server: Any
     assert answers.count(200) >= 1 and {409, 429} <= set(answers) <= {200, 409, 429}
 
 
-def test_a_slider_is_answered_soon(server: Any, record_property: Any) -> None:
-    """Bounds are loose, for busy machines; what was measured is in the help page."""
+def test_a_slider_is_answered_soon(server: Any) -> None:
+    """In processor time: the clock tells what else the machine does. The help page has what was measured."""
+    import psutil  # ComfyUI has it
+
+    process = psutil.Process(server.process.pid)
     time.sleep(1.1)
     seconds = []
     for i in range(20):
-        began = time.perf_counter()
+        began = process.cpu_times()
         assert ask(server, values={"corners": i / 40}, size=512)[0] == 200
-        seconds.append(time.perf_counter() - began)
+        ended = process.cpu_times()
+        seconds.append(ended.user + ended.system - began.user - began.system)
         time.sleep(0.03)
-    record_property("median_s", sorted(seconds)[10])
-    assert sorted(seconds)[10] < 1.0
+    assert sorted(seconds)[10] < 0.5, seconds
 
 
 def test_the_panels_sliders_are_the_nodes(server: Any) -> None:

@@ -58,10 +58,9 @@ def decoded(host: Any, talk: Any, **inputs: Any) -> torch.Tensor:
     prompt["keep"] = {"class_type": "PreviewImage", "inputs": {"images": ["decode", 0]}}
     for name in ("render", "save"):
         del prompt[name]
-    temp = host.base / "temp"
-    before = set(temp.glob("*.png"))
     host.run(prompt)
-    made = sorted(set(temp.glob("*.png")) - before)
+    executed = (data for event, data in host.server.events if event == "executed" and data["node"] == "keep")
+    made = [host.base / "temp" / image["filename"] for image in next(executed)["output"]["images"]]
     return torch.from_numpy(np.stack([np.array(Image.open(path)) for path in made]))
 
 

@@ -27,7 +27,8 @@ after(() => comfyui?.close());
 const point = async () => [await comfyui.value(NODE, "valence"), await comfyui.value(NODE, "arousal")];
 const text = () => page.locator("textarea").filter({ visible: true }).first();
 
-const isIdle = () => document.querySelector(".eadnet-stage").dataset.busy === "false";
+/** Of the preview: the box on the picture has a stage as well. */
+const isIdle = () => document.querySelector(".eadnet-stage[data-busy]").dataset.busy === "false";
 
 /** Does something, and waits for the preview that it leads to. Returns its line, and seconds from the last input on. */
 async function previewAfter(change) {
