@@ -100,16 +100,8 @@ def add_train(commands: Any) -> None:
         one = command(kinds, kind, text, _train)
         one.set_defaults(parts=parts)
         one.add_argument("--preset", default="mini", help="sizes of the nets (default: mini)")
-        one.add_argument(
-            "--output", type=Path, default=Path("runs"), help="folder of caches, runs and weights (default: runs)"
-        )
         one.add_argument("--minutes-scale", type=float, default=1.0, metavar="X", help="1: budgets for two CPU cores")
-        one.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
-        one.add_argument("--workers", type=int, default=2, metavar="N", help="processes that render clips (default: 2)")
-        one.add_argument("--threads", type=int, metavar="N", help="CPU threads of a training")
-        one.add_argument("--seed", type=int, default=0, metavar="N")
-        text = "of a step, whose gradients are averaged; a multiple of the processes (default: one for each process)"
-        one.add_argument("--step-parts", type=int, metavar="N", help=text)
+        _add_shared(one)
         add_heads(one)
         if kind == "denoiser":
             _add_adapters(one)
@@ -117,6 +109,34 @@ def add_train(commands: Any) -> None:
             one.set_defaults(run=_train_base, preset="base-small")
             one.add_argument("--data", type=Path, required=True, metavar="FOLDER", help=_DATA)
             one.add_argument("--nets", nargs="+", metavar="NET", help="only these of its nets (default: all)")
+    _add_preference(command(kinds, "preference", "Tune a mini's denoiser on the best of its own takes.", _preference))
+
+
+def _add_shared(parser: Any) -> None:
+    """What every training takes."""
+    text = "folder of caches, runs and weights (default: runs)"
+    parser.add_argument("--output", type=Path, default=Path("runs"), help=text)
+    parser.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that render clips (default: 2)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of a training")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    text = "of a step, whose gradients are averaged; a multiple of the processes (default: one for each process)"
+    parser.add_argument("--step-parts", type=int, metavar="N", help=text)
+
+
+def _add_preference(parser: Any) -> None:
+    _add_shared(parser)
+    parser.add_argument("--model", default="mini", help="mini, or a folder with the weights of one (default: mini)")
+    text = "scripts of the corpus that are performed, some of which only validate (default: 1000)"
+    parser.add_argument("--scripts", type=int, default=1000, metavar="N", help=text)
+    parser.add_argument("--takes", type=int, default=5, metavar="N", help="of each script (default: 5)")
+    text = "sampling steps of a take; in one, takes are all alike (default: 4)"
+    parser.add_argument("--take-steps", type=int, default=4, metavar="N", help=text)
+    parser.add_argument("--steps", type=int, default=300, metavar="N", help="of the training (default: 300)")
+    text = "how soon a pair has been learned; large keeps the denoiser as it was (default: 500)"
+    parser.add_argument("--beta", type=float, default=500.0, metavar="X", help=text)
+    parser.add_argument("--batch", type=int, metavar="N", help="pairs per step (default: 4)")
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="(default: 0.00002)")
 
 
 def _add_adapters(parser: Any) -> None:
@@ -230,3 +250,31 @@ def _train_adapters(args: argparse.Namespace) -> None:
         return
     print(json.dumps(found, indent=2))
     print(f"{output}: put it beside {path.name} in the folder of the base; load it by that folder.")
+
+
+def _preference(args: argparse.Namespace) -> None:
+    from ..training.loop import TrainOptions
+    from ..training.mini import preference_cache
+    from ..training.preference import PreferenceMix, train_preference
+    from ..training.processes import is_first
+    from ..training.takes import TakePlan
+    from ..weights.folders import find_model
+
+    model, mix = find_model(args.model), PreferenceMix(beta=args.beta)
+    plan = TakePlan(args.scripts, args.takes, args.take_steps, args.seed)
+    options = TrainOptions(
+        max_steps=args.steps,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        device=args.device,
+        num_threads=args.threads,
+        seed=args.seed,
+        parts=args.step_parts,
+        run_folder=args.output / "runs",
+    )
+    cache = preference_cache(args.output, model, plan.n_scripts, args.workers, args.device)
+    output = args.output / "preferred.safetensors"
+    scores = train_preference(model, cache, output, options, plan=plan, mix=mix)
+    if is_first():
+        print(json.dumps(scores, indent=2))
+        print(f"{output}: put it as denoiser.safetensors into a copy of {model}, and load that folder.")

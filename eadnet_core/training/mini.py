@@ -178,6 +178,21 @@ def train_mini_256(
     return {"vae": read_metadata(output).get("scores", {})}
 
 
+def preference_cache(folder: Path, model: Path, n_scripts: int, workers: int, device: str = "auto") -> Path:
+    """The first `n_scripts` clips that a mini learns from, in `folder`/caches, their words read by the model's reader."""
+    plan = CACHES["performances"]
+    assert isinstance(plan, CachePlan)
+    with first_before_others(device):
+        cache = Path(folder) / "caches" / "preference"
+        is_read = cache / "read"
+        render_cache(cache, replace(plan, n_clips=n_scripts), PRESETS["mini"], workers)
+        if not is_read.exists():
+            read_texts(Cache(cache), load_reader(str(model)).codes)
+            Cache(cache).flush()
+            is_read.touch()
+    return cache
+
+
 def _in_order(parts: Sequence[str] | None) -> list[str]:
     """The parts to train, what they need included, in the order of training.
 

@@ -62,7 +62,7 @@ def test_every_command_of_the_help_exists() -> None:
         "info",
     ]
     assert list(subcommands(commands["corpus"])) == ["sheet", "render", "heldout"]
-    parts = {"vae", "syncnet", "video-features", "denoiser", "emotion", "experts"}
+    parts = {"vae", "syncnet", "video-features", "denoiser", "emotion", "experts", "preference"}
     assert parts <= set(subcommands(commands["train"]))
 
 
