@@ -105,7 +105,7 @@ def _on_a_page(args: argparse.Namespace) -> None:
 
     import aiohttp  # noqa: F401  missed before a model is loaded
 
-    from ..live.server import LivePage, serve
+    from ..live.server import LivePage, serve_until_told
 
     if args.emotion_file is not None:
         raise BadInput("--emotion-file is for pipes; the page has a box for the words.")
@@ -116,7 +116,7 @@ def _on_a_page(args: argparse.Namespace) -> None:
     portrait = _portrait(args)
     timing = (args.chunk_frames, args.ahead_frames)
     page = LivePage(portrait, args.emotion, *timing, tts, args.sessions, args.stop_when_idle)
-    asyncio.run(serve(page, args.port, _say_address))
+    asyncio.run(serve_until_told(page, args.port, _say_address))
 
 
 def _tts(args: argparse.Namespace) -> Tts | str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -93,6 +95,19 @@ def _in_a_line(record: logging.LogRecord) -> bool:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.msg, record.args, record.exc_info = "a request was refused: it is no HTTP", (), None
     return True
+
+
+async def serve_until_told(page: LivePage, port: int, ready: Callable[[str], None]) -> None:
+    """`serve`, until the process is told to end or its terminal is closed, too: recordings go with the server."""
+    serving, loop = asyncio.ensure_future(serve(page, port, ready)), asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            with contextlib.suppress(NotImplementedError):  # Windows sends neither
+                loop.add_signal_handler(number, serving.cancel)
+    await asyncio.wait({serving})
+    if not serving.cancelled():
+        serving.result()
 
 
 class _Server:

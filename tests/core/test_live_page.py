@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +24,7 @@ from eadnet_core.emotion.llm.chat import ProviderError
 from eadnet_core.errors import BadInput
 from eadnet_core.families.family import Model
 from eadnet_core.live.portrait import LivePortrait
-from eadnet_core.live.server import LivePage, serve
+from eadnet_core.live.server import LivePage, serve, serve_until_told
 from eadnet_core.live.wire import MOST_MESSAGE_BYTES, request_of
 from eadnet_core.media.tts.voices import Tts
 from eadnet_core.media.video.tags import DIGITAL_SOURCE_TYPE
@@ -351,6 +354,24 @@ def test_a_recording_is_a_video_that_says_it_is_synthetic(shown: LivePortrait, t
 
 def test_it_stops_when_it_is_left_alone(shown: LivePortrait) -> None:
     asyncio.run(asyncio.wait_for(serve(LivePage(shown, stop_when_idle_min=0.002), 0, lambda _: None), 30))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_recordings_go_where_the_process_is_told_to_end(
+    shown: LivePortrait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    def end(address: str) -> None:
+        assert len(list(tmp_path.iterdir())) == 1
+        os.kill(os.getpid(), getattr(signal, number))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = signal.signal(getattr(signal, number), lambda *_: None)
+    try:
+        asyncio.run(asyncio.wait_for(serve_until_told(LivePage(shown), 0, end), 30))
+    finally:
+        signal.signal(getattr(signal, number), before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_port_that_is_taken_is_said(shown: LivePortrait) -> None:
