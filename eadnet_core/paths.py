@@ -74,7 +74,9 @@ def write_failure(error: BaseException, path: str | os.PathLike[str], kept: str 
     folder = next((p for p in path.absolute().parents if p.is_dir()), Path())
     if is_disk_full(error):
         free = shutil.disk_usage(folder).free / 1e6
-        return MediaError(f"The disk is full: '{shown(path)}' cannot be written, {free:.1f} MB are free. {kept}")
+        return MediaError(
+            f"The disk is full: '{shown(path)}' cannot be written, {free:.1f} MB are free. Free some. {kept}"
+        )
     reason = getattr(error, "strerror", None) or error
     return MediaError(f"'{shown(path)}' cannot be read or written ({reason}). Check disk and permissions. {kept}")
 

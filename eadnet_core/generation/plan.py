@@ -117,7 +117,8 @@ def plan(
     if traits is not None and not maker.has_style:
         notes.append(unstyled(maker))
     if not voice.any():
-        notes.append("No speech was found in the sound, so the mouth stays at rest; has_speech_gate=False lets it.")
+        off = "has_speech_gate off (--no-speech-gate)"
+        notes.append(f"No speech was found in the sound, so the mouth stays at rest; with {off} it moves.")
     performance = Performance(speech.sound.samples, voice, code, motion, None if traits is None else traits.vector)
     return Plan(model, performance, resolved, read, tuple(notes), acting, described(style, traits))
 

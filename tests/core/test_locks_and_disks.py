@@ -151,7 +151,9 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 @has_dev_full
 def test_a_disk_that_fills_is_one_line_and_keeps_what_is_finished(tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    text = r"The disk is full: .* MB are free\. 1 of 2 segments are finished and kept in .*go on with --resume"
+    text = (
+        r"The disk is full: .* MB are free\. Free some\. 1 of 2 segments are finished and kept in .*go on with --resume"
+    )
     with pytest.raises(MediaError, match=text) as caught, opened(output) as folder:
         add(folder, 0)
         (folder.path / f"{MANIFEST}.partial").symlink_to("/dev/full")
@@ -178,7 +180,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path: Path) -> No
 @has_dev_full
 def test_reports_and_lists_on_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "a.json").symlink_to("/dev/full")
-    with pytest.raises(MediaError, match=r"The disk is full: .*a\.json"):
+    with pytest.raises(MediaError, match=r"The disk is full: .*a\.json.* Free some\. Then run again\."):
         write_json(tmp_path / "a.json", {"a": 1})
     with (
         pytest.raises(MediaError, match=r"The disk is full: .*b.txt.*All is well"),
