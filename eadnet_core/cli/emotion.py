@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,7 @@ def add_direct(commands: Any) -> None:
     parser.add_argument("--audio", required=True, type=Path, help="the speech")
     parser.add_argument("--transcript", type=Path, help="its words with their times: .srt, .vtt, or JSON")
     parser.add_argument("--output", required=True, type=Path, help="emotion track to write (.json)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     _add_provider(parser)
 
 
@@ -196,6 +198,8 @@ def _direct(args: argparse.Namespace) -> None:
     from ..weights.experts import load_reader
 
     check_output(args.output, ".json")
+    if os.path.lexists(args.output) and not args.overwrite:
+        raise BadInput(f"'{args.output}' exists already, perhaps changed by hand. Give another name, or --overwrite.")
     check_source(args.script, "Script")
     if args.transcript is not None:
         check_source(args.transcript, "Transcript")

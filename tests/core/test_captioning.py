@@ -304,5 +304,8 @@ def test_the_direct_command(tmp_path: Path, tiny_folder: Path, capsys: pytest.Ca
     times = tmp_path / "times.json"
     words = ["good", "morning", "to", "you", "what", "is", "that"]
     times.write_text(json.dumps([{"text": w, "start_s": 0.2 * i, "end_s": 0.2 * i + 0.1} for i, w in enumerate(words)]))
-    assert cli.main([*given, "--transcript", str(times), "--model", str(tiny_folder)]) == 0
+    given += ["--transcript", str(times), "--model", str(tiny_folder)]
+    assert cli.main(given) == 2 and "exists already" in capsys.readouterr().err
+    assert read_track(output).keyframes == keyframes
+    assert cli.main([*given, "--overwrite"]) == 0
     assert read_track(output).keyframes[1].time_s == pytest.approx(0.8)

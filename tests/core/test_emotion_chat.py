@@ -413,7 +413,7 @@ def test_the_command_line_asks_the_servers_of_the_owners_file_by_name(
     given += ["--output", str(tmp_path / "track.json"), "--provider", "openai"]
     assert cli.main([*given, "--endpoint", "lab"]) == 0
     assert server.headers[0]["Authorization"] == "Bearer sk-lab" and server.asked[0]["model"] == "small"
-    assert cli.main([*given, "--endpoint", "gone"]) == 2
+    assert cli.main([*given, "--endpoint", "gone", "--overwrite"]) == 2
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"choices": []}', b'{"choices": [{"message": {"content": null}}]}'])
