@@ -1,4 +1,4 @@
-"""A long live session through pipes: memory of the process, and whether lips stay with the sound.
+"""A long live session through pipes: memory and processor time, and whether lips stay with the sound.
 
 python bench/live_long.py --minutes 10 --picture-px 256
 
@@ -9,6 +9,7 @@ of the picture is the mouth: it must do in the last round what it did in the fir
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import threading
@@ -57,7 +58,7 @@ def feed(made: subprocess.Popen[bytes], piece: bytes, rounds: int) -> None:
 
 
 def watch(made: subprocess.Popen[bytes], side: int) -> list[float]:
-    """How light the middle of the lower half is, frame by frame; memory is printed every minute of video."""
+    """How light the middle of the lower half is, frame by frame; memory and time are printed every minute of video."""
     assert made.stdout is not None
     levels: list[float] = []
     size = 3 * side * side
@@ -69,7 +70,8 @@ def watch(made: subprocess.Popen[bytes], side: int) -> list[float]:
             levels.append(float(picture[side // 2 :, side // 4 : -side // 4].mean()))
             rest = rest[size:]
             if len(levels) % (60 * FPS) in (0, 5 * FPS) and (len(levels) % (60 * FPS) == 0 or len(levels) < 60 * FPS):
-                print(f"{len(levels) / FPS:6.0f} s  {memory_mib(made.pid):7.1f} MiB", flush=True)
+                cost = f"{memory_mib(made.pid):7.1f} MiB  {processor_s(made.pid):8.1f} s of processor time"
+                print(f"{len(levels) / FPS:6.0f} s  {cost}", flush=True)
     return levels
 
 
@@ -77,6 +79,12 @@ def memory_mib(pid: int) -> float:
     """Resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def processor_s(pid: int) -> float:
+    """Seconds that all threads of a process have computed since it began."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def lag(mouth: np.ndarray, period: int, rounds: int) -> int:

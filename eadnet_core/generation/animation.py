@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,12 +24,16 @@ from ..families.performance import Performance as Performance
 from ..families.performance import Source, View
 from ..nets.adapters import Strengths
 from ..nets.denoiser import Denoiser
-from ..nets.latentsync.denoiser import LatentSyncDenoiser
-from ..nets.latentsync.fast import FastDenoiser
 from ..request import Cancel, GenerateOptions, OnProgress, Progress
 from ..sampling.conditions import FrameConditions
 from ..sampling.guidance import Place
 from ..sampling.sampler import ConditionSource, Known, OnStep, Wavefront, draw_noise
+
+if TYPE_CHECKING:
+    from ..nets.latentsync.denoiser import LatentSyncDenoiser
+    from ..nets.latentsync.fast import FastDenoiser
+
+    AnyDenoiser = Denoiser | LatentSyncDenoiser | FastDenoiser
 
 VIEW, DEEP = "view.", "deep."
 """Before the keys of views and of features in a state."""
@@ -51,9 +55,6 @@ class Latents:
     @property
     def n_frames(self) -> int:
         return self.x0.shape[1]
-
-
-AnyDenoiser = Denoiser | LatentSyncDenoiser | FastDenoiser
 
 
 def animate(
@@ -175,7 +176,8 @@ class Animation:
         """Everything needed to go on after the segments that were handed out; the same inputs belong to it."""
         conditions = self.wave.conditions
         kept = {} if conditions is None else self.stage.scene.kept(conditions.view)
-        deep = self.denoiser.state() if isinstance(self.denoiser, FastDenoiser) else {}
+        fast = _fast(self.denoiser)
+        deep = fast.state() if fast else {}
         named = {f"{VIEW}{n}": v for n, v in kept.items()} | {f"{DEEP}{n}": v for n, v in deep.items()}
         return {**self.wave.state(), **{name: value.cpu().contiguous().clone() for name, value in named.items()}}
 
@@ -185,11 +187,20 @@ class Animation:
         deep = {name.removeprefix(DEEP): value for name, value in state.items() if name.startswith(DEEP)}
         wave = {name: value for name, value in state.items() if not name.startswith((VIEW, DEEP))}
         with torch.inference_mode():
-            if isinstance(self.denoiser, FastDenoiser):
-                self.denoiser.restore(deep, self.model.device)
+            if fast := _fast(self.denoiser):
+                fast.restore(deep, self.model.device)
             start, stop = Wavefront.in_flight(wave)
             self.wave.restore(wave, self.stage.view(start, stop, kept) if stop > start else {})
         self.counter.n_sampled, self.counter.n_decoded = sum(self.wave.reached), self.wave.first
+
+
+def _fast(denoiser: AnyDenoiser) -> FastDenoiser | None:
+    """A base's denoiser that keeps its deep layers from step to step; for a mini, nothing of a base is imported."""
+    if isinstance(denoiser, Denoiser):
+        return None
+    from ..nets.latentsync.fast import FastDenoiser
+
+    return denoiser if isinstance(denoiser, FastDenoiser) else None
 
 
 def sample_latents(

@@ -89,7 +89,7 @@ class MotionLatents(nn.Module):
 def _spots(channel: int, places: tuple[tuple[float, float], ...]) -> Tensor:
     """Latents [C, h, w] of one control at 1."""
     axis = (torch.arange(CELLS) + 0.5) / CELLS
-    found = torch.zeros(CHANNELS, CELLS, CELLS)
+    found = axis.new_zeros(CHANNELS, CELLS, CELLS)
     for x, y in places:
         distance = (axis[None] - x).square() + (axis[:, None] - y).square()
         found[channel] += torch.exp(-0.5 * distance / SPOT**2)

@@ -1,7 +1,7 @@
 """The noise levels of a sampling run, as one `TimeGrid` to a sampler: x_t = alpha x0 + sigma noise, stepped from x0.
 
-Flow times (Euler steps of flow matching) and LatentSync's DDIM table both come from diffusers' schedulers; which of
-them a net is sampled with is said by `prediction`.
+Flow times are for Euler steps of flow matching, the DDIM table is LatentSync's; which of them a net is sampled with is
+said by `prediction`. Both equal diffusers' schedulers to the bit, which take three seconds to import, and so are not.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 DDIM_TIMES = 1000
+BETA_FIRST, BETA_LAST = 0.00085, 0.012
+"""Noise that the first and the last of the DDIM times add; their square roots lie on a straight line."""
 SPACINGS = ("leading", "trailing")
 
 
@@ -52,9 +52,8 @@ class TimeGrid:
 
 def flow_grid(n_steps: int, shift: float = 1.0) -> TimeGrid:
     """Flow times 0 .. 1; `shift` above 1 spends more of the steps near pure noise."""
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
-    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1.0 / n_steps, n_steps).tolist())
-    sigmas = tuple(float(s) for s in scheduler.sigmas)
+    even = np.linspace(1.0, 1.0 / n_steps, n_steps).astype(np.float32)
+    sigmas = (*(float(s) for s in shift * even / (1 + (shift - 1) * even)), 0.0)
     return TimeGrid(sigmas[:-1], tuple(1 - s for s in sigmas), sigmas, sigmas[:-1])
 
 
@@ -62,14 +61,9 @@ def ddim_grid(n_steps: int, spacing: str = "leading") -> TimeGrid:
     """DDIM times 0 .. 999, "leading" as LatentSync's or "trailing". Raises ValueError for another spacing."""
     if spacing not in SPACINGS:
         raise ValueError(f"Unknown spacing {spacing!r}: expected one of {', '.join(SPACINGS)}.")
-    scheduler = _ddim_scheduler(spacing)
-    scheduler.set_timesteps(n_steps)
-    steps = [int(t) for t in scheduler.timesteps]
-    stride = DDIM_TIMES // n_steps
-    after = [*steps, steps[-1] - stride]
-    table = scheduler.alphas_cumprod
-    # float32 throughout, as the scheduler computes
-    alpha_bar = torch.stack([table[t] if t >= 0 else scheduler.final_alpha_cumprod for t in after])
+    steps = _ddim_times(n_steps, spacing)
+    table = ddim_alphas()  # in float32 throughout, as diffusers computes
+    alpha_bar = table[[*steps, max(0, steps[-1] - DDIM_TIMES // n_steps)]]
     return TimeGrid(
         times=tuple(float(t) for t in steps),
         alphas=tuple(alpha_bar.sqrt().tolist()),
@@ -78,20 +72,15 @@ def ddim_grid(n_steps: int, spacing: str = "leading") -> TimeGrid:
     )
 
 
-def _ddim_scheduler(spacing: str = "leading") -> DDIMScheduler:
-    return DDIMScheduler(
-        num_train_timesteps=DDIM_TIMES,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        timestep_spacing=spacing,
-    )
+def _ddim_times(n_steps: int, spacing: str) -> list[int]:
+    """The steps' times, noisiest first."""
+    if spacing == "leading":
+        return [1 + DDIM_TIMES // n_steps * k for k in reversed(range(n_steps))]
+    return [round(t) - 1 for t in np.arange(DDIM_TIMES, 0, -DDIM_TIMES / n_steps)]
 
 
 @lru_cache(maxsize=1)
 def ddim_alphas() -> Tensor:
     """Squares of alpha [1000] at the DDIM times."""
-    return _ddim_scheduler().alphas_cumprod
+    betas = torch.linspace(BETA_FIRST**0.5, BETA_LAST**0.5, DDIM_TIMES, dtype=torch.float32) ** 2
+    return torch.cumprod(1.0 - betas, dim=0)

@@ -136,12 +136,16 @@ def load_part(path: str | Path, part: str, device: str | torch.device = "cpu") -
     path = Path(path)
     metadata = read_metadata(path, part)
     config = read_config(path, PARTS[part].config, metadata)
-    with torch.device("meta"):  # its shapes, before it takes memory
-        expected = build_for(path, part, config).state_dict()
+    module = build_for(path, part, config)
+    expected = module.state_dict()
     state = read_state(path, part, expected, _shared(path, part, metadata, expected))
-    module = PARTS[part].build(config)
-    module.load_state_dict(state)
+    module.load_state_dict({key: _laid_out(value, expected[key]) for key, value in state.items()}, assign=True)
     return module.eval().requires_grad_(False).to(device), metadata
+
+
+def _laid_out(value: Tensor, like: Tensor) -> Tensor:
+    """A copy in the dtype and the order in memory of a net's own weight, so that the file may be written anew."""
+    return torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(value)
 
 
 def read_config(path: Path, kind: type, metadata: dict[str, Any]) -> Any:

@@ -165,11 +165,21 @@ def build_empty(part: str, config: Any) -> nn.Module:
 
 
 class _WithoutWeights(TorchFunctionMode):
-    """Makes what torch.empty is asked for on the meta device: weights, but not buffers, which hold computed values."""
+    """Makes what torch.empty and torch.zeros are asked for on the meta device, and draws no first values for it: what a
+    file fills. What holds computed values is computed.
+
+    Computing on the meta device has torch import its compiler, which takes seconds; making tensors there has not.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
-        return function(*args, **(given | {"device": "meta"} if function is torch.empty else given))
+        if function in (torch.empty, torch.zeros):
+            return torch.empty(*args, **given | {"device": "meta"})
+        filled = given.get("tensor", args[0] if args else None)
+        draws = function in (Tensor.normal_, Tensor.uniform_) or getattr(function, "__module__", "") == "torch.nn.init"
+        if draws and isinstance(filled, Tensor) and filled.is_meta:
+            return filled
+        return function(*args, **given)
 
 
 def misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str:

@@ -18,6 +18,7 @@ from eadnet_core.media.sound.audio import (
     fit_length,
     frame_energy,
     log_mel,
+    mel_filters,
     n_frames_of,
     read_audio,
 )
@@ -202,6 +203,12 @@ def test_log_mel_has_four_steps_a_frame_and_follows_librosa() -> None:
     assert log_mel(samples, 7).shape == (28, 80)
     assert log_mel(samples, 60).shape == (240, 80)
     assert log_mel(samples[:1]).shape == (4, 80)
+
+
+def test_mel_filters_equal_librosas_to_the_bit() -> None:
+    import librosa
+
+    assert np.array_equal(mel_filters().numpy(), librosa.filters.mel(sr=RATE_HZ, n_fft=400, n_mels=80))
 
 
 def test_log_mel_of_an_excerpt_equals_the_excerpt_of_the_log_mel() -> None:

@@ -192,3 +192,9 @@ def test_compiled_code_outlives_a_move_of_its_folder(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.strip() == "2.0" and list(place.rglob("*.nbi"))
+
+
+def test_where_no_folder_can_be_written_code_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user owns neither the package nor a home."""
+    monkeypatch.setattr(repaint_module._Cache._impl_class, "_locator_classes", [])
+    assert repaint_module._kernel(lambda value: value + 1)(2) == 3

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
 from eadnet_core.config import DenoiserConfig
@@ -95,9 +96,41 @@ def test_flow_step_equals_the_schedulers_euler_step(shift: float) -> None:
         assert torch.allclose(x, theirs, atol=1e-5)
 
 
+def ddim_scheduler(spacing: str = "leading") -> DDIMScheduler:
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing=spacing,
+    )
+
+
+@pytest.mark.parametrize("shift", [1.0, 1.5, 4.0])
+def test_flow_times_equal_the_schedulers_to_the_bit(shift: float) -> None:
+    for n_steps in range(1, 51):
+        scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+        scheduler.set_timesteps(sigmas=[1 - k / n_steps for k in range(n_steps)])
+        assert schedule.flow_grid(n_steps, shift).sigmas == tuple(scheduler.sigmas.tolist())
+
+
+@pytest.mark.parametrize("spacing", schedule.SPACINGS)
+def test_ddim_levels_equal_the_schedulers_to_the_bit(spacing: str) -> None:
+    scheduler = ddim_scheduler(spacing)
+    assert torch.equal(schedule.ddim_alphas(), scheduler.alphas_cumprod)
+    for n_steps in (1, 2, 3, 7, 20, 50, 333, 999):
+        scheduler.set_timesteps(n_steps)
+        grid = schedule.ddim_grid(n_steps, spacing)
+        assert grid.times == tuple(scheduler.timesteps.tolist())
+        assert grid.alphas[:-1] == tuple(scheduler.alphas_cumprod[scheduler.timesteps].sqrt().tolist())
+
+
 def test_ddim_step_equals_the_schedulers() -> None:
     grid = EPSILON.grid(20)
-    scheduler = schedule._ddim_scheduler()
+    scheduler = ddim_scheduler()
     scheduler.set_timesteps(20)
     assert [int(t) for t in scheduler.timesteps] == [int(t) for t in grid.times]
     x = torch.randn(1, 4)
@@ -112,7 +145,7 @@ def test_ddim_step_equals_the_schedulers() -> None:
 def test_ddim_step_from_the_noise_equals_the_schedulers_to_the_bit(spacing: str) -> None:
     for n_steps in (2, 20, 50):
         grid = EPSILON.grid(n_steps, spacing=spacing)
-        scheduler = schedule._ddim_scheduler(spacing)
+        scheduler = ddim_scheduler(spacing)
         scheduler.set_timesteps(n_steps)
         x = theirs = torch.randn(1, 400, generator=torch.Generator().manual_seed(n_steps))
         for k, timestep in enumerate(scheduler.timesteps):

@@ -6,13 +6,14 @@ Pixels are moved by cubic splines (Keys 1981, with torch's slope), so that a pic
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numba.core.caching import FunctionCache
 
-KERNEL: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+KERNEL: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 """Comparisons with what is not a number must stay false, so that no such place is ever read."""
 X, Y, LIGHT, ALPHA, PAINT = 0, 1, 2, 5, 6
 N_PLACED = 9
@@ -34,9 +35,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 def _kernel(function: Any) -> Any:
-    """A function compiled at its first call, and kept on disk, in a folder that may be moved or renamed."""
+    """A function compiled at its first call, and kept on disk: in the package's folder, which may be moved or renamed,
+    or in the user's cache. Where neither can be written, every process compiles it."""
     compiled = njit(**KERNEL)(function)
-    compiled._cache = _Cache(function)
+    with suppress(RuntimeError):  # numba's for no folder that it can write
+        compiled._cache = _Cache(function)
     return compiled
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 N_BEFORE = 4
 """Frames before that are averaged in."""
@@ -59,6 +58,8 @@ def averaged(frames: list[_Kept]) -> np.ndarray:
     >>> int(averaged(light)[4, 4]), int(averaged([light[0], (grey + 90, light[1][1])])[4, 4])
     (105, 100)
     """
+    from scipy.ndimage import uniform_filter  # here, since most clips need none, and it takes long to import
+
     (picture, alpha), before = frames[0], frames[1:]
     result = alpha.copy()
     unsure = _unsure([alpha for _, alpha in frames])

@@ -5,14 +5,12 @@ The mini's own log-mel (`media.audio.log_mel`) has an absolute scale instead; th
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...config import N_MELS, SAMPLE_RATE_HZ
-from .audio import HOP, N_FFT, SAMPLES_PER_FRAME
+from ...config import N_MELS
+from .audio import HOP, N_FFT, SAMPLES_PER_FRAME, mel_filters
 
 _BLOCK_STEPS = 6000
 """Steps transformed at once, so that an hour of sound needs no spectrum of an hour; the bits do not depend on it."""
@@ -31,7 +29,7 @@ def whisper_mel(samples: np.ndarray) -> Tensor:
         samples = np.pad(samples, (0, SAMPLES_PER_FRAME - len(samples)))
     n_steps = len(samples) // HOP
     mel = torch.empty(N_MELS, n_steps)
-    window, filters = torch.hann_window(N_FFT), _filters()
+    window, filters = torch.hann_window(N_FFT), mel_filters()
     for start in range(0, n_steps, _BLOCK_STEPS):
         end = min(start + _BLOCK_STEPS, n_steps)
         part = torch.from_numpy(_part(samples, start * HOP - N_FFT // 2, (end - 1) * HOP + N_FFT // 2))
@@ -44,11 +42,3 @@ def _part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
     """Samples `first` up to but not including `last`; beyond the ends of the sound lies its mirror image."""
     inside = samples[max(0, first) : last]
     return np.pad(inside, (max(0, -first), max(0, last - len(samples))), mode="reflect")
-
-
-@lru_cache(maxsize=1)
-def _filters() -> Tensor:
-    """librosa's Slaney filters [80, 201]: those of Whisper's own file, to the bit."""
-    import librosa
-
-    return torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=N_FFT, n_mels=N_MELS))

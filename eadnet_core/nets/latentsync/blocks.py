@@ -12,13 +12,12 @@ the transformer, STDA after the motion module, TFRM at the end of the level.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention import FeedForward
-from diffusers.models.embeddings import TimestepEmbedding, get_timestep_embedding
 from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -32,6 +31,8 @@ from .attention import MAX_FRAMES, BaseAttention, TemporalAttention
 NORM_EPS = 1e-6
 """Of the group norms in transformers and motion modules; the residual blocks have PyTorch's 1e-5."""
 TIME_MULTIPLIER = 4
+LONGEST_WAVE = 10_000
+"""Ratio between the slowest and the fastest of the waves that tell a time."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,30 @@ class LayerContext(Context):
         return x.repeat(self.shortcuts.n_branches, *(1,) * (x.dim() - 1))
 
 
-class TimeEmbedding(TimestepEmbedding):
-    """Noise time -> vector: sines and cosines, then two linear layers."""
+class TimeEmbedding(nn.Module):
+    """Noise time -> vector: cosines and sines, then two linear layers; diffusers' TimestepEmbedding."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(width, TIME_MULTIPLIER * width)
+        super().__init__()
+        self.linear_1 = nn.Linear(width, TIME_MULTIPLIER * width)
+        self.linear_2 = nn.Linear(TIME_MULTIPLIER * width, TIME_MULTIPLIER * width)
         self.width = width
 
-    def forward(self, time: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, time: Tensor) -> Tensor:
         """Noise times [B], 0 .. 999 -> [B, 4 width]"""
-        waves = get_timestep_embedding(time, self.width, flip_sin_to_cos=True, downscale_freq_shift=0)
-        return super().forward(waves.to(self.linear_1.weight.dtype))
+        half = self.width // 2
+        places = -math.log(LONGEST_WAVE) * torch.arange(half, dtype=torch.float32, device=time.device) / half
+        angles = time[:, None].float() * torch.exp(places)[None, :]
+        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        vector: Tensor = self.linear_2(F.silu(self.linear_1(waves.to(self.linear_1.weight.dtype))))
+        return vector
+
+
+def geglu(width: int, multiplier: int) -> nn.Module:
+    """diffusers' feed-forward, imported where a base is built: that takes seconds, and a mini needs none."""
+    from diffusers.models.attention import FeedForward
+
+    return FeedForward(width, mult=multiplier, activation_fn="geglu")
 
 
 class Level(nn.Module):
@@ -279,7 +293,7 @@ class TransformerBlock(nn.Module):
             self.identity = NormAttention(
                 width, config.identity_width, config.heads, config.attention_backend, adapter_init(config)
             )
-        self.ff = FeedForward(width, mult=config.feed_forward_multiplier, activation_fn="geglu")
+        self.ff = geglu(width, config.feed_forward_multiplier)
         self.norm3 = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor, context: LayerContext) -> Tensor:
@@ -347,7 +361,7 @@ class TemporalBlock(nn.Module):
         super().__init__()
         self.attention_blocks = nn.ModuleList(TemporalAttention(config, width, width) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.ff = FeedForward(width, mult=config.feed_forward_multiplier, activation_fn="geglu")
+        self.ff = geglu(width, config.feed_forward_multiplier)
         self.ff_norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor, n_frames: int) -> Tensor:

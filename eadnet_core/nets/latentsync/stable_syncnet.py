@@ -7,12 +7,11 @@ Two encoders bring the lower halves of 16 frames and the log-mel of the same 0.6
 from __future__ import annotations
 
 import torch.nn.functional as F
-from diffusers.models.attention import FeedForward
-from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
 
 from ...config import StableSyncNetConfig
+from .blocks import geglu
 
 HEADS = 8
 
@@ -108,11 +107,13 @@ class _AttentionBlock(nn.Module):
     """A transformer block over all cells, between 1 x 1 convolutions, beside a skip."""
 
     def __init__(self, width: int, groups: int) -> None:
+        from diffusers.models.attention_processor import Attention  # here: it takes seconds to import
+
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, width, eps=1e-6)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
-        self.ff = FeedForward(width, activation_fn="geglu")
+        self.ff = geglu(width, 4)
         self.conv_in = nn.Conv2d(width, width, 1)
         self.conv_out = nn.Conv2d(width, width, 1)
         self.attn = Attention(query_dim=width, heads=HEADS, dim_head=width // HEADS, bias=True)
