@@ -213,9 +213,8 @@ class Trial:
         stage, first, n_frames = self.clip.stage, self.first, self.n_frames
         seen: list[FrameConditions] = []
 
-        def condition(length: int) -> Tensor:
-            # the last frames, so that what a warm-up has drawn of a performance is not at hand for the next
-            seen[:] = [stage.conditions(first + n_frames - length, first + n_frames)]
+        def condition(start: int, length: int) -> Tensor:
+            seen[:] = [stage.conditions(start, start + length)]
             return seen[0].context
 
         def advance(length: int, strength: float) -> Tensor:
@@ -225,9 +224,11 @@ class Trial:
             return wave.advance(length).x0
 
         warm = max(1, n_frames // self.n_windows // 2)
-        self._timed("condition", warm, lambda: condition(warm))
+        # later frames, or the last ones: what a warm-up has drawn of a performance shall not be at hand for the next
+        beside = min(first + n_frames, self.clip.performance.n_frames - warm)
+        self._timed("condition", warm, lambda: condition(beside, warm))
         self._timed("step", warm, lambda: advance(warm, 0.0))
-        context = self._timed("condition", n_frames, lambda: condition(n_frames))
+        context = self._timed("condition", n_frames, lambda: condition(first, n_frames))
         before = peak_memory_bytes()
         x0 = self._timed("step", self.n_computed, lambda: advance(n_frames, 0.0))
         self.window_bytes = (peak_memory_bytes() - before) // self.n_windows

@@ -179,7 +179,7 @@ def train_mini_256(
 
 
 def preference_cache(folder: Path, model: Path, n_scripts: int, workers: int, device: str = "auto") -> Path:
-    """The first `n_scripts` clips that a mini learns from, in `folder`/caches, their words read by the model's reader."""
+    """The first `n_scripts` clips that a mini learns from, in `folder`/caches, words read by the model's reader."""
     plan = CACHES["performances"]
     assert isinstance(plan, CachePlan)
     with first_before_others(device):

@@ -190,7 +190,9 @@ def train_preference(
     takes = Path(options.run_folder) / "takes"
     judge = train_feeling_judge(clips, plan.seed)
     with first_before_others(options.device):
-        with tqdm(total=len(scripts(clips, plan.n_scripts)), desc="takes", unit="script", disable=not options.progress) as bar:
+        with tqdm(
+            total=len(scripts(clips, plan.n_scripts)), desc="takes", unit="script", disable=not options.progress
+        ) as bar:
             for n_more in draw_takes(frozen, clips, config.denoiser, plan, takes):
                 bar.update(n_more)
         pairs = read_pairs(clips, plan, takes, syncnet, judge)

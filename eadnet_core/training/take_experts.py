@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..media.sound.audio import MEL_STEPS_PER_FRAME
 from ..nets.syncnet import SyncNet
-from ..taxonomy import ACTION_UNITS, CONTROLS, EMOTIONS, LEVELS, VISEME_PARAMETERS
+from ..taxonomy import ACTION_UNITS, EMOTIONS, LEVELS, VISEME_PARAMETERS
 from .data import Cache
 from .denoiser_batches import motion_latents
 from .syncnet import SILENCE, window_starts
@@ -96,7 +96,7 @@ def trembling(controls: Tensor) -> Tensor:
 
     A face that moves more does not tremble more by that; one that stands still has nothing to win.
 
-    >>> slow, quick = (torch.sin(torch.arange(16.0) * rate)[None, :, None].expand(1, 16, len(CONTROLS)) for rate in (0.3, 2))
+    >>> slow, quick = (torch.sin(torch.arange(16.0) * rate)[None, :, None].expand(1, 16, 28) for rate in (0.3, 2))
     >>> bool(trembling(slow) < trembling(quick)), torch.allclose(trembling(slow), trembling(2 * slow), atol=0.01)
     (True, True)
     """
@@ -112,7 +112,7 @@ def in_spreads(found: Tensor) -> Tensor:
 
 
 def best_and_worst(found: Tensor) -> Tensor:
-    """Take with the highest and take with the lowest sum of `in_spreads` of each script [S, 2]; each expert counts the same.
+    """Take with the highest and with the lowest sum of `in_spreads` of each script [S, 2]; experts count the same.
 
     >>> best_and_worst(torch.tensor([[[0.0, 0, 0], [3, 1, 1], [1, 0, 1]]])).tolist()
     [[1, 0]]

@@ -133,9 +133,7 @@ def draw_takes(nets: Any, cache: Cache, config: DenoiserConfig, plan: TakePlan, 
 def read_pairs(cache: Cache, plan: TakePlan, folder: Path, syncnet: SyncNet, judge: FeelingJudge) -> Pairs:
     """The best and the worst of drawn takes, by the experts; which they are is kept in `folder`."""
     clips = scripts(cache, plan.n_scripts)
-    takes = torch.from_numpy(
-        np.concatenate([np.load(folder / f"{i:06d}.npy") for i in range(0, len(clips), BLOCK)])
-    )
+    takes = torch.from_numpy(np.concatenate([np.load(folder / f"{i:06d}.npy") for i in range(0, len(clips), BLOCK)]))
     path = folder / "chosen.npy"
     if not path.exists():
         found = [scores(takes[:, i], cache, clips, syncnet, judge) for i in range(plan.n_takes)]

@@ -15,7 +15,7 @@ from eadnet_core.errors import BadInput, Cancelled, CheckpointError
 from eadnet_core.families.base import load_performer
 from eadnet_core.families.family import Model
 from eadnet_core.families.load import load_model
-from eadnet_core.generation import acting
+from eadnet_core.generation import acting, forecast
 from eadnet_core.generation.acting import acting_options
 from eadnet_core.generation.output import write_video
 from eadnet_core.generation.pipeline import Generation, prepare
@@ -258,6 +258,31 @@ def test_a_frame_is_drawn_once_unless_too_many_wait(
         assert np.array_equal(made(generation), frames)
         assert sum(map(len, spans)) == 14 * drawn
         assert generation.shown.pictures.held == {}, "nothing waits once all is pasted"
+
+
+@pytest.mark.parametrize("window_frames", [8, 16])
+def test_a_forecast_counts_the_drawing_of_a_performance(
+    base: Model, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, window_frames: int
+) -> None:
+    """Also where the frames of a trial are those that are drawn together: a warm-up of the same ones has them drawn."""
+    drawn: list[int] = []
+    counted: dict[str, int] = {}
+    draw, timed = acting._Parts._draw, forecast.Trial._timed
+
+    def drawing(self: Any, span: range) -> np.ndarray:
+        drawn.append(len(span))
+        return draw(self, span)
+
+    def timing(self: Any, name: str, n_frames: int, run: Any) -> Any:
+        before = sum(drawn)
+        found = timed(self, name, n_frames, run)
+        counted[name] = sum(drawn) - before
+        return found
+
+    monkeypatch.setattr(acting._Parts, "_draw", drawing)
+    monkeypatch.setattr(forecast.Trial, "_timed", timing)
+    prepared(base, picture, 40, window_frames=window_frames, segment_frames=250).forecast()
+    assert counted["condition"] == window_frames
 
 
 def test_one_segment_is_made_anew(base: Model, picture: np.ndarray, tmp_path: Path) -> None:
