@@ -19,6 +19,8 @@ const OF_THE_HOST = /Missing Link ID when unpacking|graph accessed before initia
 const HOST_DEPRECATES = /legacy queue\/history menu|\[MaskEditor\]/;
 const isDeprecation = (text) => /deprecat/i.test(text) && !HOST_DEPRECATES.test(text);
 const isHarmless = (text) => OFFLINE.test(text) || OF_THE_HOST.test(text);
+/** A picture that a newer one overtakes is refused, as a busy machine shows. */
+const isOvertaken = (m) => m.text().includes("409 (Conflict)") && m.location().url.includes("/eadnet/");
 
 /** Opens the page with the renderer that RENDERER names, "classic" or "nodes2". */
 export async function openComfyUI() {
@@ -30,7 +32,7 @@ export async function openComfyUI() {
   page.setDefaultTimeout(LIMIT_MS);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
-  page.on("console", (m) => m.type() === "error" && !isHarmless(m.text()) && complaints.push(m.text()));
+  page.on("console", (m) => m.type() === "error" && !isHarmless(m.text()) && !isOvertaken(m) && complaints.push(m.text()));
   const deprecated = [];
   page.on("console", (m) => m.type() === "warning" && isDeprecation(m.text()) && deprecated.push(m.text()));
   await page.goto(COMFYUI_URL);

@@ -103,6 +103,7 @@ test("each slider resets by its button and by a double-click, all by one", async
 });
 
 test("the picture as it was is one press away", async () => {
+  await follows("roll", await value("roll"));
   const before = requests.length;
   await panel.getByRole("button", { name: "◐" }).click();
   await page.waitForFunction(() => document.querySelector('[data-panel="expression"] canvas').dataset.values === "{}");
