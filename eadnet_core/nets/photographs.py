@@ -8,8 +8,9 @@ from torch import Tensor
 from ..taxonomy import CONTROLS
 from .motion_basis import colour
 
-_SMILE, SMILE_GAIN = CONTROLS.index("AU12"), 1.6
-"""The reader learned from rendered smiles, and reads those of photographs too small. See ADR 46."""
+_SMILE, SMILE_GAIN, LEAST_SMILE = CONTROLS.index("AU12"), 1.6, 0.1
+"""The reader learned from rendered smiles, and reads those of photographs too small (ADR 46). What it reads off a mouth
+that does not smile is .03 on average; the gain begins above the least smile and is whole at twice that."""
 SKIN_IN_SHADE, SKIN_IN_LIGHT, MOST_SKIN = 1.5, 0.95, 0.35
 """How much further than grey the darker and the brighter parts of cheeks go, by the logarithm of a face's own colour:
 medians of 9 real people, 1.05 .. 2.04 and .59 .. 1.53. And the most of that logarithm, for paintings in one colour."""
@@ -20,8 +21,8 @@ _LEAST = 0.05
 def with_smile(controls: Tensor) -> Tensor:
     """What portraits do [B, 28], as the reader says, with their smiles as large as photographs have them."""
     is_smile = torch.arange(controls.shape[1], device=controls.device) == _SMILE
-    larger = (SMILE_GAIN * controls).clamp(max=1).maximum(controls)
-    return torch.where(is_smile & (controls > 0), larger, controls)
+    gain = 1 + (SMILE_GAIN - 1) * (controls / LEAST_SMILE - 1).clamp(0, 1)
+    return torch.where(is_smile, (gain * controls).clamp(max=1).maximum(controls), controls)
 
 
 def on_skin(light: Tensor, image: Tensor) -> Tensor:

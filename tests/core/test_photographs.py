@@ -22,9 +22,9 @@ def test_a_fold_is_as_red_as_the_skin_and_grey_on_a_grey_picture() -> None:
 
 
 def test_smiles_of_portraits_are_read_larger_and_never_larger_than_whole() -> None:
-    read = torch.full((5, len(CONTROLS)), 0.35)
-    read[:, SMILE] = torch.tensor((-0.05, 0.0, 0.35, 0.8, 1.1))
+    read = torch.full((6, len(CONTROLS)), 0.35)
+    read[:, SMILE] = torch.tensor((-0.05, 0.1, 0.15, 0.35, 0.8, 1.1))
     said = with_smile(read)
-    assert torch.allclose(said[:, SMILE], torch.tensor((-0.05, 0.0, 0.56, 1.0, 1.1)))
+    assert torch.allclose(said[:, SMILE], torch.tensor((-0.05, 0.1, 0.195, 0.56, 1.0, 1.1)))
     said[:, SMILE] = read[:, SMILE]
     assert torch.equal(said, read), "nothing else"
