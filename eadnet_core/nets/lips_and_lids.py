@@ -48,9 +48,9 @@ MEAN_FACE = (0.652, 0.485, 0.390)
 TEETH_FOLLOW, TEETH_TINT = 0.5, 0.3
 """Powers with which teeth follow the brightness and the colour of the face. On the same heads, whose pictures are
 exposed alike, .28 and .3; a photograph that is dark as a whole would have 1 for its brightness."""
-TEETH_GAIN = (1.35, 1.23, 1.15)
+TEETH_GAIN = (1.4, 1.3, 1.2)
 """Of red, green and blue. Rendered teeth have .96, .85 and .79 of `light_in_mouth`. Those of a woman who speaks have
-1.26, .92 and .79, those of two smiles 1.43, 1.27 and 1.16: two parts speech and one part smiles."""
+1.26, .92 and .79, those of two smiles 1.43, 1.27 and 1.16: halfway between."""
 BEHIND_GAIN, TONGUE_GAIN, TONGUE_FROM = (1.3, 0.9, 0.75), (1.9, 1.6, 1.6), 0.5
 """Of the mean lining, .40, .25 and .23 of the same, at half the depth of a mouth and above the lower lip: what comes
 nearest to the woman's (ADR 46). Her widest mouths have .42, .15 and .10, and .75, .40 and .37."""
