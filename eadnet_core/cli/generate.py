@@ -174,6 +174,17 @@ def _print_words(report: Any) -> None:
         print(f"emotion: {emotion_line(reading)}")
 
 
+def _check_inputs_stay(args: argparse.Namespace) -> None:
+    """Refuse a report that would replace a file that is read: a track may have been made by hand."""
+    read = {name: value for name, value in vars(args).items() if isinstance(value, Path)}
+    for own in ("json", "report"):
+        path = read.pop(own, None)
+        for name, other in read.items() if path else ():
+            if Path(other).resolve() == Path(path).resolve():
+                option = name.replace("_", "-")
+                raise BadInput(f"--{own} would replace '{path}', which is also --{option}. Give another name.")
+
+
 def _run(args: argparse.Namespace, portrait: Any) -> None:
     from ..generation.output import write_video
     from ..generation.pipeline import prepare
@@ -186,6 +197,7 @@ def _run(args: argparse.Namespace, portrait: Any) -> None:
         raise BadInput("There is no voice. Give --audio FILE, --say TEXT, or --speaker with a voice for each face.")
     check_output(args.report, ".png")
     check_output(args.json, ".json")
+    _check_inputs_stay(args)
     is_open = args.resume or args.redo is not None
     target = {"output": args.output, "overwrite": args.overwrite, "resume": is_open}
     with Bar("search", "frame") as bar:

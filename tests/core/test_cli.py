@@ -219,6 +219,19 @@ def test_a_script_and_a_track_file_direct_a_video(
     assert "give one of them" in capsys.readouterr().err
 
 
+def test_a_report_replaces_no_file_that_is_read(
+    inputs: list[str], tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track = tmp_path / "track.json"
+    track.write_text('{"keyframes": [{"time_s": 0, "text": "sad"}]}')
+    given = ["generate", *inputs, "--model", str(tiny_folder), "--output", str(tmp_path / "out.mp4")]
+    status = cli.main([*given, "--emotion-track", str(track), "--json", str(tmp_path / "." / "track.json")])
+    assert status == 2
+    assert "also --emotion-track" in capsys.readouterr().err
+    assert "keyframes" in track.read_text()
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_without_words_the_voice_decides(inputs: list[str], tiny_folder: Path, tmp_path: Path) -> None:
     given = ["generate", *inputs, "--model", str(tiny_folder), "--output", str(tmp_path / "out.mp4")]
     assert cli.main([*given, "--json", str(tmp_path / "run.json")]) == 0
