@@ -179,8 +179,10 @@ def _check_inputs_stay(args: argparse.Namespace) -> None:
     read = {name: value for name, value in vars(args).items() if isinstance(value, Path)}
     for own in ("json", "report"):
         path = read.pop(own, None)
-        for name, other in read.items() if path else ():
-            if Path(other).resolve() == Path(path).resolve():
+        if path is None:
+            continue
+        for name, other in read.items():
+            if other.resolve() == path.resolve():
                 option = name.replace("_", "-")
                 raise BadInput(f"--{own} would replace '{path}', which is also --{option}. Give another name.")
 
