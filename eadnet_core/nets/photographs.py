@@ -32,5 +32,7 @@ def on_skin(light: Tensor, image: Tensor) -> Tensor:
     """
     face = colour(image).clamp(min=_LEAST).log()
     own = (face - face.mean(1, keepdim=True)).clamp(-MOST_SKIN, MOST_SKIN)
-    shade = light.mean(1, keepdim=True)
-    return light - own * (shade.clamp(max=0) * SKIN_IN_SHADE + shade.clamp(min=0) * SKIN_IN_LIGHT)
+    red, green, blue = light.split(1, 1)
+    shade = (red + green).add_(blue).div_(3)
+    shade.mul_(torch.where(shade < 0, SKIN_IN_SHADE, SKIN_IN_LIGHT))
+    return torch.addcmul(light, own, shade, value=-1)
