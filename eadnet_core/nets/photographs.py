@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..taxonomy import CONTROLS
 from .motion_basis import colour
@@ -33,6 +34,5 @@ def on_skin(light: Tensor, image: Tensor) -> Tensor:
     face = colour(image).clamp(min=_LEAST).log()
     own = (face - face.mean(1, keepdim=True)).clamp(-MOST_SKIN, MOST_SKIN)
     red, green, blue = light.split(1, 1)
-    shade = (red + green).add_(blue).div_(3)
-    shade.mul_(torch.where(shade < 0, SKIN_IN_SHADE, SKIN_IN_LIGHT))
-    return torch.addcmul(light, own, shade, value=-1)
+    shade = F.leaky_relu((red + green).add_(blue).div_(3), SKIN_IN_SHADE / SKIN_IN_LIGHT)
+    return torch.addcmul(light, own, shade, value=-SKIN_IN_LIGHT)
