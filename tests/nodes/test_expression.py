@@ -147,19 +147,21 @@ def test_of_many_at_once_the_newest_is_drawn_and_the_rest_is_refused(server: Any
 
 
 def test_a_slider_is_answered_soon(server: Any) -> None:
-    """In processor time: the clock tells what else the machine does. The help page has what was measured."""
+    """By the clock, loosely, and in processor time, which other work does not stretch; measured: see the help page."""
     import psutil  # ComfyUI has it
 
     process = psutil.Process(server.process.pid)
     time.sleep(1.1)
-    seconds = []
+    seconds, waited = [], []
     for i in range(20):
-        began = process.cpu_times()
+        began, clock = process.cpu_times(), time.perf_counter()
         assert ask(server, values={"corners": i / 40}, size=512)[0] == 200
+        waited.append(time.perf_counter() - clock)
         ended = process.cpu_times()
         seconds.append(ended.user + ended.system - began.user - began.system)
         time.sleep(0.03)
     assert sorted(seconds)[10] < 0.5, seconds
+    assert sorted(waited)[10] < 1.0, waited
 
 
 def test_the_panels_sliders_are_the_nodes(server: Any) -> None:
