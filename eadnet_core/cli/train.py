@@ -213,7 +213,6 @@ def _train_adapters(args: argparse.Namespace) -> None:
     from ..training.adapter_losses import AdapterLossWeights
     from ..training.adapters import train_adapters
     from ..training.identity import train_identity
-    from ..training.loop import TrainOptions
     from ..training.processes import is_first
     from ..weights.files import read_config, read_metadata
 
@@ -230,16 +229,7 @@ def _train_adapters(args: argparse.Namespace) -> None:
     found = read_config(path, ModelConfig, read_metadata(path, "denoiser")).name
     if found != args.preset:
         raise BadInput(f"'{path}' holds '{found}', not '{args.preset}': give --preset {found}, or another --base.")
-    options = TrainOptions(
-        max_steps=args.steps,
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        device=args.device,
-        num_threads=args.threads,
-        seed=args.seed,
-        parts=args.step_parts,
-        run_folder=args.output / "runs",
-    )
+    options = _options_by_steps(args)
     output = args.output / f"{args.train}.safetensors"
     if args.train == "identity":
         found = train_identity(args.base, args.data, output, options)
@@ -252,17 +242,11 @@ def _train_adapters(args: argparse.Namespace) -> None:
     print(f"{output}: put it beside {path.name} in the folder of the base; load it by that folder.")
 
 
-def _preference(args: argparse.Namespace) -> None:
+def _options_by_steps(args: argparse.Namespace) -> TrainOptions:
+    """Of a training that is given its steps, batch and learning rate."""
     from ..training.loop import TrainOptions
-    from ..training.mini import preference_cache
-    from ..training.preference import PreferenceMix, train_preference
-    from ..training.processes import is_first
-    from ..training.takes import TakePlan
-    from ..weights.folders import find_model
 
-    model, mix = find_model(args.model), PreferenceMix(beta=args.beta)
-    plan = TakePlan(args.scripts, args.takes, args.take_steps, args.seed)
-    options = TrainOptions(
+    return TrainOptions(
         max_steps=args.steps,
         batch=args.batch,
         learning_rate=args.learning_rate,
@@ -272,6 +256,18 @@ def _preference(args: argparse.Namespace) -> None:
         parts=args.step_parts,
         run_folder=args.output / "runs",
     )
+
+
+def _preference(args: argparse.Namespace) -> None:
+    from ..training.mini import preference_cache
+    from ..training.preference import PreferenceMix, train_preference
+    from ..training.processes import is_first
+    from ..training.takes import TakePlan
+    from ..weights.folders import find_model
+
+    model, mix = find_model(args.model), PreferenceMix(beta=args.beta)
+    plan = TakePlan(args.scripts, args.takes, args.take_steps, args.seed)
+    options = _options_by_steps(args)
     cache = preference_cache(args.output, model, plan.n_scripts, args.workers, args.device)
     output = args.output / "preferred.safetensors"
     scores = train_preference(model, cache, output, options, plan=plan, mix=mix)
