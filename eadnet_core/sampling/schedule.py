@@ -1,7 +1,7 @@
 """The noise levels of a sampling run, as one `TimeGrid` to a sampler: x_t = alpha x0 + sigma noise, stepped from x0.
 
 Flow times are for Euler steps of flow matching, the DDIM table is LatentSync's; which of them a net is sampled with is
-said by `prediction`. Both equal diffusers' schedulers to the bit, which take three seconds to import, and so are not.
+said by `prediction`. Both equal diffusers' schedulers to the bit; why those are not imported says ADR 51.
 """
 
 from __future__ import annotations

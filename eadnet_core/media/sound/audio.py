@@ -291,7 +291,7 @@ def log_mel(samples: np.ndarray, n_frames: int | None = None) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def mel_filters() -> torch.Tensor:
-    """Slaney's filters [80, 201], equal to the bit to librosa's, which takes a second to import."""
+    """Slaney's filters [80, 201], equal to the bit to librosa's (ADR 51)."""
     highest = BREAK_MEL + np.log(SAMPLE_RATE_HZ / 2 / BREAK_HZ) / MEL_STEP
     mels = np.linspace(0.0, highest, N_MELS + 2)
     edges = HZ_PER_MEL * mels
