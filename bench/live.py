@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--portrait", type=Path, default=ASSETS / "sample" / "portrait.png")
     parser.add_argument("--picture-px", type=int, default=512)
     parser.add_argument("--chunk-frames", type=int, default=5)
     parser.add_argument("--ahead-frames", type=int, default=3)
@@ -46,7 +48,7 @@ def main() -> None:
         began = time.perf_counter()
         model = load_model(args.model, "cpu", args.dtype)
         loaded = time.perf_counter()
-        portrait = LivePortrait(model, ASSETS / "sample" / "portrait.png", picture_px=args.picture_px)
+        portrait = LivePortrait(model, args.portrait, picture_px=args.picture_px)
         ready = time.perf_counter()
         run(LiveSession(portrait, "delighted", args.chunk_frames, args.ahead_frames), sound[:16_000])  # warm
         session = LiveSession(portrait, "delighted", args.chunk_frames, args.ahead_frames)
