@@ -21,7 +21,7 @@ def read_text(path: str | os.PathLike[str], what: str, wanted: str = "") -> str:
     r"""The text of a file, its lines ended by \n.
 
     what    what the file is to the user, such as "Transcript"
-    wanted  a sentence that says what to give instead
+    wanted  a sentence that says what to give instead of what a file holds; of no use where it cannot be opened
     Raises BadInput for a file that cannot be opened, is larger than MAX_BYTES, or holds no text.
     """
     name = f"{what} '{os.fspath(path)}'"
@@ -30,7 +30,7 @@ def read_text(path: str | os.PathLike[str], what: str, wanted: str = "") -> str:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{name} cannot be read ({reason}). {wanted}".rstrip()) from error
+        raise BadInput(f"{name} cannot be read ({reason}). Check its path and permissions.") from error
     if len(data) > MAX_BYTES:
         raise BadInput(f"{name} is larger than {MAX_BYTES // 1_000_000} MB. {wanted}".rstrip())
     mark, encoding = next((found for found in _MARKS if data.startswith(found[0])), (b"", "utf-8"))

@@ -19,6 +19,8 @@ from eadnet_core.emotion.track_file import SCHEMA, parse_track, read_track, trac
 from eadnet_core.emotion.transcript import parse_transcript, read_transcript
 from eadnet_core.emotion.words import Word, align, split_words, spread, syllables
 from eadnet_core.errors import BadInput
+from eadnet_core.generation.rows import read_rows
+from eadnet_core.generation.speakers import read_speakers
 
 VOICE = np.array([0] * 25 + [1] * 50 + [0] * 25 + [1] * 50)
 """A second of silence, two of speech, one of silence, two of speech."""
@@ -260,6 +262,15 @@ def test_names_that_no_file_can_have_are_refused(name: str) -> None:
     for read in (read_transcript, read_track, lambda p: read_script(p, None)):
         with pytest.raises(BadInput, match="cannot be read"):
             read(Path(name))
+
+
+def test_of_a_file_that_is_not_there_the_path_is_asked_and_not_its_format(tmp_path: Path) -> None:
+    readers = (read_transcript, read_track, read_rows, read_speakers, lambda p: read_script(p, None))
+    for read in readers:
+        with pytest.raises(BadInput) as caught:
+            read(tmp_path / "missing.csv")
+        said = str(caught.value)
+        assert said.endswith("missing.csv' cannot be read (No such file or directory). Check its path and permissions.")
 
 
 @pytest.mark.parametrize(
