@@ -6,11 +6,16 @@ the local engine, so that memory does not grow with the number of pieces; Ray Da
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from ..errors import BadInput
@@ -31,6 +36,7 @@ def ordered(
     """`map`, in `n_workers` processes where that is more than 1; `work` and items are then sent to them.
 
     in_hand  pieces for each process that are begun or done, and not yet taken
+    Where the caller stops, is interrupted or dies, the processes end at once, and what they had in hand is not taken.
 
     >>> list(ordered(abs, [-2, 1]))
     [2, 1]
@@ -41,22 +47,50 @@ def ordered(
         yield from map(work, items)
         return
     pending: deque[Future[Result]] = deque()
-    pool = ProcessPoolExecutor(n_workers, get_context("spawn"), _use_one_thread)
+    context = get_context("spawn")
+    lasts, end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(n_workers, context, _begin, (lasts,))
     try:
         for item in items:
-            pending.append(pool.submit(work, item))
+            with _interrupts_held():
+                pending.append(pool.submit(work, item))
             if len(pending) >= in_hand * n_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except BaseException:
+        end.close()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        end.close()
 
 
-def _use_one_thread() -> None:
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C is heard after the block. A process that is started inside never hears it, not even while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(lasts: Connection) -> None:
+    """In a process of the pool: one thread, and an end as soon as the other end of the pipe is closed."""
     import torch
 
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(lasts,), daemon=True).start()
+
+
+def _end_with(lasts: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        lasts.recv()
+    os._exit(1)
 
 
 def on_ray(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +211,41 @@ def test_a_run_that_is_stopped_goes_on(
     curate_videos(source, tmp_path / "out", RULES)
     assert content(tmp_path / "out") == content(finished)
     assert len(made) == len(set(made)) + 1, "only the record that was in hand may be made twice"
+
+
+def hears_interrupts() -> None:
+    """A job in the background inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def records(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "state").rglob("*.json")}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to groups of processes")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_two_processes_end_with_the_first_and_lose_nothing(
+    source: Path, finished: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    """Ctrl-C, which all processes get, and kill -9 of the first one alone: the others end with it, in the middle of
+    their videos. What they had finished is neither lost nor made again."""
+    output = tmp_path / "out"
+    given = ["--size", "96", "--least-seconds", "0.8", "--most-seconds", "1.6", "--no-cuts", "--workers", "2"]
+    call = [sys.executable, "-m", "eadnet_core", "curate", "video", str(source), "--output", str(output), *given]
+    with subprocess.Popen(call, stderr=-1, start_new_session=True, preexec_fn=hears_interrupts) as run:
+        while run.poll() is None and len(records(output)) < 3:
+            time.sleep(0.02)
+        before = records(output)
+        os.killpg(run.pid, sent) if sent == signal.SIGINT else run.kill()
+        # ends when the last process that could write to it has ended
+        said = run.communicate(timeout=120)[1].decode().splitlines()
+    assert run.returncode == (130 if sent == signal.SIGINT else -sent)
+    if sent == signal.SIGINT:
+        assert [line for line in said if "clip/s" not in line] == ["Stopped."]
+    after = records(output)
+    assert len(after) - len(before) <= 8, "the videos in hand were gone on with"
+    curate_videos(source, output, RULES)
+    assert after.items() <= records(output).items() and content(output) == content(finished)
 
 
 def test_a_syncnet_judges_lips(source: Path, tiny_sync: Path, tmp_path: Path) -> None:
