@@ -20,6 +20,8 @@ SNAP_S = 0.75
 lines, 0.3 .. 0.9 s apart, the median error fell from 0.48 to 0.09 s."""
 MAX_CHARACTERS = 100_000
 _DIRECTION = re.compile(r"(?<!\\)\[([^\[\]]*)\]")
+_PLAIN_PAIR = re.compile(r"\\\[[^\[\]]*\]")
+_BRACKET = re.compile(r"(?<!\\)[\[\]]")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 
 
@@ -77,7 +79,8 @@ class Script:
 def parse_script(text: str, transcript: tuple[Word, ...] = ()) -> Script:
     r"""The lines of a script. `[words]` or `[words: 0.6]` directs what follows it; `\[` is a plain bracket.
 
-    Raises BadInput for a script without words, one that is too long, and an intensity beyond 0 .. 1.
+    Raises BadInput for a script without words, one that is too long, a bracket without its other half, and an intensity
+    beyond 0 .. 1.
 
     >>> [(l.direction, l.intensity) for l in parse_script("So. [sly: 0.5] Yes? [] No.").lines]
     [('', None), ('sly', 0.5), ('', None)]
@@ -122,7 +125,14 @@ def _line(direction: str, text: str) -> Line:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.replace("\\[", "[").split())
+    """What is said, without its directions; raises BadInput for half of one, which would be spoken."""
+    if half := _BRACKET.search(_PLAIN_PAIR.sub(lambda pair: "-" * len(pair[0]), text)):
+        near = " ".join(text[max(half.start() - 20, 0) : half.end() + 40].split())
+        raise BadInput(
+            f"The script has a '{half[0]}' without its other half, near '{near}'. Write a direction as [afraid], and a "
+            f"bracket that is no direction as \\{half[0]}."
+        )
+    return " ".join(text.replace("\\[", "[").replace("\\]", "]").split())
 
 
 def _joined(lines: list[Line]) -> list[Line]:

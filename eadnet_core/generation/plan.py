@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def plan(
         made = moved(loudness, code, resolved, traits, driving)
         motion = made if subject.is_still else np.zeros_like(made)
     notes = [*placed.unread(), *option_notes(model, resolved, asks), *speech.sound.notes]
-    notes += video_notes(subject, speech, n_frames)
+    notes += [*video_notes(subject, speech, n_frames), *late_notes(placed, n_frames)]
     if driving is not None:
         notes += driving_notes(driving, n_frames) + _unshown(model, driving, acting)
     maker = performer if performer is not None and is_acted else model
@@ -265,6 +266,21 @@ def video_notes(subject: Subject, speech: Speech, n_frames: int) -> list[str]:
         fate = "passed through" if None in subject.crops else "held"
         notes.append(f"{len(subject.missed)} of {n_video} frames show no face that was found; they were {fate}.")
     return notes
+
+
+def late_notes(track: EmotionTrack, n_frames: int) -> list[str]:
+    """Keyframes whose change begins when a clip is over, so that they are not seen."""
+    end_s = n_frames / FPS
+    begins = (
+        (k, before.time_s if k.fade_s is None else k.time_s - k.fade_s) for before, k in pairwise(track.keyframes)
+    )
+    late = [k for k, start_s in begins if start_s >= end_s]
+    if not late:
+        return []
+    return [
+        f"The clip ends after {end_s:.2f} s, so {len(late)} of {len(track.keyframes)} keyframes of the emotion are not "
+        f"seen: the first is '{late[0].text or 'neutral'}' at {late[0].time_s:.2f} s."
+    ]
 
 
 def shown_subject(

@@ -39,6 +39,19 @@ def times(script: Script, voice: np.ndarray = VOICE) -> list[float]:
     return [round(k.time_s, 3) for k in script.track(voice).keyframes]
 
 
+@pytest.mark.parametrize(
+    "text", ["[calm Who is there?", "Who [is there?", "calm] Who is there?", "[sly] Who [is", "a [ b"]
+)
+def test_half_a_direction_is_not_spoken(text: str) -> None:
+    with pytest.raises(BadInput, match=r"without its other half, near .*Write a direction as \[afraid\]"):
+        parse_script(text)
+
+
+@pytest.mark.parametrize("text", [r"A \[plain] word", r"A \[plain\] word"])
+def test_a_plain_bracket_is_spoken(text: str) -> None:
+    assert [line.text for line in parse_script(text).lines] == ["A [plain] word"]
+
+
 def test_directions_become_keyframes_where_their_words_begin() -> None:
     script = parse_script("[calm] one two [furious: 0.8] three four")
     keyframes = script.track(VOICE).keyframes

@@ -120,6 +120,17 @@ def test_what_cannot_have_an_effect_is_noted(tiny_model: Model, picture: np.ndar
     assert any("No speech" in note for note in report.notes)
 
 
+def test_keyframes_after_the_end_are_noted(tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray) -> None:
+    def notes(*track: tuple[float, str] | dict[str, object]) -> list[str]:
+        return prepare(picture, voice_samples, track, QUICK, model=tiny_model, sample_rate=16_000).report.notes
+
+    late = notes((0.0, "calm"), {"time_s": 90.0, "text": "furious", "fade_s": 0.4}, (95.0, "glad"))
+    assert (
+        sum("2 of 3 keyframes of the emotion are not seen: the first is 'furious' at 90.00 s" in x for x in late) == 1
+    )
+    assert not any("not seen" in note for note in notes((0.0, "calm"), (90.0, "furious")))  # it fades in from 0 on
+
+
 def test_what_had_to_change_in_the_sound_is_noted(
     tiny_model: Model, picture: np.ndarray, voice_samples: np.ndarray
 ) -> None:
