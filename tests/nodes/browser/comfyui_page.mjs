@@ -266,6 +266,19 @@ class ComfyUI {
     return video.jsonValue();
   }
 
+  /** Classes of the videos that can be seen in a node, from top to bottom: those of the page have none. */
+  videosIn(id) {
+    return this.page.evaluate(
+      ([id, isNodes2]) => {
+        const { widgets } = window.app.canvas.graph.getNodeById(id);
+        const shown = isNodes2 ? [document.querySelector(`[data-node-id="${id}"]`)] : widgets.flatMap((w) => w.element ?? []);
+        const videos = shown.flatMap((element) => [...element.querySelectorAll("video")]).filter((v) => v.checkVisibility());
+        return videos.map((v) => v.className);
+      },
+      [id, RENDERER === "nodes2"],
+    );
+  }
+
   /** How far the video of a node sticks out of it, in pixels of the graph. */
   spill(id) {
     return this.page.evaluate(

@@ -6,7 +6,7 @@ import { openComfyUI } from "./comfyui_page.mjs";
 
 const FIRST_RUN = new URL("../../../workflows/first_run.json", import.meta.url).pathname;
 const SPEAK = "EADNet_Speak";
-let comfyui, page, seen;
+let comfyui, page, text, speak, seen;
 
 before(async () => {
   comfyui = await openComfyUI();
@@ -14,11 +14,12 @@ before(async () => {
   await comfyui.forget();
   await comfyui.open(FIRST_RUN);
   await comfyui.show(SPEAK, 1);
-  const text = page.locator("textarea").filter({ visible: true }).first();
+  text = page.locator("textarea").filter({ visible: true }).first();
   await text.fill("calm");
-  await page.evaluate(() => {
-    const speak = window.app.graph.nodes.find((n) => n.comfyClass === "EADNet_Speak");
-    speak.widgets.find((w) => w.name === "live").value = true;
+  speak = await page.evaluate(() => {
+    const node = window.app.graph.nodes.find((n) => n.comfyClass === "EADNet_Speak");
+    node.widgets.find((w) => w.name === "live").value = true;
+    return node.id;
   });
   const answered = page.waitForResponse((r) => r.url().endsWith("/eadnet/live") && r.request().method() === "POST");
   const running = comfyui.run();
@@ -51,9 +52,24 @@ test("words that are typed meanwhile are sent to the run", () => {
 
 test("after the run its own video stands in the node, and the growing one takes no place", async () => {
   assert.equal(await page.locator("video.eadnet-live").isVisible(), false);
-  const speak = await page.evaluate(() => window.app.graph.nodes.find((n) => n.comfyClass === "EADNet_Speak").id);
   assert.deepEqual(await comfyui.videoIn(speak), [512, 512]);
   await comfyui.shot("live-run-over");
+});
+
+test("in a second run the earlier video makes room for the one that grows", async () => {
+  await comfyui.show(SPEAK, 1);
+  await text.fill("afraid");
+  const running = comfyui.run();
+  await page.locator("video.eadnet-live").filter({ visible: true }).waitFor();
+  await page.waitForFunction(() => document.querySelector("video.eadnet-live").videoWidth > 0);
+  await comfyui.show(SPEAK, 0.5);
+  const videos = await comfyui.videosIn(speak);
+  await comfyui.shot("live-run-second");
+  assert.equal((await running).event, "execution_success");
+  assert.deepEqual(videos, ["eadnet-live"]);
+  assert.deepEqual(await comfyui.videoIn(speak), [512, 512]);
+  await comfyui.show(SPEAK, 0.5);
+  assert.deepEqual(await comfyui.videosIn(speak), [""]);
 });
 
 test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));
