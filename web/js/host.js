@@ -79,6 +79,12 @@ export function hide(widget) {
   Object.defineProperty(widget.options, "hidden", { get: () => !isApp(), configurable: true, enumerable: true });
 }
 
+/** Shows or hides the video that the classic canvas puts into a node that has made one. */
+export function showOwnVideo(node, isShown) {
+  const widget = node.widgets.find(({ name }) => name === "video-preview");
+  if (widget) widget.hidden = !isShown;
+}
+
 /** Shows a widget that was hidden. */
 export function show(widget) {
   widget.hidden = false;

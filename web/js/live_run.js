@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { el } from "./dom.js";
 import { isWire, nodeAt, sourceOf, widgetOf } from "./graph_walk.js";
-import { addPanel, announce, api, app, follow, grow, setting } from "./host.js";
+import { addPanel, announce, api, app, follow, grow, setting, showOwnVideo } from "./host.js";
 import { Newest } from "./newest.js";
 import { PREVIEWED, WATCHED, previewRequest } from "./preview_request.js";
 import { wordsFor } from "./words.js";
@@ -68,7 +68,7 @@ class LiveRun {
   }
 }
 
-/** The growing video, and how new words were read; it takes no place between two runs. */
+/** The growing video, and how new words were read; it takes no place between two runs, and the earlier one none meanwhile. */
 class LivePanel {
   constructor(node, words) {
     Object.assign(this, { node, words });
@@ -104,6 +104,7 @@ class LivePanel {
     this.root.style.minHeight = `${height_px}px`;
     this.widget.options.getMinHeight = () => height_px;
     this.widget.options.getMaxHeight = () => 2 * height_px;
+    showOwnVideo(this.node, !height_px);
     grow(this.node);
   }
 }
