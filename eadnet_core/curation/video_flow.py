@@ -24,7 +24,7 @@ from ..media.video.segments import file_hash
 from .duplicates import perceptual_hash
 from .stages.cuts import scene_starts
 from .stages.face import follow_face
-from .stages.mouth import mouth_seen
+from .stages.mouth import LEAST_PX, mouth_seen
 from .stages.probe import probe
 from .stages.sharpness import blur
 from .stages.signals import TRACKS, read_signals
@@ -195,7 +195,7 @@ def mouth_stage(job: Job, row: Row) -> Row:
     """Stage 6."""
     if row["reason"]:
         return row
-    found = _after(job, row, "mouth", "", lambda: {"mouth": round(mouth_seen(read_squares(job, row)[0]), 4)})
+    found = _after(job, row, "mouth", f"{LEAST_PX}", lambda: {"mouth": round(mouth_seen(read_squares(job, row)[0]), 4)})
     return {**found, "reason": COVERED if found["mouth"] < job.rules.least_mouth else ""}
 
 

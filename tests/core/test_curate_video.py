@@ -20,7 +20,7 @@ from eadnet_core.corpus.shards import decode_clip, read_shards
 from eadnet_core.curation import video_flow
 from eadnet_core.curation.stages.cuts import scene_starts
 from eadnet_core.curation.stages.face import follow_face
-from eadnet_core.curation.stages.mouth import mouth_seen
+from eadnet_core.curation.stages.mouth import LEAST_PX, mouth_seen
 from eadnet_core.curation.stages.sharpness import blur
 from eadnet_core.curation.stages.spans import clip_spans
 from eadnet_core.curation.stages.sync import shifted
@@ -29,7 +29,7 @@ from eadnet_core.curation.video_rules import REASONS, VideoRules
 from eadnet_core.curation.video_run import curate_videos, find_videos
 from eadnet_core.errors import BadInput
 from eadnet_core.media.sound.audio import read_audio
-from eadnet_core.media.video.files import write_video
+from eadnet_core.media.video.files import read_video, write_video
 from eadnet_core.training.base_clips import find_clips
 
 ASSETS = Path(video_flow.__file__).parents[1] / "assets" / "sample"
@@ -106,6 +106,16 @@ def test_the_face_has_to_be_one_large_and_steady(frames: dict[str, list[np.ndarr
 def test_a_covered_mouth_is_told_from_a_free_one(frames: dict[str, list[np.ndarray]]) -> None:
     free, covered = (mouth_seen(np.stack(frames[name][:2])[:, 8:232, 60:284]) for name in ("", "covered_mouth"))
     assert covered < 0.5 < 0.6 < free
+
+
+def test_a_small_mouth_is_looked_at_as_large_as_those_of_the_threshold() -> None:
+    """A held-out head with its mouth wide open."""
+    shown = [frame for t, frame in enumerate(read_video(ASSETS.parent / "heldout" / "05.mp4")) if t in (8, 120)]
+    small, usual = (
+        mouth_seen(np.stack([np.asarray(Image.fromarray(frame).resize((side, side))) for frame in shown]))
+        for side in (96, LEAST_PX)
+    )
+    assert small == pytest.approx(usual, abs=0.06)
 
 
 def test_blur_is_told_from_a_sharp_face(frames: dict[str, list[np.ndarray]]) -> None:
