@@ -2,7 +2,7 @@
 
     python bench/whole_cost.py -- eadnet curate video talks/ --output clips --workers 2
 
-Its processes are looked at twice a second. Seconds are the larger of what was seen and of what the system says of those
+Its processes are looked at once a second. Seconds are the larger of what was seen and of what the system says of those
 that were waited for. Memory is the most that was seen at one time: resident memory, in which what processes share
 counts in each, and proportional memory, in which it counts once. Needs Linux, and psutil, which accelerate brings.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-LOOK_S = 0.5
+LOOK_S = 1.0
 _MIB = 2**20
 
 

@@ -75,10 +75,22 @@ def _said(error: Exception) -> str:
     return f"{where}{reason}. {what}; --debug shows more."
 
 
+class _AboveBars(logging.StreamHandler):  # type: ignore[type-arg]  # has no argument before Python 3.11
+    """Writes lines of their own where a progress bar is shown, which begins anew below them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        if (shown := sys.modules.get("tqdm")) is None:
+            super().emit(record)
+            return
+        with shown.tqdm.external_write_mode(self.stream):
+            super().emit(record)
+
+
 def _set_up_log(is_debug: bool) -> None:
     """What this package logs goes to stderr; other packages keep their own ways."""
     logger = logging.getLogger(__name__.rpartition(".")[0])
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.handlers = [_AboveBars(sys.stderr)]
     logger.setLevel(logging.DEBUG if is_debug else logging.INFO)
 
 

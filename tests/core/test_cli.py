@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from dataclasses import fields
 from pathlib import Path
 
@@ -178,6 +179,21 @@ def test_ctrl_c_is_status_130_and_leaves_nothing(
     before = set(tmp_path.iterdir())
     assert cli.main(["generate", *inputs, "--model", str(tiny_folder), "--output", str(output)]) == 130
     assert set(tmp_path.iterdir()) == before
+
+
+def test_what_is_logged_beside_a_bar_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(*_: object) -> None:
+        with Bar("work") as bar:
+            bar.count(1, 3)
+            logging.getLogger("eadnet_core.cli").info("1 of 3 is kept")
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("eadnet_core.cli.info._info", work)
+    assert cli.main(["info"]) == 130
+    said = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert "1 of 3 is kept" in said and said[-1] == "Stopped.", said
 
 
 def test_info_lists_the_files(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
