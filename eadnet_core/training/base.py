@@ -196,7 +196,7 @@ def train_base(
     """
     if unknown := [name for name in nets if name not in MINUTES]:
         raise BadInput(f"No net {unknown} of a base is trained here; give some of {', '.join(MINUTES)}.")
-    model, runs = folder / config.name, folder / "runs"
+    model, runs = folder / config.name, folder / "runs" / config.name
     device = find_device(options.device)
     scores: dict[str, dict[str, float]] = {}
 

@@ -349,8 +349,14 @@ class _Run:
         if not (folder / "progress.json").exists():
             return None
         device = str(self.device)
-        self.recipe.trained.load_state_dict(load_file(folder / "weights.safetensors", device=device))
-        self.averaged.module.load_state_dict(load_file(folder / "averaged.safetensors", device=device))
+        try:
+            self.recipe.trained.load_state_dict(load_file(folder / "weights.safetensors", device=device))
+            self.averaged.module.load_state_dict(load_file(folder / "averaged.safetensors", device=device))
+        except RuntimeError as error:  # names and sizes, a line each
+            raise BadInput(
+                f"'{folder}' is of another {self.recipe.part} than the one to train. Give another --output, or delete "
+                f"'{self.folder}' to begin anew."
+            ) from error
         self.at = Progress(**json.loads((folder / "progress.json").read_text()))
         log.info("%s: going on from step %d", self.recipe.part, self.at.step)
         return folder

@@ -174,7 +174,8 @@ def train_mini_256(
         base = replace(options or TrainOptions(max_minutes=1), max_steps=None, max_minutes=MINUTES_256 * minutes_scale)
         cache = render_cache(folder / "caches" / "faces_256", CACHES["faces_256"], config, workers, base.heads)
         start = folder / "mini" / "vae.safetensors"
-        train_vae(config, cache, output, replace(base, run_folder=folder / "runs"), start=start)
+        # apart from the mini's: weights of the same shapes, whose checkpoint would pass for this one's
+        train_vae(config, cache, output, replace(base, run_folder=folder / "runs" / config.name), start=start)
     return {"vae": read_metadata(output).get("scores", {})}
 
 

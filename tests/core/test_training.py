@@ -146,6 +146,30 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert torch.equal(first.weight, again.weight)  # type: ignore[arg-type]
 
 
+def test_a_checkpoint_of_another_net_is_refused(tmp_path: Path) -> None:
+    fit(line_recipe(), options(tmp_path, 5))
+    wider = Line()
+    wider.line = nn.Linear(2, 1)
+    with pytest.raises(BadInput, match=r"'.*line/checkpoint' is of another line .* delete '.*line' to begin anew"):
+        fit(Recipe("line", wider.line, wider, line_recipe().draw, 8, 0.1), options(tmp_path, 5))
+
+
+def test_a_larger_mini_does_not_go_on_from_the_checkpoint_of_the_mini(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their autoencoders have weights of the same shapes, so that nothing else would tell them apart."""
+    folders = []
+    monkeypatch.setattr(mini, "render_cache", lambda *_: tmp_path)
+
+    def note(config: ModelConfig, cache: Path, output: Path, given: TrainOptions, start: Path) -> None:
+        save_part(output, "vae", PARTS["vae"].build(config.vae), config.vae, {})
+        folders.append(given.run_folder)
+
+    monkeypatch.setattr(mini, "train_vae", note)
+    mini.train_mini_256(tmp_path)
+    assert folders == [tmp_path / "runs" / "mini-256"]
+
+
 def test_minutes_bound_a_run_and_the_rate_decays_to_zero(tmp_path: Path) -> None:
     limits = TrainOptions(
         max_minutes=0.02, warmup_steps=1, log_every=1, device="cpu", progress=False, run_folder=tmp_path / "runs"
