@@ -40,6 +40,7 @@ from ..nets.lips_and_lids import (
     Opening,
     heights_over,
     light_in_mouth,
+    tooth_places,
 )
 from ..nets.motion_basis import N_POSE, absolute_terms
 from ..nets.vae import VAE
@@ -333,7 +334,7 @@ class _Mouth(nn.Module):
         skull, jaw = self.base.bones(controls, pose)
         held = sample_at(skull, self.stiff.expand(len(skull), -1, -1)).mean(1)[:, :, None, None]
         for row, moved in ((1, jaw), (0, skull)):
-            where = here + sampled(moved, here) - held
+            where = tooth_places(here, moved, row == 0) - held
             if numbers is not None:
                 where = where + self.shifts[numbers, row, :, None, None]
             found = sampled(teeth[row].expand(len(controls), -1, -1, -1), where)

@@ -41,8 +41,12 @@ NEAR = 0.12
 """How far around a line the face is moved with it onto the mean face, in half frame widths."""
 JOINED = 0.06
 """How far inside its corners a mouth or an eye opens freely, in half frame widths."""
-HALF_TOOTH = 0.35
-"""How often a place of an open mouth shows a tooth where half of it is one: heads differ."""
+HALF_TOOTH = (0.35, 0.25)
+"""How often a place of an open mouth shows an upper or a lower tooth where half of it is one: heads differ."""
+INCISORS_SHOW, SMILE_ARC = 0.027, 0.27
+"""How far upper teeth reach below lips that have just parted, and how much higher they end towards the corners, by x
+squared, in half frame widths. The sets of rendered heads end where lips meet. People's reach 1.9 (men) to 3.4 mm
+(women) further (Vig and Brundo 1978); eyes 63 mm apart are .68 apart here (ADR 52)."""
 MEAN_FACE = (0.652, 0.485, 0.390)
 """Colour of the middle of a rendered face, 0 .. 1, mean of 60 heads."""
 TEETH_FOLLOW, TEETH_TINT = 0.5, 0.3
@@ -51,9 +55,11 @@ exposed alike, .28 and .3; a photograph that is dark as a whole would have 1 for
 TEETH_GAIN = (1.4, 1.3, 1.2)
 """Of red, green and blue. Rendered teeth have .96, .85 and .79 of `light_in_mouth`. Those of a woman who speaks have
 1.26, .92 and .79, those of two smiles 1.43, 1.27 and 1.16: halfway between."""
-BEHIND_GAIN, TONGUE_GAIN, TONGUE_FROM = (1.3, 0.9, 0.75), (1.9, 1.6, 1.6), 0.5
-"""Of the mean lining, .40, .25 and .23 of the same, at half the depth of a mouth and above the lower lip: what comes
-nearest to the woman's (ADR 46). Her widest mouths have .42, .15 and .10, and .75, .40 and .37."""
+BEHIND_GAIN, DEEP_GAIN, TONGUE_GAIN, TONGUE_FROM = (1.3, 0.9, 0.75), (1.05, 0.6, 0.45), (1.9, 1.6, 1.6), 0.35
+"""Of the mean lining, .40, .25 and .23 of the same, behind in a mouth that speaks, in one that is wide open, and above
+the lower lip: what comes nearest to the woman's (ADR 46, 52). Her widest mouths have .42, .15 and .10, and .75, .40 and .37."""
+DEEP = (0.06, 0.16)
+"""Gap of the lips, in half frame widths, from which on a mouth counts as wide open, and where it wholly does."""
 LEAST_SHOWN = 0.04
 """Gap of a portrait's lips, in half frame widths, from which on its own teeth begin to be seen. Of 13 portraits three
 that show teeth have .065 to .074, the others up to .037."""
@@ -218,15 +224,18 @@ class Opening:
 
     def lined(self, lining: Tensor) -> Tensor:
         """A lining [B, 3, h, w] with the depth of a mouth: dark and red behind, and a tongue above the lower lip."""
-        down = self.below / (self.below + self.above).clamp(min=1e-4)
-        tongue = ((down - TONGUE_FROM) / (1 - TONGUE_FROM)).clamp(0, 1)
-        behind, front = (lining.new_tensor(gain).view(3, 1, 1) for gain in (BEHIND_GAIN, TONGUE_GAIN))
-        return lining * torch.lerp(behind, front, tongue)
+        gap = self.below + self.above
+        tongue = ((self.below / gap.clamp(min=1e-4) - TONGUE_FROM) / (1 - TONGUE_FROM)).clamp(0, 1)
+        tongue = tongue * tongue * (3 - 2 * tongue)
+        deep = ((gap - DEEP[0]) / (DEEP[1] - DEEP[0])).clamp(0, 1)
+        gains = (lining.new_tensor(gain).view(3, 1, 1) for gain in (BEHIND_GAIN, DEEP_GAIN, TONGUE_GAIN))
+        behind, far, front = gains
+        return lining * torch.lerp(torch.lerp(behind, far, deep), front, tongue)
 
     def with_teeth(self, inside: Tensor, teeth: Tensor, is_upper: bool) -> Tensor:
         """The inside of a mouth [B, 3, h, w] with a row of `LipsAndLids.teeth` [B, 4, h, w] over it."""
         gain = teeth.new_tensor(TEETH_GAIN).view(3, 1, 1)
-        share = edge(teeth[:, :1])
+        share = edge(teeth[:, :1], is_upper)
         return torch.lerp(inside, gain * teeth[:, 1:], share * (1 - self.own) if is_upper else share)
 
     def shaded(self, inside: Tensor) -> Tensor:
@@ -359,7 +368,7 @@ class LipsAndLids(nn.Module):
         inside = opening.lined(sampled(torch.einsum("bk,kchw->bchw", asked, self.inside.float()), here))
         skull, jaw = self.bones(controls, pose)
         for row, moved in ((1, jaw), (0, skull)):
-            found = sampled(self.teeth[row].float().expand(len(asked), -1, -1, -1), here + sampled(moved, here))
+            found = sampled(self.teeth[row].float().expand(len(asked), -1, -1, -1), tooth_places(here, moved, row == 0))
             inside = opening.with_teeth(inside, found, row == 0)
         return (light_in_mouth(image) * opening.shaded(inside) * 2 - 1).clamp(-1, 1)
 
@@ -387,9 +396,19 @@ def light_in_mouth(image: Tensor) -> Tensor:
     return usual * (bright / usual) ** TEETH_FOLLOW * tint
 
 
-def edge(share: Tensor) -> Tensor:
+def tooth_places(here: Tensor, moved: Tensor, is_upper: bool) -> Tensor:
+    """Places [1, 2, h, w] in `LipsAndLids.teeth` of a mouth shut, by the flow back [B, 2, h', w'] of what they hang on:
+    [B, 2, h, w]."""
+    where = here + sampled(moved, here)
+    if not is_upper:
+        return where
+    x, y = where.split(1, 1)
+    return torch.cat([x, y - INCISORS_SHOW + SMILE_ARC * x.square()], 1)
+
+
+def edge(share: Tensor, is_upper: bool) -> Tensor:
     """How much of a pixel is tooth, of how often it is."""
-    return ((share - HALF_TOOTH) * 5 + 0.5).clamp(0, 1)
+    return ((share - HALF_TOOTH[0 if is_upper else 1]) * 5 + 0.5).clamp(0, 1)
 
 
 @lru_cache(maxsize=8)

@@ -27,6 +27,7 @@ from eadnet_core.nets.lips_and_lids import (
     layer_share,
     light_in_mouth,
     lines_of,
+    tooth_places,
 )
 from eadnet_core.taxonomy import CONTROLS
 from eadnet_core.training.lips_and_lids import spread
@@ -178,6 +179,26 @@ def test_a_mouth_is_dark_behind_and_shows_a_tongue_above_the_lower_lip() -> None
     behind, tongue = (opening_at(below=d, above=0.2 - d).lined(lining) for d in (0.1, 0.199))
     assert tongue.mean() > 1.5 * behind.mean()
     assert behind[0, 0] > 1.5 * behind[0, 2], "red"
+
+
+def test_a_wide_open_mouth_is_darker_behind_than_one_that_speaks() -> None:
+    lining = torch.full((1, 3, 1, 1), 0.3)
+    speaks, wide = (opening_at(below=0.3 * gap, above=0.7 * gap).lined(lining) for gap in (0.05, 0.2))
+    assert (wide < speaks).all()
+    assert wide[0, 2] < 0.7 * speaks[0, 2], "and redder"
+    assert torch.equal(*(opening_at(below=gap, above=0.0).lined(lining) for gap in (0.05, 0.2))), (
+        "the tongue is as light"
+    )
+
+
+def test_upper_teeth_reach_below_parted_lips_and_end_in_an_arc() -> None:
+    here, still = places(torch.empty(0), 128), torch.zeros(1, 2, 64, 64)
+    lower, upper = (tooth_places(here, still, is_upper) for is_upper in (False, True))
+    assert torch.equal(lower, here)
+    rise = (here - upper)[0, 1, 64]
+    middle, corner = float(rise[64]), float(rise[80])
+    assert 0.02 < middle < 0.037, "1.9 to 3.4 mm, at 63 mm for .68"
+    assert 0 < corner < middle
 
 
 def test_lips_and_corners_shade_what_is_in_a_mouth() -> None:
