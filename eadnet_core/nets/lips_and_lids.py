@@ -43,7 +43,7 @@ JOINED = 0.06
 """How far inside its corners a mouth or an eye opens freely, in half frame widths."""
 HALF_TOOTH = (0.35, 0.25)
 """How often a place of an open mouth shows an upper or a lower tooth where half of it is one: heads differ."""
-INCISORS_SHOW, SMILE_ARC = 0.027, 0.27
+INCISORS_SHOW, SMILE_ARC = 0.03, 0.15
 """How far upper teeth reach below lips that have just parted, and how much higher they end towards the corners, by x
 squared, in half frame widths. The sets of rendered heads end where lips meet. People's reach 1.9 (men) to 3.4 mm
 (women) further (Vig and Brundo 1978); eyes 63 mm apart are .68 apart here (ADR 52)."""
@@ -57,8 +57,9 @@ TEETH_GAIN = (1.4, 1.3, 1.2)
 1.26, .92 and .79, those of two smiles 1.43, 1.27 and 1.16: halfway between."""
 BEHIND_GAIN, DEEP_GAIN, TONGUE_GAIN, TONGUE_FROM = (1.3, 0.9, 0.75), (1.05, 0.6, 0.45), (1.9, 1.6, 1.6), 0.35
 """Of the mean lining, .40, .25 and .23 of the same, behind in a mouth that speaks, in one that is wide open, and above
-the lower lip: what comes nearest to the woman's (ADR 46, 52). Her widest mouths have .42, .15 and .10, and .75, .40 and .37."""
-DEEP = (0.06, 0.16)
+the lower lip: what comes nearest to a woman's (ADR 46, 52). Her widest mouths have .42, .15 and .10, and .75, .40 and
+.37."""
+DEEP = (0.12, 0.24)
 """Gap of the lips, in half frame widths, from which on a mouth counts as wide open, and where it wholly does."""
 LEAST_SHOWN = 0.04
 """Gap of a portrait's lips, in half frame widths, from which on its own teeth begin to be seen. Of 13 portraits three
@@ -114,8 +115,11 @@ class Lines:
 
     def shown(self, x: Tensor) -> Tensor:
         """1 at x [B, 1, N, N] where a mouth is open so far that its upper teeth are seen, else 0, softly."""
-        gap = heights(self.below, x, True) - heights(self.above, x, True)
-        return (2 * (gap - LEAST_SHOWN) / LEAST_SHOWN).clamp(0, 1)
+        return (2 * (self.gap(x) - LEAST_SHOWN) / LEAST_SHOWN).clamp(0, 1)
+
+    def gap(self, x: Tensor) -> Tensor:
+        """How far a mouth is open at x [B, 1, N, N]."""
+        return heights(self.below, x, True) - heights(self.above, x, True)
 
     def _between(self, x: Tensor, corner: int) -> Tensor:
         left, right = self.corners[:, corner : corner + 2, None, None, None].unbind(1)
@@ -222,6 +226,11 @@ class Opening:
         """Some of the mouths."""
         return Opening(*(getattr(self, f.name)[which] for f in fields(self)))
 
+    def grown(self, gap: Tensor) -> Tensor:
+        """1 where a mouth whose lips were `gap` apart, and showed no teeth, is open so much further that the line between
+        them would hang below the upper lip; else 0, softly."""
+        return (1 - self.own) * ((self.below + self.above - gap) / LEAST_SHOWN).clamp(0, 1)
+
     def lined(self, lining: Tensor) -> Tensor:
         """A lining [B, 3, h, w] with the depth of a mouth: dark and red behind, and a tongue above the lower lip."""
         gap = self.below + self.above
@@ -291,9 +300,10 @@ class LipsAndLids(nn.Module):
             skin = torch.where(over >= under, above, below)
             if is_mouth:
                 is_own = torch.maximum(over, within_above) <= 0
-                between, alpha = torch.where(is_own, above, skin), (2 * gap - 0.5).clamp(0, 1) * ~is_own
                 x = above[:, :1]
                 opening = Opening(-over, -under, lines.inside(x, is_mouth), lines.shown(x))
+                kept = is_own * (1 - opening.grown(lines.gap(x)))
+                between, alpha = torch.where(is_own, above, skin), (2 * gap - 0.5).clamp(0, 1) * (1 - kept)
                 paint = self.mouths(controls, pose, image, place, opening)
             else:
                 between, alpha, paint = self._within(ball, lines), gap.new_zeros(()), gap.new_zeros(())

@@ -102,6 +102,16 @@ def test_a_mouth_that_shows_its_inside_keeps_it(layers: LipsAndLids) -> None:
     assert at(wide.alpha, 0, MOUTH + 0.18) == 1
 
 
+def test_the_dark_line_of_a_shut_mouth_does_not_hang_below_the_upper_lip(layers: LipsAndLids) -> None:
+    points = face()
+    points[0, list(LIPS_BELOW), 1] += 0.03 * torch.sin(torch.linspace(0, torch.pi, 11))
+    line = MOUTH + 0.015
+    alphas = [float(at(made(layers, lines_of(points), jaw=jaw).alpha, 0, line)) for jaw in (0.0, 0.1, 1.0)]
+    assert alphas[0] == 0, "at rest the picture is kept"
+    assert 0.2 < alphas[1] < 0.8
+    assert alphas[2] == 1
+
+
 @pytest.mark.parametrize("gap", (0.025, 0.04, 0.07))
 def test_a_blink_shuts_eyes_of_any_size(layers: LipsAndLids, gap: float) -> None:
     lines = lines_of(face(gap))
@@ -183,10 +193,10 @@ def test_a_mouth_is_dark_behind_and_shows_a_tongue_above_the_lower_lip() -> None
 
 def test_a_wide_open_mouth_is_darker_behind_than_one_that_speaks() -> None:
     lining = torch.full((1, 3, 1, 1), 0.3)
-    speaks, wide = (opening_at(below=0.3 * gap, above=0.7 * gap).lined(lining) for gap in (0.05, 0.2))
+    speaks, wide = (opening_at(below=0.3 * gap, above=0.7 * gap).lined(lining) for gap in (0.05, 0.3))
     assert (wide < speaks).all()
     assert wide[0, 2] < 0.7 * speaks[0, 2], "and redder"
-    assert torch.equal(*(opening_at(below=gap, above=0.0).lined(lining) for gap in (0.05, 0.2))), (
+    assert torch.equal(*(opening_at(below=gap, above=0.0).lined(lining) for gap in (0.05, 0.3))), (
         "the tongue is as light"
     )
 
