@@ -28,7 +28,7 @@ from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.motion_basis import N_POSE
 from ..nets.photographs import with_smile
 from ..nets.syncnet import SyncNet
-from ..nets.vae import LAID_PX, VAE, Change
+from ..nets.vae import LAID_PX, VAE, Added, Change
 from ..request import OPTIONS, GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION
@@ -195,9 +195,7 @@ class Head:
         size = size_px or min(LAID_PX, self.shown.shape[-1])
         return self.model.vae.decode(latents, motion[:, :N_POSE], self.features, size)
 
-    def change_between(
-        self, controls: Tensor, motion: Tensor, most: int, before: Change | None
-    ) -> tuple[Change, Change]:
+    def change_between(self, controls: Tensor, motion: Tensor, most: int, before: Added | None) -> tuple[Change, Added]:
         """How frames of one picture differ from it, at `LAID_PX`; see `VAE.decode_between`."""
         latents = self._to_net(self.model.vae.motion_latents(controls))
         return self.model.vae.decode_between(latents, motion[:, :N_POSE], self.features, LAID_PX, most, before)

@@ -18,7 +18,7 @@ from ..generation.plan import shown_reference, traits_of, unstyled
 from ..media.face.subject import find_subject
 from ..media.image import fitted, read_image
 from ..motion.style import Style
-from ..nets.vae import Change
+from ..nets.vae import Added
 from ..request import GenerateOptions
 from ..taxonomy import MOTION
 
@@ -77,9 +77,7 @@ class LivePortrait:
         """What the net is shown of the portrait, for each frame: [2C + 1, T, h, w]."""
         return self._context.expand(-1, n_frames, -1, -1)
 
-    def paint(
-        self, x0: Tensor, motion: Tensor, before: Change | None = None, most: int = 1
-    ) -> tuple[np.ndarray, Change]:
+    def paint(self, x0: Tensor, motion: Tensor, before: Added | None = None, most: int = 1) -> tuple[np.ndarray, Added]:
         """What lies in the painter's box, uint8 [T, h, w, 3], of latents [C, T, h, w] and motion [T, 8].
 
         before, most  see `VAE.decode_between`; what it gives for the next frames is given on

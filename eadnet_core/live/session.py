@@ -21,7 +21,7 @@ from ..generation.clock import Clock
 from ..generation.plan import moving_by
 from ..media.sound.audio import SAMPLES_PER_FRAME, n_frames_of
 from ..motion.live import LiveMotion
-from ..nets.vae import Change
+from ..nets.vae import Added
 from ..sampling.conditions import FrameConditions
 from .denoising import CausalSampler
 from .hearing import KEPT_FRAMES, REACH_FRAMES, LiveHearing
@@ -100,7 +100,7 @@ class LiveSession:
         self._feeling = _Feeling(self._scaled(self.on.code))
         self.paint_every = 1
         """Paint only one of so many frames of a chunk: for machines that are too slow for 25 a second."""
-        self._added: Change | None = None
+        self._added: Added | None = None
         self._next = 0
         self._stop: int | None = None
 

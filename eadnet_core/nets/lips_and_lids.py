@@ -34,7 +34,7 @@ LIPS_BOX, LIDS_BOX, FEATHER = (-0.46, 0.34, 0.46, 0.96), (-0.62, -0.36, 0.62, 0.
 """x0, y0, x1, y1 in the canonical frame where layers are used, and how softly that ends."""
 BOXES = (LIPS_BOX, LIDS_BOX)
 FACE_MIDDLE, FACE_RADII, FACE_EDGE = (0.0, 0.15), (0.7, 0.9), 5.0
-"""An ellipse in the canonical frame: only there faces fold, and only beyond it a turning head uncovers anything."""
+"""An ellipse in the canonical frame: only there faces fold."""
 CHIN = (0.44, 0.78, 0.56, 0.9)
 """Of the canonical frame: what goes where the jaw goes."""
 NEAR = 0.12
@@ -227,8 +227,8 @@ class Opening:
         return Opening(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def grown(self, gap: Tensor) -> Tensor:
-        """1 where a mouth whose lips were `gap` apart, and showed no teeth, is open so much further that the line between
-        them would hang below the upper lip; else 0, softly."""
+        """1 where a mouth that showed no teeth, its lips `gap` apart, is open so much further that the line between them
+        would hang below the upper lip; else 0, softly."""
         return (1 - self.own) * ((self.below + self.above - gap) / LEAST_SHOWN).clamp(0, 1)
 
     def lined(self, lining: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The minis' picture side: a reference picture read once, and motion latents decoded as a change to its own pixels.
 
 Our design (ADR 23, 25). A frame is the reference picture moved by a flow, shaded by a soft light, and painted over
-where something shows that the reference does not have: teeth, lids, what a turning head uncovers. On rendered heads
-flow and visibility are known, so they are taught. They are smooth and grow to any size; only what is painted has a
+where an open mouth shows what the reference does not have. On rendered heads flow and visibility are known, so they
+are taught. They are smooth and grow to any size; only what is painted has a
 size. What the reference already does is read off it, so that a smile can be taken back.
 
 All nets see faces in the canonical frame, and begin with how a mean face would move.
@@ -10,7 +10,7 @@ All nets see faces in the canonical frame, and begin with how a mean face would 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from ..taxonomy import CONTROLS
 from .between import frames_between, weights_between
 from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample, sample_at
 from .layers import GroupNorm
-from .lips_and_lids import Layers, Lines, LipsAndLids, face_share, lines_of
+from .lips_and_lids import Lines, LipsAndLids, face_share, lines_of
 from .motion_basis import N_POSE, MotionBasis
 from .motion_latents import MotionLatents
 from .photographs import on_skin
@@ -136,18 +136,6 @@ class Change:
         larger = F.interpolate(everything, size=size_px, mode="bilinear", align_corners=False)
         return Change(*larger.split((2, 3, 1, 3), 1))
 
-    def layered(self, layers: Layers) -> Change:
-        """The same with lips and lids as layers, at the size of these; the middle of a face is not painted else."""
-        own = self.resized(layers.flow.shape[-1])
-        alpha = own.alpha * (1 - face_share(own.flow.shape[-1], own.flow.device))
-        flow, paint = own.flow.clone(), own.paint.clone()
-        pairs = (paint, layers.paint), (flow, layers.flow), (alpha, layers.alpha)
-        for (rows, columns), used in ((layers.lips, pairs), (layers.lids, pairs[1:])):
-            share = layers.share[..., rows, columns]
-            for whole, layer in used:
-                whole[..., rows, columns].lerp_(layer[..., rows, columns].to(whole), share.to(whole))
-        return Change(flow, own.light, alpha, paint)
-
     def apply(self, pictures: Tensor, is_sharp: bool = False) -> Tensor:
         """The frames that come of pictures [B, 3, S, S] in -1 .. 1, in the frame and of the size that this is in.
 
@@ -156,6 +144,26 @@ class Change:
         mode = "bicubic" if is_sharp else "bilinear"
         lit = (warp(pictures, self.flow, mode) + 1) * self.light.exp() - 1
         return torch.lerp(lit, self.paint, self.alpha)
+
+
+@dataclass(frozen=True)
+class Added:
+    """What the net adds to a mean face, at the size of its own pictures.
+
+    flow   [B, 2, H, W]  as in `Change`
+    light  [B, 3, H, W]  as in `Change`
+    """
+
+    flow: Tensor
+    light: Tensor
+
+    def last(self) -> Added:
+        """That of the last frame, in memory of its own."""
+        return Added(self.flow[-1:].clone(), self.light[-1:].clone())
+
+    def after(self, before: Added) -> Added:
+        """Both in a row."""
+        return Added(torch.cat([before.flow, self.flow]), torch.cat([before.light, self.light]))
 
 
 @dataclass(frozen=True)
@@ -418,11 +426,12 @@ class VAE(nn.Module):
         size_px    side of the change. Default: that of the net's pictures
         """
         reference = reference.repeat(len(latents) // len(reference.image))
-        return self._layered(self.predict(latents, pose, reference), latents, pose, reference, size_px)
+        made = self.predict(latents, pose, reference)
+        return self._layered(made.flow, made.light, latents, pose, reference, size_px)
 
     def decode_between(
-        self, latents: Tensor, pose: Tensor, reference: Features, size_px: int, most: int, before: Change | None
-    ) -> tuple[Change, Change]:
+        self, latents: Tensor, pose: Tensor, reference: Features, size_px: int, most: int, before: Added | None
+    ) -> tuple[Change, Added]:
         """`decode` for frames of one reference that follow one another, with the net asked of a few of them alone.
 
         What the net adds to a mean face goes straight from one of these frames to the next. The mean face itself, lips,
@@ -436,18 +445,17 @@ class VAE(nn.Module):
         controls = self.motion_latents.read(latents)
         usual = self._usual(controls, pose, reference.repeat(len(latents)))
         some = self.predict(latents[asked], pose[asked], reference)
-        added = Change(some.flow - usual[0][asked], some.light - usual[1][asked], some.alpha, some.paint)
-        last = Change(*(getattr(added, f.name)[-1:].clone() for f in fields(added)))
+        added = Added(some.flow - usual[0][asked], some.light - usual[1][asked])
+        last = added.last()
         numbers = [-1, *asked] if before is not None else asked
         weights = weights_between(len(latents), numbers).to(latents.device)
         if before is not None:
-            added = Change(*(torch.cat([getattr(before, f.name), getattr(added, f.name)]) for f in fields(added)))
-        flow, light, alpha, paint = (
-            (weights @ getattr(added, f.name).flatten(1)).unflatten(1, getattr(added, f.name).shape[1:])
-            for f in fields(added)
+            added = added.after(before)
+        flow, light = (
+            (weights @ some.flatten(1)).unflatten(1, some.shape[1:]).add_(mean)
+            for some, mean in zip((added.flow, added.light), usual, strict=True)
         )
-        change = Change(flow + usual[0], light + usual[1], alpha, paint)
-        return self._layered(change, latents, pose, reference.repeat(len(latents)), size_px), last
+        return self._layered(flow, light, latents, pose, reference.repeat(len(latents)), size_px), last
 
     def _usual(self, controls: Tensor, pose: Tensor, reference: Features) -> tuple[Tensor, Tensor]:
         """Flow and light of a mean face at the size of the net's pictures."""
@@ -457,18 +465,28 @@ class VAE(nn.Module):
         return flow, light
 
     def _layered(
-        self, change: Change, latents: Tensor, pose: Tensor, reference: Features, size_px: int | None
+        self, flow: Tensor, light: Tensor, latents: Tensor, pose: Tensor, reference: Features, size_px: int | None
     ) -> Change:
-        """What the net says, with lips, lids and folds over it; a reference for each frame."""
+        """What the net says, with lips, lids and folds over it; a reference for each frame.
+
+        Its own paint stands for what a reference does not show while it learns. In finished frames mouths alone are
+        painted, and what a turning head uncovers is stretched (ADR 57).
+        """
         controls, still = self.motion_latents.read(latents), reference.controls
-        size_px = size_px or change.flow.shape[-1]
-        layers = self.lips_and_lids(controls, pose, still, reference.lines, reference.image, size_px)
-        change = change.layered(layers)
-        folds = self.motion_basis.creases(controls, pose, still, change.flow)
-        face = face_share(size_px, change.flow.device)
-        light = change.light + folds * face * (1 - layers.share * layers.inner)
+        size = size_px or flow.shape[-1]
+        layers = self.lips_and_lids(controls, pose, still, reference.lines, reference.image, size)
+        if size != flow.shape[-1]:
+            flow, light = F.interpolate(torch.cat([flow, light], 1), size=size, mode="bilinear").split((2, 3), 1)
+        flow, alpha = flow.clone(), torch.zeros_like(layers.alpha)
+        for rows, columns in (layers.lips, layers.lids):
+            share = layers.share[..., rows, columns]
+            flow[..., rows, columns].lerp_(layers.flow[..., rows, columns].to(flow), share.to(flow))
+        rows, columns = layers.lips
+        alpha[..., rows, columns] = layers.share[..., rows, columns] * layers.alpha[..., rows, columns]
+        folds = self.motion_basis.creases(controls, pose, still, flow)
+        light = light + folds * face_share(size, flow.device) * (1 - layers.share * layers.inner)
         light = on_skin(light, reference.image)
-        return replace(change, light=light.clamp(-MOST_LIGHT, MOST_LIGHT))
+        return Change(flow, light.clamp(-MOST_LIGHT, MOST_LIGHT), alpha, layers.paint)
 
 
 def halved(images: Tensor) -> Tensor:

@@ -44,6 +44,9 @@ def test_between_frames_that_the_net_is_asked_of_what_it_adds_goes_straight(tiny
         assert torch.allclose(getattr(same, name), truth, atol=1e-5), name
         made = torch.cat([getattr(first, name), getattr(after, name)])
         error = (made - truth).abs().mean((1, 2, 3))
+        if name in ("alpha", "paint"):
+            assert error.max() < 1e-5, "mouths are those of each frame"
+            continue
         assert error[[0, 2, 4, 7, 9]].max() < 1e-5, name
         assert not torch.allclose(getattr(after, name)[:2], getattr(frozen, name)[:2], atol=1e-5), (
             "from the last chunk on"
