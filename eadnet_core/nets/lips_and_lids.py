@@ -227,8 +227,8 @@ class Opening:
         return Opening(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def grown(self, gap: Tensor) -> Tensor:
-        """1 where a mouth that showed no teeth, its lips `gap` apart, is open so much further that the line between them
-        would hang below the upper lip; else 0, softly."""
+        """1 where a mouth that showed no teeth, its lips `gap` apart, is open so much further that the line between
+        them would hang below the upper lip; else 0, softly."""
         return (1 - self.own) * ((self.below + self.above - gap) / LEAST_SHOWN).clamp(0, 1)
 
     def lined(self, lining: Tensor) -> Tensor:
