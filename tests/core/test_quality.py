@@ -39,8 +39,8 @@ AT_LEAST = {
 """What the shipped mini was measured at on these clips (see its model card), less a little for other machines."""
 BETWEEN = {"lip_amplitude": (0.9, 1.15), "jitter_ratio": (0.9, 1.15)}
 GAIN_DB = {"mini": 5.25, "mini-256": 4.15}
-"""By how much generated pictures are nearer to the ground truth than the still portrait: 5.5 and 4.3 while the net's guess
-of what a turning head uncovers was painted (ADR 57)."""
+"""By how much generated pictures are nearer to the ground truth than the still portrait: 5.5 and 4.3 while the net's
+guess of what a turning head uncovers was painted (ADR 57)."""
 N_STYLED = 6
 SMILE, BROWS, LIPS, MOUTH_LOSS = 0.2, 0.1, 1.2, 0.05
 """What traits of -1.5 and 1.5 differ in: mean AU12, brows at the most stressed frames, spread of the jaw (a factor);
