@@ -22,13 +22,14 @@ from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
 from ..motion.articulation import parted, wrinkled
 from ..nets.audio_encoder import AudioEncoder
+from ..nets.between import Added
 from ..nets.canonical import sample_at
 from ..nets.denoiser import Denoiser
 from ..nets.emotion_encoder import EmotionEncoder
 from ..nets.motion_basis import N_POSE
 from ..nets.photographs import with_smile
 from ..nets.syncnet import SyncNet
-from ..nets.vae import LAID_PX, VAE, Added, Change
+from ..nets.vae import LAID_PX, VAE, Change
 from ..request import OPTIONS, GenerateOptions
 from ..sampling.guidance import SyncGuide
 from ..taxonomy import CONTROLS, MOTION

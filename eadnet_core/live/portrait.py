@@ -18,7 +18,7 @@ from ..generation.plan import shown_reference, traits_of, unstyled
 from ..media.face.subject import find_subject
 from ..media.image import fitted, read_image
 from ..motion.style import Style
-from ..nets.vae import Added
+from ..nets.between import Added
 from ..request import GenerateOptions
 from ..taxonomy import MOTION
 

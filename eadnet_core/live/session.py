@@ -21,7 +21,7 @@ from ..generation.clock import Clock
 from ..generation.plan import moving_by
 from ..media.sound.audio import SAMPLES_PER_FRAME, n_frames_of
 from ..motion.live import LiveMotion
-from ..nets.vae import Added
+from ..nets.between import Added
 from ..sampling.conditions import FrameConditions
 from .denoising import CausalSampler
 from .hearing import KEPT_FRAMES, REACH_FRAMES, LiveHearing

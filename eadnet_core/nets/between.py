@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Added:
+    """What the net adds to a mean face, at the size of its own pictures.
+
+    flow   [B, 2, H, W]  as in `vae.Change`
+    light  [B, 3, H, W]  as in `vae.Change`
+    """
+
+    flow: Tensor
+    light: Tensor
+
+    def last(self) -> Added:
+        """That of the last frame, in memory of its own."""
+        return Added(self.flow[-1:].clone(), self.light[-1:].clone())
+
+    def after(self, before: Added) -> Added:
+        """Both in a row."""
+        return Added(torch.cat([before.flow, self.flow]), torch.cat([before.light, self.light]))
 
 
 def frames_between(n_frames: int, most: int, has_before: bool) -> list[int]:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..config import VAEConfig
 from ..taxonomy import CONTROLS
-from .between import frames_between, weights_between
+from .between import Added, frames_between, weights_between
 from .canonical import N_POINTS, CanonicalFrame, Maps, places, resized, sample, sample_at
 from .layers import GroupNorm
 from .lips_and_lids import Lines, LipsAndLids, face_share, lines_of
@@ -144,26 +144,6 @@ class Change:
         mode = "bicubic" if is_sharp else "bilinear"
         lit = (warp(pictures, self.flow, mode) + 1) * self.light.exp() - 1
         return torch.lerp(lit, self.paint, self.alpha)
-
-
-@dataclass(frozen=True)
-class Added:
-    """What the net adds to a mean face, at the size of its own pictures.
-
-    flow   [B, 2, H, W]  as in `Change`
-    light  [B, 3, H, W]  as in `Change`
-    """
-
-    flow: Tensor
-    light: Tensor
-
-    def last(self) -> Added:
-        """That of the last frame, in memory of its own."""
-        return Added(self.flow[-1:].clone(), self.light[-1:].clone())
-
-    def after(self, before: Added) -> Added:
-        """Both in a row."""
-        return Added(torch.cat([before.flow, self.flow]), torch.cat([before.light, self.light]))
 
 
 @dataclass(frozen=True)
