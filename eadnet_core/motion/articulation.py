@@ -46,3 +46,8 @@ def wrinkled(controls: Tensor) -> Tensor:
     for unit, share in WITH.items():
         found[:, CONTROLS.index(unit)] = found[:, CONTROLS.index(unit)].maximum(share * both)
     return found
+
+
+def together(controls: Tensor) -> Tensor:
+    """Controls [T, 28] as frames show them: what one muscle takes from another is taken."""
+    return parted(wrinkled(controls))

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from eadnet_core.emotion.code import AROUSAL, INTENSITY, blend, emotion_code
 from eadnet_core.emotion.expression import FEELINGS, MOST, MUSCLES, OWN_LEAST, SLIDER, SLIDERS, Expression, Felt
@@ -16,12 +18,14 @@ from eadnet_core.errors import BadInput
 from eadnet_core.families.family import Model
 from eadnet_core.families.load import load_model
 from eadnet_core.families.mini import MOST as MOST_OF_A_MINI
-from eadnet_core.families.mini import MiniScene
+from eadnet_core.families.mini import Head, MiniScene
 from eadnet_core.generation.stages import preview
 from eadnet_core.generation.still import Still, applied
 from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.find import locate
 from eadnet_core.media.image import read_image
+from eadnet_core.motion.articulation import together
+from eadnet_core.nets.vae import Change
 from eadnet_core.taxonomy import CONTROLS, EMOTIONS, MOTION
 
 SAMPLE = Path(__file__).parents[2] / "eadnet_core" / "assets" / "sample" / "portrait.png"
@@ -146,6 +150,20 @@ def test_at_rest_the_picture_is_itself_to_the_bit(still: Still) -> None:
 def test_nothing_jumps_where_a_slider_leaves_zero(still: Still) -> None:
     rest, little = (still.square(Expression({"corners": v}), 220).astype(int) for v in (0.0, 1e-6))
     assert np.abs(rest - little).max() <= 1
+
+
+def test_a_posed_nose_crumples_no_more_than_a_clip_s(still: Still, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, change = [], Head.change
+
+    def spied(head: Head, controls: Tensor, motion: Tensor) -> Change:
+        asked.append(controls)
+        return change(head, controls, motion)
+
+    monkeypatch.setattr(Head, "change", spied)
+    disgusted = Expression({"neutral": 1, "disgusted": 1})
+    still.square(disgusted, still.size_px)
+    added = torch.from_numpy(disgusted.controls(still.own))[None]
+    assert torch.equal(asked[0], together(added)) and not torch.equal(asked[0], added)
 
 
 def test_a_posed_face_changes_inside_its_square_alone(still: Still) -> None:
