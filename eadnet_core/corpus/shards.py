@@ -13,7 +13,7 @@ import os
 import tarfile
 import wave
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,23 +90,20 @@ def write_shards(
     """
     if maxcount < 1:
         raise BadInput(f"maxcount is {maxcount}; a shard needs room for 1 clip or more.")
-    paths: list[Path] = []
-    keys: set[str] = set()
-    batch: list[tuple[str, Mapping[str, bytes]]] = []
-    for key, members in clips:
-        if key in keys or not key or set("./\\") & set(key):
-            problem = "was already used" if key in keys else "is empty or holds a dot or slash"
-            raise BadInput(
-                f"Clip key {key!r} {problem}: a reader could not tell its members apart. Use unique plain names."
-            )
-        keys.add(key)
-        batch.append((key, members))
-        if len(batch) == maxcount:
-            paths.append(_write_shard(batch, folder / f"{prefix}-{len(paths):06d}.tar"))
-            batch = []
-    if batch:
-        paths.append(_write_shard(batch, folder / f"{prefix}-{len(paths):06d}.tar"))
-    return paths
+    shards, keys = _Shards(folder, prefix, maxcount), set[str]()
+    try:
+        for key, members in clips:
+            if key in keys or not key or set("./\\") & set(key):
+                problem = "was already used" if key in keys else "is empty or holds a dot or slash"
+                raise BadInput(
+                    f"Clip key {key!r} {problem}: a reader could not tell its members apart. Use unique plain names."
+                )
+            keys.add(key)
+            shards.add(key, members)
+        shards.end()
+    finally:
+        shards.drop()
+    return shards.paths
 
 
 def read_shards(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -135,24 +132,62 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         raise MediaError(f"Cannot read the shard {path}: {error}. Write it again, or leave it out.") from error
 
 
-def _write_shard(clips: list[tuple[str, Mapping[str, bytes]]], path: Path) -> Path:
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as shard:
-            for key, members in clips:
-                for extension, content in sorted(members.items()):
-                    info = tarfile.TarInfo(f"{key}.{extension}")  # owner and times stay zero: equal clips, equal bytes
-                    info.size = len(content)
-                    shard.addfile(info, io.BytesIO(content))
-        os.replace(unfinished, path)
-    except OSError as error:
+class _Shards:
+    """Shards that are written clip by clip, so that no more than one is in memory; each is named when it is whole."""
+
+    def __init__(self, folder: Path, prefix: str, maxcount: int) -> None:
+        self._folder, self._prefix, self._maxcount = folder, prefix, maxcount
+        self.paths: list[Path] = []
+        self._shard: tarfile.TarFile | None = None
+        self._n_clips = 0
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._prefix}-{len(self.paths):06d}.tar"
+
+    @property
+    def _unfinished(self) -> Path:
+        return self._path.with_name(self._path.name + ".part")
+
+    def add(self, key: str, members: Mapping[str, bytes]) -> None:
+        """Append a clip."""
+        with self._told():
+            if self._shard is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._shard = tarfile.open(self._unfinished, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  closed in `end`
+            for extension, content in sorted(members.items()):
+                info = tarfile.TarInfo(f"{key}.{extension}")  # owner and times stay zero: equal clips, equal bytes
+                info.size = len(content)
+                self._shard.addfile(info, io.BytesIO(content))
+            self._n_clips += 1
+        if self._n_clips == self._maxcount:
+            self.end()
+
+    def end(self) -> None:
+        """Name the shard that was begun, if there is one."""
+        if self._shard is not None:
+            with self._told():
+                self._shard.close()
+                os.replace(self._unfinished, self._path)
+            self.paths.append(self._path)
+            self._shard, self._n_clips = None, 0
+
+    def drop(self) -> None:
+        """Remove a shard that was begun, in this run or in one that was killed."""
         with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise MediaError(
-            f"Cannot write the shard {path}: {error}. Choose a folder with space that is writable."
-        ) from error
-    return path
+            if self._shard is not None:
+                self._shard.close()
+        with suppress(OSError):
+            self._unfinished.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MediaError(
+                f"Cannot write the shard {self._path}: {error}. Choose a folder with space that is writable."
+            ) from error
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tarfile
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,38 @@ def test_clips_are_taken_one_shard_at_a_time(tmp_path: Path) -> None:
         yield "last", encode_clip(clip(9))
 
     assert len(write_shards(lazily(), tmp_path, maxcount=2)) == 2  # type: ignore[arg-type]
+
+
+class Members(dict[str, bytes]):
+    """Members of a clip, of which it can be told whether anybody still has them."""
+
+
+def test_no_more_than_one_clip_is_in_memory(tmp_path: Path) -> None:
+    """However many fit into a shard: one of 256 clips of ten seconds has 5 GB."""
+    made = [Members(encode_clip(clip(0)))]
+    held = weakref.ref(made[0])
+
+    def lazily() -> Iterator[tuple[str, Members]]:
+        yield "first", made.pop()
+        yield "second", Members(encode_clip(clip(1)))
+        assert held() is None
+
+    (path,) = write_shards(lazily(), tmp_path)
+    assert [key for key, _ in read_shards([path])] == ["first", "second"]
+
+
+def test_what_was_begun_goes(tmp_path: Path) -> None:
+    def stopped() -> Iterator[tuple[str, dict[str, bytes]]]:
+        yield from members(3)
+        assert (tmp_path / "clips-000001.tar.part").exists()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(stopped(), tmp_path, maxcount=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["clips-000000.tar"]
+    (tmp_path / "clips-000001.tar.part").write_bytes(b"of a run that was killed")
+    write_shards(members(2), tmp_path, maxcount=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["clips-000000.tar"]
 
 
 def test_nothing_to_write(tmp_path: Path) -> None:
