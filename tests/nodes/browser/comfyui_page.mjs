@@ -266,14 +266,14 @@ class ComfyUI {
     return video.jsonValue();
   }
 
-  /** Classes of the videos that can be seen in a node, from top to bottom: those of the page have none. */
+  /** The videos that can be seen in a node, from top to bottom, each "growing" or "own". */
   videosIn(id) {
     return this.page.evaluate(
       ([id, isNodes2]) => {
         const { widgets } = window.app.canvas.graph.getNodeById(id);
         const shown = isNodes2 ? [document.querySelector(`[data-node-id="${id}"]`)] : widgets.flatMap((w) => w.element ?? []);
         const videos = shown.flatMap((element) => [...element.querySelectorAll("video")]).filter((v) => v.checkVisibility());
-        return videos.map((v) => v.className);
+        return videos.map((v) => (v.classList.contains("eadnet-live") ? "growing" : "own"));
       },
       [id, RENDERER === "nodes2"],
     );

@@ -66,10 +66,10 @@ test("in a second run the earlier video makes room for the one that grows", asyn
   const videos = await comfyui.videosIn(speak);
   await comfyui.shot("live-run-second");
   assert.equal((await running).event, "execution_success");
-  assert.deepEqual(videos, ["eadnet-live"]);
+  assert.deepEqual(videos, ["growing"]);
   assert.deepEqual(await comfyui.videoIn(speak), [512, 512]);
   await comfyui.show(SPEAK, 0.5);
-  assert.deepEqual(await comfyui.videosIn(speak), [""]);
+  assert.deepEqual(await comfyui.videosIn(speak), ["own"]);
 });
 
 test("the page has nothing to complain about", () => assert.deepEqual(comfyui.complaints, []));
