@@ -64,8 +64,12 @@ class ComfyUI {
     await this.page.waitForTimeout(500);
   }
 
-  /** ComfyUI's dialog for files; a page that is still starting does not hear its shortcut, so it is pressed again. */
+  /**
+   * ComfyUI's dialog for files; a page that is still starting does not hear its shortcut, so it is pressed again.
+   * A note keeps all keys to itself while its text has the focus.
+   */
   async #fileDialog() {
+    await this.page.evaluate(() => document.activeElement?.blur());
     const patience = { timeout: 5000 };
     for (let left = LIMIT_MS / patience.timeout; ; left--) {
       const chosen = this.page.waitForEvent("filechooser", patience);
