@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 import numpy as np
 import torch
 
 from ..config import MASK_BOXES
 from ..media.face.crop import FaceCrop
-from ..media.face.paste import coverage
+from ..media.face.paste import FEATHER
 from ..nets.canonical import Maps, sampled
 from ..nets.vae import LAID_PX, Change
+
+BANDS = 4
+"""Parts of a frame that are painted by themselves: what is known of their places stays near the processor, and five
+frames keep two threads busy to the end."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,15 @@ class Painter:
     """
 
     def __init__(self, maps: Maps, picture: np.ndarray, geometry: FaceCrop, mask: str = "full") -> None:
-        from ..media.face.repaint import padded  # numba takes half a second to import
+        from ..media.face.repaint import BLOCK, padded  # numba takes half a second to import
 
         height, width = picture.shape[:2]
         x0, y0, x1, y1 = geometry.bounds((width, height), MASK_BOXES[mask])
         self.box = Box(y0, y1, x0, x1)
         self.picture, self._fine = picture, padded(picture)
-        self._was = picture[self.box.part].reshape(self.box.bottom - self.box.top, -1)
-        u, v = _in_frame(geometry, *_middles(self.box))
-        weight = coverage(u + 0.5, v + 0.5, MASK_BOXES[mask])
-        self._weight = weight.repeat_interleave(3, 1).numpy()
-        self._step = max(1, int(geometry.side_px // LAID_PX))
+        self._columns, self._rows = _added(geometry, self.box)
+        self._edges = np.array(MASK_BOXES[mask], np.float32)
+        self._step = min(max(1, int(geometry.side_px // LAID_PX)), BLOCK)
         xs, ys = (torch.arange(0, b - a + 2 * self._step, self._step) + float(a) for a, b in ((x0, x1), (y0, y1)))
         ys, xs = torch.meshgrid(ys, xs, indexing="ij")
         frame = 2 * torch.stack(_in_frame(geometry, xs, ys))[None]
@@ -73,39 +76,50 @@ class Painter:
         """What lies in the box in frames of a change in the canonical frame: uint8 [T, h, w, 3]."""
         out = np.empty((len(change.flow), *self.picture[self.box.part].shape), np.uint8)
         if out.size:
-            one = self._frames(change, out)
-            n_threads = min(torch.get_num_threads(), len(out))
+            one = self._bands(change, out)
+            jobs = list(product(range(len(out)), self._of_rows(out.shape[1])))
+            n_threads = min(torch.get_num_threads(), len(jobs))
             if n_threads > 1:
                 with ThreadPoolExecutor(n_threads) as threads:
-                    list(threads.map(one, range(len(out))))
+                    list(threads.map(one, *zip(*jobs, strict=True)))
             else:
-                for i in range(len(out)):
-                    one(i)
+                for job in jobs:
+                    one(*job)
         return out
 
-    def _frames(self, change: Change, out: np.ndarray) -> Callable[[int], None]:
-        """What paints one frame; kernels let go of the interpreter, so that several may be painted at once."""
+    def _of_rows(self, height: int) -> list[slice]:
+        """Rows of places, as bands of about as many pixels each."""
+        n = -(-height // self._step)
+        edges = np.linspace(0, n, min(n, BANDS) + 1).round().astype(int)
+        return [slice(a, b) for a, b in pairwise(edges.tolist())]
+
+    def _bands(self, change: Change, out: np.ndarray) -> Callable[[int, slice], None]:
+        """What paints a band of one frame; kernels let go of the interpreter, so that several are painted at once."""
         from ..media.face.repaint import N_PLACED, place, repaint
 
         parts = change.flow, change.light.exp(), change.alpha, change.paint.add(1).mul_(127.5)
         maps = torch.cat([part.float() for part in parts], 1).cpu().contiguous().numpy()
-        n = maps.shape[-1]
+        n, step = maps.shape[-1], self._step
         at = np.clip((self._canonical + 1) * np.float32(n / 2) - np.float32(0.5), 0, np.float32(n - 1))
-        rows = len(self._was), -1
+        top, left, feather = self.box.top, self.box.left, np.float32(FEATHER)
 
-        def one(i: int) -> None:
-            placed = np.empty((*at.shape[:2], N_PLACED), np.float32)
-            place(maps[i], at, self._base, self._to_picture, self._turn, placed)
-            repaint(self._was, self._fine, self._weight, placed, self._step, out[i].reshape(rows))
+        def one(i: int, band: slice) -> None:
+            places, rows = slice(band.start, band.stop + 1), slice(band.start * step, band.stop * step)
+            placed = np.empty((*at[places].shape[:2], N_PLACED), np.float32)
+            place(maps[i], at[places], self._base[places], self._to_picture, self._turn, placed)
+            shown = out[i, rows].reshape(len(out[i, rows]), -1)
+            where = self._columns, np.ascontiguousarray(self._rows[:, rows]), self._edges, feather
+            repaint(self._fine, top + rows.start, left, *where, placed, step, shown)
 
         return one
 
 
-def _middles(box: Box) -> tuple[torch.Tensor, torch.Tensor]:
-    """x and y of the middles of pixels, [h, w] each."""
-    ys, xs = torch.arange(box.top, box.bottom) + 0.5, torch.arange(box.left, box.right) + 0.5
-    y, x = torch.meshgrid(ys, xs, indexing="ij")
-    return x, y
+def _added(geometry: FaceCrop, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """What columns and rows of a box add to places of the frame, x and y in frame widths: [2, w] and [2, h] float32."""
+    xs, ys = torch.arange(box.left, box.right) + 0.5, torch.arange(box.top, box.bottom) + 0.5
+    nothing_x, nothing_y = torch.full((1,), geometry.center_x), torch.full((1,), geometry.center_y)
+    columns, rows = _in_frame(geometry, xs, nothing_y), _in_frame(geometry, nothing_x, ys)
+    return torch.stack(columns).numpy(), torch.stack(rows).add_(0.5).numpy()
 
 
 def _in_frame(geometry: FaceCrop, xs: torch.Tensor, ys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,12 +14,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from eadnet_core.families import painting
 from eadnet_core.families.family import Model
 from eadnet_core.families.painting import Painter
 from eadnet_core.families.performance import Painted
 from eadnet_core.generation.plan import decoded_reference, paster
 from eadnet_core.media.face import repaint as repaint_module
 from eadnet_core.media.face.crop import FaceCrop
+from eadnet_core.media.face.paste import FEATHER, coverage
 from eadnet_core.media.face.subject import Subject
 from eadnet_core.nets.canonical import Maps, places
 from eadnet_core.nets.vae import Change
@@ -113,6 +115,66 @@ def test_is_what_torch_s_steps_give(picture: np.ndarray, side: float) -> None:
     inner = (frame.abs().amax(-1) < 0.8)[0]  # the frame's edge fades into the picture
     error = np.abs(made[:, inner] - moved.clamp(0, 255).permute(0, 2, 3, 1)[:, inner].numpy())
     assert error.mean() < 0.6 and np.quantile(error, 0.999) < 3
+
+
+def splines(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A picture [H, W, 3] at places [h, w], in numbers of pixels, by Keys' cubic splines in double precision."""
+
+    def weight(t: np.ndarray) -> np.ndarray:
+        a, t = -0.75, np.abs(t)
+        far = a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a
+        return np.where(t <= 1, (a + 2) * t**3 - (a + 3) * t**2 + 1, np.where(t < 2, far, 0.0))
+
+    height, width = picture.shape[:2]
+    x, y = x.astype(float).clip(0, width - 1), y.astype(float).clip(0, height - 1)
+    made = np.zeros((*x.shape, 3))
+    for dy in range(-1, 3):
+        for dx in range(-1, 3):
+            near_x, near_y = np.floor(x) + dx, np.floor(y) + dy
+            pixels = picture[near_y.clip(0, height - 1).astype(int), near_x.clip(0, width - 1).astype(int)]
+            made += (weight(x - near_x) * weight(y - near_y))[..., None] * pixels
+    return made
+
+
+@pytest.mark.parametrize("step", (1, 3, 40))
+def test_is_what_the_same_sums_in_double_precision_give(step: int) -> None:
+    """Sixteen neighbours together, light, paint and the frame's edge: at most one level of 255, where one rounds up."""
+    draw, size, top, left, h, w = np.random.default_rng(step), (90, 700), 7, 30, 71, 640
+    noise = draw.integers(0, 256, (*size, 3), np.uint8)
+    n_rows, n_columns = -(-h // step) + 1, -(-w // step) + 1
+    places = np.zeros((n_rows, n_columns, repaint_module.N_PLACED), np.float32)
+    ys, xs = np.meshgrid(np.arange(n_rows) * step, np.arange(n_columns) * step, indexing="ij")
+    places[..., 0] = xs + left - 0.5 + draw.normal(0, 3, xs.shape)
+    places[..., 1] = ys + top - 0.5 + draw.normal(0, 3, xs.shape)
+    places[..., 2] = draw.uniform(0, 1, xs.shape)
+    places[..., 4:7] = draw.uniform(0.5, 1.5, (*xs.shape, 3))
+    places[..., 8:11] = draw.uniform(0, 255, (*xs.shape, 3))
+    columns = np.stack([(np.arange(w) + 0.5) / w, np.full(w, 0.01)]).astype(np.float32)
+    rows = np.stack([np.full(h, -0.02), (np.arange(h) + 0.5) / h]).astype(np.float32)
+    edges, out = np.array([0.1, 0.0, 0.9, 1.0], np.float32), np.zeros((h, 3 * w), np.uint8)
+    where = columns, rows, edges, np.float32(FEATHER)
+    repaint_module.repaint(repaint_module.padded(noise), top, left, *where, places, step, out)
+    (j, fy), (i, fx) = ((np.arange(n) // step, (np.arange(n) % step + 0.5) / step) for n in (h, w))
+    fy, fx = fy[:, None, None], fx[None, :, None]
+    upper = places[j][:, i] * (1 - fx) + places[j][:, i + 1] * fx
+    lower = places[j + 1][:, i] * (1 - fx) + places[j + 1][:, i + 1] * fx
+    known = upper * (1 - fy) + lower * fy
+    lit = splines(noise, known[..., 0], known[..., 1]) * known[..., 4:7]
+    made = (lit + known[..., 2:3] * (known[..., 8:11] - lit)).clip(0, 255)
+    u, v = (torch.from_numpy(columns[k][None] + rows[k][:, None]) for k in (0, 1))
+    weight = coverage(u, v, tuple(edges.tolist())).numpy()[..., None]
+    was = noise[top : top + h, left : left + w].astype(float)
+    error = np.abs(out.reshape(h, w, 3) - np.floor(was + weight * (made - was) + 0.5))
+    assert error.max() <= 1 and (error > 0).mean() < 1e-3
+    assert (weight == 0).any() and (weight == 1).any()
+
+
+def test_a_band_of_a_frame_is_that_part_of_the_frame(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    painter, change = Painter(maps(), picture, FaceCrop(150.0, 130.0, 640.0, 0.1)), nothing(2)
+    change.flow.normal_(0, 0.02, generator=torch.Generator().manual_seed(2))
+    made = painter.paint(change)
+    monkeypatch.setattr(painting, "BANDS", 1)
+    assert np.array_equal(painter.paint(change), made)
 
 
 def test_several_threads_make_the_same(picture: np.ndarray) -> None:
