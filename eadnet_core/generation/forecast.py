@@ -35,10 +35,30 @@ BASE_BYTES = 900_000_000
 """Resident size of Python, torch, the mini and the encoder on a CPU, where the system does not tell."""
 OUTPUT_BYTES = 12_500_000
 """Finished full pictures that are made at a time; what does not fit is handed out in smaller segments."""
-TRIAL_FRAMES = 32
-"""Frames that are decoded, pasted and encoded in the trial."""
+TRIAL_FRAMES, TRIAL_BYTES = 16, 100_000_000
+"""Frames that are decoded, pasted and encoded in the trial, and bytes of their full pictures, of which two are made in
+any case: a large portrait's frames take seconds each."""
 KEY_FRAMES = 250
 """The encoder begins anew at least so often, which costs much more than a frame that refers to others."""
+
+
+def pictures_at_once(width_px: int, height_px: int) -> int:
+    """Full pictures of a size that are held at a time: as many as are decoded together, or what OUTPUT_BYTES hold.
+
+    >>> pictures_at_once(512, 512), pictures_at_once(1080, 1080), pictures_at_once(7000, 7000)
+    (8, 3, 1)
+    """
+    n_frames = max(1, OUTPUT_BYTES // (3 * width_px * height_px))
+    return max(n_frames // DECODE_FRAMES * DECODE_FRAMES, min(n_frames, DECODE_FRAMES))
+
+
+def trial_frames(width_px: int, height_px: int) -> int:
+    """Frames of pictures of a size that a trial makes.
+
+    >>> trial_frames(512, 512), trial_frames(2160, 2160), trial_frames(7000, 7000)
+    (16, 7, 2)
+    """
+    return max(2, min(TRIAL_FRAMES, TRIAL_BYTES // (3 * width_px * height_px)))
 
 
 @dataclass(frozen=True)
@@ -271,15 +291,15 @@ class Trial:
 
     def decode(self, x0: Tensor, view: View, paste: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""
-        n_frames = min(self.n_frames, TRIAL_FRAMES)
+        n_frames, at_once = min(self.n_frames, trial_frames(*self.subject.size)), pictures_at_once(*self.subject.size)
         faces: list[np.ndarray] = []
 
         def decode(length: int) -> Tensor:
             shown = {name: value[:length] for name, value in view.items()}
-            faces[:] = [np.concatenate(list(self.clip.frames(Latents(self.first, x0[:, :length], shown))))]
+            faces[:] = [np.concatenate(list(self.clip.frames(Latents(self.first, x0[:, :length], shown), at_once)))]
             return x0
 
-        before, n_at_once = peak_memory_bytes(), min(n_frames, DECODE_FRAMES)
+        before, n_at_once = peak_memory_bytes(), min(n_frames, at_once)
         self._timed("decode", 1, lambda: decode(n_at_once))
         if self.clip.model.family.framing is SQUARE and not self.options.is_tiled:
             self.tiles_bytes = (peak_memory_bytes() - before) * (n_at_once - 1) // n_at_once

@@ -20,7 +20,6 @@ from ..emotion.code import describe
 from ..emotion.reference import Reference
 from ..emotion.script import Script
 from ..emotion.track import EmotionTrack
-from ..families.decoding import DECODE_FRAMES
 from ..families.family import Model, sampler_options
 from ..families.load import load_model
 from ..families.performance import Crops, Performance
@@ -45,7 +44,7 @@ from .acting import (
 )
 from .animation import Animation
 from .clock import Clock
-from .forecast import OUTPUT_BYTES, Forecast, Trial, forecast
+from .forecast import Forecast, Trial, forecast, pictures_at_once
 from .plan import Plan, decoded_reference, is_painted, paster, plan, shown_subject, timed
 
 Source = str | os.PathLike[str] | np.ndarray | torch.Tensor
@@ -278,8 +277,7 @@ class Generation:
     @property
     def at_once(self) -> int:
         """Full pictures that are held at a time."""
-        n_frames = max(1, OUTPUT_BYTES // (3 * self.report.width_px * self.report.height_px))
-        return max(n_frames // DECODE_FRAMES * DECODE_FRAMES, min(n_frames, DECODE_FRAMES))
+        return pictures_at_once(self.report.width_px, self.report.height_px)
 
     def paster(self, read: Callable[[int], np.ndarray] | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
         """(generated squares, number of the first) -> full pictures, for frames in order; `read`: see `plan.paster`."""
