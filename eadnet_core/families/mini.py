@@ -220,7 +220,8 @@ class Head:
 def painted(head: Head, painter: Painter, controls: Tensor, motion: Tensor) -> np.ndarray:
     """What lies in a painter's box in frames of one picture: uint8 [T, h, w, 3]; arguments as of `Head.decode`."""
     changes = (head.change(controls[i : i + len(m)], m, LAID_PX) for i, m in in_parts(motion))
-    return np.concatenate([painter.paint(change) for change in changes])
+    parts = [painter.paint(change) for change in changes]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)  # a frame of 49 megapixels is 147 MB to copy
 
 
 class MiniScene:

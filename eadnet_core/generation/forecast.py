@@ -291,7 +291,8 @@ class Trial:
 
     def decode(self, x0: Tensor, view: View, paste: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
         """Finished full pictures of the first frames of the trial, uint8 [T, H, W, 3]; decoding is warmed up too."""
-        n_frames, at_once = min(self.n_frames, trial_frames(*self.subject.size)), pictures_at_once(*self.subject.size)
+        n_frames = min(self.n_frames, trial_frames(*self.subject.size))
+        at_once = min(DECODE_FRAMES, pictures_at_once(*self.subject.size))
         faces: list[np.ndarray] = []
 
         def decode(length: int) -> Tensor:

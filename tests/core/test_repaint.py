@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,12 @@ import torch
 from torch.nn import functional as F
 
 from eadnet_core.families import painting
+from eadnet_core.families.decoding import DECODE_FRAMES
 from eadnet_core.families.family import Model
 from eadnet_core.families.painting import Painter
 from eadnet_core.families.performance import Painted
+from eadnet_core.generation.forecast import TRIAL_BYTES, TRIAL_FRAMES
+from eadnet_core.generation.pipeline import prepare
 from eadnet_core.generation.plan import decoded_reference, paster
 from eadnet_core.media.face import repaint as repaint_module
 from eadnet_core.media.face.crop import FaceCrop
@@ -227,6 +231,52 @@ def test_a_video_is_not(tiny_model: Model, picture: np.ndarray) -> None:
     where = FaceCrop(150.0, 130.0, 180.0)
     subject = Subject(np.repeat(picture[None], 2, 0), (where, where))
     assert not isinstance(decoded_reference(tiny_model, subject, GenerateOptions()), Painted)
+
+
+def test_a_pixel_of_a_large_portrait_costs_what_one_of_a_small_portrait_does(picture: np.ndarray) -> None:
+    """In bytes that are kept, and in processor time of a frame, after a first one that compiles."""
+    kept, taken = [], []
+    for times in (3, 12):
+        large = picture.repeat(times, 0).repeat(times, 1)
+        where = FaceCrop(150.0 * times, 120.0 * times, 240.0 * times)
+        painter = Painter(maps(), large, where)
+        n_pixels = large.size / 3
+        arrays = {id(value): value for value in vars(painter).values() if isinstance(value, np.ndarray)}
+        small = sum(value.nbytes for value in arrays.values() if value.nbytes < 3 * n_pixels)
+        kept.append((sum(value.nbytes for value in arrays.values()) - small) / n_pixels)
+        assert small < 10e6, "what is known of places does not grow with the pixels"
+        change, spent = nothing(), []
+        change.flow.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+        for _ in range(4):
+            began = time.process_time()
+            part = painter.paint(change)
+            spent.append((time.process_time() - began) / part[0].size)
+        taken.append(min(spent[1:]))
+    assert max(kept) < 8, "the picture, and the picture with a fourth byte"
+    assert taken[1] < 2 * taken[0]
+
+
+def test_a_forecast_makes_few_frames_of_a_large_portrait(
+    tiny_model: Model, voice_samples: np.ndarray, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen frames of 36 megapixels would be most of what a short clip takes, and 1.7 GB."""
+    painted = [0]
+    paint = Painter.paint
+
+    def counted(self: Painter, change: Change) -> np.ndarray:
+        painted[-1] += len(change.flow)
+        return paint(self, change)
+
+    monkeypatch.setattr(Painter, "paint", counted)
+    for times in (1, 8):
+        large = picture.repeat(times, 0).repeat(times, 1)
+        options = GenerateOptions(face_box=(80.0 * times, 60.0 * times, 220.0 * times, 200.0 * times), steps=1)
+        prepare(large, voice_samples, "", options, model=tiny_model, sample_rate=16_000).forecast()
+        painted.append(0)
+    small, large_one, _ = painted
+    n_bytes = 3 * 240 * 300 * 8**2
+    assert small == DECODE_FRAMES + TRIAL_FRAMES
+    assert large_one <= 2 * max(2, TRIAL_BYTES // n_bytes)
 
 
 LOADED = """
