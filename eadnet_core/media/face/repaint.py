@@ -3,7 +3,7 @@
 What is smooth is computed at every `step`-th pixel and is straight between: where a pixel comes from, light and paint.
 Pixels are moved by cubic splines (Keys 1981, with torch's slope), so that a picture that does not move stays as it is.
 
-Four neighbours of a row are sixteen numbers side by side, which are computed together (ADR 57).
+Four neighbours of a row are sixteen numbers side by side, which are computed together (ADR 58).
 """
 
 from __future__ import annotations
