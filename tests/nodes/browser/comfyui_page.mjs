@@ -140,7 +140,7 @@ class ComfyUI {
 
   /** Types a number or a line of text into a widget of the first node of a type. */
   async type(type, name, value) {
-    if (RENDERER === "nodes2") await (await this.#element(type)).locator(`input[aria-label="${name}"]`).click();
+    if (RENDERER === "nodes2") await (await this.#field(type, name)).click();
     else await this.#openPrompt(type, name);
     await this.page.keyboard.press("Control+a");
     await this.page.keyboard.type(value);
@@ -166,6 +166,20 @@ class ComfyUI {
   /** The element of the first node of a type, in Nodes 2.0. */
   async #element(type) {
     return this.page.locator(`[data-node-id="${await this.#id(type)}"]`);
+  }
+
+  /** The input of a widget in the first node of a type, in Nodes 2.0; a number of 0.33's has no name but the text of its row. */
+  async #field(type, name) {
+    const node = await this.#element(type);
+    const label = await this.page.evaluate(
+      ([type, name]) => {
+        const widget = window.app.canvas.graph.findNodesByType(type)[0].widgets.find((w) => w.name === name);
+        return widget.label ?? widget.name;
+      },
+      [type, name],
+    );
+    const row = node.locator("[node-id]").filter({ has: this.page.getByText(label, { exact: true }) });
+    return node.locator(`input[aria-label="${name}"]`).or(row.locator("input")).first();
   }
 
   /** Opens the canvas's prompt for a widget's value, by one click: a second one would fall on the prompt and close it. */
