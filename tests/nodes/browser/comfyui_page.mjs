@@ -140,7 +140,7 @@ class ComfyUI {
 
   /** Types a number or a line of text into a widget of the first node of a type. */
   async type(type, name, value) {
-    if (RENDERER === "nodes2") await (await this.#field(type, name)).click();
+    if (RENDERER === "nodes2") await (await this.#field(type, name)).click({ force: true }); // what a drag changes lies over it
     else await this.#openPrompt(type, name);
     await this.page.keyboard.press("Control+a");
     await this.page.keyboard.type(value);
