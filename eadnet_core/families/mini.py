@@ -20,7 +20,7 @@ from ..media.face.controls import picture_inputs
 from ..media.face.framing import FRAME
 from ..media.pixels import to_pixels, to_unit
 from ..media.sound.audio import MEL_STEPS_PER_FRAME, SAMPLES_PER_FRAME, fit_length, log_mel
-from ..motion.articulation import together
+from ..motion.articulation import parted, wrinkled
 from ..nets.audio_encoder import AudioEncoder
 from ..nets.between import Added
 from ..nets.canonical import sample_at
@@ -303,7 +303,7 @@ class MiniScene:
         """
         controls = self.model.vae.motion_latents.read((x0 * self.scale).transpose(0, 1))
         controls[:, :BLINK] = controls[:, :BLINK].clamp(0, MOST)
-        controls = together(controls)
+        controls = parted(wrinkled(controls))
         reference, motion = view["reference"], view["motion"]
         if self.head is None:
             keep = list(GIVEN if self.mask != "mouth" else (*GIVEN, *UPPER))

@@ -18,7 +18,7 @@ from ..families.mini import Head, MiniModel
 from ..media.face.crop import FaceCrop, crop
 from ..media.face.paste import Paster
 from ..media.pixels import to_pixels, to_unit
-from ..motion.articulation import together
+from ..motion.articulation import lifted
 from ..nets.canonical import places
 from ..nets.vae import LAID_PX, Change
 
@@ -44,7 +44,7 @@ class Still:
         square = crop(picture, self.face, self.size_px)
         with torch.inference_mode():
             self._head = Head(model, square[None])
-            self._rest = self._head.change(together(self._head.controls), torch.zeros(1, 8, device=model.device))
+            self._rest = self._head.change(lifted(self._head.controls), torch.zeros(1, 8, device=model.device))
         self._shown: dict[int, Tensor] = {self.size_px: self._head.shown}
         self._paster: Paster | None = None
         self.own = self._head.controls[0].cpu().numpy()
@@ -78,7 +78,7 @@ class Still:
         """How the face differs from the picture, less what the model changes at rest."""
         controls = torch.from_numpy(expression.controls(self.own))[None].to(self._head.shown.device)
         motion = torch.from_numpy(expression.motion())[None].to(self._head.shown.device)
-        asked, rest = self._head.change(together(controls), motion), self._rest
+        asked, rest = self._head.change(lifted(controls), motion), self._rest
         alpha = ((asked.alpha - rest.alpha) / (1 - rest.alpha).clamp(min=1e-3)).clamp(0, 1)
         return Change(asked.flow - rest.flow, asked.light - rest.light, alpha, asked.paint)
 

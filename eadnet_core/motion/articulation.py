@@ -33,21 +33,22 @@ def parted(controls: Tensor) -> Tensor:
     return found
 
 
+def lifted(controls: Tensor) -> Tensor:
+    """Controls [T, 28] of a nose and an upper lip that share their lift, and of nothing else: what `wrinkled` takes."""
+    both = controls[:, _LIFTING].amin(1).clamp(0, 1)
+    found = controls.clone()
+    for unit, share in LESS.items():
+        found[:, CONTROLS.index(unit)] *= 1 - share * both
+    return found
+
+
 def wrinkled(controls: Tensor) -> Tensor:
     """Controls [T, 28] of a nose and an upper lip that do not add up where both are lifted; brows and chin join in.
 
     Added up, as the corpus adds them, the wings of the nose rise past its tip, and a photograph crumples there. A
     disgusted face lowers its brows, raises cheeks and chin and shows less teeth (our design, ADR 49).
     """
-    both = controls[:, _LIFTING].amin(1).clamp(0, 1)
-    found = controls.clone()
-    for unit, share in LESS.items():
-        found[:, CONTROLS.index(unit)] *= 1 - share * both
+    found, both = lifted(controls), controls[:, _LIFTING].amin(1).clamp(0, 1)
     for unit, share in WITH.items():
         found[:, CONTROLS.index(unit)] = found[:, CONTROLS.index(unit)].maximum(share * both)
     return found
-
-
-def together(controls: Tensor) -> Tensor:
-    """Controls [T, 28] as frames show them: what one muscle takes from another is taken."""
-    return parted(wrinkled(controls))

@@ -24,7 +24,7 @@ from eadnet_core.generation.still import Still, applied
 from eadnet_core.media.face.crop import FaceCrop, crop
 from eadnet_core.media.face.find import locate
 from eadnet_core.media.image import read_image
-from eadnet_core.motion.articulation import together
+from eadnet_core.motion.articulation import lifted
 from eadnet_core.nets.vae import Change
 from eadnet_core.taxonomy import CONTROLS, EMOTIONS, MOTION
 
@@ -163,7 +163,7 @@ def test_a_posed_nose_crumples_no_more_than_a_clip_s(still: Still, monkeypatch: 
     disgusted = Expression({"neutral": 1, "disgusted": 1})
     still.square(disgusted, still.size_px)
     added = torch.from_numpy(disgusted.controls(still.own))[None]
-    assert torch.equal(asked[0], together(added)) and not torch.equal(asked[0], added)
+    assert torch.equal(asked[0], lifted(added)) and not torch.equal(asked[0], added)
 
 
 def test_a_posed_face_changes_inside_its_square_alone(still: Still) -> None:
