@@ -432,8 +432,8 @@ class VAE(nn.Module):
         if before is not None:
             added = added.after(before)
         flow, light = (
-            (weights @ some.flatten(1)).unflatten(1, some.shape[1:]).add_(mean)
-            for some, mean in zip((added.flow, added.light), usual, strict=True)
+            (weights @ asked_of.flatten(1)).unflatten(1, asked_of.shape[1:]).add_(mean)
+            for asked_of, mean in zip((added.flow, added.light), usual, strict=True)
         )
         return self._layered(flow, light, latents, pose, reference.repeat(len(latents)), size_px), last
 
