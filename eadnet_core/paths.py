@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,22 @@ def writing(path: str | os.PathLike[str], kept: str = "") -> Iterator[None]:
             if Path(path).is_file() and not Path(path).is_symlink():
                 Path(path).unlink()
         raise write_failure(error, path, kept) from error
+
+
+@contextlib.contextmanager
+def readable_by_others(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let a library write a file inside, and give it the permissions that new files have here.
+
+    safetensors puts a temporary file in the place of what was there, and that one is its owner's alone.
+    """
+    path = Path(path)
+    is_new = not path.exists()
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
+    path.chmod(mode)

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from ..emotion.text_files import read_text
 from ..errors import BadInput
-from ..paths import check_path, check_source, shown, writing
+from ..paths import check_path, check_source, readable_by_others, shown, writing
 from .record import MOST_FRAMES, RATES_HZ, TRACKS, Motion
 from .tensor_file import read_tensors
 
@@ -62,7 +62,8 @@ def write_motion(path: str | os.PathLike[str], motion: Motion, overwrite: bool =
             path.write_text(motion_json(motion), encoding="utf-8")
         else:
             about = {KEY: str(VERSION), "fps": repr(float(motion.fps)), "source": motion.source}
-            save_file(dict(motion.tracks), path, {**about, "notes": json.dumps(list(motion.notes))})
+            with readable_by_others(path):
+                save_file(dict(motion.tracks), path, {**about, "notes": json.dumps(list(motion.notes))})
     return path
 
 

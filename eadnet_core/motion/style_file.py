@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from ..emotion.text_files import read_text
 from ..errors import BadInput
-from ..paths import check_path, check_source, shown, writing
+from ..paths import check_path, check_source, readable_by_others, shown, writing
 from ..taxonomy import TRAITS
 from .style import MOST, Style
 from .tensor_file import read_tensors
@@ -66,7 +66,8 @@ def write_style(path: str | os.PathLike[str], style: Style, overwrite: bool = Fa
         if path.suffix.lower() == ".json":
             path.write_text(style_json(style), encoding="utf-8")
         else:
-            save_file({"mean": style.mean, "sd": style.sd}, path, {KEY: str(VERSION), "source": style.source})
+            with readable_by_others(path):
+                save_file({"mean": style.mean, "sd": style.sd}, path, {KEY: str(VERSION), "source": style.source})
     return path
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ..config import ModelConfig, from_dict, to_dict
 from ..errors import CheckpointError
+from ..paths import readable_by_others
 from .parts import PARTS, build_empty, misfit
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def write_weights(
     text = {"format": FORMAT, "part": part, **{key: json.dumps(value) for key, value in values.items()}}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(dict(state), str(partial), text)
+    with readable_by_others(partial):
+        save_file(dict(state), str(partial), text)
     os.replace(partial, path)
 
 

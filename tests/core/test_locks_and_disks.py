@@ -24,7 +24,10 @@ from eadnet_core.media.sound.audio import read_audio
 from eadnet_core.media.video.files import check_writable, read_video
 from eadnet_core.media.video.lock import Lock
 from eadnet_core.media.video.segments import LOCK, MANIFEST, SegmentFolder, check_segments, segment_folder
-from eadnet_core.paths import check_path, check_source, is_disk_full, shown, writing
+from eadnet_core.motion.style import EVERYBODY
+from eadnet_core.motion.style_file import write_style
+from eadnet_core.paths import check_path, check_source, is_disk_full, readable_by_others, shown, writing
+from eadnet_core.weights.files import write_weights
 
 FRAMES = [np.zeros((4, 32, 32, 3), np.uint8)]
 ROOT = Path(__file__).parents[2]
@@ -244,6 +247,22 @@ def test_a_file_that_may_not_grow(tmp_path: Path, what: str) -> None:
     lines = done.stdout.splitlines()
     assert "cannot be read or written" in lines[0] and "1 of 2 segments are finished and kept" in lines[0], done.stderr
     assert lines[1:] == ["[True, False] True", LEFT]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_weights_and_styles_can_be_read_by_whoever_reads_other_files(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.touch()
+    write_weights(tmp_path / "weights.safetensors", "vae", {"weight": torch.zeros(2)}, {})
+    write_style(tmp_path / "style.safetensors", EVERYBODY)
+    for name in ("weights.safetensors", "style.safetensors"):
+        assert (tmp_path / name).stat().st_mode == other.stat().st_mode
+
+
+def test_a_file_that_was_not_written_leaves_no_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), readable_by_others(tmp_path / "new.safetensors"):
+        raise ValueError
+    assert not (tmp_path / "new.safetensors").exists()
 
 
 def test_libraries_that_say_it_in_words_are_understood() -> None:
