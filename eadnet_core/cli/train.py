@@ -109,7 +109,7 @@ def add_train(commands: Any) -> None:
             one.set_defaults(run=_train_base, preset="base-small")
             one.add_argument("--data", type=Path, required=True, metavar="FOLDER", help=_DATA)
             one.add_argument("--nets", nargs="+", metavar="NET", help="only these of its nets (default: all)")
-    _add_preference(command(kinds, "preference", "Tune a mini's denoiser on the best of its own takes.", _preference))
+    _add_preference(command(kinds, "preference", "Tune a denoiser on the best of its own takes.", _preference))
 
 
 def _add_shared(parser: Any) -> None:
@@ -126,8 +126,9 @@ def _add_shared(parser: Any) -> None:
 
 def _add_preference(parser: Any) -> None:
     _add_shared(parser)
-    parser.add_argument("--model", default="mini", help="mini, or a folder with the weights of one (default: mini)")
-    text = "scripts of the corpus that are performed, some of which only validate (default: 1000)"
+    parser.add_argument("--model", default="mini", help="mini, or the folder of a mini or of a base (default: mini)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"of a base, which takes windows of it: {_DATA}")
+    text = "scripts of the corpus, or windows of --data, that are performed; some only validate (default: 1000)"
     parser.add_argument("--scripts", type=int, default=1000, metavar="N", help=text)
     parser.add_argument("--takes", type=int, default=5, metavar="N", help="of each script (default: 5)")
     text = "sampling steps of a take; in one, takes are all alike (default: 4)"
@@ -259,18 +260,29 @@ def _options_by_steps(args: argparse.Namespace) -> TrainOptions:
 
 
 def _preference(args: argparse.Namespace) -> None:
+    from ..families.load import family_of
     from ..training.mini import preference_cache
     from ..training.preference import PreferenceMix, train_preference
+    from ..training.preference_base import train_base_preference
     from ..training.processes import is_first
     from ..training.takes import TakePlan
     from ..weights.folders import find_model
 
     model, mix = find_model(args.model), PreferenceMix(beta=args.beta)
     plan = TakePlan(args.scripts, args.takes, args.take_steps, args.seed)
-    options = _options_by_steps(args)
-    cache = preference_cache(args.output, model, plan.n_scripts, args.workers, args.device)
-    output = args.output / "preferred.safetensors"
-    scores = train_preference(model, cache, output, options, plan=plan, mix=mix)
+    options, output = _options_by_steps(args), args.output / "preferred.safetensors"
+    is_base = family_of(model).name == "base"
+    if is_base != (args.data is not None):
+        raise BadInput(
+            f"'{args.model}' is a base: give --data, a folder of shards or videos that it dubs."
+            if is_base
+            else f"--data is for a base, and '{args.model}' is a mini, which performs scripts: leave it out."
+        )
+    if is_base:
+        scores = train_base_preference(model, args.data, output, options, plan=plan, mix=mix)
+    else:
+        cache = preference_cache(args.output, model, plan.n_scripts, args.workers, args.device)
+        scores = train_preference(model, cache, output, options, plan=plan, mix=mix)
     if is_first():
         print(json.dumps(scores, indent=2))
         print(f"{output}: put it as denoiser.safetensors into a copy of {model}, and load that folder.")

@@ -54,8 +54,8 @@ class Judges(nn.Module):
         self.vae, self.syncnet, self.features = vae, syncnet, features
         self.eval().requires_grad_(False)
 
-    def sync(self, x0: Tensor, mel: Tensor) -> Tensor:
-        """Lips of clean latents [B, C, T, h, w] against the sound [B, 1, 80, 52] that begins with them: a scalar.
+    def lips(self, x0: Tensor, mel: Tensor) -> Tensor:
+        """Cosine [B] of the lips of clean latents [B, C, T, h, w] and the sound [B, 1, 80, 52] that begins with them.
 
         T is at least the frames of the SyncNet, whose first ones are judged.
         """
@@ -64,7 +64,11 @@ class Judges(nn.Module):
         latents = x0[:, :, : config.frames].transpose(1, 2).flatten(0, 1)
         pictures = [checkpoint(self.vae.decode, part, use_reentrant=False) for part in latents.split(DECODED_AT_ONCE)]
         seen = reduced(torch.cat(pictures), config.size_px).unflatten(0, (len(x0), config.frames))
-        return sync_loss(self.syncnet.similarity(seen, mel))
+        return self.syncnet.similarity(seen, mel)
+
+    def sync(self, x0: Tensor, mel: Tensor) -> Tensor:
+        """The loss of `lips`: a scalar."""
+        return sync_loss(self.lips(x0, mel))
 
     def trepa(self, x0: Tensor, target: Tensor) -> Tensor:
         """Distance of the features of two clips of latents [B, C, T, h, w]: a scalar."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from ..config import SDVAEConfig
@@ -79,6 +81,19 @@ class PictureObjective(nn.Module):
         return {"loss": total, **losses}  # type: ignore[dict-item]
 
 
+def begin_plain(vae: SDVAE) -> None:
+    """Let every block of a fresh autoencoder add nothing at first: what is left is a short net, and learns at once."""
+    for block in vae.modules():
+        if isinstance(block, ResnetBlock2D):
+            last: nn.Module = block.conv2
+        elif isinstance(block, Attention):
+            last = block.to_out[0]
+        else:
+            continue
+        for weight in last.parameters():
+            nn.init.zeros_(weight)
+
+
 def draw_squares(clips: list[Path], rng: np.random.Generator, n: int) -> PictureBatch:
     """`n` squares of random clips."""
     found = []
@@ -106,6 +121,7 @@ def train_sd_vae(config: SDVAEConfig, clips: list[Path], output: Path, options: 
     kept, trained = clips[::HELDOUT_EVERY], [path for i, path in enumerate(clips) if i % HELDOUT_EVERY]
     trained = trained or clips
     vae = SDVAE(config)
+    begin_plain(vae)
 
     def evaluate(net: nn.Module, device: torch.device) -> dict[str, float]:
         seen = _monitor(kept).to(device)
