@@ -1,8 +1,10 @@
 """Styles of speakers, measured: how they are recovered, what the knobs do, and what they cost the lips.
 
     python bench/style.py [--model mini] [--clips 12] [--people 24]
+    python bench/style.py --pictures    only this: how styles are read off drawn clips; needs the anatomy
 
-Held-out clips that ship are made anew in styles; for the recovery espeak-ng speaks. Nothing is rendered.
+Held-out clips that ship are made anew in styles; for the recovery espeak-ng speaks. Nothing is rendered but for
+`--pictures`.
 """
 
 from __future__ import annotations
@@ -13,20 +15,26 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
+from eadnet_core.config import FPS, SAMPLE_RATE_HZ
+from eadnet_core.corpus.clips import film
+from eadnet_core.corpus.styles import draw_traits, in_style
 from eadnet_core.evaluation.clips import Bench
 from eadnet_core.evaluation.controls import judge_controls
 from eadnet_core.evaluation.heldout import Clip, draw_cases
 from eadnet_core.evaluation.shipped import SEED, read_shipped
-from eadnet_core.evaluation.style import draw_scripts, recover
+from eadnet_core.evaluation.style import draw_scripts, found_among, recover, spearman
 from eadnet_core.families.family import with_model_defaults
 from eadnet_core.families.load import load_model
 from eadnet_core.families.mini import MiniScene
 from eadnet_core.generation.animation import Animation
+from eadnet_core.media.sound.audio import Audio, frame_energy
+from eadnet_core.media.sound.speech import hear
 from eadnet_core.motion.generate import generate_motion
-from eadnet_core.motion.style import EVERYBODY, Traits
+from eadnet_core.motion.style import EVERYBODY, Style, Traits
+from eadnet_core.perception.style import read_style_of, style_of
 from eadnet_core.request import GenerateOptions
-from eadnet_core.taxonomy import CONTROLS
-from eadnet_core.weights.experts import load_experts, load_style_reader
+from eadnet_core.taxonomy import CONTROLS, TRAITS
+from eadnet_core.weights.experts import load_experts, load_reference_reader, load_style_reader
 
 VIVIDNESS = (0.0, 0.5, 1.0, 2.0)
 ASKED = (-2.0, 0.0, 2.0)
@@ -38,7 +46,11 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--people", type=int, default=24)
+    parser.add_argument("--pictures", action="store_true")
     args = parser.parse_args()
+    if args.pictures:
+        off_pictures(args.model, args.people)
+        return
     scripts = draw_scripts(96, 7, 96)
     for seed in range(3):
         print(f"recovered, seed {seed}: {asdict(recover(load_style_reader(args.model), scripts, seed, args.people))}")
@@ -50,10 +62,32 @@ def main() -> None:
     knob(bench, clips)
 
 
+def off_pictures(model: str, n_people: int) -> None:
+    """How styles are read off drawn clips of 5 s, beside the same clips' true controls; two of each person.
+
+    Each clip shows another head: nothing but manner tells who somebody is.
+    """
+    rng, encoder, reader = np.random.default_rng(5), load_style_reader(model), load_reference_reader(model)
+    scripts = draw_scripts(2 * n_people, 11)
+    people = [draw_traits(rng) for _ in range(n_people)]
+    truth, found = np.repeat([who.vector for who in people], 2, 0), dict[str, list[Style]](controls=[], pictures=[])
+    for number, script in enumerate(scripts):
+        styled = in_style(script, people[number // 2], rng)
+        sound, frames = Audio(styled.samples, len(styled.samples), SAMPLE_RATE_HZ), film(styled).frames
+        energy = frame_energy(styled.samples, len(frames)) * hear(sound).over(len(frames))
+        found["controls"].append(style_of(styled.controls, styled.motion, energy, encoder))
+        found["pictures"].append(read_style_of(frames.__iter__, FPS, sound, encoder, reader)[0])
+        print(f"{number + 1} of {len(scripts)}", flush=True)
+    for name, styles in found.items():
+        mean, sd = (np.stack([getattr(one, key) for one in styles]) for key in ("mean", "sd"))
+        right = found_among(styles[1::2], styles[::2])
+        ranks = {trait: round(spearman(mean[:, i], truth[:, i]), 2) for i, trait in enumerate(TRAITS)}
+        surprise = float(np.square((mean - truth) / sd).mean())
+        print(f"{name}: the right one of {n_people} {right:.2f}, surprise {surprise:.2f}, Spearman {ranks}")
+
+
 def heads(codes: np.ndarray, samples: list[np.ndarray]) -> None:
     """Variance of head and eyes by vividness: mean over seeds, and in how many of them it rises all the way."""
-    from eadnet_core.media.sound.audio import frame_energy
-
     energy = [frame_energy(one, codes.shape[1]) for one in samples]
     table = np.zeros((len(SEEDS), len(VIVIDNESS), 2))
     for seed in SEEDS:

@@ -72,8 +72,8 @@ def recover(encoder: StyleEncoder, scripts: Sequence[ClipScript], seed: int, n_p
     return Recovered(
         n_people,
         len(every),
-        _found(asked, known),
-        float(np.mean([_found(asked, [each[i] for each in styles]) for i in range(KNOWN_CLIPS)])),
+        found_among(asked, known),
+        float(np.mean([found_among(asked, [each[i] for each in styles]) for i in range(KNOWN_CLIPS)])),
         {name: spearman(mean[:, i], truth[:, i]) for i, name in enumerate(TRAITS)},
         float(np.square((mean - truth) / sd).mean()),
     )
@@ -94,7 +94,7 @@ def _read(script: ClipScript, encoder: StyleEncoder) -> Style:
     return style_of(script.controls, script.motion, energy, encoder)
 
 
-def _found(asked: Sequence[Style], known: Sequence[Style]) -> float:
+def found_among(asked: Sequence[Style], known: Sequence[Style]) -> float:
     """Share of the asked that are most like the known one of the same number."""
     nearest = [int(np.argmax([likeness(one, other) for other in known])) for one in asked]
     return float(np.mean(np.array(nearest) == np.arange(len(asked))))
