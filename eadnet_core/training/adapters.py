@@ -33,7 +33,7 @@ from ..taxonomy import EMOTIONS
 from ..weights.device import find_device
 from ..weights.files import write_weights
 from .adapter_losses import AdapterLossWeights, Judges, emotion_labels, emotion_loss, load_judges, projected
-from .base_clips import encode_folder, open_base, read_clip
+from .base_clips import encode_folder, open_base, read_clip, weights_hash
 from .batch import Batch
 from .denoiser_step import draw_noise
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
@@ -383,6 +383,7 @@ def train_adapters(
         n_samples=len(clips),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
+        beside=weights_hash(base, "denoiser"),
     )
     averaged, at = fit(recipe, options)
     state = dict(named_weights(averaged))

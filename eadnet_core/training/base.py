@@ -26,7 +26,7 @@ from ..sampling.prediction import prediction_of
 from ..weights.device import find_device
 from ..weights.files import save_part, write_weights
 from .adapters import AdapterBatch, AdapterMix, draw_windows
-from .base_clips import BaseEncoder, read_clip
+from .base_clips import BaseEncoder, check_encoded_with, read_clip
 from .base_picture import HELDOUT_EVERY, train_sd_vae
 from .base_sound import train_whisper
 from .base_squares import cut_folder, read_cut
@@ -162,6 +162,7 @@ def train_latent_features(
 def encode_squares(squares: list[Path], output: Path, base: Path, size_px: int, device: torch.device) -> list[Path]:
     """Encode cut clips that are not yet in `output` with the nets of a base's folder; returns the files of all."""
     output.mkdir(parents=True, exist_ok=True)
+    check_encoded_with(output, base)
     encoder: BaseEncoder | None = None
     found = []
     for path in squares:

@@ -35,13 +35,14 @@ from ..media.sound.audio import SAMPLES_PER_FRAME, fit_length
 from ..media.sound.sync_features import syncnet_mel
 from ..media.sound.whisper_mel import whisper_mel
 from ..media.video.files import VIDEO_SUFFIXES, read_video
+from ..media.video.segments import file_hash
 from ..nets.adapters import is_adapter_key
 from ..nets.latentsync.denoiser import LatentSyncDenoiser
 from ..nets.latentsync.whisper import SoundFeatures
 from ..taxonomy import EMOTION_CODE_SIZE, MOTION
 from ..weights.experts import load_reader
 from ..weights.files import load_part, read_config, read_metadata, read_state
-from .processes import n_processes, process_index, wait_for_all
+from .processes import first_before_others, n_processes, process_index, wait_for_all
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,30 @@ def open_base(path: Path, file: str = "adapters") -> tuple[ModelConfig, LatentSy
     return config, net
 
 
+def weights_hash(base: Path, *names: str) -> str:
+    """SHA-256 of files of a base's folder, by what they hold; the base may be given by its denoiser's file."""
+    folder = base if base.is_dir() else base.parent
+    return "-".join(
+        file_hash(base if name == "denoiser" and not base.is_dir() else folder / f"{name}.safetensors")
+        for name in names
+    )
+
+
+def check_encoded_with(output: Path, base: Path) -> None:
+    """Refuse a folder of clips that other nets than a base's have encoded. Raises BadInput.
+
+    Says beside the clips who encodes them, where nobody has said it.
+    """
+    mark, found = output / "encoded_with.txt", weights_hash(base, "vae", "whisper")
+    if not mark.exists():
+        mark.write_text(found + "\n", encoding="utf-8")
+    elif mark.read_text(encoding="utf-8").strip() != found:
+        raise BadInput(
+            f"'{output}' holds clips that the autoencoder or sound encoder of another base has encoded. Delete it, or "
+            "give another --output."
+        )
+
+
 class BaseEncoder:
     """Encodes clips with the autoencoder and the sound encoder that lie beside a base's denoiser."""
 
@@ -198,6 +223,8 @@ def encode_folder(
     `least_frames`, or damaged is left out with a warning. Raises BadInput where none is left.
     """
     output.mkdir(parents=True, exist_ok=True)
+    with first_before_others(device.type):
+        check_encoded_with(output, base)
     encoder: BaseEncoder | None = None
     paths = []
     for number, (key, read) in enumerate(find_clips(source)):

@@ -35,7 +35,7 @@ from .adapters import (
     named_weights,
     trained_modules,
 )
-from .base_clips import encode_folder, open_base, read_clip
+from .base_clips import encode_folder, open_base, read_clip, weights_hash
 from .base_picture import HELDOUT_EVERY
 from .batch import Batch
 from .denoiser_step import draw_noise
@@ -193,6 +193,7 @@ def train_identity(
             draw=lambda rng, n: draw_windows(trained, c, mix.windows, rng, n),
             batch=BATCH,
             learning_rate=LEARNING_RATE,
+            beside=weights_hash(base, "denoiser"),
         ),
         _shared(options, 1 - FACE_SHARE),
     )

@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Recipe:
     """The same on the weights of the moment, and more often: what must not lag behind."""
     sheet: Callable[[nn.Module, torch.device, Path], None] | None = None
     """Draws a picture of what the averaged weights can do."""
+    beside: str = ""
+    """What the trained net sits on, as a hash: a checkpoint that was made beside something else is refused."""
     on_progress: Callable[[float], None] | None = None
     """Told before each step what share of the budget is used, 0 .. 1."""
 
@@ -75,6 +77,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
+    beside: str = ""
+    """Of the recipe."""
 
 
 class Log:
@@ -143,7 +147,7 @@ class _Run:
                 "Give a multiple of the processes."
             )
         self.averaged = AveragedWeights(recipe.trained, options.ema)
-        self.at = Progress()
+        self.at = Progress(beside=recipe.beside)
         found = self._load_weights() if options.resume else None
         decay = max(options.weight_decay, recipe.weight_decay)
         weights = [p for p in recipe.trained.parameters() if p.requires_grad]
@@ -349,6 +353,12 @@ class _Run:
         if not (folder / "progress.json").exists():
             return None
         device = str(self.device)
+        at = Progress(**json.loads((folder / "progress.json").read_text()))
+        if at.beside and at.beside != self.recipe.beside:
+            raise BadInput(
+                f"'{folder}' was trained beside another base. Give another --output, or delete '{self.folder}' to "
+                "begin anew."
+            )
         try:
             self.recipe.trained.load_state_dict(load_file(folder / "weights.safetensors", device=device))
             self.averaged.module.load_state_dict(load_file(folder / "averaged.safetensors", device=device))
@@ -357,7 +367,7 @@ class _Run:
                 f"'{folder}' is of another {self.recipe.part} than the one to train. Give another --output, or delete "
                 f"'{self.folder}' to begin anew."
             ) from error
-        self.at = Progress(**json.loads((folder / "progress.json").read_text()))
+        self.at = replace(at, beside=self.recipe.beside)
         log.info("%s: going on from step %d", self.recipe.part, self.at.step)
         return folder
 

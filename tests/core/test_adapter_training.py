@@ -6,6 +6,7 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from eadnet_core.training.adapters import (
 )
 from eadnet_core.training.base_clips import encode_folder, find_clips, open_base, read_clip
 from eadnet_core.training.loop import TrainOptions
+from eadnet_core.weights.files import load_part, save_part
 from eadnet_core.weights.folders import ASSETS
 
 N_FRAMES = 18
@@ -87,6 +89,18 @@ def test_two_steps_change_the_adapters_and_no_bit_of_the_base(
     assert model.emotion_encoder is not None
     again = train_adapters(base, data, tmp_path / "again.safetensors", options)
     assert again["steps"] == 2, "a finished run must not be trained again"
+
+    write_again(base / "denoiser.safetensors", "denoiser", open_base(base)[0])
+    with pytest.raises(BadInput, match="beside another base"):
+        train_adapters(base, data, tmp_path / "again.safetensors", options)
+    write_again(base / "vae.safetensors", "sd_vae", model.vae.config)
+    with pytest.raises(BadInput, match="autoencoder or sound encoder of another base"):
+        train_adapters(base, data, tmp_path / "again.safetensors", options)
+
+
+def write_again(path: Path, part: str, config: Any) -> None:
+    """The same weights in other bytes."""
+    save_part(path, part, load_part(path, part)[0], config, {"steps": 99})
 
 
 def test_only_adapters_and_the_emotion_encoder_get_gradients(base: Path, clips: list[Path]) -> None:
