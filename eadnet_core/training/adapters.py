@@ -368,16 +368,15 @@ def train_adapters(
     emotion = EmotionEncoder(config.emotion)
     objective = AdapterObjective(denoiser, emotion, mix, weights, judges)
     log.info("training takes %s", forecast_memory(denoiser, config, options.batch or BATCH))
-    device = find_device(options.device)
-    size_px, window = config.size_px, config.denoiser.window_frames
-    clips = encode_folder(data, Path(options.run_folder) / "encoded", base, size_px, device, window)
+    device, window = find_device(options.device), config.denoiser.window_frames
+    clips = encode_folder(data, Path(options.run_folder) / "encoded", base, config.size_px, device, window)
     trained = trained_modules(denoiser, emotion, "adapters")
     if objective.emotion_head is not None:
         trained["head"] = objective.emotion_head
     recipe = Recipe(
-        part="adapters",
-        trained=trained,
-        objective=objective,
+        "adapters",
+        trained,
+        objective,
         draw=None,
         pick=lambda rng, numbers: windows_of([clips[i] for i in numbers], config.denoiser, mix, rng),
         n_samples=len(clips),

@@ -78,7 +78,6 @@ class Progress:
     seconds: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
     beside: str = ""
-    """Of the recipe."""
 
 
 class Log:
@@ -353,20 +352,15 @@ class _Run:
         if not (folder / "progress.json").exists():
             return None
         device = str(self.device)
+        anew = f"Give another --output, or delete '{self.folder}' to begin anew."
         at = Progress(**json.loads((folder / "progress.json").read_text()))
         if at.beside and at.beside != self.recipe.beside:
-            raise BadInput(
-                f"'{folder}' was trained beside another base. Give another --output, or delete '{self.folder}' to "
-                "begin anew."
-            )
+            raise BadInput(f"'{folder}' was trained beside another base. {anew}")
         try:
             self.recipe.trained.load_state_dict(load_file(folder / "weights.safetensors", device=device))
             self.averaged.module.load_state_dict(load_file(folder / "averaged.safetensors", device=device))
         except RuntimeError as error:  # names and sizes, a line each
-            raise BadInput(
-                f"'{folder}' is of another {self.recipe.part} than the one to train. Give another --output, or delete "
-                f"'{self.folder}' to begin anew."
-            ) from error
+            raise BadInput(f"'{folder}' is of another {self.recipe.part} than the one to train. {anew}") from error
         self.at = replace(at, beside=self.recipe.beside)
         log.info("%s: going on from step %d", self.recipe.part, self.at.step)
         return folder
