@@ -66,12 +66,13 @@ class ComfyUI {
 
   /**
    * ComfyUI's dialog for files; a page that is still starting does not hear its shortcut, so it is pressed again.
-   * A note keeps all keys to itself while its text has the focus.
+   * A note keeps all keys to itself while its text has the focus, and so does 0.8's dialog of an error until it is closed.
    */
   async #fileDialog() {
     await this.page.evaluate(() => document.activeElement?.blur());
     const patience = { timeout: 5000 };
     for (let left = LIMIT_MS / patience.timeout; ; left--) {
+      if (await this.page.getByRole("dialog").filter({ visible: true }).count()) await this.page.keyboard.press("Escape");
       const chosen = this.page.waitForEvent("filechooser", patience);
       await this.page.keyboard.press("Control+o");
       try {
@@ -282,6 +283,17 @@ class ComfyUI {
       [id, RENDERER === "nodes2"],
     );
     return video.jsonValue();
+  }
+
+  /** The file of the video that a node shows. */
+  videoFile(id) {
+    return this.page.evaluate(
+      ([id, isNodes2]) => {
+        const shown = isNodes2 ? document.querySelector(`[data-node-id="${id}"]`) : window.app.canvas.graph.getNodeById(id).videoContainer;
+        return new URL(shown.querySelector("video:not(.eadnet-live)").currentSrc).searchParams.get("filename");
+      },
+      [id, RENDERER === "nodes2"],
+    );
   }
 
   /** The videos that can be seen in a node, from top to bottom, each "growing" or "own". */
