@@ -154,6 +154,12 @@ def test_it_explains_itself_and_asks_only_for_the_samples(path: Path) -> None:
     assert models <= {"mini"}
 
 
+def test_the_page_knows_every_sample() -> None:
+    named = re.search(r"SAMPLES = \[(.*)\]", (ROOT / "web" / "js" / "samples.js").read_text("utf8"))
+    assert named
+    assert set(json.loads(f"[{named[1]}]")) == SAMPLES
+
+
 PANELS = {("EADNet_EmotionTrack", "emotion_track"), ("EADNet_ExpressionEditor", "expression")}
 """Widgets that the page's code adds to a node."""
 SHOWING = {"SaveVideo", "PreviewImage"}

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { openComfyUI } from "./comfyui_page.mjs";
 
 const FIRST_RUN = new URL("../../../workflows/first_run.json", import.meta.url).pathname;
+const { RENDERER } = process.env;
 let comfyui, page;
 
 before(async () => {
@@ -16,6 +17,29 @@ before(async () => {
 });
 
 after(() => comfyui?.close());
+
+test("in a ComfyUI without the samples the first workflow opens as if they were there, and nothing is marked as missing", async () => {
+  const fresh = await openComfyUI();
+  try {
+    const withoutSamples = async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, body: (await answer.text()).replace(/"eadnet_\w+\.\w+", |, "eadnet_\w+\.\w+"|"eadnet_\w+\.\w+"/g, "") });
+    };
+    await fresh.page.route("**/object_info", withoutSamples);
+    await fresh.page.reload();
+    await fresh.page.waitForFunction(() => window.app?.extensions?.some((e) => e.name === "EADNet") && window.app.canvas?.graph);
+    await fresh.page.waitForTimeout(2500);
+    await fresh.open(FIRST_RUN);
+    await fresh.show("LoadImage", 1);
+    await fresh.page.waitForTimeout(2000); // for the page to look for missing files
+    await fresh.shot("without-samples");
+    const marked = await fresh.page.evaluate(() => window.app.graph.nodes.filter((n) => n.has_errors).map((n) => n.type));
+    assert.deepEqual(marked, []);
+    if (RENDERER === "nodes2") await fresh.page.locator('[data-testid^="node-body-"]').getByText("eadnet_portrait.png").first().waitFor({ timeout: 10_000 });
+  } finally {
+    await fresh.close();
+  }
+});
 
 test("the first workflow shows portrait and preview when it is opened, and ends in a video", async (t) => {
   await comfyui.open(FIRST_RUN);
