@@ -38,7 +38,7 @@ from eadnet_core.sampling.prediction import prediction_of
 from eadnet_core.sampling.sampler import draw_noise
 from eadnet_core.taxonomy import LEVEL_INTENSITY
 from eadnet_core.training.adapter_losses import AdapterLossWeights
-from eadnet_core.training.adapters import train_adapters
+from eadnet_core.training.adapters import AdapterMix, train_adapters
 from eadnet_core.training.loop import TrainOptions
 from eadnet_core.weights.experts import Experts, load_experts
 
@@ -126,7 +126,7 @@ def stem(way: str, seed: int) -> str:
 
 
 def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
-    """Adapters of one way and seed; the encoded clips are shared by all."""
+    """Adapters of one way and seed, on what is scored: whole faces from portraits. Encoded clips are shared by all."""
     runs = args.output / "runs" / file.stem
     runs.mkdir(parents=True, exist_ok=True)
     encoded = args.output / "encoded"
@@ -136,7 +136,7 @@ def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
     options = TrainOptions(
         max_steps=args.train_steps, batch=2, learning_rate=1e-3, device="cpu", seed=seed, run_folder=runs
     )
-    train_adapters(args.base, args.data, file, options, weights=WAYS[way])
+    train_adapters(args.base, args.data, file, options, mix=AdapterMix(full_mask=1.0, portrait=1.0), weights=WAYS[way])
 
 
 class Bench:
