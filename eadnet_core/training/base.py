@@ -7,7 +7,7 @@ adapters are measured on it, on faces that mean something. Nothing of it is ship
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from .adapters import AdapterBatch, AdapterMix, draw_windows
 from .base_clips import BaseEncoder, check_encoded_with, read_clip
 from .base_picture import HELDOUT_EVERY, train_sd_vae
 from .base_sound import train_whisper
-from .base_squares import cut_folder, mirror, read_cut
+from .base_squares import cut_folder, read_cut
 from .base_sync import train_stable_syncnet
 from .denoiser_step import draw_noise
 from .loop import Losses, Recipe, TrainOptions, fit, metadata_of
@@ -115,18 +115,12 @@ def score_dubbing(denoiser: nn.Module, batch: AdapterBatch, device: torch.device
     return {"moves": explained(batch), "moves_unheard": explained(silent)}
 
 
-def train_dubbing(
-    config: ModelConfig, clips: list[Path], output: Path, options: TrainOptions, mirrored: Sequence[Path] = ()
-) -> dict[str, float]:
-    """Train a base's denoiser, without adapters, on encoded clips and write it to `output`; returns its scores.
-
-    mirrored  the same clips in a mirror, in the same order; learned from as well
-    """
+def train_dubbing(config: ModelConfig, clips: list[Path], output: Path, options: TrainOptions) -> dict[str, float]:
+    """Train a base's denoiser, without adapters, on encoded clips and write it to `output`; returns its scores."""
     torch.manual_seed(options.seed)
     config = replace(config, denoiser=replace(config.denoiser, has_adapters=False))
     denoiser, mix = LatentSyncDenoiser(config.denoiser), DubbingMix()
-    kept = clips[::HELDOUT_EVERY]
-    trained = [path for each in (clips, mirrored) for i, path in enumerate(each) if i % HELDOUT_EVERY]
+    kept, trained = clips[::HELDOUT_EVERY], [path for i, path in enumerate(clips) if i % HELDOUT_EVERY]
     calm = replace(mix.windows, drop_audio=0.0, full_mask=0.0, portrait=1.0)
     monitor = draw_windows(kept, config.denoiser, calm, np.random.default_rng(0), 16)
     recipe = Recipe(
@@ -165,13 +159,8 @@ def train_latent_features(
     return at.scores
 
 
-def encode_squares(
-    squares: list[Path], output: Path, base: Path, size_px: int, device: torch.device, is_mirrored: bool = False
-) -> list[Path]:
-    """Encode cut clips that are not yet in `output` with the nets of a base's folder; returns the files of all.
-
-    is_mirrored  encode what a mirror shows of them
-    """
+def encode_squares(squares: list[Path], output: Path, base: Path, size_px: int, device: torch.device) -> list[Path]:
+    """Encode cut clips that are not yet in `output` with the nets of a base's folder; returns the files of all."""
     output.mkdir(parents=True, exist_ok=True)
     check_encoded_with(output, base)
     encoder: BaseEncoder | None = None
@@ -180,7 +169,7 @@ def encode_squares(
         target = output / path.name
         if not target.is_file():
             encoder = encoder or BaseEncoder(base, size_px, device)
-            clip = mirror(read_cut(path)) if is_mirrored else read_cut(path)
+            clip = read_cut(path)
             known = {name: getattr(clip, name) for name in ("code", "motion", "has_code", "has_motion")}
             partial = target.with_name(target.name + ".partial")
             seen = (clip.squares.numpy(), clip.samples.numpy(), clip.portrait.numpy())
@@ -215,16 +204,15 @@ def train_base(
     def squares() -> list[Path]:
         return cut_folder(data, runs / "squares", config.size_px, max(LEAST_FRAMES, config.denoiser.window_frames))
 
-    def encoded(is_mirrored: bool = False) -> list[Path]:
-        folder = runs / ("encoded_mirrored" if is_mirrored else "encoded")
-        return encode_squares(squares(), folder, model, config.size_px, device, is_mirrored)
+    def encoded() -> list[Path]:
+        return encode_squares(squares(), runs / "encoded", model, config.size_px, device)
 
     train: dict[str, Callable[[Path, TrainOptions], dict[str, float]]] = {
         "whisper": lambda path, given: train_whisper(SMALL_WHISPER, path, given),
         "vae": lambda path, given: train_sd_vae(SMALL_VAE, squares(), path, given),
         "syncnet": lambda path, given: train_stable_syncnet(SMALL_SYNCNET, squares(), path, given),
         "video_features": lambda path, given: train_latent_features(config, encoded(), path, given),
-        "denoiser": lambda path, given: train_dubbing(config, encoded(), path, given, encoded(is_mirrored=True)),
+        "denoiser": lambda path, given: train_dubbing(config, encoded(), path, given),
     }
     for name, minutes in MINUTES.items():
         path = model / f"{name}.safetensors"

@@ -6,7 +6,7 @@ A clip's face is followed once; the autoencoder, the SyncNet and the latents of 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -67,14 +67,6 @@ def cut(clip: RawClip, size_px: int) -> CutClip:
         portrait=torch.from_numpy(portrait_of(clip, size_px)),
         lips=as_track(clip.lips, n_frames, len(LIP_CONTROLS)),
         has_lips=torch.tensor(float(clip.lips is not None)),
-    )
-
-
-def mirror(clip: CutClip) -> CutClip:
-    """The clip as a mirror shows it: turns and shifts to the other side; lips, sound and feeling are the same."""
-    signs = torch.tensor([-1.0 if name in ("yaw", "roll", "shift_x", "gaze_x") else 1.0 for name in MOTION])
-    return replace(
-        clip, squares=clip.squares.flip(2), portrait=clip.portrait.flip(2), motion=clip.motion * signs.to(clip.motion)
     )
 
 

@@ -21,14 +21,12 @@ from eadnet_core.media.image import read_image
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
 from eadnet_core.nets.latentsync.stable_syncnet import StableSyncNet
 from eadnet_core.sampling.conditions import FrameConditions
-from eadnet_core.taxonomy import MOTION
-from eadnet_core.training import base
 from eadnet_core.training.adapters import AdapterBatch
-from eadnet_core.training.base import DubbingMix, DubbingObjective, score_dubbing, train_base, train_dubbing
+from eadnet_core.training.base import DubbingMix, DubbingObjective, score_dubbing, train_base
 from eadnet_core.training.base_sound import draw_speech
-from eadnet_core.training.base_squares import cut_folder, mirror, read_cut
+from eadnet_core.training.base_squares import cut_folder, read_cut
 from eadnet_core.training.base_sync import SquareSyncObjective, draw_windows, score_sync, window_starts
-from eadnet_core.training.loop import Recipe, TrainOptions
+from eadnet_core.training.loop import TrainOptions
 from eadnet_core.weights.convert import convert
 from eadnet_core.weights.folders import ASSETS
 
@@ -70,46 +68,6 @@ def test_a_net_whose_file_exists_is_not_trained_again(trained: Path, data: Path)
     assert train_base(SMALL_BASE, data, trained, options) == {}
     with pytest.raises(BadInput, match="No net"):
         train_base(SMALL_BASE, data, trained, options, nets=("vea",))
-
-
-def test_a_mirror_turns_what_has_a_side(data: Path, tmp_path: Path) -> None:
-    (path,) = cut_folder(data, tmp_path, 64, 16)
-    clip = read_cut(path)
-    clip = replace(clip, motion=torch.ones_like(clip.motion))
-    seen = mirror(clip)
-    assert torch.equal(seen.squares[:, :, 0], clip.squares[:, :, -1]) and torch.equal(seen.samples, clip.samples)
-    assert {name for name, sign in zip(MOTION, seen.motion[0].tolist(), strict=True) if sign < 0} == {
-        "yaw",
-        "roll",
-        "shift_x",
-        "gaze_x",
-    }
-    again = mirror(seen)
-    assert torch.equal(again.squares, clip.squares) and torch.equal(again.motion, clip.motion)
-
-
-def test_the_denoiser_learns_from_mirrors_and_never_from_those_of_clips_that_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clips, mirrored = ([tmp_path / f"{side}{i}" for i in range(14)] for side in ("clip", "mirror"))
-    given: list[set[str]] = []
-
-    def fit(recipe: Recipe, options: TrainOptions) -> None:
-        recipe.draw(np.random.default_rng(0), 1)  # type: ignore[misc]
-        raise KeyboardInterrupt
-
-    def draw(paths: list[Path], *_: object) -> None:
-        given.append({path.name for path in paths})
-
-    monkeypatch.setattr(base, "fit", fit)
-    monkeypatch.setattr(base, "draw_windows", draw)
-    with pytest.raises(KeyboardInterrupt):
-        train_dubbing(SMALL_BASE, clips, tmp_path, TrainOptions(max_steps=1), mirrored)
-    watched, learned = given
-    assert watched == {"clip0", "clip12"}
-    assert learned == {f"{side}{i}" for side in ("clip", "mirror") for i in range(14)} - {
-        f"{side}{i}" for side in ("clip", "mirror") for i in (0, 12)
-    }
 
 
 def test_a_clip_is_followed_once(data: Path, tmp_path: Path) -> None:
