@@ -1,7 +1,7 @@
 """Styles of speakers, measured: how they are recovered, what the knobs do, and what they cost the lips.
 
     python bench/style.py [--model mini] [--clips 12] [--people 24]
-    python bench/style.py --pictures    only this: how styles are read off drawn clips; needs the anatomy
+    python bench/style.py --pictures [--split train]    only how styles are read off drawn clips; needs the anatomy
 
 Held-out clips that ship are made anew in styles; for the recovery espeak-ng speaks. Nothing is rendered but for
 `--pictures`.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -47,9 +48,11 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--pictures", action="store_true")
+    parser.add_argument("--split", default="heldout", help="of the clips of --pictures (default: heldout)")
+    parser.add_argument("--keep", type=Path, help="write what --pictures read here (.npz)")
     args = parser.parse_args()
     if args.pictures:
-        off_pictures(args.model, args.people)
+        off_pictures(args)
         return
     scripts = draw_scripts(96, 7, 96)
     for seed in range(3):
@@ -62,14 +65,14 @@ def main() -> None:
     knob(bench, clips)
 
 
-def off_pictures(model: str, n_people: int) -> None:
+def off_pictures(args: argparse.Namespace) -> None:
     """How styles are read off drawn clips of 5 s, beside the same clips' true controls; two of each person.
 
     Each clip shows another head: nothing but manner tells who somebody is.
     """
-    rng, encoder, reader = np.random.default_rng(5), load_style_reader(model), load_reference_reader(model)
-    scripts = draw_scripts(2 * n_people, 11)
-    people = [draw_traits(rng) for _ in range(n_people)]
+    rng, encoder, reader = np.random.default_rng(5), load_style_reader(args.model), load_reference_reader(args.model)
+    scripts = draw_scripts(2 * args.people, 11, split=args.split)
+    people = [draw_traits(rng) for _ in range(args.people)]
     truth, found = np.repeat([who.vector for who in people], 2, 0), dict[str, list[Style]](controls=[], pictures=[])
     for number, script in enumerate(scripts):
         styled = in_style(script, people[number // 2], rng)
@@ -78,12 +81,16 @@ def off_pictures(model: str, n_people: int) -> None:
         found["controls"].append(style_of(styled.controls, styled.motion, energy, encoder))
         found["pictures"].append(read_style_of(frames.__iter__, FPS, sound, encoder, reader)[0])
         print(f"{number + 1} of {len(scripts)}", flush=True)
+    kept = {"truth": truth}
     for name, styles in found.items():
         mean, sd = (np.stack([getattr(one, key) for one in styles]) for key in ("mean", "sd"))
         right = found_among(styles[1::2], styles[::2])
         ranks = {trait: round(spearman(mean[:, i], truth[:, i]), 2) for i, trait in enumerate(TRAITS)}
         surprise = float(np.square((mean - truth) / sd).mean())
-        print(f"{name}: the right one of {n_people} {right:.2f}, surprise {surprise:.2f}, Spearman {ranks}")
+        print(f"{name}: the right one of {args.people} {right:.2f}, surprise {surprise:.2f}, Spearman {ranks}")
+        kept |= {f"{name}_mean": mean, f"{name}_sd": sd}
+    if args.keep:
+        np.savez(args.keep, **kept)
 
 
 def heads(codes: np.ndarray, samples: list[np.ndarray]) -> None:

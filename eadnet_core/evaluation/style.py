@@ -44,13 +44,15 @@ class Recovered:
     surprise: float
 
 
-def draw_scripts(n: int, seed: int, n_utterances: int = 48, n_frames: int = PART_FRAMES) -> list[ClipScript]:
-    """Held-out clips of 5 s in which somebody speaks, as the average person says them."""
-    speech = SpeechBank(seed, n_utterances, "heldout")
+def draw_scripts(
+    n: int, seed: int, n_utterances: int = 48, n_frames: int = PART_FRAMES, split: str = "heldout"
+) -> list[ClipScript]:
+    """Clips of 5 s in which somebody speaks, as the average person says them."""
+    speech = SpeechBank(seed, n_utterances, split)
     found: list[ClipScript] = []
     number = 0
     while len(found) < n:
-        script = write_script(1_000_000 * (seed + 1) + number, n_frames=n_frames, split="heldout", speech=speech)
+        script = write_script(1_000_000 * (seed + 1) + number, n_frames=n_frames, split=split, speech=speech)
         found += [script] if script.phonemes else []
         number += 1
     return found
