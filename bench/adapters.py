@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--train-steps", type=int, default=600, help="of each training (default: 600)")
+    parser.add_argument("--batch", type=int, default=2, help="windows per step (default: 2)")
     parser.add_argument("--clips", type=int, default=24, help="held-out clips (default: 24)")
     parser.add_argument("--frames", type=int, default=32, help="of each (default: 32)")
     parser.add_argument("--steps", type=int, default=4, help="of sampling (default: 4)")
@@ -134,7 +135,7 @@ def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
     if not (runs / "encoded").exists():
         (runs / "encoded").symlink_to(encoded.absolute())
     options = TrainOptions(
-        max_steps=args.train_steps, batch=2, learning_rate=1e-3, device="cpu", seed=seed, run_folder=runs
+        max_steps=args.train_steps, batch=args.batch, learning_rate=1e-3, device="cpu", seed=seed, run_folder=runs
     )
     train_adapters(args.base, args.data, file, options, mix=AdapterMix(full_mask=1.0, portrait=1.0), weights=WAYS[way])
 
