@@ -33,7 +33,7 @@ from eadnet_core.motion.style_file import read_style_file, write_style
 from eadnet_core.nets.adapters import Strengths
 from eadnet_core.nets.denoiser import Denoiser
 from eadnet_core.nets.style import StyleAdapter, StyleConfig
-from eadnet_core.perception.style import style_of
+from eadnet_core.perception.style import as_seen, style_of
 from eadnet_core.request import GenerateOptions
 from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.taxonomy import CONTROLS, FACE_TRAITS, MOTION, TRAITS
@@ -350,3 +350,13 @@ def test_styles_are_mixed_on_the_command_line(tmp_path: Path, capsys: pytest.Cap
     assert "nods" in capsys.readouterr().out
     assert cli.main(["style", *files, "--weights", "2", "--output", str(tmp_path / "c.json")]) == 2
     assert "one for each" in capsys.readouterr().err
+
+
+def test_what_pictures_show_of_a_style_is_brought_to_its_true_size() -> None:
+    quiet, plain = (Style(np.full(8, value, np.float32), np.full(8, 0.1, np.float32)) for value in (-0.3, 0.0))
+    seen, other = as_seen(quiet), as_seen(plain)
+    change = dict(zip(TRAITS, (other.mean - seen.mean) / 0.3, strict=True))
+    assert change["brows"] > 2.5, "brows that are read hardly move"
+    assert change["tempo"] == change["nods"] == 0 and float(seen.mean[TRAITS.index("nods")]) == 0
+    assert (seen.sd >= 0.4).all(), "a short clip of pictures is never as sure as its reader says"
+    assert abs(as_seen(Style(np.full(8, 3.0, np.float32), np.ones(8, np.float32))).mean).max() <= 3
