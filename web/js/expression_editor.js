@@ -221,7 +221,7 @@ class ExpressionEditor {
     const bar = el("div", { className: "eadnet-row" }, line, undoing, redoing, original, saving, loading, resetting, plain, picker);
     this.rows = {};
     const groups = Object.entries(GROUPS).map(([group, names]) => this.#group(group, names));
-    this.sliders = el("div", { className: "eadnet-sliders" }, ...groups);
+    this.sliders = el("div", { className: "eadnet-sliders" }, el("div", { className: "eadnet-columns" }, ...groups));
     this.root = el("div", { className: "eadnet", role: "group", "aria-label": words.expression }, this.stage, bar, this.sliders);
     this.root.addEventListener("keydown", (event) => this.#key(event));
   }

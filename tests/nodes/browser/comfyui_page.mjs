@@ -209,9 +209,9 @@ class ComfyUI {
     await this.page.mouse.click(x, y, { delay: 30 });
   }
 
-  /** {type: [position, size]} of every node: what a key that slips through to the canvas would change. */
+  /** "type x y" of every node, in whole pixels: what a key that slips through to the canvas would change. 0.8 rounds some by itself. */
   layout() {
-    return this.page.evaluate(() => window.app.graph.nodes.map((n) => [n.type, ...n.pos].join(" ")).sort());
+    return this.page.evaluate(() => window.app.graph.nodes.map((n) => [n.type, ...[...n.pos].map(Math.round)].join(" ")).sort());
   }
 
   /** Every link of the graph, "node slot > node input". */
