@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from eadnet_core.media.sound.audio import Audio, frame_energy
 from eadnet_core.media.sound.speech import hear
 from eadnet_core.motion.generate import generate_motion
 from eadnet_core.motion.style import EVERYBODY, Style, Traits
-from eadnet_core.perception.style import read_style_of, style_of
+from eadnet_core.perception.style import as_seen, misread_style_of, style_of
 from eadnet_core.request import GenerateOptions
 from eadnet_core.taxonomy import CONTROLS, TRAITS
 from eadnet_core.weights.experts import load_experts, load_reference_reader, load_style_reader
@@ -49,7 +48,6 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--pictures", action="store_true")
     parser.add_argument("--split", default="heldout", help="of the clips of --pictures (default: heldout)")
-    parser.add_argument("--keep", type=Path, help="write what --pictures read here (.npz)")
     args = parser.parse_args()
     if args.pictures:
         off_pictures(args)
@@ -68,29 +66,34 @@ def main() -> None:
 def off_pictures(args: argparse.Namespace) -> None:
     """How styles are read off drawn clips of 5 s, beside the same clips' true controls; two of each person.
 
-    Each clip shows another head: nothing but manner tells who somebody is.
+    Each clip shows another head: nothing but manner tells who somebody is. The lines that lead from what was read to
+    the truth are fitted on these very clips: those of the training heads are the ones in `perception/style.py`.
     """
     rng, encoder, reader = np.random.default_rng(5), load_style_reader(args.model), load_reference_reader(args.model)
     scripts = draw_scripts(2 * args.people, 11, split=args.split)
     people = [draw_traits(rng) for _ in range(args.people)]
-    truth, found = np.repeat([who.vector for who in people], 2, 0), dict[str, list[Style]](controls=[], pictures=[])
+    truth = np.repeat([who.vector for who in people], 2, 0)
+    found = dict[str, list[Style]]({"true controls": [], "pictures": [], "pictures, by the lines": []})
     for number, script in enumerate(scripts):
         styled = in_style(script, people[number // 2], rng)
         sound, frames = Audio(styled.samples, len(styled.samples), SAMPLE_RATE_HZ), film(styled).frames
         energy = frame_energy(styled.samples, len(frames)) * hear(sound).over(len(frames))
-        found["controls"].append(style_of(styled.controls, styled.motion, energy, encoder))
-        found["pictures"].append(read_style_of(frames.__iter__, FPS, sound, encoder, reader)[0])
+        read = misread_style_of(frames.__iter__, FPS, sound, encoder, reader)[0]
+        made = style_of(styled.controls, styled.motion, energy, encoder), read, as_seen(read)
+        for styles, style in zip(found.values(), made, strict=True):
+            styles.append(style)
         print(f"{number + 1} of {len(scripts)}", flush=True)
-    kept = {"truth": truth}
     for name, styles in found.items():
         mean, sd = (np.stack([getattr(one, key) for one in styles]) for key in ("mean", "sd"))
-        right = found_among(styles[1::2], styles[::2])
-        ranks = {trait: round(spearman(mean[:, i], truth[:, i]), 2) for i, trait in enumerate(TRAITS)}
-        surprise = float(np.square((mean - truth) / sd).mean())
-        print(f"{name}: the right one of {args.people} {right:.2f}, surprise {surprise:.2f}, Spearman {ranks}")
-        kept |= {f"{name}_mean": mean, f"{name}_sd": sd}
-    if args.keep:
-        np.savez(args.keep, **kept)
+        right, surprise = found_among(styles[1::2], styles[::2]), float(np.square((mean - truth) / sd).mean())
+        print(f"{name}: the right one of {args.people} {right:.2f}, square error in units of the spread {surprise:.2f}")
+        for i, trait in enumerate(TRAITS):
+            slope, offset = np.polyfit(mean[:, i], truth[:, i], 1)
+            spread = float(np.std(truth[:, i] - offset - slope * mean[:, i]))
+            print(
+                f"  {trait}: Spearman {spearman(mean[:, i], truth[:, i]):.2f}, square error "
+                f"{np.square(mean[:, i] - truth[:, i]).mean():.2f}, line ({offset:.2f}, {slope:.2f}, {spread:.2f})"
+            )
 
 
 def heads(codes: np.ndarray, samples: list[np.ndarray]) -> None:

@@ -99,14 +99,15 @@ def add_train(commands: Any) -> None:
             text = "Train a small base from nothing, to measure the chain and the adapters on."
         one = command(kinds, kind, text, _train)
         one.set_defaults(parts=parts)
-        one.add_argument("--preset", default="mini", help="sizes of the nets (default: mini)")
-        one.add_argument("--minutes-scale", type=float, default=1.0, metavar="X", help="1: budgets for two CPU cores")
+        preset, cores = ("base-small", "one CPU core") if kind == "base" else ("mini", "two CPU cores")
+        one.add_argument("--preset", default=preset, help=f"sizes of the nets (default: {preset})")
+        one.add_argument("--minutes-scale", type=float, default=1.0, metavar="X", help=f"1: budgets for {cores}")
         _add_shared(one)
         add_heads(one)
         if kind == "denoiser":
             _add_adapters(one)
         if kind == "base":
-            one.set_defaults(run=_train_base, preset="base-small")
+            one.set_defaults(run=_train_base)
             one.add_argument("--data", type=Path, required=True, metavar="FOLDER", help=_DATA)
             one.add_argument("--nets", nargs="+", metavar="NET", help="only these of its nets (default: all)")
     _add_preference(command(kinds, "preference", "Tune a denoiser on the best of its own takes.", _preference))

@@ -70,6 +70,21 @@ def read_style_of(
     on_picture: OnPicture | None = None,
 ) -> tuple[Style, tuple[str, ...]]:
     """The style of who speaks in pictures, and notes. Raises BadInput for less than 2 s, FaceNotFound."""
+    style, notes = misread_style_of(pictures, fps, sound, encoder, reader, source, where, on_picture)
+    return as_seen(style), notes
+
+
+def misread_style_of(
+    pictures: Pictures,
+    fps: float,
+    sound: Audio | None,
+    encoder: StyleEncoder,
+    reader: ReferenceReader,
+    source: str = "pictures",
+    where: Where = ANYWHERE,
+    on_picture: OnPicture | None = None,
+) -> tuple[Style, tuple[str, ...]]:
+    """As `read_style_of`, of an encoder that takes what is read off pictures for true controls; see `as_seen`."""
     tracks, controls, notes = read_face(pictures, reader, source, where, on_picture)
     n_frames = round(len(controls) * FPS / fps)
     if n_frames < LEAST_FRAMES:
@@ -84,8 +99,7 @@ def read_style_of(
     energy = np.zeros(n_frames, np.float32)
     if sound is not None:
         energy = frame_energy(sound.samples, n_frames) * hear(sound).over(n_frames)
-    style = style_of(whole[:, : controls.shape[1]], whole[:, controls.shape[1] :], energy, encoder, source)
-    return as_seen(style), notes
+    return style_of(whole[:, : controls.shape[1]], whole[:, controls.shape[1] :], energy, encoder, source), notes
 
 
 def as_seen(style: Style) -> Style:

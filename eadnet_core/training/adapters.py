@@ -382,7 +382,7 @@ def train_adapters(
         n_samples=len(clips),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
-        beside=weights_hash(base, "denoiser"),
+        base_hash=weights_hash(base, "denoiser"),
     )
     averaged, at = fit(recipe, options)
     state = dict(named_weights(averaged))

@@ -193,7 +193,7 @@ def train_identity(
             draw=lambda rng, n: draw_windows(trained, c, mix.windows, rng, n),
             batch=BATCH,
             learning_rate=LEARNING_RATE,
-            beside=weights_hash(base, "denoiser"),
+            base_hash=weights_hash(base, "denoiser"),
         ),
         _shared(options, 1 - FACE_SHARE),
     )

@@ -64,8 +64,8 @@ class Recipe:
     """The same on the weights of the moment, and more often: what must not lag behind."""
     sheet: Callable[[nn.Module, torch.device, Path], None] | None = None
     """Draws a picture of what the averaged weights can do."""
-    beside: str = ""
-    """What the trained net sits on, as a hash: a checkpoint that was made beside something else is refused."""
+    base_hash: str = ""
+    """SHA-256 of the base that the trained net sits on: a checkpoint of another base is refused."""
     on_progress: Callable[[float], None] | None = None
     """Told before each step what share of the budget is used, 0 .. 1."""
 
@@ -77,7 +77,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
-    beside: str = ""
+    base_hash: str = ""
 
 
 class Log:
@@ -146,7 +146,7 @@ class _Run:
                 "Give a multiple of the processes."
             )
         self.averaged = AveragedWeights(recipe.trained, options.ema)
-        self.at = Progress(beside=recipe.beside)
+        self.at = Progress(base_hash=recipe.base_hash)
         found = self._load_weights() if options.resume else None
         decay = max(options.weight_decay, recipe.weight_decay)
         weights = [p for p in recipe.trained.parameters() if p.requires_grad]
@@ -354,14 +354,14 @@ class _Run:
         device = str(self.device)
         anew = f"Give another --output, or delete '{self.folder}' to begin anew."
         at = Progress(**json.loads((folder / "progress.json").read_text()))
-        if at.beside and at.beside != self.recipe.beside:
-            raise BadInput(f"'{folder}' was trained beside another base. {anew}")
+        if at.base_hash and at.base_hash != self.recipe.base_hash:
+            raise BadInput(f"'{folder}' was trained on another base. {anew}")
         try:
             self.recipe.trained.load_state_dict(load_file(folder / "weights.safetensors", device=device))
             self.averaged.module.load_state_dict(load_file(folder / "averaged.safetensors", device=device))
         except RuntimeError as error:  # names and sizes, a line each
             raise BadInput(f"'{folder}' is of another {self.recipe.part} than the one to train. {anew}") from error
-        self.at = replace(at, beside=self.recipe.beside)
+        self.at = replace(at, base_hash=self.recipe.base_hash)
         log.info("%s: going on from step %d", self.recipe.part, self.at.step)
         return folder
 

@@ -7,9 +7,8 @@ SyncNet, which hears whether lips fit, and how little the mouth trembles. Neithe
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from .losses import region
 from .preference import BATCH, LEARNING_RATE, SHOWN, WARMUP_STEPS, PreferenceMix, gap, preference_loss
 from .processes import first_before_others, is_first
 from .take_experts import best_and_worst
-from .takes import BLOCK, TakePlan
+from .takes import BLOCK, TakePlan, fill
 
 EXPERTS = ("lips", "stillness")
 WINDOWS = AdapterMix(drop_audio=0.0, drop_emotion=0.0, drop_motion=0.0, full_mask=0.0, portrait=1.0)
@@ -79,7 +78,7 @@ class Windows:
         return AdapterBatch(*(value[0] for value in vars(window).values()))
 
     def validates(self, numbers: np.ndarray) -> np.ndarray:
-        """Whether a window is of a clip that `train base` keeps for its scores, [B]."""
+        """Whether a window is of a clip that only validates, [B]; of the base's own clips `train base` keeps these."""
         kept: np.ndarray = numbers % len(self.clips) % HELDOUT_EVERY == 0
         return kept
 
@@ -99,27 +98,14 @@ def draw_take(denoiser: nn.Module, batch: AdapterBatch, n_steps: int, generator:
 
 
 def draw_takes(denoiser: nn.Module, windows: Windows, plan: TakePlan, folder: Path) -> Iterator[int]:
-    """Draw what `folder` lacks of a plan, in half precision; yields how many windows each file has.
+    """Draw what `folder` lacks of a plan, in half precision, see `fill`; its items are the windows' numbers."""
 
-    Raises BadInput where takes of another plan lie there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path, said = folder / "plan.json", json.dumps(asdict(plan))
-    if path.exists() and path.read_text() != said:
-        raise BadInput(
-            f"'{folder}' holds takes of another denoiser or in other numbers: {path.read_text()}, asked {said}. Delete "
-            "the folder and its training, or give another --output."
-        )
-    path.write_text(said)
-    for first in range(0, plan.n_scripts, BLOCK):
-        some, file = np.arange(first, min(first + BLOCK, plan.n_scripts)), folder / f"{first:06d}.npy"
-        if not file.exists():
-            batch, generator = windows(some), torch.Generator().manual_seed(plan.seed + first)
-            found = [draw_take(denoiser, batch, plan.n_steps, generator) for _ in range(plan.n_takes)]
-            new = file.with_suffix(".new.npy")
-            np.save(new, torch.stack(found, 1).half().cpu().numpy())
-            new.replace(file)
-        yield len(some)
+    def draw(some: np.ndarray, generator: torch.Generator) -> np.ndarray:
+        batch = windows(some)
+        found = [draw_take(denoiser, batch, plan.n_steps, generator) for _ in range(plan.n_takes)]
+        return torch.stack(found, 1).half().cpu().numpy()
+
+    yield from fill(folder, plan, np.arange(plan.n_scripts), draw)
 
 
 def read_takes(plan: TakePlan, folder: Path, numbers: np.ndarray) -> Tensor:

@@ -8,7 +8,7 @@ drawing goes on where it was stopped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,22 @@ def scripts(cache: Cache, n: int) -> np.ndarray:
 
 
 def draw_takes(nets: Any, cache: Cache, config: DenoiserConfig, plan: TakePlan, folder: Path) -> Iterator[int]:
-    """Draw what `folder` lacks of a plan; yields how many scripts each file has.
+    """Draw what `folder` lacks of a plan, see `fill`; its items are the scripts."""
 
+    def draw(some: np.ndarray, generator: torch.Generator) -> np.ndarray:
+        batch = script_batch(cache, config, some)
+        found = [draw_take(nets, batch, config, plan.n_steps, generator) for _ in range(plan.n_takes)]
+        return torch.stack(found, 1).numpy()
+
+    yield from fill(folder, plan, scripts(cache, plan.n_scripts), draw)
+
+
+def fill(
+    folder: Path, plan: TakePlan, items: np.ndarray, draw: Callable[[np.ndarray, torch.Generator], np.ndarray]
+) -> Iterator[int]:
+    """Write takes of items in files of `BLOCK`, of which those that lie there stay; yields how many each file has.
+
+    draw  (some of the items, generator) -> takes [B, plan.n_takes, ...]
     Raises BadInput where takes of another plan lie there.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,14 +132,11 @@ def draw_takes(nets: Any, cache: Cache, config: DenoiserConfig, plan: TakePlan, 
             "the folder and its training, or give another --output."
         )
     path.write_text(said)
-    clips = scripts(cache, plan.n_scripts)
-    for first in range(0, len(clips), BLOCK):
-        some, file = clips[first : first + BLOCK], folder / f"{first:06d}.npy"
+    for first in range(0, len(items), BLOCK):
+        some, file = items[first : first + BLOCK], folder / f"{first:06d}.npy"
         if not file.exists():
-            batch, generator = script_batch(cache, config, some), torch.Generator().manual_seed(plan.seed + first)
-            found = [draw_take(nets, batch, config, plan.n_steps, generator) for _ in range(plan.n_takes)]
             new = file.with_suffix(".new.npy")
-            np.save(new, torch.stack(found, 1).numpy())
+            np.save(new, draw(some, torch.Generator().manual_seed(plan.seed + first)))
             new.replace(file)
         yield len(some)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +46,23 @@ def fast_variants() -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "bench"))
         return importlib.import_module("fast_variants")
+
+
+@pytest.fixture
+def stopping_at() -> Callable[[int, Callable[..., Any]], Callable[..., Any]]:
+    """(call, function) -> the function, whose calls after so many raise KeyboardInterrupt as Ctrl-C does."""
+
+    def stopping(call: int, real: Callable[..., Any]) -> Callable[..., Any]:
+        left = iter(range(call))
+
+        def run(*args: Any) -> Any:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        return run
+
+    return stopping
 
 
 @pytest.fixture

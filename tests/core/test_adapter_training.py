@@ -91,7 +91,7 @@ def test_two_steps_change_the_adapters_and_no_bit_of_the_base(
     assert again["steps"] == 2, "a finished run must not be trained again"
 
     write_again(base / "denoiser.safetensors", "denoiser", open_base(base)[0])
-    with pytest.raises(BadInput, match="beside another base"):
+    with pytest.raises(BadInput, match="on another base"):
         train_adapters(base, data, tmp_path / "again.safetensors", options)
     write_again(base / "vae.safetensors", "sd_vae", model.vae.config)
     with pytest.raises(BadInput, match="autoencoder or sound encoder of another base"):

@@ -222,21 +222,11 @@ def test_every_expert_counts_the_same() -> None:
 
 
 def test_a_stopped_run_ends_like_an_unbroken_one(
-    model: Path, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopping_at: Callable[..., Any]
 ) -> None:
     """Stopped while it draws takes, then in training; all the same to the bit. The averaged weights are written."""
     whole = train(model, cache, tmp_path / "whole", steps=3)
     assert any(not torch.equal(value, whole[name]) for name, value in nets_of(model).state_dict().items())
-
-    def stopping_at(call: int, real: Callable[..., Any]) -> Callable[..., Any]:
-        left = iter(range(call))
-
-        def run(*args: Any) -> Any:
-            if next(left, None) is None:
-                raise KeyboardInterrupt
-            return real(*args)
-
-        return run
 
     for place, name, call in ((takes, "draw_take", 3), (preference, "draw_pairs", 2)):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -147,21 +147,11 @@ def test_who_prefers_nothing_pays_log_2_and_training_prefers(windows: Windows, b
 
 
 def test_a_stopped_run_ends_like_an_unbroken_one_and_opens_as_a_base(
-    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopping_at: Callable[..., Any]
 ) -> None:
     """Stopped while it draws takes, then in training; all the same to the bit."""
     whole = train(base, data, tmp_path / "whole")
     assert any(not torch.equal(value, whole[name]) for name, value in denoiser_of(base).state_dict().items())
-
-    def stopping_at(call: int, real: Callable[..., Any]) -> Callable[..., Any]:
-        left = iter(range(call))
-
-        def run(*args: Any) -> Any:
-            if next(left, None) is None:
-                raise KeyboardInterrupt
-            return real(*args)
-
-        return run
 
     for name, call in (("draw_take", 1), ("preference_loss", 1)):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

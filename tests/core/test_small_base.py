@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
 
 from eadnet_core import cli
-from eadnet_core.config import PRESETS, SMALL_BASE, SMALL_SYNCNET, SMALL_WHISPER
+from eadnet_core.config import PRESETS, SMALL_BASE, SMALL_SYNCNET, SMALL_VAE, SMALL_WHISPER
 from eadnet_core.corpus.shards import ClipRecord, encode_clip, write_shards
 from eadnet_core.corpus.speech import SpeechBank
 from eadnet_core.errors import BadInput
@@ -19,10 +22,12 @@ from eadnet_core.families.load import load_model
 from eadnet_core.media.face.aligned_crop import latent_mask
 from eadnet_core.media.image import read_image
 from eadnet_core.nets.latentsync.denoiser import LatentSyncDenoiser
+from eadnet_core.nets.latentsync.sd_vae import SDVAE
 from eadnet_core.nets.latentsync.stable_syncnet import StableSyncNet
 from eadnet_core.sampling.conditions import FrameConditions
 from eadnet_core.training.adapters import AdapterBatch
 from eadnet_core.training.base import DubbingMix, DubbingObjective, score_dubbing, train_base
+from eadnet_core.training.base_picture import begin_plain
 from eadnet_core.training.base_sound import draw_speech
 from eadnet_core.training.base_squares import cut_folder, read_cut
 from eadnet_core.training.base_sync import SquareSyncObjective, draw_windows, score_sync, window_starts
@@ -88,6 +93,28 @@ def test_windows_of_a_short_clip_stay_inside_its_sound(data: Path, tmp_path: Pat
     silent = replace(clip, samples=torch.zeros_like(clip.samples))
     silent.save(tmp_path / "silent.safetensors")
     assert score_sync(StableSyncNet(SMALL_SYNCNET), [tmp_path / "silent.safetensors"], torch.device("cpu")) == {}
+
+
+def test_a_fresh_autoencoder_begins_with_blocks_that_add_nothing() -> None:
+    """Every block passes on its input, so that what is left is a short net."""
+    torch.manual_seed(0)
+    vae, picture = SDVAE(SMALL_VAE), torch.randn(1, 3, 64, 64)
+    blocks = [block for block in vae.modules() if isinstance(block, (ResnetBlock2D, Attention))]
+    passed: list[bool] = []
+
+    def note(block: torch.nn.Module, given: tuple[Any, ...], made: torch.Tensor) -> None:
+        shortcut = getattr(block, "conv_shortcut", None)
+        passed.append(torch.allclose(made, given[0] if shortcut is None else shortcut(given[0]), atol=1e-5))
+
+    for block in blocks:
+        block.register_forward_hook(note)
+    with torch.no_grad():
+        vae.decode(vae.encode(picture)[0])
+        assert not any(passed) and len(passed) == len(blocks)
+        passed.clear()
+        begin_plain(vae)
+        vae.decode(vae.encode(picture)[0])
+    assert all(passed) and len(passed) == len(blocks)
 
 
 def test_speech_is_drawn_with_the_lips_of_every_hearing_step() -> None:
