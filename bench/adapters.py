@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from eadnet_core.metrics.face import correlation, read_faces
 from eadnet_core.metrics.lip_sync import score_lip_sync
 from eadnet_core.nets.latentsync.whisper import SoundFeatures
 from eadnet_core.sampling.conditions import FrameConditions
+from eadnet_core.sampling.guidance import branches
 from eadnet_core.sampling.prediction import prediction_of
 from eadnet_core.sampling.sampler import draw_noise
 from eadnet_core.taxonomy import LEVEL_INTENSITY
@@ -94,11 +95,12 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24, help="held-out clips (default: 24)")
     parser.add_argument("--frames", type=int, default=32, help="of each (default: 32)")
     parser.add_argument("--steps", type=int, default=4, help="of sampling (default: 4)")
+    parser.add_argument("--guidance-emotion", type=float, default=1.0, metavar="X", help="of adapters (default: 1)")
     parser.add_argument("--sheet", type=Path, help="write frames of every way here (.png)")
     parser.add_argument("--write", type=Path, help="page to write the table into, between the marks")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    bench = Bench(args.base, args.clips, args.frames, args.steps)
+    bench = Bench(args.base, args.clips, args.frames, args.steps, args.guidance_emotion)
     rows = {
         "the true clip": [bench.kept(args.output / "truth.json", bench.true)],
         "the true clip, through the autoencoder": [
@@ -143,8 +145,9 @@ def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
 class Bench:
     """A base, held-out clips, and what was seen of all that was made of them."""
 
-    def __init__(self, folder: Path, n_clips: int, n_frames: int, steps: int) -> None:
+    def __init__(self, folder: Path, n_clips: int, n_frames: int, steps: int, guidance_emotion: float) -> None:
         self.folder, self.model, self.steps = folder, load_with(folder, None), steps
+        self.guidance_emotion = guidance_emotion
         self.experts: Experts = load_experts("cpu", "mini")
         groups = with_length(draw_cases(n_clips, SEED), n_frames)
         self.cases = [self._case(clip) for group in draw_clips(groups, SEED, SIZE_PX) for clip in group]
@@ -206,19 +209,29 @@ class Bench:
             for start in range(0, len(parts["context"]), WINDOWS_AT_ONCE):
                 some = {k: v[start : start + WINDOWS_AT_ONCE] for k, v in parts.items()}
                 context = some.pop("context").transpose(1, 2)
-                made.append(self._sampled(denoiser, noise, FrameConditions(context, **some)))
+                conditions = FrameConditions(context, **some)
+                null = (
+                    None if model.emotion_encoder is None else model.emotion_encoder.null(*conditions.audio.shape[:2])
+                )
+                made.append(self._sampled(denoiser, noise, conditions, null))
             latents = torch.cat(made).transpose(1, 2).flatten(0, 1).unflatten(0, (len(cases), -1))
             return [self._paste(case, x0) for case, x0 in zip(cases, latents, strict=True)]
 
         return make
 
-    def _sampled(self, denoiser: Any, noise: Tensor, given: FrameConditions) -> Tensor:
-        """x0 [B, C, T, h, w] of windows, without guidance."""
-        prediction = prediction_of(denoiser.config)
-        grid, x = prediction.grid(self.steps), noise.expand(len(given.context), -1, -1, -1, -1)
+    def _sampled(self, denoiser: Any, noise: Tensor, given: FrameConditions, null: Tensor | None) -> Tensor:
+        """x0 [B, C, T, h, w] of windows, guided by the emotion alone.
+
+        null  [B, T, E, D_e] of no emotion; None without adapters
+        """
+        prediction, n = prediction_of(denoiser.config), len(given.context)
+        grid, x = prediction.grid(self.steps), noise.expand(n, -1, -1, -1, -1)
+        plain = given if null is None else replace(given, emotion=null)
+        parts = branches(1.0, 1.0 if null is None else self.guidance_emotion)
         for index, time in enumerate(grid.times):
-            t = torch.full((len(x),), time)
-            x = grid.step(x, prediction.to_x0(denoiser(x, t, given), x, t), index)
+            t = torch.full((n,), time)
+            found = sum(part.weight * denoiser(x, t, given if part.has_emotion else plain) for part in parts)
+            x = grid.step(x, prediction.to_x0(found, x, t), index)
         return x
 
     def _encoded(self, pictures: Tensor) -> Tensor:
