@@ -14,13 +14,15 @@ from ablation_table import PICTURE, claim_lines, table_lines
 
 from eadnet_core.config import PRESETS, ModelConfig, to_dict
 from eadnet_core.errors import BadInput
+from eadnet_core.nets.vae import VAE
 from eadnet_core.training.control_reader import train_control_reader
 from eadnet_core.training.faces import FaceCache
-from eadnet_core.training.vae import VAELossWeights, score_vae, train_vae
-from eadnet_core.weights.files import load_part
+from eadnet_core.training.vae import VAELossWeights, fit_mean_face, score_vae, train_vae
+from eadnet_core.weights.files import load_part, save_part
 
 LOSSES = VAELossWeights()
 """The mini's."""
+READER = "control_reader.safetensors"
 SCORED_FRAMES = 300
 """Frames of unseen heads that every version makes, at most."""
 
@@ -88,10 +90,10 @@ class PictureSide:
         said(f"training the picture side {name}, seed {seed}")
         options = train_options(folder, self.steps, seed, self.threads)
         weights = replace(LOSSES, **variant.losses)
-        reader = folder / "control_reader.safetensors"
-        if not reader.exists():
-            train_control_reader(sizes(variant), self.faces.folder, reader, options)
-        train_vae(sizes(variant), self.faces.folder, folder / "vae.safetensors", options, weights)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.reader(variant, seed), folder / READER)
+        output, fitted = folder / "vae.safetensors", self.fitted(variant)
+        train_vae(sizes(variant), self.faces.folder, output, options, weights, fitted=fitted)
         net = load_part(folder / "vae.safetensors", "vae")[0]
         n_weights = sum(p.numel() for p in net.parameters())
         write_json(
@@ -99,12 +101,40 @@ class PictureSide:
         )
         shutil.rmtree(folder / "vae" / "checkpoint")  # what only a stopped training needs
 
+    def reader(self, variant: Variant, seed: int) -> Path:
+        """The reader of controls of a seed, trained where it is not there: one for all whose faces lie alike."""
+        folder = run_folder(self.folder, alike(variant), seed)
+        if not (folder / READER).exists():
+            said(f"training the reader of {alike(variant)}, seed {seed}")
+            options = train_options(folder, self.steps, seed, self.threads)
+            train_control_reader(sizes(variant), self.faces.folder, folder / READER, options)
+        return folder / READER
+
+    def fitted(self, variant: Variant) -> VAE:
+        """The mean face, fitted where it is not there: one for all seeds, and for all whose faces lie alike.
+
+        It comes from a file in half precision, for every version.
+        """
+        path, config = self.folder / alike(variant) / "vae.safetensors", sizes(variant).vae
+        if not path.exists():
+            said(f"fitting the mean face of {alike(variant)}")
+            vae = VAE(config)
+            fit_mean_face(vae, self.faces)
+            save_part(path, "vae", vae, config, {})
+        vae: VAE = load_part(path, "vae")[0]
+        return vae
+
     @torch.no_grad()
     def score(self, weights: Path) -> dict[str, float]:
         """The table's figures of one version, on heads that were not trained on."""
         net = load_part(weights, "vae")[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found: dict[str, float] = score_vae(self.faces, SCORED_FRAMES)({"vae": net}, torch.device("cpu"))
         return found
+
+
+def alike(variant: Variant) -> str:
+    """What versions have in common whose faces lie alike."""
+    return "aligned" if sizes(variant).vae.is_aligned else "as they lie"
 
 
 def sizes(variant: Variant) -> ModelConfig:

@@ -27,6 +27,8 @@ BATCH = 12
 FRAMES_PER_REFERENCE = 2
 """Frames that share a reference in a batch: it is read once."""
 LEARNING_RATE = 1.2e-3
+FITTED = ("canonical", "motion_basis", "lips_and_lids")
+"""Modules that `fit_mean_face` sets."""
 NOISE_FROM, NOISE = 0.4, 0.08
 """From this share of the budget on latents are noisy, with this standard deviation by control. A decoder that is given
 noisy latents earlier learns to do without them (measured)."""
@@ -239,6 +241,12 @@ def grown(given: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]
     return {**given, **changed}
 
 
+def fit_mean_face(vae: VAE, faces: FaceCache) -> None:
+    """Set what is found by least squares: the mean face, how it moves, its lips and lids."""
+    fit_motion_basis(vae, faces)
+    fit_lips_and_lids(vae, faces)
+
+
 def train_vae(
     config: ModelConfig,
     cache: Path,
@@ -246,13 +254,15 @@ def train_vae(
     options: TrainOptions,
     weights: VAELossWeights | None = None,
     start: Path | None = None,
+    fitted: VAE | None = None,
 ) -> dict[str, float]:
     """Train the picture side on a cache of faces and write its weights to `output`; returns its scores.
 
     The reader of controls does not learn here. It is that of `start`, else control_reader.safetensors in the folder of
     `output`.
 
-    start  weight file to go on from, of 128 px for one of 256 too (`grown`). Default: from nothing
+    start   weight file to go on from, of 128 px for one of 256 too (`grown`). Default: from nothing
+    fitted  whose mean face is taken where there is no `start`; by default it is fitted. See `fit_mean_face`
     """
     faces = FaceCache(cache)
     torch.manual_seed(options.seed)
@@ -260,8 +270,11 @@ def train_vae(
     if start is None:
         reader = load_part(Path(output).parent / "control_reader.safetensors", "control_reader")[0]
         vae.control_reader.load_state_dict(reader.state_dict())
-        fit_motion_basis(vae, faces)
-        fit_lips_and_lids(vae, faces)
+        if fitted is None:
+            fit_mean_face(vae, faces)
+        else:
+            for name in FITTED:
+                vae.get_submodule(name).load_state_dict(fitted.get_submodule(name).state_dict())
     else:
         vae.load_state_dict(grown(load_part(start, "vae")[0].state_dict(), vae.state_dict()))
     is_larger = config.vae.size_px != PRESETS["mini"].vae.size_px

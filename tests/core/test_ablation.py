@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from eadnet_core.errors import BadInput
 from eadnet_core.evaluation import heldout
@@ -281,6 +282,12 @@ class TestRun:
             assert set(small.table.PICTURE.columns) - set(scores) == {"step_s"} and scores["psnr"] > 0
             assert f"| {variant.title} |" in printed.out
             assert load_part(run / "vae.safetensors", "vae")[1]["config"].items() >= variant.vae.items()
+        shared = load_file(folder / "pictures/picture/aligned/vae.safetensors")
+        own = load_file(folder / "pictures/picture/not_aligned/seed0/vae.safetensors")
+        kept = load_file(folder / "pictures/picture/no_light/seed0/vae.safetensors")
+        for name in ("motion_basis.flow", "lips_and_lids.teeth", "canonical.template"):
+            assert torch.equal(kept[name], shared[name]), f"{name}: a mean face of its own"
+        assert not torch.equal(own["motion_basis.flow"], shared["motion_basis.flow"])
         small.main.run(alone)
         assert capsys.readouterr().err == ""
         with pytest.raises(BadInput, match="holds runs with other steps: give another --output"):
