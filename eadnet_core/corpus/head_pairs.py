@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +29,7 @@ from ..heads.stock import Stock
 from ..heads.studio import Studio, draw_camera
 from ..paths import shown
 from .performances import draw_states, keep_pose
+from .pool import ordered
 
 logger = logging.getLogger(__name__)
 N_HEADS = 2
@@ -117,16 +118,8 @@ def render_pairs(
     place = Path(folder)
     _create(place, n_pairs, n_states, size_px, seed)
     Anatomy.open(anatomy_folder)
-    jobs = [(place, seed, worker, workers, anatomy_folder) for worker in range(workers)]
-    if workers == 1:
-        _work(*jobs[0])
-    else:
-        context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=_work, args=job) for job in jobs]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
+    for _ in ordered(partial(_work, place, seed, workers, anatomy_folder), range(workers), workers):
+        pass
     return Pairs.open(place)
 
 
@@ -152,7 +145,7 @@ def _create(place: Path, n_pairs: int, n_states: int, size_px: int, seed: int) -
     path.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
 
-def _work(place: Path, seed: int, worker: int, workers: int, anatomy_folder: str | Path | None) -> None:
+def _work(place: Path, seed: int, workers: int, anatomy_folder: str | Path | None, worker: int) -> None:
     """Render every workers-th pair that is not done."""
     pairs = Pairs.open(place, "r+")
     stock = Stock(Anatomy.open(anatomy_folder), pairs.size_px)

@@ -21,12 +21,12 @@ from typing import Any
 
 from PIL import Image
 
+from ..corpus.pool import ordered
 from ..corpus.shards import read_shards, write_shards
 from ..media.video.lock import held_folder
 from ..media.video.segments import file_hash, whole
 from ..weights.folders import FACES
 from .duplicates import Seen, settled
-from .engine import ordered
 from .images import REASONS, ImageRules, judge
 from .manifest import LOCK, writing_rows
 from .pairs import Pair, read_pairs

@@ -1,6 +1,6 @@
 """`eadnet curate simulate`: what a curation of many clips would take, from what a small one cost.
 
-Videos go to processes as the local engine hands them out (`engine.ordered`): some in hand for each process, results in
+Videos go to processes as the local engine hands them out (`pool.ordered`): some in hand for each process, results in
 order, and one process that writes the shards. Times are drawn from the videos that were measured. Disks and networks
 are rates. Nothing here was measured on a cluster: the figures are the sums of measured pieces of work.
 """
@@ -135,7 +135,7 @@ def played(costs: Costs, n_videos: int, cluster: Cluster, seed: int = 0) -> floa
 def ordered_ends(
     times: Sequence[float] | np.ndarray, n_workers: int, driver_s: float = 0.0, in_hand: int = VIDEOS_IN_HAND
 ) -> np.ndarray:
-    """When each piece of work is taken in, as `engine.ordered` does it; seconds [n].
+    """When each piece of work is taken in, as `pool.ordered` does it; seconds [n].
 
     times     of each piece in a worker
     driver_s  for each piece, in the first process, which hands out the next one when it has done that

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..corpus.pool import ordered
 from ..corpus.shards import write_shards
 from ..errors import BadInput
 from ..media.video.files import VIDEO_SUFFIXES
@@ -23,7 +24,7 @@ from ..perception.clips import mead_label
 from .costs import DRIVER, Costs
 from .datasheet import Datasheet, draw_datasheet
 from .duplicates import Seen, settled
-from .engine import VIDEOS_IN_HAND, on_ray, ordered
+from .engine import VIDEOS_IN_HAND, on_ray
 from .manifest import LOCK, writing_rows
 from .video_flow import CLIP_STAGES, Job, Row, clips_of, finished_clip, rows_of
 from .video_rules import VideoRules

@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
-from multiprocessing import get_context
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..config import N_MELS
+from ..corpus.pool import ordered
 from ..errors import BadInput
 from ..heads.anatomy import Anatomy
 from ..heads.rig import STATE, STATE_INDEX
@@ -145,21 +144,10 @@ def build_cache(
     from tqdm import tqdm
 
     bar = tqdm(total=info.n_clips, initial=int(rendered.sum()), desc="render", unit="clip", disable=not progress)
-    for done in _run_jobs(cache.folder, starts, workers, threads, heads):
+    for done in ordered(partial(_render_job, cache.folder, threads, heads), starts, workers):
         bar.update(done)
     bar.close()
     return cache
-
-
-def _run_jobs(folder: Path, starts: list[int], workers: int, threads: int, heads: Path | None) -> Any:
-    """Render the jobs, here or in `workers` processes, yielding the clips of each finished one."""
-    if workers <= 1:
-        for start in starts:
-            yield _render_job(folder, start, threads, heads)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for job in as_completed([pool.submit(_render_job, folder, start, threads, heads) for start in starts]):
-            yield job.result()
 
 
 def open_or_create(folder: Path, info: CacheInfo) -> Cache:
@@ -207,7 +195,7 @@ def _speech_bank(seed: int, n_utterances: int, split: str) -> Any:
     return SpeechBank(seed, n_utterances, "heldout" if split == "heldout" else "train")
 
 
-def _render_job(folder: Path, start: int, threads: int, heads: Path | None) -> int:
+def _render_job(folder: Path, threads: int, heads: Path | None, start: int) -> int:
     """Render the clips start .. of one job into the cache; returns how many."""
     from ..corpus.clips import film
 

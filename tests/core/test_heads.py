@@ -147,6 +147,7 @@ def test_pairs_are_rendered_once_and_go_on_where_they_stopped(tiny_anatomy_folde
     again.frames[1] = 0
     again.frames.flush()
     assert np.array_equal(render_pairs(tmp_path / "p", 2, 2, PX, 5, 1, tiny_anatomy_folder).frames, kept)
+    assert np.array_equal(render_pairs(tmp_path / "two", 2, 2, PX, 5, 2, tiny_anatomy_folder).frames, kept)
     assert np.abs(pairs.states[0] - pairs.states[1]).max() > 0
     with pytest.raises(BadInput, match="other settings"):
         render_pairs(tmp_path / "p", 3, 2, PX, 5, 1, tiny_anatomy_folder)
