@@ -25,7 +25,7 @@ from ..families.load import load_model
 from ..families.performance import Crops, Performance
 from ..media.face.crop import FaceCrop
 from ..media.face.subject import Subject, find_subject
-from ..media.image import read_image
+from ..media.image import called, read_image
 from ..media.sound.audio import Audio, read_audio
 from ..media.sound.speech import hear
 from ..media.video.files import VideoReader, check_writable
@@ -104,7 +104,7 @@ def prepare(
     source = portrait if isinstance(portrait, VideoReader) else np.array(read_image(portrait))[None]  # never read-only
     sound = audio if isinstance(audio, Audio) else read_audio(audio, sample_rate)
     clock.stop("read")
-    subject = _find(source, sound, options, on_search)
+    subject = _find(source, sound, options, on_search, called(portrait))
     n_frames = len(subject.crops) if options.length != "audio" and not subject.is_still else sound.n_frames()
     clock.stop("face")
     model = opened(model, device)
@@ -154,6 +154,7 @@ def _find(
     sound: Audio,
     options: GenerateOptions,
     on_search: Callable[[int, int], None] | None,
+    what: str,
 ) -> Subject:
     """The face in a portrait, or in as many frames of a video as will be needed."""
     n_frames = None if options.length == "video" or isinstance(source, np.ndarray) else sound.n_frames()
@@ -168,6 +169,7 @@ def _find(
         face_index=options.face_index,
         n_frames=n_frames,
         accept_any_face=options.accept_any_face,
+        what=what,
     )
 
 

@@ -16,7 +16,7 @@ from ..families.mini import MiniModel, MiniScene
 from ..families.painting import Painter
 from ..generation.plan import shown_reference, traits_of, unstyled
 from ..media.face.subject import find_subject
-from ..media.image import fitted, read_image
+from ..media.image import called, fitted, read_image
 from ..motion.style import Style
 from ..nets.between import Added
 from ..request import GenerateOptions
@@ -62,7 +62,7 @@ class LivePortrait:
             logger.warning("%s", unstyled(model))
         self.picture = fitted(np.array(read_image(portrait)), picture_px)
         face = (own.face_box, own.face_threshold)
-        more = {"face_index": own.face_index, "accept_any_face": own.accept_any_face}
+        more = {"face_index": own.face_index, "accept_any_face": own.accept_any_face, "what": called(portrait)}
         subject = find_subject(self.picture[None], 0, *face, **more)  # type: ignore[arg-type]
         with torch.inference_mode():
             self.scene = MiniScene(model, shown_reference(model, subject), own)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import BadInput
-from ..paths import check_source
+from ..paths import check_source, shown
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,15 @@ def read_image(source: str | os.PathLike[str] | np.ndarray | torch.Tensor) -> np
     path = check_source(source, "Picture")
     _check_file(path)
     return _decoded(path, path)
+
+
+def called(source: object) -> str:
+    """How a portrait is called in an error: by its file, where it is one.
+
+    >>> called("people/anna.png"), called(np.zeros((64, 64, 3)))
+    ('anna.png', 'portrait')
+    """
+    return shown(Path(source).name) if isinstance(source, (str, os.PathLike)) else "portrait"
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:

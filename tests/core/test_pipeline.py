@@ -265,6 +265,14 @@ def test_outputs_are_checked_before_any_work(tmp_path: Path) -> None:
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
 
 
+def test_a_picture_without_a_face_is_called_by_its_file(tiny_model: Model, tmp_path: Path) -> None:
+    grey = np.full((96, 96, 3), 128, np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    for portrait, name in ((tmp_path / "grey.png", "grey.png"), (grey, "portrait")):
+        with pytest.raises(FaceNotFound, match=f"No face in '{name}'"):
+            prepare(portrait, np.zeros(16_000), model=tiny_model, sample_rate=16_000)
+
+
 def test_the_public_names_are_the_pipelines() -> None:
     assert eadnet_core.generate is generate
     assert eadnet_core.prepare is prepare

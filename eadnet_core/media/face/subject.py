@@ -215,6 +215,7 @@ def find_subject(
     face_index: int = 0,
     n_frames: int | None = None,
     accept_any_face: bool = False,
+    what: str = "portrait",
 ) -> Subject:
     """Look for the face in one picture of a batch, or in all.
 
@@ -226,6 +227,7 @@ def find_subject(
     face_index  which face, where there are several: 0 the most prominent
     n_frames    of a video: as many are looked at, and no more
     accept_any_face  as in `find.find_faces`
+    what        how a portrait is called in an error
     Raises BadInput, or FaceNotFound for a portrait without a face, a video without any, or by the policy.
     """
     if isinstance(pictures, VideoReader):
@@ -237,7 +239,7 @@ def find_subject(
             )
         if index >= 0 or len(pictures) == 1:
             portrait = pictures[max(index, 0)][None]
-            found = locate(read_image(portrait), face_box, threshold, index=face_index, accept_any_face=accept_any_face)
+            found = locate(read_image(portrait), face_box, threshold, what, face_index, accept_any_face)
             return Subject(portrait, (found.in_whole_pixels(),), batch=(max(index, 0), len(pictures)))
         total, looked_at = len(pictures), (read_image(picture) for picture in pictures)
     searched = islice(looked_at, n_frames)
