@@ -245,7 +245,7 @@ class EmotionBench:
         }
 
     def wait(self) -> dict[str, float]:
-        """Seconds from a changed prompt to one new frame, and to the first second of new ones; the model is loaded."""
+        """Seconds from a changed prompt to one new frame, and from another to a second of them, after other clips."""
         began = time.perf_counter()
         code = self.model.reader.codes(["he has just been told that he may go home"])[0]
         self.make(self.scenes[0], code, 1)
@@ -293,7 +293,7 @@ def evaluate_emotion(
     on_clip = counter(_n_clips(portraits, len(rows)), progress)
     bench = EmotionBench(model, load_experts(device, model_name), settings, scenes, seed, on_clip, heads)
     results: dict[str, Any] = {"model": model_name, "seed": seed, "portraits": portraits, "options": asdict(settings)}
-    results |= bench.wait() | bench.labels() | bench.references()
+    results |= bench.labels() | bench.wait() | bench.references()
     if rows:
         results |= bench.prompts(rows)
     intensity, blends, amplitudes = bench.intensity(), bench.blends(), bench.amplitudes()
