@@ -95,12 +95,13 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24, help="held-out clips (default: 24)")
     parser.add_argument("--frames", type=int, default=32, help="of each (default: 32)")
     parser.add_argument("--steps", type=int, default=4, help="of sampling (default: 4)")
-    parser.add_argument("--guidance-emotion", type=float, default=1.0, metavar="X", help="of adapters (default: 1)")
+    text = "of adapters by the emotion, a row each (default: 1)"
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0], metavar="X", help=text)
     parser.add_argument("--sheet", type=Path, help="write frames of every way here (.png)")
     parser.add_argument("--write", type=Path, help="page to write the table into, between the marks")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    bench = Bench(args.base, args.clips, args.frames, args.steps, args.guidance_emotion)
+    bench = Bench(args.base, args.clips, args.frames, args.steps)
     rows = {
         "the true clip": [bench.kept(args.output / "truth.json", bench.true)],
         "the true clip, through the autoencoder": [
@@ -113,10 +114,13 @@ def main() -> None:
             file = args.output / f"{stem(way, seed)}.safetensors"
             if not file.is_file():
                 train(args, way, seed, file)
-            rows.setdefault(way, []).append(bench.scored(args.output, file.stem, file, seed))
+            for guidance in args.guidance:
+                found = bench.scored(args.output, guided(file.stem, guidance, "-"), file, seed, guidance)
+                rows.setdefault(guided(way, guidance, ", "), []).append(found)
             print(table(rows), flush=True)
     if args.sheet:
-        names = ["truth", "autoencoder", f"base-{args.seeds[0]}", *(stem(way, args.seeds[0]) for way in args.ways)]
+        ways = [guided(stem(way, args.seeds[0]), guidance, "-") for way in args.ways for guidance in args.guidance]
+        names = ["truth", "autoencoder", f"base-{args.seeds[0]}", *ways]
         strips = [np.asarray(Image.open(args.output / f"{name}.png")) for name in names]
         Image.fromarray(np.concatenate(strips)).save(args.sheet)
     if args.write:
@@ -126,6 +130,11 @@ def main() -> None:
 def stem(way: str, seed: int) -> str:
     """Name of the files of a training."""
     return f"{way.replace(' ', '-')}-{seed}"
+
+
+def guided(name: str, guidance: float, between: str) -> str:
+    """A name that says the guidance where there is some."""
+    return name if guidance == 1 else f"{name}{between}guidance{between[-1]}{guidance:g}"
 
 
 def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
@@ -145,9 +154,8 @@ def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
 class Bench:
     """A base, held-out clips, and what was seen of all that was made of them."""
 
-    def __init__(self, folder: Path, n_clips: int, n_frames: int, steps: int, guidance_emotion: float) -> None:
+    def __init__(self, folder: Path, n_clips: int, n_frames: int, steps: int) -> None:
         self.folder, self.model, self.steps = folder, load_with(folder, None), steps
-        self.guidance_emotion = guidance_emotion
         self.experts: Experts = load_experts("cpu", "mini")
         groups = with_length(draw_cases(n_clips, SEED), n_frames)
         self.cases = [self._case(clip) for group in draw_clips(groups, SEED, SIZE_PX) for clip in group]
@@ -161,10 +169,10 @@ class Bench:
         kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
         return kept
 
-    def scored(self, output: Path, name: str, file: Path | None, seed: int) -> dict[str, float]:
+    def scored(self, output: Path, name: str, file: Path | None, seed: int, guidance: float = 1.0) -> dict[str, float]:
         """Scores of the base with adapters of a file, or without any; `seed` draws the noise."""
         path = output / (f"{name}.json" if file else f"{name}-{seed}.json")
-        return self.kept(path, lambda cases: self.maker(file, seed)(cases))
+        return self.kept(path, lambda cases: self.maker(file, seed, guidance)(cases))
 
     def score(self, make: Make) -> tuple[dict[str, float], np.ndarray]:
         """Means over the clips of what is made of them, and a frame of some side by side."""
@@ -194,7 +202,7 @@ class Bench:
         size_px = self.model.config.size_px
         return [self._paste(case, self._encoded(cut(case.clip.truth.frames, case.boxes, size_px))) for case in cases]
 
-    def maker(self, file: Path | None, seed: int) -> Make:
+    def maker(self, file: Path | None, seed: int, guidance: float) -> Make:
         """What makes clips: the base, with adapters of a file where one is given."""
         model = load_with(self.folder, file)
         c, denoiser = model.config.denoiser, model.denoiser
@@ -213,13 +221,15 @@ class Bench:
                 null = (
                     None if model.emotion_encoder is None else model.emotion_encoder.null(*conditions.audio.shape[:2])
                 )
-                made.append(self._sampled(denoiser, noise, conditions, null))
+                made.append(self._sampled(denoiser, noise, conditions, guidance, null))
             latents = torch.cat(made).transpose(1, 2).flatten(0, 1).unflatten(0, (len(cases), -1))
             return [self._paste(case, x0) for case, x0 in zip(cases, latents, strict=True)]
 
         return make
 
-    def _sampled(self, denoiser: Any, noise: Tensor, given: FrameConditions, null: Tensor | None) -> Tensor:
+    def _sampled(
+        self, denoiser: Any, noise: Tensor, given: FrameConditions, guidance: float, null: Tensor | None
+    ) -> Tensor:
         """x0 [B, C, T, h, w] of windows, guided by the emotion alone.
 
         null  [B, T, E, D_e] of no emotion; None without adapters
@@ -227,7 +237,7 @@ class Bench:
         prediction, n = prediction_of(denoiser.config), len(given.context)
         grid, x = prediction.grid(self.steps), noise.expand(n, -1, -1, -1, -1)
         plain = given if null is None else replace(given, emotion=null)
-        parts = branches(1.0, 1.0 if null is None else self.guidance_emotion)
+        parts = branches(1.0, 1.0 if null is None else guidance)
         for index, time in enumerate(grid.times):
             t = torch.full((n,), time)
             found = sum(part.weight * denoiser(x, t, given if part.has_emotion else plain) for part in parts)
