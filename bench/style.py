@@ -88,12 +88,13 @@ def off_pictures(args: argparse.Namespace) -> None:
         right, surprise = found_among(styles[1::2], styles[::2]), float(np.square((mean - truth) / sd).mean())
         print(f"{name}: the right one of {args.people} {right:.2f}, square error in units of the spread {surprise:.2f}")
         for i, trait in enumerate(TRAITS):
-            slope, offset = np.polyfit(mean[:, i], truth[:, i], 1)
-            spread = float(np.std(truth[:, i] - offset - slope * mean[:, i]))
-            print(
-                f"  {trait}: Spearman {spearman(mean[:, i], truth[:, i]):.2f}, square error "
-                f"{np.square(mean[:, i] - truth[:, i]).mean():.2f}, line ({offset:.2f}, {slope:.2f}, {spread:.2f})"
-            )
+            error, line = np.square(mean[:, i] - truth[:, i]).mean(), "always the same"
+            if np.ptp(mean[:, i]):
+                slope, offset = np.polyfit(mean[:, i], truth[:, i], 1)
+                spread = np.std(truth[:, i] - offset - slope * mean[:, i])
+                rank = spearman(mean[:, i], truth[:, i])
+                line = f"Spearman {rank:.2f}, line ({offset:.2f}, {slope:.2f}, {spread:.2f})"
+            print(f"  {trait}: square error {error:.2f}, {line}")
 
 
 def heads(codes: np.ndarray, samples: list[np.ndarray]) -> None:
