@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -78,6 +78,25 @@ class Case:
     opening: np.ndarray
 
 
+class Guidance(NamedTuple):
+    """Weights of sound and emotion."""
+
+    audio: float
+    emotion: float
+
+    def after(self, name: str) -> str:
+        """A name that says the guidance where there is some."""
+        return name if self == NONE else f"{name}, guidance {self.audio:g} and {self.emotion:g}"
+
+
+NONE = Guidance(1.0, 1.0)
+
+
+def pair(text: str) -> Guidance:
+    """'1.5,3' as guidance."""
+    return Guidance(*map(float, text.split(",")))
+
+
 Make = Callable[[list[Case]], list[np.ndarray]]
 """What makes frames [T, 128, 128, 3] in the training frame, of every case."""
 
@@ -95,8 +114,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24, help="held-out clips (default: 24)")
     parser.add_argument("--frames", type=int, default=32, help="of each (default: 32)")
     parser.add_argument("--steps", type=int, default=4, help="of sampling (default: 4)")
-    text = "of adapters by the emotion, a row each (default: 1)"
-    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0], metavar="X", help=text)
+    text = "by sound and emotion, a row each (default: 1,1)"
+    parser.add_argument("--guidance", type=pair, nargs="+", default=[NONE], metavar="X,Y", help=text)
     parser.add_argument("--sheet", type=Path, help="write frames of every way here (.png)")
     parser.add_argument("--write", type=Path, help="page to write the table into, between the marks")
     args = parser.parse_args()
@@ -107,20 +126,25 @@ def main() -> None:
         "the true clip, through the autoencoder": [
             bench.kept(args.output / "autoencoder.json", bench.through_autoencoder)
         ],
-        "base": [bench.scored(args.output, "base", None, seed) for seed in args.seeds],
     }
+    for audio in dict.fromkeys(guidance.audio for guidance in args.guidance):
+        alone = Guidance(audio, 1.0)
+        rows[alone.after("base")] = [
+            bench.scored(args.output, f"base-{seed}", None, seed, alone) for seed in args.seeds
+        ]
     for seed in args.seeds:
         for way in args.ways:
             file = args.output / f"{stem(way, seed)}.safetensors"
             if not file.is_file():
                 train(args, way, seed, file)
             for guidance in args.guidance:
-                found = bench.scored(args.output, guided(file.stem, guidance, "-"), file, seed, guidance)
-                rows.setdefault(guided(way, guidance, ", "), []).append(found)
+                found = bench.scored(args.output, file.stem, file, seed, guidance)
+                rows.setdefault(guidance.after(way), []).append(found)
             print(table(rows), flush=True)
     if args.sheet:
-        ways = [guided(stem(way, args.seeds[0]), guidance, "-") for way in args.ways for guidance in args.guidance]
-        names = ["truth", "autoencoder", f"base-{args.seeds[0]}", *ways]
+        first = Guidance(args.guidance[0].audio, 1.0).after(f"base-{args.seeds[0]}")
+        ways = [guidance.after(stem(way, args.seeds[0])) for way in args.ways for guidance in args.guidance]
+        names = ["truth", "autoencoder", first, *ways]
         strips = [np.asarray(Image.open(args.output / f"{name}.png")) for name in names]
         Image.fromarray(np.concatenate(strips)).save(args.sheet)
     if args.write:
@@ -130,11 +154,6 @@ def main() -> None:
 def stem(way: str, seed: int) -> str:
     """Name of the files of a training."""
     return f"{way.replace(' ', '-')}-{seed}"
-
-
-def guided(name: str, guidance: float, between: str) -> str:
-    """A name that says the guidance where there is some."""
-    return name if guidance == 1 else f"{name}{between}guidance{between[-1]}{guidance:g}"
 
 
 def train(args: argparse.Namespace, way: str, seed: int, file: Path) -> None:
@@ -169,9 +188,9 @@ class Bench:
         kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
         return kept
 
-    def scored(self, output: Path, name: str, file: Path | None, seed: int, guidance: float = 1.0) -> dict[str, float]:
+    def scored(self, output: Path, name: str, file: Path | None, seed: int, guidance: Guidance) -> dict[str, float]:
         """Scores of the base with adapters of a file, or without any; `seed` draws the noise."""
-        path = output / (f"{name}.json" if file else f"{name}-{seed}.json")
+        path = output / f"{guidance.after(name)}.json"
         return self.kept(path, lambda cases: self.maker(file, seed, guidance)(cases))
 
     def score(self, make: Make) -> tuple[dict[str, float], np.ndarray]:
@@ -202,7 +221,7 @@ class Bench:
         size_px = self.model.config.size_px
         return [self._paste(case, self._encoded(cut(case.clip.truth.frames, case.boxes, size_px))) for case in cases]
 
-    def maker(self, file: Path | None, seed: int, guidance: float) -> Make:
+    def maker(self, file: Path | None, seed: int, guidance: Guidance) -> Make:
         """What makes clips: the base, with adapters of a file where one is given."""
         model = load_with(self.folder, file)
         c, denoiser = model.config.denoiser, model.denoiser
@@ -228,19 +247,23 @@ class Bench:
         return make
 
     def _sampled(
-        self, denoiser: Any, noise: Tensor, given: FrameConditions, guidance: float, null: Tensor | None
+        self, denoiser: Any, noise: Tensor, given: FrameConditions, guidance: Guidance, null: Tensor | None
     ) -> Tensor:
-        """x0 [B, C, T, h, w] of windows, guided by the emotion alone.
+        """x0 [B, C, T, h, w] of windows.
 
         null  [B, T, E, D_e] of no emotion; None without adapters
         """
         prediction, n = prediction_of(denoiser.config), len(given.context)
         grid, x = prediction.grid(self.steps), noise.expand(n, -1, -1, -1, -1)
-        plain = given if null is None else replace(given, emotion=null)
-        parts = branches(1.0, 1.0 if null is None else guidance)
+        unfelt = given if null is None else replace(given, emotion=null)
+        unheard = replace(unfelt, audio=torch.zeros_like(given.audio))
+        parts = [
+            (part.weight, given if part.has_emotion else unfelt if part.has_audio else unheard)
+            for part in branches(guidance.audio, guidance.audio if null is None else guidance.emotion)
+        ]
         for index, time in enumerate(grid.times):
             t = torch.full((n,), time)
-            found = sum(part.weight * denoiser(x, t, given if part.has_emotion else plain) for part in parts)
+            found = sum(weight * denoiser(x, t, conditions) for weight, conditions in parts)
             x = grid.step(x, prediction.to_x0(found, x, t), index)
         return x
 
